@@ -1,0 +1,1 @@
+"""What learns: the masked mean pool, DeepFM, the reader of a run, training and evaluation."""

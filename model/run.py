@@ -1,0 +1,68 @@
+"""What a trainer finds in a run directory: the resolved spec, the shards of each split, the vocabularies.
+
+Reads only what any tool can read: `spec.yaml`, `examples/*.tfrecord.gz` and the vocabulary assets of
+TensorFlow Transform's output, one token a line. Paths may be any that TensorFlow reads (gs:// too).
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from os.path import join
+
+import tensorflow as tf
+import yaml
+
+from ..transforms.spec import Spec
+
+SPEC_FILE = "spec.yaml"
+STATS_FILE = "stats.json"
+DONE_FILE = "DONE"
+EXAMPLES_FOLDER = "examples"
+TRANSFORM_FOLDER = "transform"
+REJECTED_FOLDER = "rejected"
+ASSETS_FOLDER = join(TRANSFORM_FOLDER, "transform_fn", "assets")
+
+
+class NotARun(ValueError):
+    """The path holds no finished run."""
+
+
+class Run:
+    """A finished run directory, opened for reading.
+
+    Raises:
+        NotARun: if `path` has no `DONE` file: it is no run, or the pipeline has not finished it.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        if not tf.io.gfile.exists(join(path, DONE_FILE)):
+            what = "an unfinished run" if tf.io.gfile.exists(path) else "no such folder"
+            raise NotARun(f"{path}: {what} (no {DONE_FILE} file); make one with `fieldpool transform`")
+
+    @cached_property
+    def spec(self) -> Spec:
+        """The spec as resolved: every `max_len` is a number."""
+        with tf.io.gfile.GFile(join(self.path, SPEC_FILE)) as file:
+            return Spec.model_validate(yaml.safe_load(file.read()))
+
+    def shards(self, split: str) -> list[str]:
+        """Returns the TFRecord files of `split` ("train", "eval" or "test"), sorted by name."""
+        return sorted(tf.io.gfile.glob(join(self.path, EXAMPLES_FOLDER, f"{split}-*.tfrecord.gz")))
+
+    def vocabulary_path(self, vocabulary: str) -> str:
+        """Returns the asset file with the tokens of `vocabulary`, one a line, in the order of their ids."""
+        return join(self.path, ASSETS_FOLDER, vocabulary)
+
+    def tokens(self, vocabulary: str) -> list[bytes]:
+        """Returns the tokens of `vocabulary`; the first has the id `1 + num_oov`."""
+        with tf.io.gfile.GFile(self.vocabulary_path(vocabulary), "rb") as file:
+            return file.read().split(b"\n")[:-1]
+
+    @cached_property
+    def vocabulary_sizes(self) -> dict[str, int]:
+        """Rows of each vocabulary's embedding table: padding, the OOV buckets, and the tokens."""
+        return {
+            name: 1 + settings.num_oov + len(self.tokens(name))
+            for name, settings in self.spec.resolved_vocabularies().items()
+        }

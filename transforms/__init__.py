@@ -1,0 +1,1 @@
+"""What is computed: the spec of fields, vocabularies, padding, scaling and the preprocessing_fn."""
