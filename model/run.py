@@ -12,6 +12,7 @@ from os.path import join
 import tensorflow as tf
 import yaml
 
+from ..transforms.errors import UserError
 from ..transforms.spec import Spec
 
 SPEC_FILE = "spec.yaml"
@@ -23,7 +24,7 @@ REJECTED_FOLDER = "rejected"
 ASSETS_FOLDER = join(TRANSFORM_FOLDER, "transform_fn", "assets")
 
 
-class NotARun(ValueError):
+class NotARun(UserError):
     """The path holds no finished run."""
 
 

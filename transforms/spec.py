@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Literal, Union
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator, model_validator
 
 SPLITS = ("train", "eval", "test")
 
@@ -87,18 +87,18 @@ class ColumnSplit(_Strict):
     test: list[str] = Field(default=["test"], description="Values that mean the test split.")
 
 
-class FileSplit(_Strict):
-    """The file that a row comes from says its split: one file-name pattern a split."""
-
-    files: FilePatterns
-
-
 class FilePatterns(_Strict):
-    """Shell patterns (`*`, `?`), matched against the end of each input path."""
+    """Shell patterns (`*`, `?`), matched against the name of each input file."""
 
     train: str
     eval: str | None = None
     test: str | None = None
+
+
+class FileSplit(_Strict):
+    """The file that a row comes from says its split: one file-name pattern a split."""
+
+    files: FilePatterns
 
 
 class HashSplit(_Fractions):
@@ -135,7 +135,25 @@ class TimeSplit(_Fractions):
         return self
 
 
-Split = Union[ColumnSplit, FileSplit, HashSplit, TimeSplit]
+
+def _kind_of_split(split: Any) -> str | None:
+    keys = split if isinstance(split, dict) else type(split).model_fields if isinstance(split, BaseModel) else ()
+    return next((kind for kind in ("column", "files", "hash", "time") if kind in keys), None)
+
+
+Split = Annotated[
+    Union[
+        Annotated[ColumnSplit, Tag("column")],
+        Annotated[FileSplit, Tag("files")],
+        Annotated[HashSplit, Tag("hash")],
+        Annotated[TimeSplit, Tag("time")],
+    ],
+    Discriminator(
+        _kind_of_split,
+        custom_error_type="split_kind",
+        custom_error_message="expected one of `column:`, `files:`, `hash:` or `time:`, such as {column: split}",
+    ),
+]
 
 
 # -- vocabularies and fields -------------------------------------------------------------------------

@@ -1,0 +1,172 @@
+"""The Beam pipeline, top to bottom: raw rows → checked rows → analysis → examples → run directory.
+
+`PreprocessClickLog` is the part that fits into anyone's Beam pipeline; `write_run` puts it between a run's
+files.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import Any
+
+import apache_beam as beam
+import numpy as np
+import pyarrow as pa
+import tensorflow_transform as tft
+import tensorflow_transform.beam as tft_beam
+from apache_beam.io.filesystems import FileSystems
+from tfx_bsl.public.tfxio import TensorAdapterConfig
+from tfx_bsl.tfxio.tensor_representation_util import InferTensorRepresentationsFromMixedSchema
+
+from ..transforms.preprocessing import preprocessing_fn, raw_feature_spec
+from ..transforms.spec import SPLITS, Spec
+from . import columns
+from .quarantine import check_rows, raw_columns
+from .sources import ReadBatches, SourceBatch
+from .statistics import Counts, SumCounts, count_oov, count_rows
+from .tfrecord import WriteExamples
+
+# Travels beside the features through the transform; not a name that a field can have.
+_SPLIT = "__split__"
+
+
+class PreprocessClickLog(beam.PTransform):
+    """Raw rows in; examples, transform function, rejected rows and counts out.
+
+    The input is a PCollection of `SourceBatch`, or a dict of two: `analyze`, of which the train rows make
+    vocabularies and statistics, and `transform`, of which all rows become examples. Two readings of a
+    source cost less than keeping it between the two passes.
+
+    The output is a dict of PCollections:
+        examples: (split, RecordBatch), in the Arrow form of tf.Examples.
+        transform_fn: for `tft_beam.WriteTransformFn` (a transform_fn and its metadata).
+        rejected: `Rejected` rows.
+        counts: one Counter; see `pipeline.statistics`.
+
+    Args:
+        spec: with every `max_len` a number and a time split's boundaries given (`measure.resolve`).
+        temp_dir: a folder that TensorFlow can write to, on a shared file system if workers are elsewhere.
+            TFT writes there while the pipeline is being built, so it is apart from Beam's temp_location.
+    """
+
+    def __init__(self, spec: Spec, temp_dir: str) -> None:
+        super().__init__()
+        self._spec, self._temp_dir = spec, temp_dir
+
+    def expand(self, rows: beam.PCollection | dict[str, beam.PCollection]) -> dict[str, Any]:
+        """Returns the PCollections named above."""
+        spec = self._spec
+        sources = rows if isinstance(rows, dict) else {"analyze": rows, "transform": rows}
+        config = raw_tensor_adapter_config(spec)
+        preprocess = preprocessing_fn(spec)
+
+        train = sources["analyze"] | "TrainRows" >> beam.ParDo(_CheckRows(spec, only_train=True))
+        checked = sources["transform"] | "CheckRows" >> beam.ParDo(_CheckRows(spec)).with_outputs(
+            "rejected", "counts", main="rows"
+        )
+        # Deep copies would break runners that need a reshuffle upstream (design, traps).
+        with tft_beam.Context(
+            temp_dir=self._temp_dir, passthrough_keys={_SPLIT}, use_deep_copy_optimization=False
+        ):
+            transform_fn = (train, config) | "Analyze" >> tft_beam.AnalyzeDataset(preprocess)
+            (transformed, _) = ((checked.rows, config), transform_fn) | "Transform" >> tft_beam.TransformDataset(
+                output_record_batches=True
+            )
+        examples = transformed | "SplitExamples" >> beam.FlatMap(_by_split)
+        oov = examples | "CountOov" >> beam.Map(count_oov, spec)
+        counts = (checked.counts, oov) | "AllCounts" >> beam.Flatten() | "SumCounts" >> beam.CombineGlobally(
+            SumCounts()
+        )
+        return {
+            "examples": examples,
+            "transform_fn": transform_fn,
+            "rejected": checked.rejected,
+            "counts": counts,
+        }
+
+
+def raw_metadata(spec: Spec) -> tft.DatasetMetadata:
+    """Returns the schema of the rows that the transform takes."""
+    return tft.DatasetMetadata.from_feature_spec(raw_feature_spec(spec))
+
+
+def raw_tensor_adapter_config(spec: Spec) -> TensorAdapterConfig:
+    """Returns how TFT turns a RecordBatch of checked rows into tensors."""
+    arrow = [(name, _arrow_type(feature)) for name, feature in raw_feature_spec(spec).items()]
+    return TensorAdapterConfig(
+        arrow_schema=pa.schema([*arrow, (_SPLIT, pa.large_list(pa.int64()))]),
+        tensor_representations=InferTensorRepresentationsFromMixedSchema(raw_metadata(spec).schema),
+    )
+
+
+def _arrow_type(feature: Any) -> pa.DataType:
+    return columns.BAG if feature.dtype.name == "string" else columns.WEIGHTS
+
+
+class _CheckRows(beam.DoFn):
+    """SourceBatch → RecordBatch for TFT; rejected rows and counts to outputs of their own."""
+
+    def __init__(self, spec: Spec, only_train: bool = False) -> None:
+        self._spec, self._only_train = spec, only_train
+        self._names = list(raw_feature_spec(spec))
+
+    def process(self, batch: SourceBatch) -> Iterator[Any]:
+        rows, splits, rejected = check_rows(batch, self._spec)
+        if self._only_train and rows.num_rows:
+            is_train = splits == SPLITS.index("train")
+            rows, splits = rows.filter(pa.array(is_train)), splits[is_train]
+        if rows.num_rows:
+            arrays = [columns.as_lists(rows[name]) for name in self._names]
+            arrays.append(columns.as_lists(pa.array(splits.astype(np.int64))))
+            yield pa.RecordBatch.from_arrays(arrays, [*self._names, _SPLIT])
+        if self._only_train:
+            return
+        yield from (beam.pvalue.TaggedOutput("rejected", row) for row in rejected)
+        counts: Counts = count_rows(rows, splits, self._spec) if rows.num_rows else Counter()
+        counts["rejected",] += len(rejected)
+        yield beam.pvalue.TaggedOutput("counts", counts)
+
+
+def _by_split(transformed: tuple[pa.RecordBatch, Any]) -> Iterator[tuple[str, pa.RecordBatch]]:
+    """Yields the examples of each split, without the column that tells them apart."""
+    batch, _ = transformed
+    codes = np.asarray(batch[_SPLIT].values)
+    examples = batch.drop_columns([_SPLIT])
+    for code in np.unique(codes):
+        yield SPLITS[code], examples.filter(pa.array(codes == code))
+
+
+def write_run(pipeline: beam.Pipeline, spec: Spec, files: list[str], work: str) -> None:
+    """Adds to `pipeline` all that fills a run directory under `work`, from `files` to counts."""
+    columns_read = raw_columns(spec)
+    result = {
+        "analyze": pipeline | "ReadForAnalysis" >> ReadBatches(files, spec.source, columns_read),
+        "transform": pipeline | "ReadForTransform" >> ReadBatches(files, spec.source, columns_read),
+    } | "Preprocess" >> PreprocessClickLog(spec, FileSystems.join(work, "tft-temp"))
+
+    _ = result["examples"] | "WriteExamples" >> WriteExamples(
+        FileSystems.join(work, "examples"), FileSystems.join(work, "shards-temp")
+    )
+    _ = result["transform_fn"] | "WriteTransformFn" >> tft_beam.WriteTransformFn(FileSystems.join(work, "transform"))
+    _ = (
+        result["rejected"]
+        | "RejectedAsJson" >> beam.Map(lambda row: json.dumps(asdict(row), ensure_ascii=False))
+        | "WriteRejected"
+        >> beam.io.WriteToText(FileSystems.join(work, "rejected", "rows"), ".jsonl", skip_if_empty=True)
+    )
+    _ = result["counts"] | "WriteCounts" >> beam.Map(write_counts, FileSystems.join(work, "counts.json"))
+
+
+def write_counts(counts: Counts, path: str) -> None:
+    """Writes counts to `path` as a JSON list of [key, number]."""
+    with FileSystems.create(path) as file:
+        file.write(json.dumps([[list(key), number] for key, number in counts.items()]).encode())
+
+
+def read_counts(path: str) -> Counts:
+    """Returns what `write_counts` wrote."""
+    with FileSystems.open(path) as file:
+        return Counter({tuple(key): number for key, number in json.loads(file.read())})

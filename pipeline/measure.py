@@ -1,0 +1,135 @@
+"""Works out what a spec leaves open, before the features' widths must be known: time boundaries, then lengths.
+
+Each is one pass over the data, made only if the spec asks for it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable
+
+import apache_beam as beam
+import numpy as np
+from apache_beam.io.filesystems import FileSystems
+from apache_beam.options.pipeline_options import PipelineOptions
+
+from ..transforms.errors import UserError
+from ..transforms.spec import MultivaluedField, Spec, TimeSplit
+from .build import read_counts, write_counts
+from .quarantine import check_rows, raw_columns
+from .sources import ReadBatches, SourceBatch
+from .splits import times_of
+from .statistics import Counts, SumCounts, count_rows
+
+
+def resolve(spec: Spec, files: list[str], options: PipelineOptions, work: str) -> Spec:
+    """Returns the spec with every `max_len` a number and a time split's boundaries given.
+
+    Raises:
+        UserError: no row has a time that can be read.
+    """
+    split = spec.split
+    if isinstance(split, TimeSplit) and split.eval_from is None:
+        times = _count(_Times(split.time), spec, files, [split.time], options, FileSystems.join(work, "times.json"))
+        eval_from, test_from = _boundaries(times, split)
+        spec = spec.model_copy(update={"split": _set(split, eval_from=eval_from, test_from=test_from)})
+    if open_lengths(spec):
+        lengths = _count(_Lengths(spec), spec, files, raw_columns(spec), options, FileSystems.join(work, "lengths.json"))
+        spec = with_lengths(spec, lengths)
+    return spec
+
+
+def open_lengths(spec: Spec) -> list[str]:
+    """Returns the fields whose `max_len` is `auto` or a percentile."""
+    return [
+        name
+        for name, field in spec.fields.items()
+        if isinstance(field, MultivaluedField) and not isinstance(field.max_len, int)
+    ]
+
+
+def with_lengths(spec: Spec, counts: Counts) -> Spec:
+    """Returns the spec with `auto` and percentile lengths taken from the train rows in `counts`."""
+    fields = dict(spec.fields)
+    for name in open_lengths(spec):
+        field = fields[name]
+        assert isinstance(field, MultivaluedField)
+        percent = 100.0 if field.max_len == "auto" else float(str(field.max_len)[1:])
+        rows = {key[3]: times for key, times in counts.items() if key[:3] == ("length", name, "train")}
+        fields[name] = _set(field, max_len=max(1, percentile(rows, percent)))
+    return spec.model_copy(update={"fields": fields})
+
+
+def percentile(rows_by_length: dict[int, int], percent: float) -> int:
+    """Returns the smallest length that at least `percent` of the rows do not exceed; 0 without rows."""
+    wanted = math.ceil(sum(rows_by_length.values()) * percent / 100 - 1e-9)
+    seen = 0
+    for length in sorted(rows_by_length):
+        seen += rows_by_length[length]
+        if seen >= wanted:
+            return length
+    return 0
+
+
+def _set(model: object, **values: object) -> object:
+    """Returns a copy with values that count as set, so that they are written to the resolved spec."""
+    return model.model_copy(update=values)  # type: ignore[attr-defined]
+
+
+class _Times:
+    """SourceBatch → rows for each distinct time."""
+
+    def __init__(self, column: str) -> None:
+        self._column = column
+
+    def __call__(self, batch: SourceBatch) -> Counts:
+        if not batch.data.num_rows:
+            return Counter()
+        times = times_of(batch.data[self._column], self._column)
+        values, rows = np.unique(times[~np.isnan(times)], return_counts=True)
+        return Counter({(value,): number for value, number in zip(values.tolist(), rows.tolist(), strict=True)})
+
+
+class _Lengths:
+    """SourceBatch → rows for each list length of each field and split, among others."""
+
+    def __init__(self, spec: Spec) -> None:
+        self._spec = spec
+
+    def __call__(self, batch: SourceBatch) -> Counts:
+        rows, splits, _ = check_rows(batch, self._spec)
+        return count_rows(rows, splits, self._spec) if rows.num_rows else Counter()
+
+
+def _count(
+    count: Callable[[SourceBatch], Counts],
+    spec: Spec,
+    files: list[str],
+    columns: list[str],
+    options: PipelineOptions,
+    path: str,
+) -> Counts:
+    with beam.Pipeline(options=options) as pipeline:
+        _ = (
+            pipeline
+            | "Read" >> ReadBatches(files, spec.source, columns)
+            | "Count" >> beam.Map(count)
+            | "Sum" >> beam.CombineGlobally(SumCounts())
+            | "Write" >> beam.Map(write_counts, path)
+        )
+    return read_counts(path)
+
+
+def _boundaries(rows_by_time: Counts, split: TimeSplit) -> tuple[float, float]:
+    """Returns the first times of eval and test that come nearest to the fractions."""
+    if not rows_by_time:
+        raise UserError(f"split.time: no row has a time that can be read in column {split.time!r}")
+    times = np.array(sorted(time for (time,) in rows_by_time))
+    before = np.cumsum([0, *(rows_by_time[time,] for time in times.tolist())])
+    starts = np.append(times, np.inf)
+
+    def start_of(share: float) -> float:
+        return float(starts[np.abs(before - share * before[-1]).argmin()])
+
+    return start_of(split.train), start_of(split.train + split.eval)

@@ -1,0 +1,125 @@
+"""Row checks: what the source holds, turned into what the transform takes; rows that cannot be are rejected.
+
+Every check runs before TensorFlow Transform sees a row: an error inside it would fail a whole batch.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ..transforms.spec import (
+    KEY_FEATURE,
+    LABEL_FEATURE,
+    CategoricalField,
+    MultivaluedField,
+    Spec,
+    weights_feature,
+)
+from . import columns
+from .sources import Rejected, SourceBatch
+from .splits import NO_SPLIT, assign_splits, split_column
+
+# A text longer than this is cut where a rejected row is written down.
+_RAW_TEXT_LIMIT = 1000
+
+
+def raw_columns(spec: Spec) -> list[str]:
+    """Returns the columns that the spec reads, each once."""
+    wanted = [spec.key, spec.label.field, split_column(spec)]
+    for name, field in spec.fields.items():
+        wanted.append(spec.column_of(name))
+        if isinstance(field, MultivaluedField):
+            wanted.append(field.weights)
+    return [column for column in dict.fromkeys(wanted) if column is not None]
+
+
+def check_rows(batch: SourceBatch, spec: Spec) -> tuple[pa.RecordBatch, np.ndarray, list[Rejected]]:
+    """Returns the rows that can be used, their splits (indices into SPLITS, int8), and the rejected rows.
+
+    The batch has the columns of `transforms.preprocessing.raw_feature_spec`, named by field: tokens and
+    numbers that may be null, bags as lists. A row is rejected for the first thing found wrong with it.
+    """
+    if batch.data.num_rows == 0:
+        return pa.RecordBatch.from_pylist([]), np.array([], np.int8), batch.rejected
+    checks: list[tuple[str, np.ndarray, str]] = []
+    good: dict[str, pa.Array] = {}
+
+    if spec.key is not None:
+        key = columns.tokens(batch.data[spec.key], spec.key)
+        checks += [(spec.key, key.bad, key.reason), (spec.key, _is_null(key.values), "the key is missing")]
+        good[KEY_FEATURE] = key.values
+    label = columns.numbers(batch.data[spec.label.field], spec.label.field)
+    checks += [
+        (spec.label.field, label.bad, label.reason),
+        (spec.label.field, _is_null(label.values), "the label is missing"),
+        (spec.label.field, ~np.isin(label.values.fill_null(0), (0, 1)), "expected a label of 0 or 1"),
+    ]
+    good[LABEL_FEATURE] = label.values
+    split, no_split_reason = assign_splits(batch, spec)
+    checks.append((split_column(spec) or "(file)", split == NO_SPLIT, no_split_reason))
+
+    for name, field in spec.fields.items():
+        column_name = spec.column_of(name)
+        column = batch.data[column_name]
+        if isinstance(field, MultivaluedField):
+            converted = columns.bags(column, field.separator, column_name)
+            checks.append((column_name, converted.bad, converted.reason))
+            if field.empty == "reject":
+                checks.append((column_name, columns.bag_lengths(converted.values) == 0, "the list is empty"))
+            if field.weights:
+                weight = columns.weights(batch.data[field.weights], field.separator, field.weights)
+                lengths, expected = columns.list_lengths(weight.values), columns.list_lengths(converted.values)
+                checks += [
+                    (field.weights, weight.bad, weight.reason),
+                    (field.weights, lengths != expected, f"as many weights as values of {column_name!r} expected"),
+                ]
+                good[weights_feature(name)] = weight.values
+        else:
+            convert = columns.tokens if isinstance(field, CategoricalField) else columns.numbers
+            converted = convert(column, column_name)
+            checks.append((column_name, converted.bad, converted.reason))
+            if field.missing == "reject":
+                checks.append((column_name, _is_null(converted.values) & ~converted.bad, "the value is missing"))
+        good[name] = converted.values
+
+    rejected, keep = _reject(batch, checks)
+    rows = pa.RecordBatch.from_arrays(list(good.values()), list(good))
+    if rejected:
+        rows, split = rows.filter(pa.array(keep)), split[keep]
+    return rows, split, batch.rejected + rejected
+
+
+def _is_null(values: pa.Array) -> np.ndarray:
+    return np.asarray(pc.is_null(values))
+
+
+def _reject(batch: SourceBatch, checks: list[tuple[str, np.ndarray, str]]) -> tuple[list[Rejected], np.ndarray]:
+    """Returns the rejected rows in order, and which rows are left."""
+    keep = np.ones(batch.data.num_rows, bool)
+    first_fault: dict[int, tuple[str, str]] = {}
+    for name, bad, reason in checks:
+        for row in np.flatnonzero(bad & keep):
+            first_fault[int(row)] = (name, reason)
+        keep &= ~bad
+    rejected = []
+    for row in sorted(first_fault):
+        name, reason = first_fault[row]
+        raw = {key: _plain(value) for key, value in batch.data.slice(row, 1).to_pylist()[0].items()}
+        found = f", found {raw[name]!r}" if name in raw and raw[name] is not None else ""
+        rejected.append(Rejected(batch.source, int(batch.rows[row]), name, reason + found, raw))
+    return rejected, keep
+
+
+def _plain(value: Any) -> Any:
+    """Returns a value that JSON can hold, cut to a readable length."""
+    if isinstance(value, list):
+        return [_plain(item) for item in value[:100]]
+    if isinstance(value, bytes):
+        value = value.decode("utf-8", errors="backslashreplace")
+    if isinstance(value, str):
+        return value if len(value) <= _RAW_TEXT_LIMIT else value[:_RAW_TEXT_LIMIT] + "…"
+    return value if isinstance(value, int | float | bool | None) else str(value)

@@ -1,0 +1,108 @@
+"""Spec files: YAML to a validated `Spec` and back, with errors that name the file, the path and the fix."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from ..transforms import spec as spec_module
+from ..transforms.errors import UserError
+from ..transforms.spec import Spec
+
+# How to write the parts of the spec that pydantic knows by the name of a class.
+_EXAMPLES = {"TokenPolicy": "{token: X}", "Quantiles": "{quantiles: 10}", "Label": "{field: click}"}
+
+
+def load_spec(path: str) -> Spec:
+    """Returns the spec in the YAML file `path`.
+
+    Raises:
+        UserError: the file is missing, is not YAML, or does not hold a valid spec.
+    """
+    try:
+        with open(path, encoding="utf-8") as file:
+            data = yaml.safe_load(file)
+    except OSError as error:
+        raise UserError(f"{path}: cannot read the spec ({error.strerror})") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: not valid YAML: {error}") from None
+    return parse_spec(data, path)
+
+
+def parse_spec(data: Any, origin: str) -> Spec:
+    """Returns the spec in `data`, plain values as YAML gives them; `origin` names it in errors."""
+    if not isinstance(data, dict):
+        raise UserError(f"{origin}: expected a mapping with label, split and fields; found {type(data).__name__}")
+    try:
+        return Spec.model_validate(data)
+    except ValidationError as error:
+        messages: dict[str, list[str]] = {}
+        for details in error.errors():
+            path, message = _explained(details, data)
+            messages.setdefault(path, []).append(message)
+        # One place that matches none of several forms: say all of them in one line.
+        lines = (f"  {path}: {' or '.join(dict.fromkeys(texts))}" for path, texts in messages.items())
+        raise UserError(f"{origin}: the spec is not valid\n" + "\n".join(lines)) from None
+
+
+def dump_spec(spec: Spec) -> str:
+    """Returns the spec as YAML: only what was set or worked out, in the order of the model."""
+    return yaml.safe_dump(
+        spec.model_dump(mode="json", exclude_unset=True), sort_keys=False, allow_unicode=True, default_flow_style=None
+    )
+
+
+def _explained(details: ErrorDetails, data: Any) -> tuple[str, str]:
+    """Returns the path inside the file, and what is wrong there."""
+    keys = _keys_in_file(details["loc"], data)
+    path = ".".join(map(str, keys)) or "(top level)"
+    found = details["input"]
+    if details["type"] == "extra_forbidden":
+        close = difflib.get_close_matches(str(keys[-1]), _known_keys(), n=1)
+        return path, "unknown key; " + (f"did you mean `{close[0]}`?" if close else "see `fieldpool schema`")
+    if details["type"] == "missing":
+        return path, "is missing; add it"
+    if details["type"] == "union_tag_not_found":
+        return path, "`type:` is missing; expected categorical, multivalued or numeric"
+    if details["type"] == "string_pattern_mismatch":
+        return path, (
+            f"{found!r} is no usable name; expected up to 100 letters, digits, '_', '-' or '.', starting with a "
+            "letter or digit (a raw column of any name can be read with `column:`)"
+        )
+    message = details["msg"].removeprefix("Value error, ").replace("Input should be", "expected")
+    message = re.sub(
+        r"a valid dictionary or instance of (\w+)", lambda m: _EXAMPLES.get(m[1], "a mapping"), message
+    )
+    if details["type"] not in ("value_error", "split_kind") and isinstance(found, str | int | float | None):
+        message += f" (found {found!r})"
+    return path, message
+
+
+def _keys_in_file(location: tuple[int | str, ...], data: Any) -> list[int | str]:
+    """Returns the location without the union variants that pydantic names in it."""
+    path = list(location)
+    if path[:1] == ["split"]:
+        del path[1:2]  # column, files, hash or time
+    elif path[:1] == ["fields"]:
+        del path[2:3]  # categorical, multivalued or numeric
+    keys: list[int | str] = []
+    for position, key in enumerate(path):
+        has_key = (isinstance(data, dict) and key in data) or (
+            isinstance(data, list) and isinstance(key, int) and key < len(data)
+        )
+        if has_key:
+            keys.append(key)
+            data = data[key]
+        elif position == len(path) - 1 and isinstance(data, dict) and key != "[key]" and "literal[" not in str(key):
+            keys.append(key)  # A key that is missing.
+    return keys
+
+
+def _known_keys() -> set[str]:
+    models = [m for m in vars(spec_module).values() if isinstance(m, type) and issubclass(m, BaseModel)]
+    return {key for model in models for key in model.model_fields}

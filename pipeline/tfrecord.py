@@ -1,0 +1,134 @@
+"""The TFRecord sink: batches of examples to sharded, gzipped files, one or more shards a bundle and split.
+
+A bundle writes under names of its own in a temporary folder; only the shards of bundles that succeeded are
+renamed to `{split}-00000-of-00003.tfrecord.gz`, so a retried bundle neither doubles nor loses a record.
+"""
+
+from __future__ import annotations
+
+import struct
+import uuid
+import zlib
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
+
+import apache_beam as beam
+import google_crc32c
+import pyarrow as pa
+from apache_beam.io.filesystem import CompressionTypes
+from apache_beam.io.filesystems import FileSystems
+from tfx_bsl.coders.example_coder import RecordBatchToExamplesEncoder
+
+# Examples before compression; about a tenth of it lands on disk. Small enough to shuffle by shards.
+SHARD_BYTES = 64 << 20
+
+# zlib level 3: half the time of the default for a tenth more bytes, measured on ml100k.
+GZIP_LEVEL = 3
+
+_MASK_DELTA = 0xA282EAD8
+
+
+class Shard(NamedTuple):
+    """A finished temporary file. `order` sorts shards alike whatever their temporary names."""
+
+    order: tuple[int, int]
+    path: str
+    examples: int
+
+
+def frame(record: bytes) -> bytes:
+    """Returns a record in TFRecord framing: length, its masked CRC-32C, data, its masked CRC-32C.
+
+    The format is described at https://www.tensorflow.org/tutorials/load_data/tfrecord.
+    """
+    length = struct.pack("<Q", len(record))
+    return b"".join((length, _masked_crc(length), record, _masked_crc(record)))
+
+
+def _masked_crc(data: bytes) -> bytes:
+    crc = google_crc32c.value(data)
+    return struct.pack("<I", (((crc >> 15) | (crc << 17)) + _MASK_DELTA) & 0xFFFFFFFF)
+
+
+class WriteExamples(beam.PTransform):
+    """Writes (split, RecordBatch of examples) to `folder`; gives (split, examples, shards) once a split."""
+
+    def __init__(self, folder: str, temp_folder: str, shard_bytes: int = SHARD_BYTES) -> None:
+        super().__init__()
+        self._folder, self._temp_folder, self._shard_bytes = folder, temp_folder, shard_bytes
+
+    def expand(self, examples: beam.PCollection) -> beam.PCollection:
+        """Returns the number of examples and shards of each split."""
+        return (
+            examples
+            | "WriteShards" >> beam.ParDo(_WriteShards(self._temp_folder, self._shard_bytes))
+            | "AllShards" >> beam.GroupByKey()
+            | "NameShards" >> beam.Map(_name_shards, self._folder)
+        )
+
+
+class _OpenShard:
+    """One temporary file being written."""
+
+    def __init__(self, path: str, order: tuple[int, int]) -> None:
+        self.path, self.order, self.examples, self.size = path, order, 0, 0
+        self._file = FileSystems.create(path, compression_type=CompressionTypes.UNCOMPRESSED)
+        # Raw zlib with a gzip header (31): no time stamp, so equal records make equal files.
+        self._gzip = zlib.compressobj(GZIP_LEVEL, zlib.DEFLATED, 31)
+
+    def write(self, records: list[bytes]) -> None:
+        framed = b"".join(map(frame, records))
+        self._file.write(self._gzip.compress(framed))
+        self.examples += len(records)
+        self.size += len(framed)
+
+    def close(self) -> Shard:
+        self._file.write(self._gzip.flush())
+        self._file.close()
+        return Shard(self.order, self.path, self.examples)
+
+
+class _WriteShards(beam.DoFn):
+    """(split, RecordBatch) → (split, Shard), at the latest when the bundle ends."""
+
+    def __init__(self, folder: str, shard_bytes: int) -> None:
+        self._folder, self._shard_bytes = folder, shard_bytes
+
+    def setup(self) -> None:
+        self._encoder = RecordBatchToExamplesEncoder()
+
+    def start_bundle(self) -> None:
+        self._open: dict[str, _OpenShard] = {}
+        self._first_crc: dict[str, int] = {}
+        self._closed: dict[str, int] = {}
+
+    def process(self, element: tuple[str, pa.RecordBatch]) -> Iterator[tuple[str, Shard]]:
+        split, batch = element
+        records = self._encoder.encode(batch)
+        if not records:
+            return
+        if split not in self._open:
+            # Bundles sort by their first record, shards of a bundle by their place in it.
+            first = self._first_crc.setdefault(split, zlib.crc32(records[0]))
+            path = FileSystems.join(self._folder, f"{split}-{uuid.uuid4().hex}")
+            self._open[split] = _OpenShard(path, (first, self._closed.get(split, 0)))
+        shard = self._open[split]
+        shard.write(records)
+        if shard.size >= self._shard_bytes:
+            self._closed[split] = self._closed.get(split, 0) + 1
+            yield split, self._open.pop(split).close()
+
+    def finish_bundle(self) -> Iterator[Any]:
+        for split, shard in self._open.items():
+            yield beam.transforms.window.GlobalWindows.windowed_value((split, shard.close()))
+
+
+def _name_shards(element: tuple[str, Iterable[Shard]], folder: str) -> tuple[str, int, int]:
+    """Renames the shards of one split to their final names; a retry finds some renamed already."""
+    split, shards = element
+    ordered = sorted(shards)
+    for index, shard in enumerate(ordered):
+        target = FileSystems.join(folder, f"{split}-{index:05d}-of-{len(ordered):05d}.tfrecord.gz")
+        if FileSystems.exists(shard.path) or not FileSystems.exists(target):
+            FileSystems.rename([shard.path], [target])
+    return split, sum(shard.examples for shard in ordered), len(ordered)

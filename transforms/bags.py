@@ -1,0 +1,93 @@
+"""Bags: the values that one row has in one multi-valued field, from raw text or lists to padded ids.
+
+A bag is a ragged string tensor `[batch, (values)]`. The empty string is never a value: it is dropped,
+so that `""` split at `|`, a trailing separator or a blank list element adds nothing.
+"""
+
+from __future__ import annotations
+
+from typing import Union
+
+import tensorflow as tf
+
+TensorLike = Union[tf.Tensor, tf.SparseTensor, tf.RaggedTensor]
+
+
+def as_strings(x: TensorLike) -> TensorLike:
+    """Returns `x` as strings: integer ids as decimal text, strings as they are.
+
+    Raises:
+        TypeError: for any other dtype; a float has no one text.
+    """
+    if x.dtype == tf.string:
+        return x
+    if not x.dtype.is_integer:
+        raise TypeError(f"expected string or integer values, found {x.dtype.name}; cast them to text first")
+    if isinstance(x, tf.SparseTensor):
+        return tf.SparseTensor(x.indices, tf.strings.as_string(x.values), x.dense_shape)
+    if isinstance(x, tf.RaggedTensor):
+        return x.with_flat_values(tf.strings.as_string(x.flat_values))
+    return tf.strings.as_string(x)
+
+
+def single_values(x: TensorLike, default: object) -> tf.Tensor:
+    """Returns one value a row, `[batch]`, with `default` where the row has none.
+
+    Takes dense `[batch]` or `[batch, 1]`, or sparse / ragged with at most one value a row.
+    """
+    if isinstance(x, tf.RaggedTensor):
+        x = x.to_tensor(default_value=default, shape=[None, 1])
+    elif isinstance(x, tf.SparseTensor):
+        shape = tf.stack([x.dense_shape[0], 1])
+        x = tf.sparse.to_dense(tf.SparseTensor(x.indices, x.values, shape), default_value=default)
+    return tf.reshape(x, [-1])
+
+
+def to_lists(x: TensorLike, separator: str | None = None) -> tf.RaggedTensor:
+    """Returns `x` as ragged lists `[batch, (values)]`.
+
+    Sparse and ragged inputs are lists already. A dense `[batch]` or `[batch, 1]` string holds one text a
+    row: it is split at `separator`, or is the only value where there is none. A dense `[batch, n]` input
+    (padded with empty strings, say) has n values a row.
+    """
+    if isinstance(x, tf.RaggedTensor):
+        return x
+    if isinstance(x, tf.SparseTensor):
+        return tf.RaggedTensor.from_sparse(x)
+    if x.shape.rank == 2 and x.shape[1] != 1:
+        return tf.RaggedTensor.from_tensor(x)
+    text = tf.reshape(x, [-1])
+    if separator is None:
+        return tf.RaggedTensor.from_tensor(text[:, tf.newaxis])
+    return tf.strings.split(text, separator)
+
+
+def drop_empty(
+    bag: tf.RaggedTensor, weights: tf.RaggedTensor | None = None
+) -> tuple[tf.RaggedTensor, tf.RaggedTensor | None]:
+    """Returns the bag without empty strings, and the weights of the values that are left."""
+    present = bag.with_values(tf.not_equal(bag.values, ""))
+    if weights is not None:
+        same = tf.debugging.assert_equal(
+            bag.row_splits, weights.row_splits, message="a list and its weights differ in length"
+        )
+        with tf.control_dependencies([same] if same is not None else []):
+            weights = tf.ragged.boolean_mask(bag.with_values(tf.identity(weights.values)), present)
+    return tf.ragged.boolean_mask(bag, present), weights
+
+
+def fill_empty(bag: tf.RaggedTensor, value: object) -> tf.RaggedTensor:
+    """Returns the bag with the one value `value` in rows that had none."""
+    is_empty = tf.cast(tf.equal(bag.row_lengths(), 0), tf.int64)
+    values = tf.fill([tf.reduce_sum(is_empty)], tf.constant(value, bag.dtype))
+    return tf.concat([bag, tf.RaggedTensor.from_row_lengths(values, is_empty)], axis=1)
+
+
+def truncate(bag: tf.RaggedTensor, max_len: int, keep: str) -> tf.RaggedTensor:
+    """Returns at most `max_len` values a row: the `keep` = "first" or "last" ones, in their order."""
+    return bag[:, :max_len] if keep == "first" else bag[:, -max_len:]
+
+
+def pad(bag: tf.RaggedTensor, max_len: int) -> tf.Tensor:
+    """Returns `[batch, max_len]`, with zeros after each row's values."""
+    return bag.to_tensor(default_value=0, shape=[None, max_len])

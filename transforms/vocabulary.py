@@ -1,0 +1,259 @@
+"""Vocabularies of all fields, counted in one keyed Beam pass inside TensorFlow Transform's analysis.
+
+`packed_vocabularies` stands beside `tft.vocabulary`: tokens in, one vocabulary asset each out. The order
+is fixed by counts and bytes alone (most frequent first, ties by bytes ascending), so ids do not depend on
+the runner or on the number of workers. `lookup` turns tokens into ids: 0 is padding and never a token,
+1..num_oov are the OOV buckets, and the tokens follow.
+
+Which tokens can be in a vocabulary: any bytes (NUL and invalid UTF-8 too) except the empty string, which
+is no value, and tokens with a line feed or carriage return, which a text asset cannot hold; these are
+looked up as OOV. `tft.vocabulary` draws the same line.
+"""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import apache_beam as beam
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import tensorflow as tf
+import tensorflow_transform as tft
+from tensorflow_transform.beam.experimental import PTransformAnalyzer
+
+from .spec import Vocabulary
+
+METRICS_NAMESPACE = "fieldpool"
+
+# Hash shards of each vocabulary's counts: a worker holds one shard before thresholds are applied.
+COUNT_SHARDS = 16
+
+# Distinct tokens that one bundle gathers for a vocabulary before it merges equal ones again.
+_COMPACT_AT = 200_000
+
+_COUNTS = pa.schema([("token", pa.large_binary()), ("count", pa.int64())])
+_NOT_IN_TEXT = r"[\n\r]"
+
+# TensorFlow loads no table from an empty file; TFT writes this same token where there is none.
+_NO_TOKENS = b"49d0cd50-04bb-48c0-bc6f-5b575dce351a\n"
+
+
+def packed_vocabularies(
+    tokens: Mapping[str, Sequence[Any]], settings: Mapping[str, Vocabulary]
+) -> dict[str, tf.Tensor]:
+    """Returns for each vocabulary the (deferred) path of its asset file, for `lookup`.
+
+    Args:
+        tokens: for each vocabulary the string tensors that feed it: dense, sparse or ragged, any shape.
+            Several tensors share the vocabulary. Their empty strings are not counted.
+        settings: `min_count` and `top_k` of each vocabulary.
+
+    One analyzer counts all of them. A worker holds the distinct tokens of its bundle (merged whenever
+    200,000 have gathered), then one hash shard in sixteen of one vocabulary; only tokens that pass
+    `min_count` and `top_k`, which are exact on a shard, come together to be ordered.
+    """
+    names = list(tokens)
+    inputs = [_flat(values) for name in names for values in tokens[name]]
+    fed = [index for index, name in enumerate(names) for _ in tokens[name]]
+    thresholds = [(name, settings[name].min_count, settings[name].top_k) for name in names]
+    paths = tft.experimental.ptransform_analyzer(
+        inputs=inputs,
+        ptransform=CountAndOrder(fed=fed, thresholds=thresholds),
+        output_dtypes=[tf.string] * len(names),
+        output_shapes=[[]] * len(names),
+        output_asset_default_values=[_NO_TOKENS] * len(names),
+        name="packed_vocabularies",
+    )
+    return dict(zip(names, paths, strict=True))
+
+
+def _flat(tokens: Any) -> tf.Tensor:
+    if isinstance(tokens, tf.RaggedTensor):
+        return tokens.flat_values
+    return tokens.values if isinstance(tokens, tf.SparseTensor) else tokens
+
+
+def lookup(tokens: tf.Tensor | tf.RaggedTensor, path: tf.Tensor, num_oov: int) -> tf.Tensor | tf.RaggedTensor:
+    """Returns the ids of `tokens`, int64, in the tokens' shape; unknown ones by hash in 1..num_oov."""
+    index = tft.apply_vocabulary(tokens, path, default_value=-1)
+    return tf.ragged.map_flat_values(_ids, index, tokens, num_oov)
+
+
+def _ids(index: tf.Tensor, tokens: tf.Tensor, num_oov: int) -> tf.Tensor:
+    # A stable hash (FarmHash Fingerprint64); not taken where there is one bucket to choose from.
+    bucket = tf.strings.to_hash_bucket_fast(tokens, num_oov) if num_oov > 1 else tf.zeros_like(index)
+    return tf.where(index >= 0, index + 1 + num_oov, bucket + 1)
+
+
+# -- the Beam side -----------------------------------------------------------------------------------
+
+
+class CountAndOrder(PTransformAnalyzer):
+    """Batches of tokens in, one file a vocabulary out: tokens in the order of their ids, one a line.
+
+    Args:
+        fed: for each array of a batch, the index of the vocabulary it feeds.
+        thresholds: name, min_count and top_k of each vocabulary.
+    """
+
+    def __init__(self, *, fed: Sequence[int], thresholds: Sequence[tuple[str, int, int | None]]) -> None:
+        super().__init__()
+        self._fed = list(fed)
+        self._thresholds = list(thresholds)
+
+    def expand(self, batches: beam.PCollection) -> tuple[beam.PCollection, ...]:
+        """Returns one PCollection a vocabulary, with the path of its file."""
+        folder = os.path.join(self.base_temp_dir, f"vocabularies-{uuid.uuid4().hex}")
+        paths = (
+            batches
+            | "CountBundles" >> beam.ParDo(_CountBundle(self._fed))
+            | "SumShards" >> beam.CombinePerKey(SumCounts())
+            | "ApplyThresholds" >> beam.ParDo(_ApplyThresholds(self._thresholds))
+        )
+        # A vocabulary without a single token still gets its (empty) file.
+        none = batches.pipeline | "NoTokens" >> beam.Create(
+            [(index, _COUNTS.empty_table()) for index in range(len(self._thresholds))], reshuffle=False
+        )
+        outputs = (
+            (paths, none)
+            | "WithNoTokens" >> beam.Flatten()
+            | "GatherVocabulary" >> beam.GroupByKey()
+            | "WriteInOrder"
+            >> beam.ParDo(_WriteInOrder(folder, self._thresholds)).with_outputs(*map(str, range(len(self._thresholds))))
+        )
+        return tuple(outputs[str(index)] for index in range(len(self._thresholds)))
+
+
+def _summed(tables: Iterable[pa.Table]) -> pa.Table:
+    """Returns one row for each distinct token, with its counts added up."""
+    table = pa.concat_tables(tables)
+    summed = table.group_by("token").aggregate([("count", "sum")])
+    return summed.rename_columns({"count_sum": "count"}).select(["token", "count"])
+
+
+def _token_counts(array: np.ndarray) -> pa.Table:
+    """Returns the distinct tokens of an array of bytes with their counts, without empty ones."""
+    counts = pa.array(array.reshape(-1), pa.large_binary()).value_counts()
+    table = pa.Table.from_arrays([counts.field("values"), counts.field("counts")], schema=_COUNTS)
+    return table.filter(pc.not_equal(table["token"], pa.scalar(b"", pa.large_binary())))
+
+
+class _CountBundle(beam.DoFn):
+    """Batches (one array of tokens per input) → ((vocabulary, shard), counts), once a bundle."""
+
+    def __init__(self, fed: list[int]) -> None:
+        self._fed = fed
+
+    def start_bundle(self) -> None:
+        self._counts: dict[int, list[pa.Table]] = {}
+        self._rows: dict[int, int] = {}
+
+    def process(self, batch: tuple[np.ndarray, ...]) -> None:
+        for vocabulary, array in zip(self._fed, batch, strict=True):
+            self._add(vocabulary, _token_counts(array))
+
+    def _add(self, vocabulary: int, counts: pa.Table) -> None:
+        tables = self._counts.setdefault(vocabulary, [])
+        tables.append(counts)
+        self._rows[vocabulary] = self._rows.get(vocabulary, 0) + counts.num_rows
+        if self._rows[vocabulary] > _COMPACT_AT + 2 * tables[0].num_rows:
+            merged = _summed(tables)
+            self._counts[vocabulary] = [merged]
+            self._rows[vocabulary] = merged.num_rows
+
+    def finish_bundle(self) -> Iterator[Any]:
+        for vocabulary, tables in self._counts.items():
+            for shard, counts in _by_hash(_summed(tables)):
+                yield beam.transforms.window.GlobalWindows.windowed_value(((vocabulary, shard), counts))
+
+
+def _by_hash(counts: pa.Table) -> Iterator[tuple[int, pa.Table]]:
+    """Yields the counts of each hash shard; a token is in the same shard in every worker."""
+    if counts.num_rows == 0:
+        return
+    tokens = counts["token"].to_numpy(zero_copy_only=False)
+    shards = tf.strings.to_hash_bucket_fast(tf.constant(tokens, tf.string), COUNT_SHARDS).numpy()
+    order = np.argsort(shards, kind="stable")
+    bounds = np.searchsorted(shards[order], np.arange(COUNT_SHARDS + 1))
+    for shard in np.unique(shards):
+        yield int(shard), counts.take(order[bounds[shard] : bounds[shard + 1]])
+
+
+class SumCounts(beam.CombineFn):
+    """Adds up tables of token counts."""
+
+    def create_accumulator(self) -> list[pa.Table]:
+        """Returns no counts."""
+        return []
+
+    def add_input(self, tables: list[pa.Table], counts: pa.Table) -> list[pa.Table]:
+        """Returns the counts with one more table."""
+        tables.append(counts)
+        if len(tables) > 1 and sum(t.num_rows for t in tables) > _COMPACT_AT + 2 * tables[0].num_rows:
+            return [_summed(tables)]
+        return tables
+
+    def merge_accumulators(self, accumulators: Iterable[list[pa.Table]]) -> list[pa.Table]:
+        """Returns all counts in one accumulator."""
+        merged = [table for tables in accumulators for table in tables]
+        return [_summed(merged)] if merged else []
+
+    def compact(self, tables: list[pa.Table]) -> list[pa.Table]:
+        """Returns the same counts with one row a token: what is sent over the network."""
+        return [_summed(tables)] if len(tables) > 1 else tables
+
+    def extract_output(self, tables: list[pa.Table]) -> pa.Table:
+        """Returns one row a token."""
+        return _summed(tables) if tables else _COUNTS.empty_table()
+
+
+def _most_frequent_first(counts: pa.Table, top_k: int | None) -> pa.Table:
+    """Returns the counts in the order of ids: by count descending, then by bytes ascending."""
+    order = pc.sort_indices(counts, sort_keys=[("count", "descending"), ("token", "ascending")])
+    return counts.take(order if top_k is None else order[:top_k])
+
+
+class _ApplyThresholds(beam.DoFn):
+    """((vocabulary, shard), counts) → (vocabulary, counts of the tokens that may be in it)."""
+
+    def __init__(self, thresholds: list[tuple[str, int, int | None]]) -> None:
+        self._thresholds = thresholds
+
+    def process(self, element: tuple[tuple[int, int], pa.Table]) -> Iterator[tuple[int, pa.Table]]:
+        (vocabulary, _), counts = element
+        name, min_count, top_k = self._thresholds[vocabulary]
+        beam.metrics.Metrics.counter(METRICS_NAMESPACE, f"distinct/{name}").inc(counts.num_rows)
+        frequent = counts.filter(pc.greater_equal(counts["count"], min_count))
+        in_text = pc.invert(pc.match_substring_regex(frequent["token"], _NOT_IN_TEXT))
+        kept = frequent.filter(in_text)
+        if top_k is not None and kept.num_rows > top_k:
+            kept = _most_frequent_first(kept, top_k)
+        yield vocabulary, kept
+
+
+class _WriteInOrder(beam.DoFn):
+    """(vocabulary, its counts) → the path of its file, to the output tagged with its index."""
+
+    def __init__(self, folder: str, thresholds: list[tuple[str, int, int | None]]) -> None:
+        self._folder = folder
+        self._thresholds = thresholds
+
+    def process(self, element: tuple[int, Iterable[pa.Table]]) -> Iterator[beam.pvalue.TaggedOutput]:
+        vocabulary, tables = element
+        name, _, top_k = self._thresholds[vocabulary]
+        ordered = _most_frequent_first(pa.concat_tables(tables), top_k)
+        # A folder of its own for each attempt: a retried or doubled bundle never shares a file.
+        folder = os.path.join(self._folder, uuid.uuid4().hex)
+        tf.io.gfile.makedirs(folder)
+        path = os.path.join(folder, name)
+        with tf.io.gfile.GFile(path, "wb") as file:
+            if ordered.num_rows == 0:
+                file.write(_NO_TOKENS)
+            for chunk in ordered["token"].chunks:
+                for start in range(0, len(chunk), 100_000):
+                    file.write(b"".join(token + b"\n" for token in chunk[start : start + 100_000].to_pylist()))
+        yield beam.pvalue.TaggedOutput(str(vocabulary), np.array(path.encode(), dtype=object))
