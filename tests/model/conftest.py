@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+Function = Callable[..., Any]
+
+
+def _tensorflow_gradients(function: Function, arrays: list[np.ndarray]) -> list[Any]:
+    import tensorflow as tf
+
+    tensors = [tf.constant(a) for a in arrays]
+    with tf.GradientTape() as tape:
+        tape.watch(tensors)
+        total = keras.ops.sum(function(*tensors))
+    return tape.gradient(total, tensors, unconnected_gradients="zero")
+
+
+def _jax_gradients(function: Function, arrays: list[np.ndarray]) -> list[Any]:
+    import jax
+
+    return list(jax.grad(lambda *a: keras.ops.sum(function(*a)), argnums=tuple(range(len(arrays))))(*arrays))
+
+
+def _torch_gradients(function: Function, arrays: list[np.ndarray]) -> list[Any]:
+    import torch
+
+    tensors = [torch.tensor(a, requires_grad=True) for a in arrays]
+    return list(torch.autograd.grad(keras.ops.sum(function(*tensors)), tensors, materialize_grads=True))
+
+
+@pytest.fixture
+def gradients() -> Callable[..., list[np.ndarray]]:
+    """`gradients(function, *arrays)`: of the sum of the function's result, on whatever backend runs."""
+    by_backend = {"tensorflow": _tensorflow_gradients, "jax": _jax_gradients, "torch": _torch_gradients}
+    compute = by_backend[keras.backend.backend()]
+    return lambda function, *arrays: [
+        keras.ops.convert_to_numpy(g) for g in compute(function, [np.asarray(a) for a in arrays])
+    ]
