@@ -41,3 +41,41 @@ def gradients() -> Callable[..., list[np.ndarray]]:
     return lambda function, *arrays: [
         keras.ops.convert_to_numpy(g) for g in compute(function, [np.asarray(a) for a in arrays])
     ]
+
+
+@pytest.fixture
+def write_run() -> Callable[..., str]:
+    """`write_run(folder, spec, tokens, examples)`: a run as the pipeline leaves it, written by hand.
+
+    `tokens` holds the tokens of each vocabulary; `examples` the shards of each split, each a list of rows,
+    each a dict of feature name to list of values.
+    """
+    tf = pytest.importorskip("tensorflow", reason="runs are read with TensorFlow")
+    import yaml
+
+    def feature(values: list[Any]) -> Any:
+        if isinstance(values[0], bytes):
+            return tf.train.Feature(bytes_list=tf.train.BytesList(value=values))
+        if isinstance(values[0], float):
+            return tf.train.Feature(float_list=tf.train.FloatList(value=values))
+        return tf.train.Feature(int64_list=tf.train.Int64List(value=values))
+
+    def write(folder: Any, spec: dict, tokens: dict[str, list[bytes]], examples: dict[str, list]) -> str:
+        assets = folder / "transform" / "transform_fn" / "assets"
+        assets.mkdir(parents=True)
+        (folder / "examples").mkdir()
+        (folder / "spec.yaml").write_text(yaml.safe_dump(spec, sort_keys=False))
+        for vocabulary, its_tokens in tokens.items():
+            (assets / vocabulary).write_bytes(b"".join(t + b"\n" for t in its_tokens))
+        for split, shards in examples.items():
+            for i, rows in enumerate(shards):
+                path = folder / "examples" / f"{split}-{i:05d}-of-{len(shards):05d}.tfrecord.gz"
+                with tf.io.TFRecordWriter(str(path), tf.io.TFRecordOptions(compression_type="GZIP")) as file:
+                    for row in rows:
+                        features = {name: feature(values) for name, values in row.items()}
+                        example = tf.train.Example(features=tf.train.Features(feature=features))
+                        file.write(example.SerializeToString())
+        (folder / "DONE").write_text("")
+        return str(folder)
+
+    return write

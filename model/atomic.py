@@ -1,0 +1,31 @@
+"""Files that are there as a whole or not at all: a reader, or a crash, never finds half of one."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable
+
+import tensorflow as tf
+
+
+def write_atomically(path: str, write: Callable[[str], object]) -> None:
+    """Calls `write` with a temporary path that ends like `path`, then puts the file at `path`.
+
+    On a local disk the file is renamed within its folder; to an object store (gs://…) it is uploaded from
+    a temporary folder, and appears when the upload is complete. A file that was there before is replaced.
+    """
+    folder, name = os.path.split(path)
+    if "://" in path:
+        with tempfile.TemporaryDirectory() as local:
+            temporary = os.path.join(local, name)
+            write(temporary)
+            tf.io.gfile.copy(temporary, path, overwrite=True)
+        return
+    temporary = os.path.join(folder, f".unfinished-{name}")
+    try:
+        write(temporary)
+        os.replace(temporary, path)
+    finally:
+        if os.path.exists(temporary):
+            os.remove(temporary)

@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+import pytest
+
+tf = pytest.importorskip("tensorflow", reason="tf.data reads the examples")
+
+from fieldpool.model.examples import NoExamples, feature_spec, read_examples  # noqa: E402
+from fieldpool.model.run import Run  # noqa: E402
+from fieldpool.transforms.spec import Spec  # noqa: E402
+
+SPEC = {
+    "key": "row_id",
+    "label": {"field": "clicked"},
+    "split": {"column": "split"},
+    "fields": {
+        "item": {"type": "categorical"},
+        "genres": {"type": "multivalued", "max_len": 2, "weights": "w"},
+        "age": {"type": "numeric"},
+        "price": {"type": "numeric", "scale": {"quantiles": 4}},
+    },
+}
+
+
+def example(i: int) -> dict:
+    return {
+        "key": [f"row{i}".encode()],
+        "label": [float(i % 2)],
+        "item": [i],
+        "genres": [i, 0],
+        "genres_weights": [0.5, 0.0],
+        "age": [i / 10],
+        "price": [i % 5],
+    }
+
+
+@pytest.fixture
+def run(tmp_path, write_run):
+    shards = [[example(i) for i in range(5)], [example(i) for i in range(5, 9)], []]
+    return Run(write_run(tmp_path / "run", SPEC, {}, {"train": shards, "eval": [[example(9)]]}))
+
+
+def items(dataset) -> list[int]:
+    return [i for features, *_ in dataset for i in features["item"].numpy().tolist()]
+
+
+def test_feature_spec():
+    assert {name: (f.shape, f.dtype) for name, f in feature_spec(Spec.model_validate(SPEC)).items()} == {
+        "item": ([], tf.int64),
+        "genres": ([2], tf.int64),
+        "genres_weights": ([2], tf.float32),
+        "age": ([], tf.float32),
+        "price": ([], tf.int64),
+        "label": ([], tf.float32),
+        "key": ([], tf.string),
+    }
+
+
+def test_feature_spec_wants_a_resolved_spec():
+    spec = Spec.model_validate({**SPEC, "fields": {"genres": {"type": "multivalued"}}})
+    with pytest.raises(ValueError, match=r"fields.genres.max_len: expected a number, found 'auto'"):
+        feature_spec(spec)
+
+
+def test_batches(run):
+    features, label = next(iter(read_examples(run, "train", batch_size=3)))
+
+    assert {name: value.numpy().tolist() for name, value in features.items()} == {
+        "item": [0, 1, 2],
+        "genres": [[0, 0], [1, 0], [2, 0]],
+        "genres_weights": [[0.5, 0.0]] * 3,
+        "age": pytest.approx([0.0, 0.1, 0.2]),
+        "price": [0, 1, 2],
+    }
+    assert label.dtype == tf.float32
+    assert label.numpy().tolist() == [0, 1, 0]
+
+
+def test_each_example_once(run):
+    sizes = [len(label) for _, label in read_examples(run, "train", batch_size=4)]
+    assert sizes == [4, 4, 1]
+    assert items(read_examples(run, "train", batch_size=4)) == list(range(9))
+    assert sorted(items(read_examples(run, "train", batch_size=4, shuffle_buffer=3))) == list(range(9))
+
+
+def test_key_on_demand(run):
+    *_, key = next(iter(read_examples(run, "eval", batch_size=4, with_key=True)))
+    assert key.numpy().tolist() == [b"row9"]
+
+
+def test_seed_fixes_the_order_and_epochs_differ(run):
+    def two_epochs(seed):
+        dataset = read_examples(run, "train", batch_size=4, shuffle_buffer=100, seed=seed)
+        return [items(dataset), items(dataset)]
+
+    first, second = two_epochs(3)
+    assert [first, second] == two_epochs(3)
+    assert first != second
+    assert first != two_epochs(4)[0]
+
+
+def test_repeat(run):
+    assert items(read_examples(run, "eval", batch_size=1, repeat=True).take(3)) == [9, 9, 9]
+
+
+def test_split_without_shards_is_named(run):
+    with pytest.raises(NoExamples, match=r"no examples in the split 'test'.*change `split:`"):
+        read_examples(run, "test", batch_size=1)
+
+
+def test_unknown_split_is_named(run):
+    with pytest.raises(ValueError, match="expected a split of train, eval, test; received 'dev'"):
+        read_examples(run, "dev", batch_size=1)
+
+
+def test_key_without_a_key_in_the_spec_is_an_error(tmp_path, write_run):
+    spec = {name: value for name, value in SPEC.items() if name != "key"}
+    run = Run(write_run(tmp_path / "run", spec, {}, {"train": [[example(0)]]}))
+    assert "key" not in next(iter(read_examples(run, "train", batch_size=1)))[0]
+    with pytest.raises(ValueError, match="the spec names no `key`"):
+        read_examples(run, "train", batch_size=1, with_key=True)
