@@ -22,11 +22,10 @@ def scorer(model: keras.Model, features: dict[str, tf.TensorSpec]) -> Callable[[
     `keras.Model.predict` would compile with XLA, and once more for the last, smaller batch.
     """
 
-    @tf.function(input_signature=[features])
     def logits(batch: Features) -> tf.Tensor:
         return tf.squeeze(tf.cast(model(batch, training=False), tf.float32), axis=1)
 
-    return logits
+    return tf.function(logits, input_signature=[features])
 
 
 def score(

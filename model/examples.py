@@ -101,7 +101,7 @@ def read_examples(
     if not shards:
         raise NoExamples(
             f"{run.path}: no examples in the split {split!r} (examples/{split}-*.tfrecord.gz); change "
-            "`split:` in the spec so that rows fall into it, and make the run again with `fieldpool transform`"
+            "`split:` in the spec so that rows fall into it, and run `fieldpool transform` again"
         )
     dataset = tf.data.Dataset.from_tensor_slices(shards)
     if shuffle_buffer:

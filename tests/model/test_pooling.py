@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import doctest
+
 import keras
 import numpy as np
 import pytest
+from fieldpool.model import pooling
 from fieldpool.model.pooling import (
     MaskedMaxPool,
     MaskedMeanPool,
@@ -85,6 +88,10 @@ def test_weighted_values_by_hand(kind, expected):
     weights = np.array([[1.0, 3.0, 5.0], [2.0, 5.0, 5.0]], "float32")
     pooled = masked_pool(kind)(X, mask=MASK, weights=weights)
     np.testing.assert_allclose(to_numpy(pooled), expected, rtol=1e-6)
+
+
+def test_docstring_example():
+    assert doctest.testmod(pooling) == doctest.TestResults(failed=0, attempted=4)
 
 
 # -- padding -----------------------------------------------------------------------------------------
