@@ -6,8 +6,10 @@ TensorFlow Transform's output, one token a line. Paths may be any that TensorFlo
 
 from __future__ import annotations
 
+import json
 from functools import cached_property
 from os.path import join
+from typing import Any
 
 import tensorflow as tf
 import yaml
@@ -46,6 +48,13 @@ class Run:
         """The spec as resolved: every `max_len` is a number."""
         with tf.io.gfile.GFile(join(self.path, SPEC_FILE)) as file:
             return Spec.model_validate(yaml.safe_load(file.read()))
+
+    @cached_property
+    def stats(self) -> dict[str, Any]:
+        """The counts of the run: rows by split, and what each field holds."""
+        with tf.io.gfile.GFile(join(self.path, STATS_FILE)) as file:
+            stats: dict[str, Any] = json.loads(file.read())
+        return stats
 
     def shards(self, split: str) -> list[str]:
         """Returns the TFRecord files of `split` ("train", "eval" or "test"), sorted by name."""

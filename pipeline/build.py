@@ -21,16 +21,19 @@ from apache_beam.io.filesystems import FileSystems
 from tfx_bsl.public.tfxio import TensorAdapterConfig
 from tfx_bsl.tfxio.tensor_representation_util import InferTensorRepresentationsFromMixedSchema
 
+from ..model.run import EXAMPLES_FOLDER, REJECTED_FOLDER, TRANSFORM_FOLDER
 from ..transforms.preprocessing import preprocessing_fn, raw_feature_spec
 from ..transforms.spec import SPLITS, Spec
 from . import columns
-from .quarantine import check_rows, raw_columns
-from .sources import ReadBatches, SourceBatch
+from .quarantine import check_rows
+from .sources import SourceBatch
 from .statistics import Counts, SumCounts, count_oov, count_rows
 from .tfrecord import WriteExamples
 
 # Travels beside the features through the transform; not a name that a field can have.
 _SPLIT = "__split__"
+
+COUNTS_FILE = "counts.json"
 
 
 class PreprocessClickLog(beam.PTransform):
@@ -139,25 +142,26 @@ def _by_split(transformed: tuple[pa.RecordBatch, Any]) -> Iterator[tuple[str, pa
         yield SPLITS[code], examples.filter(pa.array(codes == code))
 
 
-def write_run(pipeline: beam.Pipeline, spec: Spec, files: list[str], work: str) -> None:
-    """Adds to `pipeline` all that fills a run directory under `work`, from `files` to counts."""
-    columns_read = raw_columns(spec)
-    result = {
-        "analyze": pipeline | "ReadForAnalysis" >> ReadBatches(files, spec.source, columns_read),
-        "transform": pipeline | "ReadForTransform" >> ReadBatches(files, spec.source, columns_read),
-    } | "Preprocess" >> PreprocessClickLog(spec, FileSystems.join(work, "tft-temp"))
+def write_run(rows: dict[str, beam.PCollection], spec: Spec, work: str) -> None:
+    """Adds all that fills a run directory under `work` to the pipeline that `rows` belongs to.
 
+    Args:
+        rows: `analyze` and `transform`; see PreprocessClickLog.
+    """
+    result = rows | "Preprocess" >> PreprocessClickLog(spec, FileSystems.join(work, "tft-temp"))
     _ = result["examples"] | "WriteExamples" >> WriteExamples(
-        FileSystems.join(work, "examples"), FileSystems.join(work, "shards-temp")
+        FileSystems.join(work, EXAMPLES_FOLDER), FileSystems.join(work, "shards-temp")
     )
-    _ = result["transform_fn"] | "WriteTransformFn" >> tft_beam.WriteTransformFn(FileSystems.join(work, "transform"))
+    _ = result["transform_fn"] | "WriteTransformFn" >> tft_beam.WriteTransformFn(
+        FileSystems.join(work, TRANSFORM_FOLDER)
+    )
     _ = (
         result["rejected"]
         | "RejectedAsJson" >> beam.Map(lambda row: json.dumps(asdict(row), ensure_ascii=False))
         | "WriteRejected"
-        >> beam.io.WriteToText(FileSystems.join(work, "rejected", "rows"), ".jsonl", skip_if_empty=True)
+        >> beam.io.WriteToText(FileSystems.join(work, REJECTED_FOLDER, "rows"), ".jsonl", skip_if_empty=True)
     )
-    _ = result["counts"] | "WriteCounts" >> beam.Map(write_counts, FileSystems.join(work, "counts.json"))
+    _ = result["counts"] | "WriteCounts" >> beam.Map(write_counts, FileSystems.join(work, COUNTS_FILE))
 
 
 def write_counts(counts: Counts, path: str) -> None:

@@ -17,25 +17,30 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from ..transforms.errors import UserError
 from ..transforms.spec import MultivaluedField, Spec, TimeSplit
 from .build import read_counts, write_counts
-from .quarantine import check_rows, raw_columns
-from .sources import ReadBatches, SourceBatch
+from .quarantine import check_rows
+from .sources import SourceBatch
 from .splits import times_of
 from .statistics import Counts, SumCounts, count_rows
 
 
-def resolve(spec: Spec, files: list[str], options: PipelineOptions, work: str) -> Spec:
+def resolve(spec: Spec, rows: Callable[[], beam.PTransform], options: PipelineOptions, work: str) -> Spec:
     """Returns the spec with every `max_len` a number and a time split's boundaries given.
+
+    Args:
+        rows: returns a PTransform that makes SourceBatches out of a pipeline; called for each pass.
+        options: of the Beam passes.
+        work: a folder for what the passes find.
 
     Raises:
         UserError: no row has a time that can be read.
     """
     split = spec.split
     if isinstance(split, TimeSplit) and split.eval_from is None:
-        times = _count(_Times(split.time), spec, files, [split.time], options, FileSystems.join(work, "times.json"))
+        times = _count(rows, _Times(split.time), options, FileSystems.join(work, "times.json"))
         eval_from, test_from = _boundaries(times, split)
         spec = spec.model_copy(update={"split": _set(split, eval_from=eval_from, test_from=test_from)})
     if open_lengths(spec):
-        lengths = _count(_Lengths(spec), spec, files, raw_columns(spec), options, FileSystems.join(work, "lengths.json"))
+        lengths = _count(rows, _Lengths(spec), options, FileSystems.join(work, "lengths.json"))
         spec = with_lengths(spec, lengths)
     return spec
 
@@ -103,17 +108,15 @@ class _Lengths:
 
 
 def _count(
+    rows: Callable[[], beam.PTransform],
     count: Callable[[SourceBatch], Counts],
-    spec: Spec,
-    files: list[str],
-    columns: list[str],
     options: PipelineOptions,
     path: str,
 ) -> Counts:
     with beam.Pipeline(options=options) as pipeline:
         _ = (
             pipeline
-            | "Read" >> ReadBatches(files, spec.source, columns)
+            | "Read" >> rows()
             | "Count" >> beam.Map(count)
             | "Sum" >> beam.CombineGlobally(SumCounts())
             | "Write" >> beam.Map(write_counts, path)

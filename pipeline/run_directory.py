@@ -5,10 +5,12 @@ The work goes to a folder inside the target and is moved into place when it is w
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
+import re
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,12 +32,16 @@ from ..model.run import (
 from ..transforms.errors import UserError
 from ..transforms.spec import SPLITS, Spec
 from ..transforms.vocabulary import METRICS_NAMESPACE
-from .build import raw_metadata, read_counts, write_run
+from .build import COUNTS_FILE, raw_metadata, read_counts, write_run
 from .measure import resolve
 from .options import beam_options
-from .sources import find_files
+from .quarantine import raw_columns
+from .sources import ReadBatches, find_files, read_batches
 from .spec_file import dump_spec
 from .statistics import as_json
+
+# The folder inside the target where the work goes until it is whole.
+WORK_PREFIX = ".work-"
 
 _SHOWN_REJECTED = 5
 
@@ -49,25 +55,45 @@ class TransformResult:
     stats: dict[str, Any]
 
 
-def transform(spec: Spec, patterns: Sequence[str], target: str, options: PipelineOptions | None = None) -> TransformResult:
+def transform(
+    spec: Spec, patterns: Sequence[str], target: str, options: PipelineOptions | None = None
+) -> TransformResult:
     """Builds the run directory `target` from the files that `patterns` match.
 
     Raises:
         UserError: the target exists and is not empty, an input cannot be read, more rows than
             `max_rejected` were rejected, or the train split is empty.
     """
-    options = options or beam_options()
     files = find_files(patterns)
+    columns = raw_columns(spec)
+    next(read_batches(files[0], spec.source, columns), None)  # Fails here, in words, before anything starts.
+    return transform_rows(spec, lambda: ReadBatches(files, spec.source, columns), target, options)
+
+
+def transform_rows(
+    spec: Spec, rows: Callable[[], beam.PTransform], target: str, options: PipelineOptions | None = None
+) -> TransformResult:
+    """Builds a run as `transform` does, from any source of rows.
+
+    Args:
+        rows: returns a PTransform that makes SourceBatches out of a pipeline; called for each reading.
+    """
+    options = options or beam_options()
     if FileSystems.exists(target) and _children(target):
         raise UserError(f"{target}: exists already; choose another folder, or remove it first")
-    work = FileSystems.join(target, f".work-{uuid.uuid4().hex[:8]}")
+    work = FileSystems.join(target, f"{WORK_PREFIX}{uuid.uuid4().hex[:8]}")
     FileSystems.mkdirs(FileSystems.join(work, EXAMPLES_FOLDER))
     try:
-        resolved = resolve(spec, files, options, work)
-        pipeline = beam.Pipeline(options=options)
-        write_run(pipeline, resolved, files, work)
-        result = pipeline.run()
-        result.wait_until_finish()
+        with _errors_of_users():
+            resolved = resolve(spec, rows, options, work)
+            pipeline = beam.Pipeline(options=options)
+            readings = {
+                "analyze": pipeline | "ReadForAnalysis" >> rows(),
+                "transform": pipeline | "ReadForTransform" >> rows(),
+            }
+            write_run(readings, resolved, work)
+            result = pipeline.run()
+            result.wait_until_finish()
         stats = _statistics(resolved, work, result)
         _check(stats, spec, work, target)
         _finish(resolved, stats, work, target)
@@ -78,6 +104,20 @@ def transform(spec: Spec, patterns: Sequence[str], target: str, options: Pipelin
             FileSystems.delete([target])
         raise
     return TransformResult(target, resolved, stats)
+
+
+@contextlib.contextmanager
+def _errors_of_users() -> Iterator[None]:
+    """Gives back a UserError from inside a worker without what Beam wrapped around it."""
+    try:
+        yield
+    except Exception as error:
+        cause: BaseException | None = error
+        while cause is not None and not isinstance(cause, UserError):
+            cause = cause.__cause__ or cause.__context__
+        if cause is None:
+            raise
+        raise UserError(re.sub(r" \[while running .*\].*", "", str(cause), flags=re.DOTALL)) from None
 
 
 def _children(folder: str) -> list[str]:
@@ -97,7 +137,7 @@ def _statistics(spec: Spec, work: str, result: PipelineResult) -> dict[str, Any]
     sizes = {
         name: {"distinct": distinct[name], "tokens": _count_lines(FileSystems.join(assets, name))} for name in names
     }
-    return as_json(read_counts(FileSystems.join(work, "counts.json")), spec, sizes)
+    return as_json(read_counts(FileSystems.join(work, COUNTS_FILE)), spec, sizes)
 
 
 def _count_lines(path: str) -> int:
@@ -130,7 +170,7 @@ def _too_many_rejected(rejected: int, read: int, spec: Spec, work: str) -> str:
     return "\n".join(lines)
 
 
-def read_rejected(run: str) -> Any:
+def read_rejected(run: str) -> Iterator[dict[str, Any]]:
     """Yields the rejected rows of a run as dicts: source, row, field, reason, raw."""
     pattern = FileSystems.join(run, REJECTED_FOLDER, "*.jsonl")
     for path in sorted(match.path for match in FileSystems.match([pattern])[0].metadata_list):
@@ -155,6 +195,3 @@ def _finish(spec: Spec, stats: dict[str, Any], work: str, target: str) -> None:
 def _write(path: str, text: str) -> None:
     with FileSystems.create(path) as file:
         file.write(text.encode())
-
-
-

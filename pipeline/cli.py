@@ -1,0 +1,263 @@
+"""The command line: one command a function, each of them a call into the library and a table of what came out.
+
+TensorFlow and Beam take seconds to import, so each command imports what it needs itself: `--help` and
+`schema` answer at once.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ..transforms.errors import UserError
+from . import console
+
+app = typer.Typer(
+    name="fieldpool",
+    help="Click logs with multi-valued fields to trained rankers.\n\n"
+    "A spec (YAML) says what the columns are; `fieldpool run` does the rest. Start with `fieldpool demo`, look "
+    "at your own data with `fieldpool explain spec.yaml data.parquet`.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+)
+
+SpecPath = Annotated[str, typer.Argument(metavar="SPEC", help="The spec, a YAML file.")]
+Data = Annotated[
+    list[str], typer.Argument(metavar="DATA...", help="CSV, JSON Lines, Parquet or TFRecord files; globs in quotes.")
+]
+RunPath = Annotated[str, typer.Argument(metavar="RUN", help="A run directory, made by `fieldpool transform`.")]
+ModelPath = Annotated[str, typer.Argument(metavar="MODEL", help="The folder of a training, or its model.keras.")]
+Split = Annotated[str, typer.Option(help="train, eval or test.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+Runner = Annotated[
+    str | None, typer.Option(help="A Beam runner; default: in this process.")
+]
+BeamArguments = Annotated[list[str] | None, typer.Option("--beam", help="An option for Beam, such as --beam=--x=1.")]
+Epochs = Annotated[int | None, typer.Option(min=1, help="Instead of train.epochs in the spec.")]
+Seed = Annotated[int | None, typer.Option(min=0, help="Instead of train.seed in the spec.")]
+
+
+def main() -> None:
+    """Runs the command line: exit code 0, 1 for a fault of ours, 2 for what the user can mend, 130 for ^C."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    try:
+        app(standalone_mode=True)
+    except UserError as error:
+        console.error(str(error))
+        sys.exit(2)
+    except KeyboardInterrupt:
+        console.error("stopped")
+        sys.exit(130)
+
+
+@app.command()
+def schema() -> None:
+    """Prints the spec's JSON Schema, for editors: `fieldpool schema > fieldpool.schema.json`."""
+    from ..transforms.spec import Spec
+
+    print(json.dumps(Spec.model_json_schema(), indent=2))
+
+
+@app.command()
+def explain(
+    spec: SpecPath,
+    data: Data,
+    rows: Annotated[int, typer.Option(min=1, help="Rows to show.")] = 3,
+    sample: Annotated[int, typer.Option(min=1, help="First rows to take vocabularies from.")] = 1000,
+    as_json: AsJson = False,
+) -> None:
+    """Dry run: what the first rows of the data become. Writes nothing.
+
+    Example: `fieldpool explain spec.yaml 'logs/*.csv'`
+    """
+    from .spec_file import load_spec
+
+    loaded = load_spec(spec)
+    with console.quiet_tensorflow():
+        from . import explain as explaining
+    with console.working("Transforming the first rows"):
+        explanation = explaining.explain(loaded, data, sample=sample, shown=rows)
+    console.show_explanation(explanation, as_json=as_json)
+
+
+@app.command()
+def transform(
+    spec: SpecPath,
+    data: Data,
+    out: Annotated[str, typer.Option(help="The run directory to make.")],
+    runner: Runner = None,
+    beam: BeamArguments = None,
+    as_json: AsJson = False,
+) -> None:
+    """Raw rows to a run directory: vocabularies, padded TFRecords, counts.
+
+    Example: `fieldpool transform spec.yaml clicks.parquet --out runs/monday`
+    """
+    console.show_stats(_transform(spec, data, out, runner, beam), as_json=as_json)
+
+
+@app.command()
+def train(
+    run: RunPath,
+    out: Annotated[str, typer.Option(help="The folder for the model, checkpoints and logs.")],
+    epochs: Epochs = None,
+    seed: Seed = None,
+    as_json: AsJson = False,
+) -> None:
+    """Trains a DeepFM on a run and keeps its best epoch. ^C keeps the checkpoints.
+
+    Example: `fieldpool train runs/monday --out models/monday`
+    """
+    console.show_training(_train(run, out, epochs, seed), as_json=as_json)
+
+
+@app.command()
+def evaluate(model: ModelPath, run: RunPath, split: Split = "test", as_json: AsJson = False) -> None:
+    """AUC and logloss of a model on a split of a run.
+
+    Example: `fieldpool evaluate models/monday runs/monday --split test`
+    """
+    console.show_metrics(_evaluate(model, run, [split]), as_json=as_json)
+
+
+@app.command(name="run")
+def run_all(
+    spec: SpecPath,
+    data: Data,
+    out: Annotated[str, typer.Option(help="The folder to make: OUT/run and OUT/model.")],
+    runner: Runner = None,
+    beam: BeamArguments = None,
+    epochs: Epochs = None,
+    seed: Seed = None,
+    as_json: AsJson = False,
+) -> None:
+    """All of it: transform, train, evaluate.
+
+    Example: `fieldpool run spec.yaml clicks.parquet --out runs/monday`
+    """
+    _run_all(spec, data, out, runner=runner, beam=beam, epochs=epochs, seed=seed, as_json=as_json)
+
+
+@app.command()
+def inspect(
+    run: RunPath,
+    split: Split = "train",
+    rows: Annotated[int, typer.Option(min=1, help="Examples to show.")] = 3,
+    as_json: AsJson = False,
+) -> None:
+    """Examples of a run, decoded: tokens beside ids.
+
+    Example: `fieldpool inspect runs/monday --split test --rows 5`
+    """
+    with console.quiet_tensorflow():
+        from ..model.run import Run
+        from .decoding import decoded_examples
+    console.show_examples(list(decoded_examples(Run(run), _checked_split(split), rows)), as_json=as_json)
+
+
+@app.command()
+def demo(
+    out: Annotated[str, typer.Option(help="The folder to make.")] = "demo-run",
+    rows: Annotated[int, typer.Option(min=1000, help="Rows of the generated click log.")] = 100_000,
+    seed: Annotated[int, typer.Option(min=0, help="Of the log and of the training.")] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """The whole job on a generated click log, with the model's AUC beside the best possible one."""
+    from .click_log import best_auc, write_click_log
+
+    if os.path.exists(out) and os.listdir(out):
+        raise UserError(f"{out}: exists already; choose another folder with --out, or remove it first")
+    with console.working(f"Generating {rows:,} rows"):
+        files = write_click_log(Path(out), rows=rows, seed=seed)
+    console.say(f"The click log and its spec are in {out}: look at spec.yaml.")
+    _run_all(str(files.spec), [str(files.clicks)], out, seed=seed, as_json=as_json)
+    if not as_json:
+        console.say(f"Best possible AUC on the test split (that of the true probabilities): {best_auc(files):.4f}")
+        console.say(f"Look inside: fieldpool inspect {out}/run")
+
+
+# -- what the commands share -------------------------------------------------------------------------
+
+
+def _checked_split(split: str) -> str:
+    from ..transforms.spec import SPLITS
+
+    if split not in SPLITS:
+        raise UserError(f"--split: expected one of {', '.join(SPLITS)}; found {split!r}")
+    return split
+
+
+def _transform(spec: str, data: list[str], out: str, runner: str | None, beam: list[str] | None) -> dict[str, Any]:
+    """Returns the counts of the run that was made."""
+    from .spec_file import load_spec
+
+    loaded = load_spec(spec)
+    with console.quiet_tensorflow():
+        from . import run_directory
+        from .options import beam_options
+    with console.transforming(out):
+        return run_directory.transform(loaded, data, out, beam_options(runner, beam or [])).stats
+
+
+def _train(run: str, out: str, epochs: int | None, seed: int | None) -> Any:
+    """Returns the TrainingResult."""
+    with console.quiet_tensorflow():
+        from ..model import training
+        from ..model.run import Run
+        from .training_progress import TrainingProgress
+    opened = Run(run)
+    changes = {name: value for name, value in (("epochs", epochs), ("seed", seed)) if value is not None}
+    settings = opened.spec.train.model_copy(update=changes)
+    with TrainingProgress(opened, settings) as progress:
+        return training.train(opened, out, train_settings=settings, callbacks=[progress])
+
+
+def _evaluate(model: str, run: str, splits: list[str]) -> dict[str, dict[str, float]]:
+    """Returns the metrics by split."""
+    with console.quiet_tensorflow():
+        from ..model.run import Run
+        from ..model.training import evaluate as evaluate_split
+        from ..model.training import load_model
+    opened, loaded = Run(run), load_model(model)
+    with console.working("Evaluating"):
+        return {
+            split: evaluate_split(loaded, opened, _checked_split(split), batch_size=4096)
+            for split in splits
+            if len(splits) == 1 or opened.shards(split)
+        }
+
+
+def _run_all(
+    spec: str,
+    data: list[str],
+    out: str,
+    *,
+    runner: str | None = None,
+    beam: list[str] | None = None,
+    epochs: int | None = None,
+    seed: int | None = None,
+    as_json: bool = False,
+) -> None:
+    run, model = os.path.join(out, "run"), os.path.join(out, "model")
+    stats = _transform(spec, data, run, runner, beam)
+    if not as_json:
+        console.show_stats(stats)
+    training = _train(run, model, epochs, seed)
+    metrics = _evaluate(model, run, ["train", "eval", "test"])
+    if as_json:
+        print(json.dumps({"run": run, "model": model, "rows": stats, "metrics": metrics}))
+        return
+    console.show_training(training)
+    console.show_metrics(metrics)
+    console.say(f"Run: {run}   Model: {model}   TensorBoard: tensorboard --logdir {model}/logs")
+
+
+if __name__ == "__main__":
+    main()
