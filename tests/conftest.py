@@ -1,0 +1,64 @@
+"""Fixtures of all tests: a small click log whose every corner is known."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+
+@pytest.fixture
+def spec_data() -> dict[str, Any]:
+    """A spec for `rows`, as YAML gives it."""
+    return {
+        "key": "id",
+        "label": {"field": "click"},
+        "split": {"column": "part"},
+        "vocabularies": {"items": {"num_oov": 2}},
+        "fields": {
+            "user": {"type": "categorical"},
+            "item": {"type": "categorical", "vocabulary": "items"},
+            "history": {"type": "multivalued", "vocabulary": "items", "max_len": 3, "keep": "last"},
+            "genres": {"type": "multivalued", "separator": "|", "max_len": "auto"},
+            "age": {"type": "numeric"},
+        },
+    }
+
+
+@pytest.fixture
+def rows() -> list[dict[str, Any]]:
+    """Raw rows: an empty list, a missing value, an unseen token, a list that is too long."""
+    return [
+        _row("r1", 1, "train", "u1", "a", ["b"], ["x", "y"], 20.0),
+        _row("r2", 0, "train", "u2", "b", ["a", "c", "b", "a"], [], 30.0),
+        _row("r3", 1, "train", None, "a", [], ["y"], None),
+        _row("r4", 0, "train", "u1", "c", ["a", "b"], ["y", "z", "x"], 40.0),
+        _row("r5", 1, "eval", "u9", "a", ["new"], ["x"], 50.0),
+        _row("r6", 0, "test", "u2", "new", ["c", "a", "b", "b"], ["new", "y"], 10.0),
+    ]
+
+
+def _row(key: str, click: int, part: str, user: Any, item: str, history: Any, genres: Any, age: Any) -> dict[str, Any]:
+    return {
+        "id": key,
+        "click": click,
+        "part": part,
+        "user": user,
+        "item": item,
+        "history": history,
+        "genres": genres,
+        "age": age,
+    }
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder with real data that the environment variable FIELDPOOL_DATA names."""
+    folder = os.environ.get("FIELDPOOL_DATA")
+    if not folder:
+        pytest.skip("FIELDPOOL_DATA is not set: no real data to run on")
+    return Path(folder)

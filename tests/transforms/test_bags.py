@@ -1,0 +1,92 @@
+"""Bags: splitting, dropping empties, cutting, padding; golden cases first, then properties."""
+
+from __future__ import annotations
+
+import pytest
+import tensorflow as tf
+from fieldpool.transforms import bags
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+LISTS = st.lists(st.lists(st.sampled_from(["", "a", "b", "ü"]), max_size=6), min_size=1, max_size=5)
+
+
+def ragged(lists: list[list[str]]) -> tf.RaggedTensor:
+    return tf.ragged.constant(lists, dtype=tf.string, ragged_rank=1)
+
+
+def texts(bag: tf.RaggedTensor) -> list[list[str]]:
+    return [[value.decode() for value in row] for row in bag.to_list()]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("a|b", ["a", "b"]), ("a", ["a"]), ("", []), ("|", []), ("a||b|", ["a", "b"]), ("ü|ß", ["ü", "ß"])],
+)
+def test_text_splits_into_its_values(text: str, expected: list[str]) -> None:
+    for dense in (tf.constant([text]), tf.constant([[text]])):
+        bag, _ = bags.drop_empty(bags.to_lists(dense, "|"))
+        assert texts(bag) == [expected]
+
+
+@pytest.mark.parametrize("form", ["ragged", "sparse", "padded"])
+def test_lists_are_taken_as_they_are(form: str) -> None:
+    lists = ragged([["a|b"], [], ["c", "d"]])
+    given_form = {"ragged": lists, "sparse": lists.to_sparse(), "padded": lists.to_tensor()}[form]
+    bag, _ = bags.drop_empty(bags.to_lists(given_form, "|"))
+    assert texts(bag) == [["a|b"], [], ["c", "d"]]
+
+
+def test_weights_stay_with_their_values() -> None:
+    bag, weights = bags.drop_empty(
+        ragged([["a", "", "b"], [""]]), tf.ragged.constant([[1.0, 2.0, 3.0], [4.0]], ragged_rank=1)
+    )
+    assert texts(bag) == [["a", "b"], []]
+    assert weights is not None
+    assert weights.to_list() == [[1.0, 3.0], []]
+
+
+def test_weights_of_another_length_are_refused() -> None:
+    with pytest.raises(tf.errors.InvalidArgumentError, match="differ in length"):
+        bags.drop_empty(ragged([["a", "b"]]), tf.ragged.constant([[1.0]], ragged_rank=1))
+
+
+def test_only_empty_bags_are_filled() -> None:
+    assert texts(bags.fill_empty(ragged([["a"], [], ["b", "c"], []]), "none")) == [["a"], ["none"], ["b", "c"], ["none"]]
+
+
+@pytest.mark.parametrize(("keep", "expected"), [("first", [["a", "b"], ["d"], []]), ("last", [["b", "c"], ["d"], []])])
+def test_a_long_bag_keeps_one_end_in_order(keep: str, expected: list[list[str]]) -> None:
+    assert texts(bags.truncate(ragged([["a", "b", "c"], ["d"], []]), 2, keep)) == expected
+
+
+@given(lists=LISTS, max_len=st.integers(1, 4), keep=st.sampled_from(["first", "last"]))
+@settings(max_examples=50, deadline=None)
+def test_values_order_and_padding(lists: list[list[str]], max_len: int, keep: str) -> None:
+    bag, _ = bags.drop_empty(ragged(lists))
+    padded = bags.pad(tf.strings.length(bags.truncate(bag, max_len, keep)), max_len).numpy().tolist()
+    for row, values in zip(padded, lists, strict=True):
+        present = [len(value.encode()) for value in values if value]
+        kept = present[:max_len] if keep == "first" else present[-max_len:]
+        assert row == kept + [0] * (max_len - len(kept))
+
+
+@pytest.mark.parametrize("form", ["dense", "column", "sparse", "ragged"])
+def test_single_values_in_any_form(form: str) -> None:
+    sparse = tf.SparseTensor([[0, 0], [2, 0]], ["a", "c"], [3, 1])
+    forms = {
+        "dense": tf.constant(["a", "", "c"]),
+        "column": tf.constant([["a"], [""], ["c"]]),
+        "sparse": sparse,
+        "ragged": tf.RaggedTensor.from_sparse(sparse),
+    }
+    assert bags.single_values(forms[form], "").numpy().tolist() == [b"a", b"", b"c"]
+
+
+def test_integer_ids_become_text() -> None:
+    assert bags.as_strings(tf.constant([7, -1])).numpy().tolist() == [b"7", b"-1"]
+
+
+def test_floats_are_no_ids() -> None:
+    with pytest.raises(TypeError, match="found float32"):
+        bags.as_strings(tf.constant([1.5]))

@@ -1,0 +1,176 @@
+"""`preprocessing_fn(spec)` in a real TFT pipeline on rows small enough to work out by hand."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+from typing import Any
+
+import apache_beam as beam
+import numpy as np
+import pytest
+import tensorflow as tf
+import tensorflow_transform as tft
+import tensorflow_transform.beam as tft_beam
+from fieldpool.transforms.preprocessing import preprocessing_fn, raw_feature_spec
+from fieldpool.transforms.spec import Spec
+
+SPEC = Spec.model_validate(
+    {
+        "key": "id",
+        "label": {"field": "click"},
+        "split": {"column": "part"},
+        "vocabularies": {"items": {"num_oov": 2}},
+        "fields": {
+            "item": {"type": "categorical", "vocabulary": "items"},
+            "user": {"type": "categorical", "missing": "oov"},
+            "city": {"type": "categorical", "missing": {"token": "nowhere"}, "min_count": 2},
+            "history": {
+                "type": "multivalued",
+                "vocabulary": "items",
+                "max_len": 3,
+                "keep": "last",
+                "weights": "seconds",
+                "empty": {"token": "first visit"},
+            },
+            "zscore": {"type": "numeric"},
+            "minmax": {"type": "numeric", "scale": "minmax", "missing": 2},
+            "log": {"type": "numeric", "scale": "log1p"},
+            "plain": {"type": "numeric", "scale": "none"},
+            "bucket": {"type": "numeric", "scale": {"quantiles": 2}},
+        },
+    }
+)
+
+
+def row(key: str, item: str | None, history: list[str], seconds: list[float], number: float | None) -> dict[str, Any]:
+    single = [] if number is None else [number]
+    tokens = [] if item is None else [item.encode()]
+    numbers = dict.fromkeys(("zscore", "minmax", "log", "plain", "bucket"), single)
+    return {
+        "key": key.encode(),
+        "label": 1.0,
+        "item": tokens,
+        "user": tokens,
+        "city": tokens,
+        "history": [value.encode() for value in history],
+        "history_weights": seconds,
+        **numbers,
+    }
+
+
+ROWS = [
+    row("a", "x", ["x", "", "y", "z", "y"], [1.0, 2.0, 3.0, 4.0, 5.0], -1.0),
+    row("b", None, [], [], None),
+    row("c", "x", ["y"], [6.0], 3.0),
+]
+UNSEEN = row("d", "unseen", ["unseen", "y"], [7.0, 8.0], 100.0)
+
+
+@pytest.fixture(scope="module")
+def transformed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, np.ndarray]:
+    """The three rows and an unseen one, through the written transform function as a server would."""
+    folder = str(tmp_path_factory.mktemp("transform"))
+    metadata = tft.DatasetMetadata.from_feature_spec(raw_feature_spec(SPEC))
+    with beam.Pipeline(runner="FnApiRunner") as pipeline, tft_beam.Context(temp_dir=f"{folder}/temp"):
+        rows = pipeline | beam.Create(ROWS, reshuffle=False)
+        transform_fn = (rows, metadata) | tft_beam.AnalyzeDataset(preprocessing_fn(SPEC))
+        _ = transform_fn | tft_beam.WriteTransformFn(folder)
+    layer = tft.TFTransformOutput(folder).transform_features_layer()
+    everything = [*ROWS, UNSEEN]
+    inputs: dict[str, Any] = {}
+    for name, feature in raw_feature_spec(SPEC).items():
+        values = [r[name] for r in everything]
+        if isinstance(feature, tf.io.FixedLenFeature):
+            inputs[name] = tf.constant(values)
+        else:
+            lists = tf.ragged.constant(values, dtype=feature.dtype, ragged_rank=1, row_splits_dtype=tf.int64)
+            inputs[name] = lists if isinstance(feature, tf.io.RaggedFeature) else lists.to_sparse()
+    return {name: tensor.numpy() for name, tensor in layer(inputs).items()}
+
+
+# The bags as the model sees them are [y z y], [first visit], [y]; with the items x, x: y 3, x 2, then by
+# bytes "first visit", z. With two OOV buckets the ids start at 3.
+ITEMS = {"y": 3, "x": 4, "first visit": 5, "z": 6}
+
+
+def test_key_and_label_pass_through(transformed: dict[str, np.ndarray]) -> None:
+    assert transformed["key"].tolist() == [b"a", b"b", b"c", b"d"]
+    assert transformed["label"].tolist() == [1.0] * 4
+
+
+def test_a_missing_value_is_padding_by_default(transformed: dict[str, np.ndarray]) -> None:
+    assert transformed["item"][:3].tolist() == [ITEMS["x"], 0, ITEMS["x"]]
+
+
+def test_an_unseen_token_goes_to_an_oov_bucket(transformed: dict[str, np.ndarray]) -> None:
+    assert transformed["item"][3] in (1, 2)
+    assert transformed["item"][3] == transformed["history"][3][0]
+
+
+def test_a_missing_value_can_be_oov(transformed: dict[str, np.ndarray]) -> None:
+    assert transformed["user"].tolist() == [2, 1, 2, 1]
+
+
+def test_a_missing_value_can_be_a_token_that_is_counted_like_others(transformed: dict[str, np.ndarray]) -> None:
+    assert transformed["city"].tolist() == [2, 1, 2, 1]  # "nowhere" occurs once, below its min_count of 2.
+
+
+def test_bags_drop_empties_keep_the_last_and_pad(transformed: dict[str, np.ndarray]) -> None:
+    assert transformed["history"][:3].tolist() == [
+        [ITEMS["y"], ITEMS["z"], ITEMS["y"]],
+        [ITEMS["first visit"], 0, 0],
+        [ITEMS["y"], 0, 0],
+    ]
+
+
+def test_weights_follow_their_values(transformed: dict[str, np.ndarray]) -> None:
+    assert transformed["history_weights"][:3].tolist() == [[3.0, 4.0, 5.0], [1.0, 0.0, 0.0], [6.0, 0.0, 0.0]]
+
+
+@pytest.mark.parametrize(
+    ("field", "expected"),
+    [
+        ("zscore", [-1.0, 0.0, 1.0, 49.5]),  # mean 1, deviation 2
+        ("minmax", [0.0, 0.75, 1.0, 1.0]),  # from -1 to 3; missing reads 2
+        ("log", [-np.log(2), np.log(2), np.log(4), np.log(101)]),  # missing reads the mean, 1
+        ("plain", [-1.0, 1.0, 3.0, 100.0]),
+    ],
+)
+def test_scales(transformed: dict[str, np.ndarray], field: str, expected: list[float]) -> None:
+    np.testing.assert_allclose(transformed[field], expected, rtol=1e-6)
+
+
+def test_quantile_buckets_keep_zero_for_missing(transformed: dict[str, np.ndarray]) -> None:
+    assert transformed["bucket"].tolist() == [1, 0, 2, 2]
+
+
+def test_the_function_pickles() -> None:
+    assert pickle.loads(pickle.dumps(preprocessing_fn(SPEC))).keywords["spec"] == SPEC
+
+
+def test_an_open_length_is_refused(spec_data: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"fields.genres.max_len: expected a number here, found 'auto'"):
+        preprocessing_fn(Spec.model_validate(spec_data))
+
+
+def test_it_works_beside_other_preprocessing(tmp_path: Path) -> None:
+    """Dense text splits at its separator, and the outputs join those of anyone's own preprocessing_fn."""
+    spec = Spec.model_validate(
+        {
+            "label": {"field": "click"},
+            "split": {"column": "part"},
+            "fields": {"tags": {"type": "multivalued", "separator": "|", "max_len": 2}},
+        }
+    )
+
+    def mine(inputs: dict[str, Any]) -> dict[str, Any]:
+        return preprocessing_fn(spec)({"tags": inputs["tags"]}) | {"scaled": tft.scale_to_0_1(inputs["x"])}
+
+    features = {"tags": tf.io.FixedLenFeature([], tf.string), "x": tf.io.FixedLenFeature([], tf.float32)}
+    rows = [{"tags": "b|a", "x": 1.0}, {"tags": "", "x": 3.0}, {"tags": "a|", "x": 2.0}]
+    with tft_beam.Context(temp_dir=str(tmp_path)):
+        (examples, _), _ = (rows, tft.DatasetMetadata.from_feature_spec(features)) | tft_beam.AnalyzeAndTransformDataset(
+            mine
+        )
+    assert [(e["tags"].tolist(), e["scaled"]) for e in examples] == [([3, 2], 0.0), ([0, 0], 1.0), ([2, 0], 0.5)]

@@ -1,0 +1,87 @@
+"""Vocabularies: which tokens, in which order, whatever the bundles and batches."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import apache_beam as beam
+import numpy as np
+import pytest
+from apache_beam.testing.test_pipeline import TestPipeline
+from fieldpool.transforms.vocabulary import CountAndOrder
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+NO_TOKENS = [b"49d0cd50-04bb-48c0-bc6f-5b575dce351a"]
+
+
+def vocabularies(
+    batches: list[tuple[list[bytes], ...]],
+    folder: Path,
+    *,
+    fed: list[int],
+    thresholds: list[tuple[str, int, int | None]],
+) -> list[list[bytes]]:
+    """Returns the lines of each vocabulary's file."""
+    analyzer = CountAndOrder(fed=fed, thresholds=thresholds)
+    analyzer.base_temp_dir = str(folder)
+    arrays = [tuple(np.array(tokens, dtype=object) for tokens in batch) for batch in batches]
+    for old in folder.glob("out-*"):
+        old.unlink()
+    with TestPipeline(runner="FnApiRunner") as pipeline:
+        outputs = pipeline | beam.Create(arrays) | analyzer
+        for index, output in enumerate(outputs):
+            _ = (
+                output
+                | f"Text{index}" >> beam.Map(lambda path: path.item().decode())
+                | f"Write{index}" >> beam.io.WriteToText(str(folder / f"out-{index}"), shard_name_template="")
+            )
+    paths = [(folder / f"out-{index}").read_text().strip() for index in range(len(thresholds))]
+    return [Path(path).read_bytes().split(b"\n")[:-1] for path in paths]
+
+
+def one(batches: list[list[bytes]], folder: Path, min_count: int = 1, top_k: int | None = None) -> list[bytes]:
+    """Returns the tokens of a single vocabulary fed by a single field."""
+    return vocabularies([(b,) for b in batches], folder, fed=[0], thresholds=[("v", min_count, top_k)])[0]
+
+
+def test_most_frequent_first_ties_by_bytes(tmp_path: Path) -> None:
+    assert one([[b"b", b"c", b"a"], [b"c", b"\xff", b"Z"]], tmp_path) == [b"c", b"Z", b"a", b"b", b"\xff"]
+
+
+@pytest.mark.parametrize(
+    ("min_count", "top_k", "expected"),
+    [(1, None, [b"c", b"b", b"a", b"d"]), (2, None, [b"c", b"b"]), (1, 3, [b"c", b"b", b"a"]), (9, None, NO_TOKENS)],
+)
+def test_thresholds(tmp_path: Path, min_count: int, top_k: int | None, expected: list[bytes]) -> None:
+    assert one([[b"a", b"b", b"c"], [b"c", b"b", b"c", b"d"]], tmp_path, min_count, top_k) == expected
+
+
+def test_fields_feed_the_vocabulary_they_share(tmp_path: Path) -> None:
+    batches = [([b"x"], [b"1", b"2"], [b"2", b"x"])]
+    assert vocabularies(batches, tmp_path, fed=[0, 1, 0], thresholds=[("shared", 1, None), ("own", 1, None)]) == [
+        [b"x", b"2"],
+        [b"1", b"2"],
+    ]
+
+
+def test_any_bytes_but_empty_text_and_line_ends(tmp_path: Path) -> None:
+    assert one([[b"", b"a\nb", b"a\rb", b"nul\0", b"\xff\xfe", b" "]], tmp_path) == [b" ", b"nul\0", b"\xff\xfe"]
+
+
+def test_a_vocabulary_without_tokens_has_tfts_placeholder(tmp_path: Path) -> None:
+    assert one([[], [b""]], tmp_path) == NO_TOKENS
+
+
+@given(
+    batches=st.lists(st.lists(st.binary(max_size=3), max_size=30), min_size=1, max_size=4),
+    min_count=st.integers(1, 3),
+    top_k=st.none() | st.integers(1, 5),
+)
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_equals_a_plain_count(tmp_path: Path, batches: list[list[bytes]], min_count: int, top_k: int | None) -> None:
+    counts = Counter(token for batch in batches for token in batch)
+    allowed = [t for t, n in counts.items() if n >= min_count and t and b"\n" not in t and b"\r" not in t]
+    expected = sorted(allowed, key=lambda token: (-counts[token], token))[:top_k]
+    assert one(batches, tmp_path, min_count, top_k) == (expected or NO_TOKENS)
