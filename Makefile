@@ -1,0 +1,74 @@
+# fieldpool: `make` lists what there is to make. Needs Python 3.11 or later and its pip; nothing else.
+
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DELETE_ON_ERROR:
+
+PYTHON ?= python3
+# Processes that run tests; two are worth the second import of TensorFlow.
+WORKERS ?= 2
+PIP := -m pip --disable-pip-version-check --no-input
+VENV := .venv
+SETUP := $(VENV)/.installed
+BACKENDS := .venv-backends
+TYPED := $(VENV)/src/fieldpool
+
+export PYTHONUNBUFFERED := 1
+export TF_CPP_MIN_LOG_LEVEL ?= 3
+
+.PHONY: help setup demo test lint types pytest test-backends lock clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(SETUP) ## Create .venv with the locked requirements and fieldpool itself
+
+demo: $(SETUP) ## Generate a click log, transform it, train and evaluate a DeepFM: all in demo-run/
+	$(VENV)/bin/fieldpool demo
+
+test: lint types pytest ## Lint, check types and run the tests
+
+lint: $(SETUP) ## Check style and formatting
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+
+types: $(SETUP) ## Check types
+	@mkdir -p $(TYPED)
+	@for folder in transforms model pipeline; do ln -sfn ../../../$$folder $(TYPED)/$$folder; done
+	MYPYPATH=$(VENV)/src $(VENV)/bin/mypy -p fieldpool.transforms -p fieldpool.model -p fieldpool.pipeline
+
+pytest: $(SETUP)
+	$(VENV)/bin/pytest -n $(WORKERS) </dev/null
+
+test-backends: $(BACKENDS)/.installed ## Run the layers' tests on JAX and on PyTorch, without TensorFlow
+	for backend in jax torch; do \
+	    echo "Keras on $$backend"; \
+	    KERAS_BACKEND=$$backend $(BACKENDS)/bin/pytest -p no:cacheprovider tests/model </dev/null; \
+	done
+
+lock: $(SETUP) ## Resolve requirements.lock anew, for Python 3.11 to 3.13 on every platform
+	$(VENV)/bin/python $(PIP) install --quiet uv
+	$(VENV)/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 --extra test \
+	    --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" \
+	    setup.py --output-file requirements.lock
+
+clean: ## Remove all that the other targets made
+	rm -rf $(VENV) $(BACKENDS) demo-run build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find transforms model pipeline tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(SETUP): setup.py requirements.lock
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python $(PIP) install --quiet --requirement requirements.lock
+	$(VENV)/bin/python $(PIP) install --quiet --no-deps --no-build-isolation --editable .
+	touch $@
+
+# No TensorFlow here, so that an import of it in a layer shows. PyTorch comes from the index that pip is set
+# up for; on Linux that is the build with CUDA, unless PIP_EXTRA_INDEX_URL names PyTorch's index for CPUs.
+$(BACKENDS)/.installed: setup.py requirements.lock
+	$(PYTHON) -m venv $(BACKENDS)
+	echo '*' > $(BACKENDS)/.gitignore
+	$(BACKENDS)/bin/python $(PIP) install --quiet --constraint requirements.lock \
+	    hypothesis keras numpy pydantic pytest PyYAML scikit-learn setuptools
+	$(BACKENDS)/bin/python $(PIP) install --quiet jax torch
+	$(BACKENDS)/bin/python $(PIP) install --quiet --no-deps --no-build-isolation --editable .
+	touch $@
