@@ -11,7 +11,7 @@ import pytest
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def spec_data() -> dict[str, Any]:
     """A spec for `rows`, as YAML gives it."""
     return {
@@ -29,7 +29,7 @@ def spec_data() -> dict[str, Any]:
     }
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def rows() -> list[dict[str, Any]]:
     """Raw rows: an empty list, a missing value, an unseen token, a list that is too long."""
     return [

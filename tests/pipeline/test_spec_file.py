@@ -1,0 +1,64 @@
+"""Spec files: errors name the file, the path inside it and the way out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fieldpool.pipeline.spec_file import dump_spec, load_spec, parse_spec
+from fieldpool.transforms.errors import UserError
+from fieldpool.transforms.spec import Spec
+
+GOOD: dict[str, Any] = {
+    "label": {"field": "click"},
+    "split": {"column": "part"},
+    "fields": {"tags": {"type": "multivalued"}},
+}
+
+
+def test_a_dumped_spec_loads_again(tmp_path: Path, spec_data: dict[str, Any]) -> None:
+    spec = Spec.model_validate(spec_data)
+    (tmp_path / "spec.yaml").write_text(dump_spec(spec))
+    assert load_spec(str(tmp_path / "spec.yaml")) == spec
+
+
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        ({"fields": {"tags": {"type": "multivalued", "max_length": 3}}}, "fields.tags.max_length: unknown key; did you mean `max_len`?"),
+        ({"fields": {"tags": {"max_len": 3}}}, "fields.tags: `type:` is missing; expected categorical, multivalued or numeric"),
+        ({"fields": {"tags": {"type": "list"}}}, "fields.tags: "),
+        ({"split": {"colum": "part"}}, "split: expected one of `column:`, `files:`, `hash:` or `time:`"),
+        ({"split": {"column": "part", "trian": ["a"]}}, "split.trian: unknown key; did you mean `train`?"),
+        ({"label": "click"}, "label: expected {field: click} (found 'click')"),
+        ({"label": {}}, "label.field: is missing; add it"),
+        ({"fields": {"a/b": {"type": "numeric"}}}, "fields.a/b: 'a/b' is no usable name"),
+        ({"fields": {"a": {"type": "numeric", "scale": "z"}}}, "fields.a.scale: expected 'zscore', 'minmax', 'log1p' or 'none'"),
+        ({"fields": {"a": {"type": "categorical", "missing": "skip"}}}, "or expected {token: X}"),
+        ({"train": {"batch_size": "many"}}, "train.batch_size: expected a valid integer"),
+    ],
+)
+def test_one_line_a_mistake(changes: dict[str, Any], line: str) -> None:
+    with pytest.raises(UserError) as error:
+        parse_spec(GOOD | changes, "my.yaml")
+    first, *mistakes = str(error.value).splitlines()
+    assert first == "my.yaml: the spec is not valid"
+    assert len(mistakes) == 1
+    assert line in mistakes[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("a: [1", "not valid YAML"), ("- a\n", "expected a mapping"), ("!!python/object:os.system {}", "not valid YAML")],
+)
+def test_files_that_hold_no_spec(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "spec.yaml"
+    path.write_text(text)
+    with pytest.raises(UserError, match=message):
+        load_spec(str(path))
+
+
+def test_a_missing_file() -> None:
+    with pytest.raises(UserError, match=r"nowhere.yaml: cannot read the spec \(No such file or directory\)"):
+        load_spec("nowhere.yaml")
