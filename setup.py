@@ -20,7 +20,11 @@ setup(
         "fieldpool.model": "model",
         "fieldpool.pipeline": "pipeline",
     },
-    package_data={"fieldpool.transforms": ["py.typed"], "fieldpool.model": ["py.typed"], "fieldpool.pipeline": ["py.typed"]},
+    package_data={
+        "fieldpool.transforms": ["py.typed"],
+        "fieldpool.model": ["py.typed"],
+        "fieldpool.pipeline": ["py.typed"],
+    },
     install_requires=[
         "apache-beam>=2.77,<2.78",
         "tensorflow>=2.21,<2.22",
@@ -35,7 +39,14 @@ setup(
         "typer>=0.20",
     ],
     extras_require={
-        "test": ["hypothesis>=6.150", "mypy>=2", "pytest>=9", "pytest-xdist>=3.8", "ruff>=0.17", "types-PyYAML"],
+        "test": [
+            "hypothesis>=6.150",
+            "mypy>=2",
+            "pytest>=9",
+            "pytest-xdist>=3.8",
+            "ruff>=0.17",
+            "types-PyYAML",
+        ],
         # The layers on Keras' other backends (`make test-backends`).
         "backends": ["jax", "torch"],
     },

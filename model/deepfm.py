@@ -210,8 +210,7 @@ def deepfm(spec: Spec, vocabulary_sizes: Mapping[str, int]) -> DeepFM:
         )
     dim = spec.model.embedding_dim
     tables = {
-        name: Table(rows=vocabulary_sizes[name], dim=settings.dim or dim)
-        for name, settings in vocabularies.items()
+        name: Table(rows=vocabulary_sizes[name], dim=settings.dim or dim) for name, settings in vocabularies.items()
     }
     fields: dict[str, EmbeddedField] = {}
     numeric: list[str] = []
@@ -220,9 +219,7 @@ def deepfm(spec: Spec, vocabulary_sizes: Mapping[str, int]) -> DeepFM:
             fields[name] = EmbeddedField(table=spec.vocabulary_of(name), pooling=None, weights=None)
         elif isinstance(field, MultivaluedField):
             weights = weights_feature(name) if field.weights else None
-            fields[name] = EmbeddedField(
-                table=spec.vocabulary_of(name), pooling=field.pooling, weights=weights
-            )
+            fields[name] = EmbeddedField(table=spec.vocabulary_of(name), pooling=field.pooling, weights=weights)
         elif isinstance(field.scale, Quantiles):
             table = f"{name}:buckets"  # No vocabulary can be called that.
             tables[table] = Table(rows=field.scale.quantiles + 1, dim=field.dim or dim)

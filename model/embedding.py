@@ -102,8 +102,7 @@ class PooledEmbeddings(keras.Layer):
         for name, field in fields.items():
             if field["table"] not in tables:
                 raise ValueError(
-                    f"field {name}: expected a table of {', '.join(tables) or 'none'}; "
-                    f"received {field['table']!r}"
+                    f"field {name}: expected a table of {', '.join(tables) or 'none'}; received {field['table']!r}"
                 )
         self.table_settings: dict[str, Table] = {name: Table(**table) for name, table in tables.items()}
         self.fields: dict[str, EmbeddedField] = {n: EmbeddedField(**field) for n, field in fields.items()}
@@ -128,8 +127,7 @@ class PooledEmbeddings(keras.Layer):
                     dim, use_bias=False, dtype=self.dtype_policy, name=f"{layer_name}_projection"
                 )
         self.pools: dict[str, MaskedPool] = {
-            name: masked_pool(field["pooling"] or "sum", dtype=self.dtype_policy)
-            for name, field in fields.items()
+            name: masked_pool(field["pooling"] or "sum", dtype=self.dtype_policy) for name, field in fields.items()
         }
 
     def build(self, input_shape: Any = None) -> None:

@@ -28,9 +28,7 @@ def scorer(model: keras.Model, features: dict[str, tf.TensorSpec]) -> Callable[[
     return tf.function(logits, input_signature=[features])
 
 
-def score(
-    logits_of: Callable[[Features], tf.Tensor], dataset: tf.data.Dataset
-) -> tuple[np.ndarray, np.ndarray]:
+def score(logits_of: Callable[[Features], tf.Tensor], dataset: tf.data.Dataset) -> tuple[np.ndarray, np.ndarray]:
     """Returns the labels and logits of a dataset of `(features, label)`, both float32 `[n]`, in its order."""
     labels, logits = [np.zeros(0, "float32")], [np.zeros(0, "float32")]
     for features, label in dataset:

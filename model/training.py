@@ -169,9 +169,7 @@ def _is_empty(run: Run, split: str) -> bool:
 def _monitor(run: Run, settings: Train) -> str | None:
     """Returns the metric that epochs are compared by, or None if there is no eval split."""
     if not run.shards("eval") or _is_empty(run, "eval"):
-        warnings.warn(
-            f"{run.path}: the eval split is empty: no early stopping, the last epoch is kept", stacklevel=3
-        )
+        warnings.warn(f"{run.path}: the eval split is empty: no early stopping, the last epoch is kept", stacklevel=3)
         return None
     metric = settings.early_stopping.metric if settings.early_stopping else "auc"
     if metric == "auc":
@@ -197,9 +195,7 @@ def _measured(run: Run, settings: Train, monitor: str | None) -> list[keras.call
     ]
     if settings.early_stopping is not None:
         mode = "max" if monitor == "val_auc" else "min"
-        callbacks.append(
-            keras.callbacks.EarlyStopping(monitor, mode=mode, patience=settings.early_stopping.patience)
-        )
+        callbacks.append(keras.callbacks.EarlyStopping(monitor, mode=mode, patience=settings.early_stopping.patience))
     return callbacks
 
 

@@ -71,17 +71,16 @@ class PreprocessClickLog(beam.PTransform):
             "rejected", "counts", main="rows"
         )
         # Deep copies would break runners that need a reshuffle upstream (design, traps).
-        with tft_beam.Context(
-            temp_dir=self._temp_dir, passthrough_keys={_SPLIT}, use_deep_copy_optimization=False
-        ):
+        with tft_beam.Context(temp_dir=self._temp_dir, passthrough_keys={_SPLIT}, use_deep_copy_optimization=False):
             transform_fn = (train, config) | "Analyze" >> tft_beam.AnalyzeDataset(preprocess)
-            (transformed, _) = ((checked.rows, config), transform_fn) | "Transform" >> tft_beam.TransformDataset(
-                output_record_batches=True
-            )
+            (transformed, _) = (
+                (checked.rows, config),
+                transform_fn,
+            ) | "Transform" >> tft_beam.TransformDataset(output_record_batches=True)
         examples = transformed | "SplitExamples" >> beam.FlatMap(_by_split)
         oov = examples | "CountOov" >> beam.Map(count_oov, spec)
-        counts = (checked.counts, oov) | "AllCounts" >> beam.Flatten() | "SumCounts" >> beam.CombineGlobally(
-            SumCounts()
+        counts = (
+            (checked.counts, oov) | "AllCounts" >> beam.Flatten() | "SumCounts" >> beam.CombineGlobally(SumCounts())
         )
         return {
             "examples": examples,

@@ -30,15 +30,14 @@ app = typer.Typer(
 
 SpecPath = Annotated[str, typer.Argument(metavar="SPEC", help="The spec, a YAML file.")]
 Data = Annotated[
-    list[str], typer.Argument(metavar="DATA...", help="CSV, JSON Lines, Parquet or TFRecord files; globs in quotes.")
+    list[str],
+    typer.Argument(metavar="DATA...", help="CSV, JSON Lines, Parquet or TFRecord files; globs in quotes."),
 ]
 RunPath = Annotated[str, typer.Argument(metavar="RUN", help="A run directory, made by `fieldpool transform`.")]
 ModelPath = Annotated[str, typer.Argument(metavar="MODEL", help="The folder of a training, or its model.keras.")]
 Split = Annotated[str, typer.Option(help="train, eval or test.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
-Runner = Annotated[
-    str | None, typer.Option(help="A Beam runner; default: in this process.")
-]
+Runner = Annotated[str | None, typer.Option(help="A Beam runner; default: in this process.")]
 BeamArguments = Annotated[list[str] | None, typer.Option("--beam", help="An option for Beam, such as --beam=--x=1.")]
 Epochs = Annotated[int | None, typer.Option(min=1, help="Instead of train.epochs in the spec.")]
 Seed = Annotated[int | None, typer.Option(min=0, help="Instead of train.seed in the spec.")]

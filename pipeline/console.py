@@ -157,9 +157,7 @@ def show_training(result: TrainingResult, *, as_json: bool = False) -> None:
         table.add_column(name, justify="right" if name else "left")
     for epoch in result.history:
         numbers = (f"{epoch[key]:.4f}" if key in epoch else "" for key in ("loss", "val_auc", "val_logloss"))
-        table.add_row(
-            f"{epoch['epoch']:.0f}", *numbers, "best, kept" if epoch["epoch"] == result.best_epoch else ""
-        )
+        table.add_row(f"{epoch['epoch']:.0f}", *numbers, "best, kept" if epoch["epoch"] == result.best_epoch else "")
     _out.print(table)
 
 
@@ -208,8 +206,8 @@ def show_explanation(explanation: Explanation, *, as_json: bool = False) -> None
         _out.print(table)
     counts = ", ".join(f"{split} {explanation.stats[split]}" for split in ("train", "eval", "test", "rejected"))
     say(f"Of {explanation.stats['read']} rows: {counts}. Ids are those of these rows alone.")
-    for row in explanation.rejected[:5]:
-        say(f"rejected: {row.source}, row {row.row}, {row.field}: {row.reason}")
+    for bad in explanation.rejected[:5]:
+        say(f"rejected: {bad.source}, row {bad.row}, {bad.field}: {bad.reason}")
 
 
 def _title(example: DecodedExample) -> str:

@@ -47,7 +47,11 @@ def decoded_examples(run: Run, split: str, limit: int) -> Iterator[DecodedExampl
 
 def _names(run: Run, vocabulary: str) -> list[str]:
     oov = [f"[OOV {bucket}]" for bucket in range(1, run.spec.resolved_vocabularies()[vocabulary].num_oov + 1)]
-    return ["[padding]", *oov, *(token.decode("utf-8", "backslashreplace") for token in run.tokens(vocabulary))]
+    return [
+        "[padding]",
+        *oov,
+        *(token.decode("utf-8", "backslashreplace") for token in run.tokens(vocabulary)),
+    ]
 
 
 def _decoded(example: dict[str, tf.Tensor], run: Run, names: dict[str, list[str]]) -> DecodedExample:

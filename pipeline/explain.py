@@ -60,7 +60,7 @@ def explain(spec: Spec, patterns: Sequence[str], *, sample: int = 1000, shown: i
         checked = [(batch, *check_rows(batch, result.spec)) for batch in batches]
         rejected = [row for _, _, _, rows in checked for row in rows]
         examples = {s: decoded_examples(run, s, shown) for s in SPLITS if result.stats[s]}
-        explained = []
+        explained: list[ExplainedRow] = []
         for batch, _, splits, bad in checked:
             refused = {row.row for row in bad}
             kept = [index for index, row in enumerate(batch.rows) if row not in refused]
@@ -69,9 +69,7 @@ def explain(spec: Spec, patterns: Sequence[str], *, sample: int = 1000, shown: i
                     break
                 split = SPLITS[code]
                 raw = batch.data.slice(index, 1).to_pylist()[0]
-                explained.append(
-                    ExplainedRow(batch.source, int(batch.rows[index]), split, raw, next(examples[split]))
-                )
+                explained.append(ExplainedRow(batch.source, int(batch.rows[index]), split, raw, next(examples[split])))
     return Explanation(explained, rejected, result.spec, result.stats)
 
 

@@ -38,7 +38,9 @@ def resolve(spec: Spec, rows: Callable[[], beam.PTransform], options: PipelineOp
     if isinstance(split, TimeSplit) and split.eval_from is None:
         times = _count(rows, _Times(split.time), options, FileSystems.join(work, "times.json"))
         eval_from, test_from = _boundaries(times, split)
-        spec = spec.model_copy(update={"split": _set(split, eval_from=eval_from, test_from=test_from)})
+        spec = spec.model_copy(
+            update={"split": split.model_copy(update={"eval_from": eval_from, "test_from": test_from})}
+        )
     if open_lengths(spec):
         lengths = _count(rows, _Lengths(spec), options, FileSystems.join(work, "lengths.json"))
         spec = with_lengths(spec, lengths)
@@ -62,7 +64,7 @@ def with_lengths(spec: Spec, counts: Counts) -> Spec:
         assert isinstance(field, MultivaluedField)
         percent = 100.0 if field.max_len == "auto" else float(str(field.max_len)[1:])
         rows = {key[3]: times for key, times in counts.items() if key[:3] == ("length", name, "train")}
-        fields[name] = _set(field, max_len=max(1, percentile(rows, percent)))
+        fields[name] = field.model_copy(update={"max_len": max(1, percentile(rows, percent))})
     return spec.model_copy(update={"fields": fields})
 
 
@@ -75,11 +77,6 @@ def percentile(rows_by_length: dict[int, int], percent: float) -> int:
         if seen >= wanted:
             return length
     return 0
-
-
-def _set(model: object, **values: object) -> object:
-    """Returns a copy with values that count as set, so that they are written to the resolved spec."""
-    return model.model_copy(update=values)  # type: ignore[attr-defined]
 
 
 class _Times:

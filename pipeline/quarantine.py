@@ -72,10 +72,17 @@ def check_rows(batch: SourceBatch, spec: Spec) -> tuple[pa.RecordBatch, np.ndarr
                 checks.append((column_name, columns.bag_lengths(converted.values) == 0, "the list is empty"))
             if field.weights:
                 weight = columns.weights(batch.data[field.weights], field.separator, field.weights)
-                lengths, expected = columns.list_lengths(weight.values), columns.list_lengths(converted.values)
+                lengths, expected = (
+                    columns.list_lengths(weight.values),
+                    columns.list_lengths(converted.values),
+                )
                 checks += [
                     (field.weights, weight.bad, weight.reason),
-                    (field.weights, lengths != expected, f"as many weights as values of {column_name!r} expected"),
+                    (
+                        field.weights,
+                        lengths != expected,
+                        f"as many weights as values of {column_name!r} expected",
+                    ),
                 ]
                 good[weights_feature(name)] = weight.values
         else:
@@ -102,12 +109,11 @@ def _reject(batch: SourceBatch, checks: list[tuple[str, np.ndarray, str]]) -> tu
     keep = np.ones(batch.data.num_rows, bool)
     first_fault: dict[int, tuple[str, str]] = {}
     for name, bad, reason in checks:
-        for row in np.flatnonzero(bad & keep):
-            first_fault[int(row)] = (name, reason)
+        for row in np.flatnonzero(bad & keep).tolist():
+            first_fault[row] = (name, reason)
         keep &= ~bad
     rejected = []
-    for row in sorted(first_fault):
-        name, reason = first_fault[row]
+    for row, (name, reason) in sorted(first_fault.items()):
         raw = {key: _plain(value) for key, value in batch.data.slice(row, 1).to_pylist()[0].items()}
         found = f", found {raw[name]!r}" if name in raw and raw[name] is not None else ""
         rejected.append(Rejected(batch.source, int(batch.rows[row]), name, reason + found, raw))

@@ -27,7 +27,6 @@ from ..model.run import (
     SPEC_FILE,
     STATS_FILE,
     TRANSFORM_FOLDER,
-
 )
 from ..transforms.errors import UserError
 from ..transforms.spec import SPLITS, Spec

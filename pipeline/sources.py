@@ -128,7 +128,7 @@ class ReadBatches(beam.PTransform):
         )
 
 
-def _opened(path: str) -> contextlib.AbstractContextManager[IO[bytes]]:
+def _opened(path: str) -> contextlib.AbstractContextManager[Any]:
     """Returns the file's bytes, decompressed by its extension."""
     if "://" in path:
         return contextlib.closing(FileSystems.open(path, compression_type=CompressionTypes.AUTO))
@@ -243,9 +243,11 @@ def _read_jsonl(path: str, source: Source, columns: list[str]) -> Iterator[Sourc
 
 
 def _read_parquet(path: str, source: Source, columns: list[str]) -> Iterator[SourceBatch]:
-    with contextlib.closing(FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED)) if (
-        "://" in path
-    ) else open(path, "rb") as file:
+    with (
+        contextlib.closing(FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED))
+        if ("://" in path)
+        else open(path, "rb") as file
+    ):
         parquet = pa.parquet.ParquetFile(file)
         _check_columns(path, parquet.schema_arrow.names, columns)
         batches = parquet.iter_batches(batch_size=BATCH_ROWS, columns=sorted(set(columns)))
@@ -264,9 +266,7 @@ def _read_tfrecord(path: str, source: Source, columns: list[str]) -> Iterator[So
         for serialized in records.batch(BATCH_ROWS).as_numpy_iterator():
             batch = decoder.DecodeBatch(serialized.tolist())
             # A feature that no row of the batch has is absent from it: a column of missing values.
-            arrays = [
-                batch[column] if column in batch.schema.names else pa.nulls(batch.num_rows) for column in columns
-            ]
+            arrays = [batch[column] if column in batch.schema.names else pa.nulls(batch.num_rows) for column in columns]
             rows = np.arange(first, first + batch.num_rows)
             yield SourceBatch(path, rows, pa.RecordBatch.from_arrays(arrays, columns))
             first += batch.num_rows

@@ -53,7 +53,10 @@ def parse_spec(data: Any, origin: str) -> Spec:
 def dump_spec(spec: Spec) -> str:
     """Returns the spec as YAML: only what was set or worked out, in the order of the model."""
     return yaml.safe_dump(
-        spec.model_dump(mode="json", exclude_unset=True), sort_keys=False, allow_unicode=True, default_flow_style=None
+        spec.model_dump(mode="json", exclude_unset=True),
+        sort_keys=False,
+        allow_unicode=True,
+        default_flow_style=None,
     )
 
 
@@ -75,9 +78,7 @@ def _explained(details: ErrorDetails, data: Any) -> tuple[str, str]:
             "letter or digit (a raw column of any name can be read with `column:`)"
         )
     message = details["msg"].removeprefix("Value error, ").replace("Input should be", "expected")
-    message = re.sub(
-        r"a valid dictionary or instance of (\w+)", lambda m: _EXAMPLES.get(m[1], "a mapping"), message
-    )
+    message = re.sub(r"a valid dictionary or instance of (\w+)", lambda m: _EXAMPLES.get(m[1], "a mapping"), message)
     if details["type"] not in ("value_error", "split_kind") and isinstance(found, str | int | float | None):
         message += f" (found {found!r})"
     return path, message

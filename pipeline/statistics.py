@@ -92,15 +92,22 @@ def count_oov(element: tuple[str, pa.RecordBatch], spec: Spec) -> Counts:
     return counts
 
 
-def as_json(counts: Mapping[tuple[Any, ...], int], spec: Spec, vocabularies: Mapping[str, Mapping[str, int]]) -> dict[str, Any]:
+def as_json(
+    counts: Mapping[tuple[Any, ...], int], spec: Spec, vocabularies: Mapping[str, Mapping[str, int]]
+) -> dict[str, Any]:
     """Returns the contents of `stats.json`.
 
     Args:
         counts: the sum over all rows.
         vocabularies: tokens and distinct tokens of each vocabulary.
     """
-    get = lambda *key: counts.get(key, 0)  # noqa: E731
-    by_split = lambda what, name: {split: get(what, name, split) for split in SPLITS}  # noqa: E731
+
+    def get(*key: object) -> int:
+        return counts.get(key, 0)
+
+    def by_split(what: str, name: str) -> dict[str, int]:
+        return {split: get(what, name, split) for split in SPLITS}
+
     rows = {split: get("rows", split) for split in SPLITS}
     fields: dict[str, Any] = {}
     for name, field in spec.fields.items():

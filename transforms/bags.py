@@ -6,11 +6,9 @@ so that `""` split at `|`, a trailing separator or a blank list element adds not
 
 from __future__ import annotations
 
-from typing import Union
-
 import tensorflow as tf
 
-TensorLike = Union[tf.Tensor, tf.SparseTensor, tf.RaggedTensor]
+TensorLike = tf.Tensor | tf.SparseTensor | tf.RaggedTensor
 
 
 def as_strings(x: TensorLike) -> TensorLike:

@@ -7,7 +7,7 @@ model and training. Pydantic validates it; unknown keys are refused. docs/spec.m
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Literal, Union
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator, model_validator
 
@@ -34,7 +34,8 @@ class Source(_Strict):
     """How the raw files are read. Everything has a default that fits a plain CSV or Parquet file."""
 
     format: Literal["auto", "csv", "jsonl", "parquet", "tfrecord"] = Field(
-        "auto", description="auto: by file extension (.csv .tsv .jsonl .json .parquet .tfrecord, each with .gz)."
+        "auto",
+        description="auto: by file extension (.csv .tsv .jsonl .json .parquet .tfrecord, each with .gz).",
     )
     delimiter: str | None = Field(
         None, min_length=1, max_length=1, description="CSV only. Default: tab for .tsv, comma otherwise."
@@ -135,19 +136,16 @@ class TimeSplit(_Fractions):
         return self
 
 
-
 def _kind_of_split(split: Any) -> str | None:
     keys = split if isinstance(split, dict) else type(split).model_fields if isinstance(split, BaseModel) else ()
     return next((kind for kind in ("column", "files", "hash", "time") if kind in keys), None)
 
 
 Split = Annotated[
-    Union[
-        Annotated[ColumnSplit, Tag("column")],
-        Annotated[FileSplit, Tag("files")],
-        Annotated[HashSplit, Tag("hash")],
-        Annotated[TimeSplit, Tag("time")],
-    ],
+    Annotated[ColumnSplit, Tag("column")]
+    | Annotated[FileSplit, Tag("files")]
+    | Annotated[HashSplit, Tag("hash")]
+    | Annotated[TimeSplit, Tag("time")],
     Discriminator(
         _kind_of_split,
         custom_error_type="split_kind",
@@ -211,7 +209,8 @@ class MultivaluedField(_VocabularyField):
     )
     keep: Literal["first", "last"] = Field("first", description="Which end of a longer list is kept.")
     empty: Literal["pad", "reject"] | TokenPolicy = Field(
-        "pad", description="pad: all zeros, the pool gives zeros; {token: X}: a list of that one token; reject."
+        "pad",
+        description="pad: all zeros, the pool gives zeros; {token: X}: a list of that one token; reject.",
     )
     weights: str | None = Field(
         None, description="A column with one number for each value (a parallel list); scales it in the pool."
@@ -252,13 +251,14 @@ class NumericField(_Strict):
     column: str | None = Field(None, description="The raw column; default: the field's own name.")
     scale: Literal["zscore", "minmax", "log1p", "none"] | Quantiles = "zscore"
     missing: Literal["mean", "reject"] | float = Field(
-        "mean", description="mean: the train mean; a number: that number (before scaling); reject. In "
-        "quantile buckets a missing number has id 0, whatever stands here but reject."
+        "mean",
+        description="mean: the train mean; a number: that number (before scaling); reject. In "
+        "quantile buckets a missing number has id 0, whatever stands here but reject.",
     )
     dim: int | None = Field(None, ge=1, description="Quantile buckets only: embedding dimension.")
 
 
-FieldSpec = Annotated[Union[CategoricalField, MultivaluedField, NumericField], Field(discriminator="type")]
+FieldSpec = Annotated[CategoricalField | MultivaluedField | NumericField, Field(discriminator="type")]
 
 
 # -- model and training ------------------------------------------------------------------------------

@@ -3,6 +3,7 @@ from __future__ import annotations
 import keras
 import numpy as np
 import pytest
+
 from fieldpool.model.deepfm import DeepFM, deepfm, factorisation_machine
 from fieldpool.model.embedding import MissingFeatures, PooledEmbeddings
 from fieldpool.transforms.spec import Spec

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+
 from fieldpool.model.metrics import auc, logloss
 
 

@@ -5,6 +5,10 @@ import doctest
 import keras
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
 from fieldpool.model import pooling
 from fieldpool.model.pooling import (
     MaskedMaxPool,
@@ -13,9 +17,6 @@ from fieldpool.model.pooling import (
     MaskedSumPool,
     masked_pool,
 )
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from hypothesis.extra import numpy as hnp
 
 POOLS = {"mean": MaskedMeanPool, "sum": MaskedSumPool, "sqrtn": MaskedSqrtNPool, "max": MaskedMaxPool}
 NAN, INF = float("nan"), float("inf")
@@ -261,9 +262,7 @@ AXES = [0, 1, 2, 3, -1, -2, -3, -4, (1, 2), (2, 3), (-1, 1), (0, 1, 2, 3), [1, 2
 OUTSIDE = [(3, 3), (-1, 3)]  # Not an axis of the mask: an error, tested below.
 
 
-@pytest.mark.parametrize(
-    ("axis", "mask_rank"), [(a, r) for a in AXES for r in (0, 3, 4) if (a, r) not in OUTSIDE]
-)
+@pytest.mark.parametrize(("axis", "mask_rank"), [(a, r) for a in AXES for r in (0, 3, 4) if (a, r) not in OUTSIDE])
 def test_any_axis(axis, mask_rank):
     random = np.random.default_rng(0)
     x = random.normal(size=(2, 3, 4, 5)).astype("float32")
@@ -377,9 +376,5 @@ def test_tensorflow_graph_and_xla(kind, jit_compile):
 
     pool = masked_pool(kind)
     signature = [tf.TensorSpec([None, None, 2]), tf.TensorSpec([None, None], tf.bool)]
-    function = tf.function(
-        lambda x, mask: pool(x, mask=mask), input_signature=signature, jit_compile=jit_compile
-    )
-    np.testing.assert_allclose(
-        function(tf.constant(X), tf.constant(MASK)).numpy(), reference(kind, X, MASK), rtol=1e-6
-    )
+    function = tf.function(lambda x, mask: pool(x, mask=mask), input_signature=signature, jit_compile=jit_compile)
+    np.testing.assert_allclose(function(tf.constant(X), tf.constant(MASK)).numpy(), reference(kind, X, MASK), rtol=1e-6)

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import yaml
+
 from fieldpool.pipeline import cli
 
 Fieldpool = Callable[..., tuple[int, str, str]]
@@ -34,9 +35,7 @@ def fieldpool(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.fixture(scope="module")
-def project(
-    spec_data: dict[str, Any], rows: list[dict[str, Any]], tmp_path_factory: pytest.TempPathFactory
-) -> Path:
+def project(spec_data: dict[str, Any], rows: list[dict[str, Any]], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with spec.yaml and rows.parquet."""
     folder = tmp_path_factory.mktemp("project")
     small = {"model": {"hidden_units": [4], "embedding_dim": 2}, "train": {"epochs": 2, "batch_size": 4}}
@@ -94,7 +93,10 @@ def test_schema_is_a_json_schema(fieldpool: Fieldpool) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["transform", "{}/none.yaml", "{}/rows.parquet", "--out", "{}/x"], "none.yaml: cannot read the spec"),
+        (
+            ["transform", "{}/none.yaml", "{}/rows.parquet", "--out", "{}/x"],
+            "none.yaml: cannot read the spec",
+        ),
         (["transform", "{}/spec.yaml", "{}/none.parquet", "--out", "{}/x"], "none.parquet: no such file"),
         (["transform", "{}/spec.yaml", "{}/spec.yaml", "--out", "{}/x"], "the format cannot be told"),
         (["train", "{}/nothing", "--out", "{}/x"], "nothing: no such folder"),

@@ -8,6 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+
 from fieldpool.pipeline import columns
 from fieldpool.transforms.errors import UserError
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 import pytest
+
 from fieldpool.pipeline.measure import _boundaries, percentile, with_lengths
 from fieldpool.transforms.errors import UserError
 from fieldpool.transforms.spec import Spec, TimeSplit

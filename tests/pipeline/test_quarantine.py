@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+
 from fieldpool.pipeline.quarantine import check_rows, raw_columns
 from fieldpool.pipeline.sources import Rejected, SourceBatch
 from fieldpool.transforms.spec import Spec

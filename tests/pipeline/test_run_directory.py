@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 import tensorflow as tf
 import tensorflow_transform as tft
+
 from fieldpool.model.examples import feature_spec
 from fieldpool.model.run import NotARun, Run
 from fieldpool.pipeline.run_directory import TransformResult, read_rejected, transform
@@ -104,8 +105,18 @@ def test_examples_in_words(result: TransformResult) -> None:
     assert [example["key"].numpy() for example in parsed] == [b"r1", b"r2", b"r3", b"r4"]
     assert [example["user"].numpy() for example in parsed] == [2, 3, 0, 2]
     assert [example["item"].numpy() for example in parsed] == [3, 4, 3, 5]
-    assert [example["history"].numpy().tolist() for example in parsed] == [[4, 0, 0], [5, 4, 3], [0, 0, 0], [3, 4, 0]]
-    assert [example["genres"].numpy().tolist() for example in parsed] == [[3, 2, 0], [0, 0, 0], [2, 0, 0], [2, 4, 3]]
+    assert [example["history"].numpy().tolist() for example in parsed] == [
+        [4, 0, 0],
+        [5, 4, 3],
+        [0, 0, 0],
+        [3, 4, 0],
+    ]
+    assert [example["genres"].numpy().tolist() for example in parsed] == [
+        [3, 2, 0],
+        [0, 0, 0],
+        [2, 0, 0],
+        [2, 4, 3],
+    ]
 
 
 def test_open_lengths_are_filled_in(result: TransformResult) -> None:

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import tensorflow as tf
+
 from fieldpool.pipeline.sources import SourceBatch, file_format, find_files, read_batches
 from fieldpool.transforms.errors import UserError
 from fieldpool.transforms.spec import Source
@@ -137,7 +138,13 @@ def test_a_pattern_without_files_is_an_error(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("path", "kind"),
-    [("x.csv", "csv"), ("x.TSV.gz", "csv"), ("x.jsonl", "jsonl"), ("x.parquet", "parquet"), ("x.tfrecord.gz", "tfrecord")],
+    [
+        ("x.csv", "csv"),
+        ("x.TSV.gz", "csv"),
+        ("x.jsonl", "jsonl"),
+        ("x.parquet", "parquet"),
+        ("x.tfrecord.gz", "tfrecord"),
+    ],
 )
 def test_formats_by_extension(path: str, kind: str) -> None:
     assert file_format(path, Source()) == kind

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from fieldpool.pipeline.spec_file import dump_spec, load_spec, parse_spec
 from fieldpool.transforms.errors import UserError
 from fieldpool.transforms.spec import Spec
@@ -26,15 +27,24 @@ def test_a_dumped_spec_loads_again(tmp_path: Path, spec_data: dict[str, Any]) ->
 @pytest.mark.parametrize(
     ("changes", "line"),
     [
-        ({"fields": {"tags": {"type": "multivalued", "max_length": 3}}}, "fields.tags.max_length: unknown key; did you mean `max_len`?"),
-        ({"fields": {"tags": {"max_len": 3}}}, "fields.tags: `type:` is missing; expected categorical, multivalued or numeric"),
+        (
+            {"fields": {"tags": {"type": "multivalued", "max_length": 3}}},
+            "fields.tags.max_length: unknown key; did you mean `max_len`?",
+        ),
+        (
+            {"fields": {"tags": {"max_len": 3}}},
+            "fields.tags: `type:` is missing; expected categorical, multivalued or numeric",
+        ),
         ({"fields": {"tags": {"type": "list"}}}, "fields.tags: "),
         ({"split": {"colum": "part"}}, "split: expected one of `column:`, `files:`, `hash:` or `time:`"),
         ({"split": {"column": "part", "trian": ["a"]}}, "split.trian: unknown key; did you mean `train`?"),
         ({"label": "click"}, "label: expected {field: click} (found 'click')"),
         ({"label": {}}, "label.field: is missing; add it"),
         ({"fields": {"a/b": {"type": "numeric"}}}, "fields.a/b: 'a/b' is no usable name"),
-        ({"fields": {"a": {"type": "numeric", "scale": "z"}}}, "fields.a.scale: expected 'zscore', 'minmax', 'log1p' or 'none'"),
+        (
+            {"fields": {"a": {"type": "numeric", "scale": "z"}}},
+            "fields.a.scale: expected 'zscore', 'minmax', 'log1p' or 'none'",
+        ),
         ({"fields": {"a": {"type": "categorical", "missing": "skip"}}}, "or expected {token: X}"),
         ({"train": {"batch_size": "many"}}, "train.batch_size: expected a valid integer"),
     ],
@@ -50,7 +60,11 @@ def test_one_line_a_mistake(changes: dict[str, Any], line: str) -> None:
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("a: [1", "not valid YAML"), ("- a\n", "expected a mapping"), ("!!python/object:os.system {}", "not valid YAML")],
+    [
+        ("a: [1", "not valid YAML"),
+        ("- a\n", "expected a mapping"),
+        ("!!python/object:os.system {}", "not valid YAML"),
+    ],
 )
 def test_files_that_hold_no_spec(tmp_path: Path, text: str, message: str) -> None:
     path = tmp_path / "spec.yaml"

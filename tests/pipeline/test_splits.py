@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+
 from fieldpool.pipeline.sources import SourceBatch
 from fieldpool.pipeline.splits import assign_splits, times_of
 from fieldpool.transforms.errors import UserError
@@ -14,16 +15,20 @@ from fieldpool.transforms.spec import SPLITS, Spec
 
 
 def splits(split: dict[str, Any], column: pa.Array, source: str = "data/rows.csv") -> list[str | None]:
-    spec = Spec.model_validate(
-        {"label": {"field": "y"}, "split": split, "fields": {"a": {"type": "categorical"}}}
-    )
+    spec = Spec.model_validate({"label": {"field": "y"}, "split": split, "fields": {"a": {"type": "categorical"}}})
     batch = SourceBatch(source, np.arange(len(column)), pa.RecordBatch.from_arrays([column], ["s"]))
     codes, _ = assign_splits(batch, spec)
     return [None if code < 0 else SPLITS[code] for code in codes]
 
 
 def test_by_column() -> None:
-    assert splits({"column": "s"}, pa.array(["train", "test", "eval", "?", None])) == ["train", "test", "eval", None, None]
+    assert splits({"column": "s"}, pa.array(["train", "test", "eval", "?", None])) == [
+        "train",
+        "test",
+        "eval",
+        None,
+        None,
+    ]
 
 
 def test_by_column_with_other_names() -> None:
@@ -68,7 +73,11 @@ def test_no_value_to_hash_is_no_split() -> None:
     [
         (20, 30, pa.array([10, 20, 29, 30, None])),
         (20, 30, pa.array(["10", "20", "29.5", "30", "later"])),
-        ("2024-01-02", "2024-01-03", pa.array(["2024-01-01", "2024-01-02", "2024-01-02T23:59:59Z", "2024-01-03", ""])),
+        (
+            "2024-01-02",
+            "2024-01-03",
+            pa.array(["2024-01-01", "2024-01-02", "2024-01-02T23:59:59Z", "2024-01-03", ""]),
+        ),
         (
             "2024-01-02",
             "2024-01-03",

@@ -10,10 +10,11 @@ import apache_beam as beam
 import pyarrow as pa
 import pytest
 import tensorflow as tf
-from fieldpool.pipeline.example_encoding import encode_tfrecords
-from fieldpool.pipeline.tfrecord import WriteExamples
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from fieldpool.pipeline.example_encoding import encode_tfrecords
+from fieldpool.pipeline.tfrecord import WriteExamples
 
 INTS = st.integers(-(2**63), 2**63 - 1)
 ROW = st.fixed_dictionaries(
@@ -54,7 +55,9 @@ def records(paths: list[Path], compression: str = "") -> list[bytes]:
 
 @given(rows=st.lists(ROW, max_size=5))
 @settings(max_examples=50, deadline=None)
-def test_bytes_equal_protobufs_deterministic_ones(tmp_path_factory: pytest.TempPathFactory, rows: list[dict[str, Any]]) -> None:
+def test_bytes_equal_protobufs_deterministic_ones(
+    tmp_path_factory: pytest.TempPathFactory, rows: list[dict[str, Any]]
+) -> None:
     path = tmp_path_factory.mktemp("tfrecords") / "rows"
     path.write_bytes(encode_tfrecords(batch(rows)))
     expected = [example(row).SerializeToString(deterministic=True) for row in rows]
@@ -66,7 +69,9 @@ def test_a_slice_encodes_as_its_rows() -> None:
     assert encode_tfrecords(batch(rows).slice(1, 3)) == encode_tfrecords(batch(rows[1:4]))
 
 
-def write(elements: list[tuple[str, pa.RecordBatch]], folder: Path, shard_bytes: int = 1 << 20) -> list[tuple[str, int, int]]:
+def write(
+    elements: list[tuple[str, pa.RecordBatch]], folder: Path, shard_bytes: int = 1 << 20
+) -> list[tuple[str, int, int]]:
     (folder / "out").mkdir(parents=True)
     written: Path = folder / "written"
     with beam.Pipeline(runner="FnApiRunner") as pipeline:

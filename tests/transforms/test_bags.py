@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 import tensorflow as tf
-from fieldpool.transforms import bags
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from fieldpool.transforms import bags
 
 LISTS = st.lists(st.lists(st.sampled_from(["", "a", "b", "ü"]), max_size=6), min_size=1, max_size=5)
 
@@ -52,7 +53,12 @@ def test_weights_of_another_length_are_refused() -> None:
 
 
 def test_only_empty_bags_are_filled() -> None:
-    assert texts(bags.fill_empty(ragged([["a"], [], ["b", "c"], []]), "none")) == [["a"], ["none"], ["b", "c"], ["none"]]
+    assert texts(bags.fill_empty(ragged([["a"], [], ["b", "c"], []]), "none")) == [
+        ["a"],
+        ["none"],
+        ["b", "c"],
+        ["none"],
+    ]
 
 
 @pytest.mark.parametrize(("keep", "expected"), [("first", [["a", "b"], ["d"], []]), ("last", [["b", "c"], ["d"], []])])

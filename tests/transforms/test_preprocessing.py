@@ -12,6 +12,7 @@ import pytest
 import tensorflow as tf
 import tensorflow_transform as tft
 import tensorflow_transform.beam as tft_beam
+
 from fieldpool.transforms.preprocessing import preprocessing_fn, raw_feature_spec
 from fieldpool.transforms.spec import Spec
 
@@ -112,7 +113,9 @@ def test_a_missing_value_can_be_oov(transformed: dict[str, np.ndarray]) -> None:
     assert transformed["user"].tolist() == [2, 1, 2, 1]
 
 
-def test_a_missing_value_can_be_a_token_that_is_counted_like_others(transformed: dict[str, np.ndarray]) -> None:
+def test_a_missing_value_can_be_a_token_that_is_counted_like_others(
+    transformed: dict[str, np.ndarray],
+) -> None:
     assert transformed["city"].tolist() == [2, 1, 2, 1]  # "nowhere" occurs once, below its min_count of 2.
 
 
@@ -170,7 +173,12 @@ def test_it_works_beside_other_preprocessing(tmp_path: Path) -> None:
     features = {"tags": tf.io.FixedLenFeature([], tf.string), "x": tf.io.FixedLenFeature([], tf.float32)}
     rows = [{"tags": "b|a", "x": 1.0}, {"tags": "", "x": 3.0}, {"tags": "a|", "x": 2.0}]
     with tft_beam.Context(temp_dir=str(tmp_path)):
-        (examples, _), _ = (rows, tft.DatasetMetadata.from_feature_spec(features)) | tft_beam.AnalyzeAndTransformDataset(
-            mine
-        )
-    assert [(e["tags"].tolist(), e["scaled"]) for e in examples] == [([3, 2], 0.0), ([0, 0], 1.0), ([2, 0], 0.5)]
+        (examples, _), _ = (
+            rows,
+            tft.DatasetMetadata.from_feature_spec(features),
+        ) | tft_beam.AnalyzeAndTransformDataset(mine)
+    assert [(e["tags"].tolist(), e["scaled"]) for e in examples] == [
+        ([3, 2], 0.0),
+        ([0, 0], 1.0),
+        ([2, 0], 0.5),
+    ]

@@ -5,15 +5,20 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from fieldpool.transforms.spec import Quantiles, Spec, TimeSplit, TokenPolicy, Vocabulary
 from pydantic import ValidationError
+
+from fieldpool.transforms.spec import Quantiles, Spec, TimeSplit, TokenPolicy, Vocabulary
 
 CATEGORICAL = {"type": "categorical"}
 MULTIVALUED = {"type": "multivalued"}
 
 
 def spec(**changes: Any) -> Spec:
-    data: dict[str, Any] = {"label": {"field": "click"}, "split": {"column": "part"}, "fields": {"a": CATEGORICAL}}
+    data: dict[str, Any] = {
+        "label": {"field": "click"},
+        "split": {"column": "part"},
+        "fields": {"a": CATEGORICAL},
+    }
     return Spec.model_validate(data | changes)
 
 
@@ -76,7 +81,10 @@ def test_a_yaml_date_is_a_time_boundary() -> None:
         ({"fields": {"x" * 101: CATEGORICAL}}, "match pattern"),
         ({"fields": {"label": CATEGORICAL}}, "the name `label` is taken"),
         ({"fields": {"key": CATEGORICAL}}, "the name `key` is taken"),
-        ({"fields": {"a": MULTIVALUED | {"weights": "w"}, "a_weights": CATEGORICAL}}, "the name `a_weights` is taken"),
+        (
+            {"fields": {"a": MULTIVALUED | {"weights": "w"}, "a_weights": CATEGORICAL}},
+            "the name `a_weights` is taken",
+        ),
         ({"fields": {"a": MULTIVALUED | {"max_len": 0}}}, "length from 1"),
         ({"fields": {"a": MULTIVALUED | {"max_len": "p101"}}}, "percentile"),
         ({"fields": {"a": MULTIVALUED | {"weights": "w", "pooling": "max"}}}, "no meaning"),

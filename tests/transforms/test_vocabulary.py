@@ -9,9 +9,10 @@ import apache_beam as beam
 import numpy as np
 import pytest
 from apache_beam.testing.test_pipeline import TestPipeline
-from fieldpool.transforms.vocabulary import CountAndOrder
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
+from fieldpool.transforms.vocabulary import CountAndOrder
 
 NO_TOKENS = [b"49d0cd50-04bb-48c0-bc6f-5b575dce351a"]
 
@@ -52,7 +53,12 @@ def test_most_frequent_first_ties_by_bytes(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("min_count", "top_k", "expected"),
-    [(1, None, [b"c", b"b", b"a", b"d"]), (2, None, [b"c", b"b"]), (1, 3, [b"c", b"b", b"a"]), (9, None, NO_TOKENS)],
+    [
+        (1, None, [b"c", b"b", b"a", b"d"]),
+        (2, None, [b"c", b"b"]),
+        (1, 3, [b"c", b"b", b"a"]),
+        (9, None, NO_TOKENS),
+    ],
 )
 def test_thresholds(tmp_path: Path, min_count: int, top_k: int | None, expected: list[bytes]) -> None:
     assert one([[b"a", b"b", b"c"], [b"c", b"b", b"c", b"d"]], tmp_path, min_count, top_k) == expected
@@ -67,7 +73,11 @@ def test_fields_feed_the_vocabulary_they_share(tmp_path: Path) -> None:
 
 
 def test_any_bytes_but_empty_text_and_line_ends(tmp_path: Path) -> None:
-    assert one([[b"", b"a\nb", b"a\rb", b"nul\0", b"\xff\xfe", b" "]], tmp_path) == [b" ", b"nul\0", b"\xff\xfe"]
+    assert one([[b"", b"a\nb", b"a\rb", b"nul\0", b"\xff\xfe", b" "]], tmp_path) == [
+        b" ",
+        b"nul\0",
+        b"\xff\xfe",
+    ]
 
 
 def test_a_vocabulary_without_tokens_has_tfts_placeholder(tmp_path: Path) -> None:
