@@ -182,7 +182,8 @@ def show_examples(examples: Sequence[DecodedExample], *, as_json: bool = False) 
         print(json.dumps([asdict(example) for example in examples]))
         return
     for example in examples:
-        table = Table(title=_title(example), title_justify="left")
+        _out.print(Text(_title(example), style="bold"))
+        table = Table()
         for name in ("field", "tokens", "ids"):
             table.add_column(name, overflow="fold")
         for name, field in example.fields.items():
@@ -196,8 +197,8 @@ def show_explanation(explanation: Explanation, *, as_json: bool = False) -> None
         print(json.dumps(asdict(explanation) | {"spec": explanation.spec.model_dump(mode="json")}, default=_text))
         return
     for row in explanation.rows:
-        title = f"{row.source}, row {row.row} → {row.split}, {_title(row.example)}"
-        table = Table(title=title, title_justify="left")
+        _out.print(Text(f"{row.source}, row {row.row} → {row.split}, {_title(row.example)}", style="bold"))
+        table = Table()
         for name in ("field", "raw", "tokens", "ids"):
             table.add_column(name, overflow="fold")
         for name, field in row.example.fields.items():

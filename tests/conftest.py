@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ["COLUMNS"] = "200"  # What tables are printed for, read when the console is made.
 
 
 @pytest.fixture(scope="session")

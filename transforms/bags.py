@@ -6,9 +6,11 @@ so that `""` split at `|`, a trailing separator or a blank list element adds not
 
 from __future__ import annotations
 
+from typing import TypeAlias
+
 import tensorflow as tf
 
-TensorLike = tf.Tensor | tf.SparseTensor | tf.RaggedTensor
+TensorLike: TypeAlias = "tf.Tensor | tf.SparseTensor | tf.RaggedTensor"
 
 
 def as_strings(x: TensorLike) -> TensorLike:

@@ -25,7 +25,6 @@ def fieldpool(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 
     def call(*arguments: str | Path) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["fieldpool", *map(str, arguments)])
-        monkeypatch.setenv("COLUMNS", "200")
         with pytest.raises(SystemExit) as leaving:
             cli.main()
         out, err = capfd.readouterr()
