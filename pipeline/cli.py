@@ -176,9 +176,10 @@ def demo(
     with console.working(f"Generating {rows:,} rows"):
         files = write_click_log(Path(out), rows=rows, seed=seed)
     console.say(f"The click log and its spec are in {out}: look at spec.yaml.")
-    _run_all(str(files.spec), [str(files.clicks)], out, seed=seed, as_json=as_json)
+    best = {"test": best_auc(files)}
+    _run_all(str(files.spec), [str(files.clicks)], out, seed=seed, best_auc=best, as_json=as_json)
     if not as_json:
-        console.say(f"Best possible AUC on the test split (that of the true probabilities): {best_auc(files):.4f}")
+        console.say("The best possible AUC is that of the true click probabilities, which this log knows.")
         console.say(f"Look inside: fieldpool inspect {out}/run")
 
 
@@ -242,6 +243,7 @@ def _run_all(
     beam: list[str] | None = None,
     epochs: int | None = None,
     seed: int | None = None,
+    best_auc: dict[str, float] | None = None,
     as_json: bool = False,
 ) -> None:
     run, model = os.path.join(out, "run"), os.path.join(out, "model")
@@ -251,11 +253,12 @@ def _run_all(
     training = _train(run, model, epochs, seed)
     metrics = _evaluate(model, run, ["train", "eval", "test"])
     if as_json:
-        print(json.dumps({"run": run, "model": model, "rows": stats, "metrics": metrics}))
+        summary = {"run": run, "model": model, "rows": stats, "metrics": metrics}
+        print(json.dumps(summary | ({"best_auc": best_auc} if best_auc else {})))
         return
     console.show_training(training)
-    console.show_metrics(metrics)
-    console.say(f"Run: {run}   Model: {model}   TensorBoard: tensorboard --logdir {model}/logs")
+    console.show_metrics(metrics, best_auc=best_auc)
+    console.say(f"Run: {run}\nModel: {model}\nCurves: tensorboard --logdir {model}/logs")
 
 
 if __name__ == "__main__":

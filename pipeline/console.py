@@ -121,16 +121,14 @@ def show_stats(stats: dict[str, Any], *, as_json: bool = False) -> None:
     _out.print(rows)
 
     fields = Table(title="Fields", title_justify="left")
-    fields.add_column("field")
-    fields.add_column("type")
-    for name in ("tokens", "max_len", "missing", "OOV eval", "OOV test", "values cut"):
+    fields.add_column("field", no_wrap=True)
+    for name in ("tokens", "max_len", "missing", "OOV eval", "OOV test", "cut"):
         fields.add_column(name, justify="right")
     for name, field in stats["fields"].items():
         vocabulary = stats["vocabularies"].get(field.get("vocabulary", ""), {})
         missing = sum((field.get("missing") or field.get("empty")).values())
         fields.add_row(
             name,
-            field["type"],
             f"{vocabulary['tokens']:,}" if vocabulary else "",
             str(field.get("max_len", "")),
             _share(missing, sum(stats[split] for split in ("train", "eval", "test"))),
@@ -161,8 +159,10 @@ def show_training(result: TrainingResult, *, as_json: bool = False) -> None:
     _out.print(table)
 
 
-def show_metrics(metrics: dict[str, dict[str, float]], *, as_json: bool = False) -> None:
-    """Prints AUC and logloss by split."""
+def show_metrics(
+    metrics: dict[str, dict[str, float]], *, best_auc: dict[str, float] | None = None, as_json: bool = False
+) -> None:
+    """Prints AUC and logloss by split, beside the best possible AUC where it is known."""
     if as_json:
         print(json.dumps(metrics))
         return
@@ -171,8 +171,13 @@ def show_metrics(metrics: dict[str, dict[str, float]], *, as_json: bool = False)
     names = list(next(iter(metrics.values()), {}))
     for name in names:
         table.add_column(name, justify="right")
+    if best_auc:
+        table.add_column("best possible auc", justify="right")
     for split, values in metrics.items():
-        table.add_row(split, *(f"{v:,.0f}" if float(v).is_integer() and v > 1 else f"{v:.4f}" for v in values.values()))
+        numbers = [f"{v:,.0f}" if name == "examples" else f"{v:.4f}" for name, v in values.items()]
+        if best_auc:
+            numbers.append(f"{best_auc[split]:.4f}" if split in best_auc else "")
+        table.add_row(split, *numbers)
     _out.print(table)
 
 
