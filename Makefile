@@ -16,7 +16,7 @@ TYPED := $(VENV)/src/fieldpool
 export PYTHONUNBUFFERED := 1
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: help setup demo test lint types pytest test-backends lock clean
+.PHONY: help setup demo test lint types pytest test-quality test-backends lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -39,6 +39,9 @@ types: $(SETUP) ## Check types
 
 pytest: $(SETUP)
 	$(VENV)/bin/pytest -n $(WORKERS) </dev/null
+
+test-quality: $(SETUP) ## Train three seeds on MovieLens (FIELDPOOL_DATA) and hold their mean AUC against DeepCTR's
+	$(VENV)/bin/pytest -m quality -s tests/test_real_data.py </dev/null
 
 test-backends: $(BACKENDS)/.installed ## Run the layers' tests on JAX and on PyTorch, without TensorFlow
 	for backend in jax torch; do \
