@@ -61,7 +61,7 @@ def quiet_tensorflow() -> Iterator[None]:
 
             yield
             tf.get_logger().setLevel(logging.ERROR)
-        except BaseException:
+        except Exception:
             aside.seek(0)
             os.write(saved, aside.read())
             raise
@@ -69,7 +69,8 @@ def quiet_tensorflow() -> Iterator[None]:
             os.dup2(saved, 2)
             os.close(saved)
     for name in ("absl", "apache_beam", "tensorflow", "tensorflow_transform", "root"):
-        logging.getLogger(name).setLevel(logging.ERROR)
+        # An error reaches the user as an exception; Beam would log its traceback besides.
+        logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
 @contextlib.contextmanager

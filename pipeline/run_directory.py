@@ -107,15 +107,17 @@ def transform_rows(
 
 @contextlib.contextmanager
 def _errors_of_users() -> Iterator[None]:
-    """Gives back a UserError from inside a worker without what Beam wrapped around it."""
+    """Gives back a UserError or ^C from inside a worker without what Beam wrapped around it."""
     try:
         yield
     except Exception as error:
         cause: BaseException | None = error
-        while cause is not None and not isinstance(cause, UserError):
+        while cause is not None and not isinstance(cause, UserError | KeyboardInterrupt):
             cause = cause.__cause__ or cause.__context__
         if cause is None:
             raise
+        if isinstance(cause, KeyboardInterrupt):
+            raise KeyboardInterrupt from None
         raise UserError(re.sub(r" \[while running .*\].*", "", str(cause), flags=re.DOTALL)) from None
 
 
