@@ -1,0 +1,262 @@
+"""The generated click log of `fieldpool demo`: multi-valued fields, and a truth that a DeepFM can learn.
+
+Rows and a seed go in; a table of clicks comes out, with the true click probability of each row. Those
+probabilities give the best AUC that any model can reach, so that a trained one has something to stand
+beside. The log has what real ones have: frequent and rare tokens, empty lists, missing values, and users,
+items, interests and tags that turn up only late.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+# fmt: off
+INTERESTS = (
+    "astronomy", "archery", "baking", "birding", "boxing", "camping", "chess", "cinema", "climbing", "cooking",
+    "cycling", "dancing", "diving", "drawing", "fashion", "fishing", "football", "gaming", "gardening", "golf",
+    "hiking", "history", "jazz", "karate", "knitting", "languages", "music", "origami", "painting", "photography",
+    "poetry", "pottery", "robotics", "rowing", "running", "sailing", "skiing", "surfing", "theatre", "yoga",
+)
+TAGS = (
+    "new", "sale", "classic", "family", "outdoor", "indoor", "winter", "summer", "compact", "premium", "budget",
+    "handmade", "vintage", "digital", "wireless", "organic", "vegan", "local", "imported", "limited", "bestseller",
+    "gift", "travel", "sport", "office", "kitchen", "garden", "kids", "pets", "books", "audio", "video", "camera",
+    "phone", "laptop", "tablet", "watch", "shoes", "jacket", "bag", "bicycle", "tent", "boat", "board", "guitar",
+    "piano", "paint", "paper", "wool", "leather", "wood", "steel", "glass", "ceramic", "cotton", "coffee", "tea",
+    "bread", "fruit", "game",
+)
+# fmt: on
+DEVICES = ("phone", "laptop", "tablet", "tv")
+
+USERS, ITEMS = 1000, 300
+MOST_INTERESTS, MOST_TAGS, MOST_HISTORY = 8, 5, 20
+# Mean and standard deviation of the true logits: about one click in four, best AUC about 0.8.
+GROUPS = 8
+BIAS, SPREAD = -1.4, 1.35
+START = 1_700_000_000
+
+SPEC = """\
+# The spec of the generated click log, and an example of one: what the columns of clicks.parquet are.
+# Try it without writing anything:  fieldpool explain spec.yaml clicks.parquet
+
+key: row_id                         # travels through to examples and predictions
+label: {field: label}               # 1: clicked, 0: shown and not clicked
+split: {time: timestamp, train: 0.8, eval: 0.1, test: 0.1}   # the oldest rows train, the newest test
+
+vocabularies:
+  items: {min_count: 2, num_oov: 2}             # one vocabulary, and one embedding, for item_id and history
+
+fields:
+  # One value a row.
+  user_id: {type: categorical, min_count: 5}    # rarer users share the OOV bucket
+  item_id: {type: categorical, vocabulary: items}
+  device:                                       # a missing device is a value of its own
+    type: categorical
+    missing: {token: "(unknown)"}
+
+  # A list of values a row; each becomes the mean of its values' embeddings. An empty list adds nothing.
+  interests: {type: multivalued, max_len: auto}                                   # as long as the longest in train
+  tags: {type: multivalued, max_len: p99}                                         # as long as 99 % of those in train
+  history: {type: multivalued, vocabulary: items, max_len: 20, keep: last}        # oldest first: keep the newest
+
+  # A number a row.
+  age: {type: numeric, scale: zscore, missing: mean}
+  price: {type: numeric, scale: log1p}
+
+model: {embedding_dim: 8, hidden_units: [64, 32], dropout: 0.2, l2_embedding: 0.0001}
+train: {batch_size: 512, epochs: 10, learning_rate: 0.002, early_stopping: {metric: auc, patience: 2}}
+"""
+
+
+@dataclass(frozen=True)
+class ClickLog:
+    """A click log whose truth is known.
+
+    Attributes:
+        table: The rows, oldest first: row_id, timestamp (int64), user_id, item_id, device (string),
+            interests, tags, history (list of string), age, price (float), label (int64).
+        probabilities: The true click probability of each row, float64 `[rows]`.
+    """
+
+    table: pa.Table
+    probabilities: np.ndarray
+
+
+@dataclass(frozen=True)
+class ClickLogFiles:
+    """Where `write_click_log` left its files."""
+
+    clicks: Path
+    truth: Path
+    spec: Path
+
+
+def write_click_log(directory: Path, *, rows: int, seed: int) -> ClickLogFiles:
+    """Writes `clicks.parquet`, its `spec.yaml`, and `truth.parquet`: row_id and true click probability."""
+    directory.mkdir(parents=True, exist_ok=True)
+    files = ClickLogFiles(directory / "clicks.parquet", directory / "truth.parquet", directory / "spec.yaml")
+    log = generate_click_log(rows, seed)
+    pq.write_table(log.table, files.clicks)
+    pq.write_table(pa.table({"row_id": log.table["row_id"], "probability": log.probabilities}), files.truth)
+    files.spec.write_text(SPEC, encoding="utf-8")
+    return files
+
+
+def best_auc(files: ClickLogFiles) -> float:
+    """Returns the AUC of the true probabilities on the test split, the newest tenth of the rows."""
+    from ..model.metrics import auc  # scikit-learn takes a second to import; writing a log needs none.
+
+    labels = pq.read_table(files.clicks, columns=["label"])["label"].to_numpy()
+    probabilities = pq.read_table(files.truth)["probability"].to_numpy()
+    newest = slice(math.ceil(0.9 * len(labels) - 0.5), None)
+    return auc(labels[newest], probabilities[newest])
+
+
+def generate_click_log(rows: int, seed: int) -> ClickLog:
+    """Returns `rows` generated rows; the same for the same seed.
+
+    label ~ Bernoulli(p), with
+
+        logit p = bias + Σ_f w_f + a·Σ_{f<g} ⟨m_f, m_g⟩ + b·age + c·ln(1 + price)
+
+    m_f is the mean of the latent vectors of the values in f, w_f that of their weights; both are 0 for an
+    empty list. The pairs are those of interests, tags, history and the item itself, whose vectors lie on a
+    circle, by group. `history` has the items that the user was shown before.
+    """
+    rng = np.random.default_rng(seed)
+    time = np.arange(rows) / max(rows, 1)
+    users, items = min(USERS, max(20, rows // 50)), ITEMS
+
+    # Who sees what. Each user likes one group of items, and is shown more of it.
+    user = _arrived(_zipf(rng, users, rows), time, users, step=1)
+    likes = rng.integers(0, GROUPS, users)
+    group = np.where(rng.random(rows) < 0.6, likes[user], rng.integers(0, GROUPS, rows))
+    item = _arrived(GROUPS * _zipf(rng, items // GROUPS, rows) + group, time, items, step=GROUPS)
+
+    # The values of each list field, padded with -1.
+    interests = _distinct(rng, likes, len(INTERESTS), MOST_INTERESTS)[user]
+    few = rng.binomial(MOST_INTERESTS, 0.45, rows) * (rng.random(rows) >= 0.04)
+    interests = _first(interests, few)
+    interests[_arrival(len(INTERESTS))[interests] > time[:, None]] = -1
+    tags = _distinct(rng, np.arange(items) % GROUPS, len(TAGS), MOST_TAGS)
+    tags = _first(tags, rng.integers(1, MOST_TAGS + 1, items))[item]
+    tags[:, 1:][_arrival(len(TAGS))[tags[:, 1:]] > time[:, None]] = -1
+    history = _shown_before(user, item, rng.integers(3, MOST_HISTORY + 1, users))
+
+    device = np.where(rng.random(rows) < 0.05, -1, rng.choice(len(DEVICES), rows, p=[0.5, 0.3, 0.15, 0.05]))
+    age = np.clip(rng.normal(38, 12, users), 16, 90).round()
+    age[rng.random(users) < 0.08] = np.nan
+    price = (rng.lognormal(3, 0.8, items)[item] * rng.uniform(0.9, 1.1, rows)).round(2)
+
+    # The truth.
+    angle = 2 * np.pi * np.arange(GROUPS) / GROUPS
+    centres = 0.4 + 1.6 * np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    taste, kind, vectors = (
+        centres[np.arange(tokens) % GROUPS] + 0.1 * rng.normal(size=(tokens, 2))
+        for tokens in (len(INTERESTS), len(TAGS), items)
+    )
+    score = (
+        0.1 * rng.normal(size=users)[user]
+        + 0.2 * rng.normal(size=items)[item]
+        + 0.3 * np.append(rng.normal(size=len(DEVICES)), 0)[device]
+        + 0.8 * _means(rng.normal(size=len(INTERESTS)), interests)
+        + 0.8 * _means(rng.normal(size=len(TAGS)), tags)
+        + 0.15 * _pairs(_means(taste, interests), _means(kind, tags), _means(vectors, history), vectors[item])
+        + 0.2 * np.nan_to_num((age[user] - 38) / 12)
+        - 0.3 * (np.log1p(price) - 3)
+    )
+    # The same click rate and the same spread whatever the seed drew.
+    probabilities = 1 / (1 + np.exp(-(BIAS + SPREAD * (score - score.mean()) / score.std())))
+
+    item_names = np.array([f"item-{i:03d}" for i in range(items)])
+    table = pa.table(
+        {
+            "row_id": np.arange(rows),
+            "timestamp": START + np.cumsum(rng.integers(1, 60, rows)),
+            "user_id": np.array([f"user-{u:04d}" for u in range(users)])[user],
+            "item_id": item_names[item],
+            "device": pa.array(np.append(DEVICES, "")[device], mask=device < 0),
+            "interests": _lists(np.array(INTERESTS), interests),
+            "tags": _lists(np.array(TAGS), tags),
+            "history": _lists(item_names, history),
+            "age": pa.array(age[user].astype(np.float32), from_pandas=True),
+            "price": price.astype(np.float32),
+            "label": (rng.random(rows) < probabilities).astype(np.int64),
+        }
+    )
+    return ClickLog(table, probabilities)
+
+
+def _zipf(rng: np.random.Generator, tokens: int, rows: int) -> np.ndarray:
+    """Returns token numbers `[rows]`; number k is drawn in proportion to (k + 10)^-0.8."""
+    frequency = (np.arange(tokens) + 10.0) ** -0.8
+    return rng.choice(tokens, rows, p=frequency / frequency.sum())
+
+
+def _arrival(tokens: int) -> np.ndarray:
+    """Returns when each token first turns up, in [0, 1) of the log, `[tokens + 1]`; padding (-1): at once.
+
+    Nine in ten are there from the start; the others arrive one after another in the second half.
+    """
+    arrival = np.zeros(tokens + 1)
+    late = np.arange(9, tokens, 10)
+    arrival[late] = 0.5 + 0.5 * (np.arange(len(late)) * 7 % len(late) + 0.5) / len(late)
+    return arrival
+
+
+def _arrived(tokens: np.ndarray, time: np.ndarray, number: int, *, step: int) -> np.ndarray:
+    """Returns the tokens, with one `step` earlier in place of each that has not arrived yet."""
+    return np.where(_arrival(number)[tokens] > time, tokens - step, tokens)
+
+
+def _distinct(rng: np.random.Generator, group: np.ndarray, tokens: int, number: int) -> np.ndarray:
+    """Returns `number` different tokens a row, those of its group more often; the first is there from the start."""
+    token = np.arange(tokens)
+    fits = token % GROUPS == group[:, None]
+    score = rng.gumbel(size=fits.shape) + 2.5 * fits - 0.4 * np.log(token + 5.0)
+    best = np.argsort(-score, axis=1)[:, :number]
+    late = _arrival(tokens)[best] > 0
+    return np.take_along_axis(best, np.argsort(late, axis=1, kind="stable"), axis=1)
+
+
+def _first(values: np.ndarray, number: np.ndarray) -> np.ndarray:
+    """Returns the values `[rows, n]` with all but the first `number[row]` replaced by padding."""
+    return np.where(np.arange(values.shape[1]) < number[:, None], values, -1)
+
+
+def _shown_before(user: np.ndarray, item: np.ndarray, most: np.ndarray) -> np.ndarray:
+    """Returns the last items, at most `most[user]`, of each row's user in the rows before it, oldest first."""
+    order = np.argsort(user, kind="stable")
+    _, starts, counts = np.unique(user[order], return_index=True, return_counts=True)
+    position = np.arange(len(user))
+    back = np.arange(MOST_HISTORY, 0, -1)
+    before = position[:, None] - back
+    known = (before >= np.repeat(starts, counts)[:, None]) & (back <= most[user[order], None])
+    history = np.empty((len(user), MOST_HISTORY), np.int64)
+    history[order] = np.where(known, item[order][before.clip(0)], -1)
+    return history
+
+
+def _means(of: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Returns the mean of `of[value]` over the values of each row but its padding; 0 where there are none."""
+    padded = np.concatenate([of, np.zeros_like(of[:1])])
+    number = (values >= 0).sum(axis=1).clip(1)
+    return padded[values].sum(axis=1) / (number if of.ndim == 1 else number[:, None])
+
+
+def _pairs(*vectors: np.ndarray) -> np.ndarray:
+    """Returns the sum of the dot products of all pairs of the vectors, `[rows]`."""
+    return ((sum(vectors) ** 2).sum(axis=1) - sum((m**2).sum(axis=1) for m in vectors)) / 2
+
+
+def _lists(names: np.ndarray, values: np.ndarray) -> pa.ListArray:
+    """Returns one list of names a row, without the padding."""
+    present = values >= 0
+    offsets = np.concatenate([[0], np.cumsum(present.sum(axis=1))])
+    return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), pa.array(names[values[present]]))
