@@ -30,7 +30,7 @@ test: lint types pytest ## Lint, check types and run the tests
 
 lint: $(SETUP) ## Check style and formatting
 	$(VENV)/bin/ruff check .
-	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/ruff format --check --config 'extend-exclude = ["build", "*.md"]' .
 
 types: $(SETUP) ## Check types
 	@mkdir -p $(TYPED)
