@@ -39,7 +39,8 @@ COUNTS_FILE = "counts.json"
 class PreprocessClickLog(beam.PTransform):
     """Raw rows in; examples, transform function, rejected rows and counts out.
 
-    The input is a PCollection of `SourceBatch`, or a dict of two: `analyze`, of which the train rows make
+    The input is a PCollection of RecordBatches with the spec's raw columns (or of `SourceBatch`, which knows
+    where its rows come from), or a dict of two: `analyze`, of which the train rows make
     vocabularies and statistics, and `transform`, of which all rows become examples. Two readings of a
     source cost less than keeping it between the two passes.
 
@@ -115,7 +116,9 @@ class _CheckRows(beam.DoFn):
         self._spec, self._only_train = spec, only_train
         self._names = list(raw_feature_spec(spec))
 
-    def process(self, batch: SourceBatch) -> Iterator[Any]:
+    def process(self, batch: SourceBatch | pa.RecordBatch) -> Iterator[Any]:
+        if isinstance(batch, pa.RecordBatch):
+            batch = SourceBatch("(rows)", np.arange(1, batch.num_rows + 1), batch)
         rows, splits, rejected = check_rows(batch, self._spec)
         if self._only_train and rows.num_rows:
             is_train = splits == SPLITS.index("train")
