@@ -5,7 +5,7 @@ SHELL := bash
 .DELETE_ON_ERROR:
 
 PYTHON ?= python3
-# Processes that run tests; two are worth the second import of TensorFlow.
+# Processes that run tests.
 WORKERS ?= 2
 PIP := -m pip --disable-pip-version-check --no-input
 VENV := .venv
