@@ -60,15 +60,29 @@ def packed_vocabularies(
     inputs = [_flat(values) for name in names for values in tokens[name]]
     fed = [index for index, name in enumerate(names) for _ in tokens[name]]
     thresholds = [(name, settings[name].min_count, settings[name].top_k) for name in names]
-    paths = tft.experimental.ptransform_analyzer(
+    (paths,) = tft.experimental.ptransform_analyzer(
         inputs=inputs,
         ptransform=CountAndOrder(fed=fed, thresholds=thresholds),
-        output_dtypes=[tf.string] * len(names),
-        output_shapes=[[]] * len(names),
-        output_asset_default_values=[_NO_TOKENS] * len(names),
+        output_dtypes=[tf.string],
+        output_shapes=[[len(names)]],
         name="packed_vocabularies",
     )
-    return dict(zip(names, paths, strict=True))
+    return {name: _asset(paths, index) for index, name in enumerate(names)}
+
+
+def _asset(paths: tf.Tensor, index: int) -> tf.Tensor:
+    """Returns one path: once the analysis is done, an asset that is exported with the graph.
+
+    An output that TFT itself knows as an asset costs it three steps of the job graph, for each vocabulary. All
+    paths in one output cost what one does; TFT traces the preprocessing_fn again when it is known, and finds
+    here an eager tensor, whose paths can be named as the assets they are.
+    """
+    if not tf.is_tensor(paths) or not hasattr(paths, "numpy"):
+        return paths[index]
+    with tf.init_scope():
+        path = tf.constant(paths.numpy()[index])
+    tf.compat.v1.get_default_graph().add_to_collection(tf.compat.v1.GraphKeys.ASSET_FILEPATHS, path)
+    return path
 
 
 def _flat(tokens: Any) -> tf.Tensor:
@@ -79,8 +93,16 @@ def _flat(tokens: Any) -> tf.Tensor:
 
 def lookup(tokens: tf.Tensor | tf.RaggedTensor, path: tf.Tensor, num_oov: int) -> tf.Tensor | tf.RaggedTensor:
     """Returns the ids of `tokens`, int64, in the tokens' shape; unknown ones by hash in 1..num_oov."""
+    return tf.ragged.map_flat_values(_lookup, tokens, path, num_oov)
+
+
+def _lookup(tokens: tf.Tensor, path: tf.Tensor, num_oov: int) -> tf.Tensor:
+    if not hasattr(path, "numpy"):
+        # Before the vocabulary is known no id can be: TFT must only see what the ids will depend on.
+        with tf.control_dependencies([path]):
+            return tf.zeros_like(tokens, tf.int64)
     index = tft.apply_vocabulary(tokens, path, default_value=-1)
-    return tf.ragged.map_flat_values(_ids, index, tokens, num_oov)
+    return _ids(index, tokens, num_oov)
 
 
 def _ids(index: tf.Tensor, tokens: tf.Tensor, num_oov: int) -> tf.Tensor:
@@ -93,7 +115,9 @@ def _ids(index: tf.Tensor, tokens: tf.Tensor, num_oov: int) -> tf.Tensor:
 
 
 class CountAndOrder(PTransformAnalyzer):
-    """Batches of tokens in, one file a vocabulary out: tokens in the order of their ids, one a line.
+    """Batches of tokens in, the paths of the vocabularies out: one array, in the order of `thresholds`.
+
+    Each file has the tokens in the order of their ids, one a line.
 
     Args:
         fed: for each array of a batch, the index of the vocabulary it feeds.
@@ -105,27 +129,27 @@ class CountAndOrder(PTransformAnalyzer):
         self._fed = list(fed)
         self._thresholds = list(thresholds)
 
-    def expand(self, batches: beam.PCollection) -> tuple[beam.PCollection, ...]:
-        """Returns one PCollection a vocabulary, with the path of its file."""
+    def expand(self, batches: beam.PCollection) -> beam.PCollection:
+        """Returns the paths, an array of bytes."""
         folder = os.path.join(self.base_temp_dir, f"vocabularies-{uuid.uuid4().hex}")
-        paths = (
+        counts = (
             batches
             | "CountBundles" >> beam.ParDo(_CountBundle(self._fed))
             | "SumShards" >> beam.CombinePerKey(SumCounts())
             | "ApplyThresholds" >> beam.ParDo(_ApplyThresholds(self._thresholds))
         )
-        # A vocabulary without a single token still gets its (empty) file.
+        # A vocabulary without a single token still gets its file.
         none = batches.pipeline | "NoTokens" >> beam.Create(
             [(index, _COUNTS.empty_table()) for index in range(len(self._thresholds))], reshuffle=False
         )
-        outputs = (
-            (paths, none)
+        return (
+            (counts, none)
             | "WithNoTokens" >> beam.Flatten()
             | "GatherVocabulary" >> beam.GroupByKey()
-            | "WriteInOrder"
-            >> beam.ParDo(_WriteInOrder(folder, self._thresholds)).with_outputs(*map(str, range(len(self._thresholds))))
+            | "WriteInOrder" >> beam.ParDo(_WriteInOrder(folder, self._thresholds))
+            | "AllPaths" >> beam.combiners.ToList()
+            | "PathsInOrder" >> beam.Map(lambda paths: np.array([path for _, path in sorted(paths)], dtype=object))
         )
-        return tuple(outputs[str(index)] for index in range(len(self._thresholds)))
 
 
 def _summed(tables: Iterable[pa.Table]) -> pa.Table:
@@ -236,13 +260,13 @@ class _ApplyThresholds(beam.DoFn):
 
 
 class _WriteInOrder(beam.DoFn):
-    """(vocabulary, its counts) → the path of its file, to the output tagged with its index."""
+    """(vocabulary, its counts) → (vocabulary, the path of its file)."""
 
     def __init__(self, folder: str, thresholds: list[tuple[str, int, int | None]]) -> None:
         self._folder = folder
         self._thresholds = thresholds
 
-    def process(self, element: tuple[int, Iterable[pa.Table]]) -> Iterator[beam.pvalue.TaggedOutput]:
+    def process(self, element: tuple[int, Iterable[pa.Table]]) -> Iterator[tuple[int, bytes]]:
         vocabulary, tables = element
         name, _, top_k = self._thresholds[vocabulary]
         ordered = _most_frequent_first(pa.concat_tables(tables), top_k)
@@ -256,4 +280,4 @@ class _WriteInOrder(beam.DoFn):
             for chunk in ordered["token"].chunks:
                 for start in range(0, len(chunk), 100_000):
                     file.write(b"".join(token + b"\n" for token in chunk[start : start + 100_000].to_pylist()))
-        yield beam.pvalue.TaggedOutput(str(vocabulary), np.array(path.encode(), dtype=object))
+        yield vocabulary, path.encode()

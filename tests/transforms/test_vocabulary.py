@@ -31,14 +31,14 @@ def vocabularies(
     for old in folder.glob("out-*"):
         old.unlink()
     with TestPipeline(runner="FnApiRunner") as pipeline:
-        outputs = pipeline | beam.Create(arrays) | analyzer
-        for index, output in enumerate(outputs):
-            _ = (
-                output
-                | f"Text{index}" >> beam.Map(lambda path: path.item().decode())
-                | f"Write{index}" >> beam.io.WriteToText(str(folder / f"out-{index}"), shard_name_template="")
-            )
-    paths = [(folder / f"out-{index}").read_text().strip() for index in range(len(thresholds))]
+        _ = (
+            pipeline
+            | beam.Create(arrays)
+            | analyzer
+            | "Text" >> beam.FlatMap(lambda paths: [path.decode() for path in paths])
+            | "Write" >> beam.io.WriteToText(str(folder / "out-paths"), shard_name_template="")
+        )
+    paths = (folder / "out-paths").read_text().split()
     return [Path(path).read_bytes().split(b"\n")[:-1] for path in paths]
 
 
