@@ -13,12 +13,14 @@ from functools import partial
 import tensorflow as tf
 
 from . import bags, numeric
+from .numeric_statistics import packed_statistics
 from .spec import (
     KEY_FEATURE,
     LABEL_FEATURE,
     CategoricalField,
     MultivaluedField,
     NumericField,
+    Quantiles,
     Spec,
     TokenPolicy,
     weights_feature,
@@ -89,9 +91,16 @@ def _preprocess(inputs: Inputs, *, spec: Spec) -> Outputs:
     by_vocabulary = {v: [tokens[f] for f in fields] for v, fields in spec.vocabulary_fields().items()}
     paths = packed_vocabularies(by_vocabulary, settings) if by_vocabulary else {}
 
+    numeric_fields = {name: field for name, field in spec.fields.items() if isinstance(field, NumericField)}
+    if numeric_fields:
+        numbers = {n: tf.cast(bags.single_values(inputs[n], float("nan")), tf.float32) for n in numeric_fields}
+        buckets = {n: f.scale.quantiles for n, f in numeric_fields.items() if isinstance(f.scale, Quantiles)}
+        statistics = packed_statistics(numbers, buckets)
+        for name, field in numeric_fields.items():
+            outputs[name] = numeric.scale(numbers[name], field, statistics[name])
+
     for name, field in spec.fields.items():
         if isinstance(field, NumericField):
-            outputs[name] = numeric.scale(bags.single_values(inputs[name], float("nan")), field)
             continue
         vocabulary = spec.vocabulary_of(name)
         ids = lookup(tokens[name], paths[vocabulary], settings[vocabulary].num_oov)
