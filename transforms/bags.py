@@ -62,18 +62,35 @@ def to_lists(x: TensorLike, separator: str | None = None) -> tf.RaggedTensor:
     return tf.strings.split(text, separator)
 
 
-def drop_empty(
-    bag: tf.RaggedTensor, weights: tf.RaggedTensor | None = None
+def values_seen(
+    bag: tf.RaggedTensor, max_len: int, keep: str, weights: tf.RaggedTensor | None = None
 ) -> tuple[tf.RaggedTensor, tf.RaggedTensor | None]:
-    """Returns the bag without empty strings, and the weights of the values that are left."""
-    present = bag.with_values(tf.not_equal(bag.values, ""))
-    if weights is not None:
-        same = tf.debugging.assert_equal(
-            bag.row_splits, weights.row_splits, message="a list and its weights differ in length"
-        )
-        with tf.control_dependencies([same] if same is not None else []):
-            weights = tf.ragged.boolean_mask(bag.with_values(tf.identity(weights.values)), present)
-    return tf.ragged.boolean_mask(bag, present), weights
+    """Returns the values of each row that the model sees, and their weights.
+
+    Empty strings are dropped; of the others at most `max_len` a row are left: the `keep` = "first" or "last"
+    ones, in their order.
+    """
+    values, splits = bag.flat_values, bag.row_splits
+    present = tf.not_equal(values, "")
+    before = tf.concat([tf.zeros([1], splits.dtype), tf.cumsum(tf.cast(present, splits.dtype))], axis=0)
+    at_splits = tf.gather(before, splits)
+    lengths = at_splits[1:] - at_splits[:-1]
+    # One mask for both: ragged masks and slices would copy the texts twice, in dozens of operations.
+    past_starts = tf.math.unsorted_segment_sum(tf.ones_like(lengths), splits[1:], tf.size(values) + 1)
+    row = tf.cumsum(past_starts)[:-1]
+    dropped = tf.zeros_like(lengths) if keep == "first" else tf.maximum(lengths - max_len, 0)
+    rank = before[:-1] - tf.gather(at_splits[:-1] + dropped, row)
+    seen = tf.where(present & (rank >= 0) & (rank < max_len))[:, 0]
+
+    def only_seen(flat: tf.Tensor) -> tf.RaggedTensor:
+        return tf.RaggedTensor.from_row_lengths(tf.gather(flat, seen), tf.minimum(lengths, max_len), validate=False)
+
+    if weights is None:
+        return only_seen(values), None
+    message = "a list and its weights differ in length"
+    same = tf.debugging.assert_equal(splits, weights.row_splits, message=message)
+    with tf.control_dependencies([] if same is None else [same]):
+        return only_seen(values), only_seen(tf.identity(weights.flat_values))
 
 
 def fill_empty(bag: tf.RaggedTensor, value: object) -> tf.RaggedTensor:
@@ -81,11 +98,6 @@ def fill_empty(bag: tf.RaggedTensor, value: object) -> tf.RaggedTensor:
     is_empty = tf.cast(tf.equal(bag.row_lengths(), 0), tf.int64)
     values = tf.fill([tf.reduce_sum(is_empty)], tf.constant(value, bag.dtype))
     return tf.concat([bag, tf.RaggedTensor.from_row_lengths(values, is_empty)], axis=1)
-
-
-def truncate(bag: tf.RaggedTensor, max_len: int, keep: str) -> tf.RaggedTensor:
-    """Returns at most `max_len` values a row: the `keep` = "first" or "last" ones, in their order."""
-    return bag[:, :max_len] if keep == "first" else bag[:, -max_len:]
 
 
 def pad(bag: tf.RaggedTensor, max_len: int) -> tf.Tensor:

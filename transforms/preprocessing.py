@@ -130,10 +130,7 @@ def _bag(
     assert isinstance(field.max_len, int)
     bag = bags.to_lists(bags.as_strings(x), field.separator)
     weights = None if raw_weights is None else bags.to_lists(raw_weights)
-    bag, weights = bags.drop_empty(bag, weights)
-    bag = bags.truncate(bag, field.max_len, field.keep)
-    if weights is not None:
-        weights = bags.truncate(weights, field.max_len, field.keep)
+    bag, weights = bags.values_seen(bag, field.max_len, field.keep, weights)
     if isinstance(field.empty, TokenPolicy):
         bag = bags.fill_empty(bag, field.empty.token)
         weights = None if weights is None else bags.fill_empty(weights, 1.0)

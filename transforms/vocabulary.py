@@ -93,7 +93,9 @@ def _flat(tokens: Any) -> tf.Tensor:
 
 def lookup(tokens: tf.Tensor | tf.RaggedTensor, path: tf.Tensor, num_oov: int) -> tf.Tensor | tf.RaggedTensor:
     """Returns the ids of `tokens`, int64, in the tokens' shape; unknown ones by hash in 1..num_oov."""
-    return tf.ragged.map_flat_values(_lookup, tokens, path, num_oov)
+    if isinstance(tokens, tf.RaggedTensor):
+        return tokens.with_flat_values(_lookup(tokens.flat_values, path, num_oov))
+    return _lookup(tokens, path, num_oov)
 
 
 def _lookup(tokens: tf.Tensor, path: tf.Tensor, num_oov: int) -> tf.Tensor:

@@ -26,7 +26,7 @@ def texts(bag: tf.RaggedTensor) -> list[list[str]]:
 )
 def test_text_splits_into_its_values(text: str, expected: list[str]) -> None:
     for dense in (tf.constant([text]), tf.constant([[text]])):
-        bag, _ = bags.drop_empty(bags.to_lists(dense, "|"))
+        bag, _ = bags.values_seen(bags.to_lists(dense, "|"), 9, "first")
         assert texts(bag) == [expected]
 
 
@@ -34,22 +34,25 @@ def test_text_splits_into_its_values(text: str, expected: list[str]) -> None:
 def test_lists_are_taken_as_they_are(form: str) -> None:
     lists = ragged([["a|b"], [], ["c", "d"]])
     given_form = {"ragged": lists, "sparse": lists.to_sparse(), "padded": lists.to_tensor()}[form]
-    bag, _ = bags.drop_empty(bags.to_lists(given_form, "|"))
+    bag, _ = bags.values_seen(bags.to_lists(given_form, "|"), 9, "last")
     assert texts(bag) == [["a|b"], [], ["c", "d"]]
 
 
-def test_weights_stay_with_their_values() -> None:
-    bag, weights = bags.drop_empty(
-        ragged([["a", "", "b"], [""]]), tf.ragged.constant([[1.0, 2.0, 3.0], [4.0]], ragged_rank=1)
+@pytest.mark.parametrize(("keep", "expected"), [("first", [1.0, 3.0]), ("last", [3.0, 5.0])])
+def test_weights_stay_with_their_values(keep: str, expected: list[float]) -> None:
+    _, weights = bags.values_seen(
+        ragged([["a", "", "b", "", "c"], [""]]),
+        2,
+        keep,
+        tf.ragged.constant([[1.0, 2.0, 3.0, 4.0, 5.0], [6.0]], ragged_rank=1),
     )
-    assert texts(bag) == [["a", "b"], []]
     assert weights is not None
-    assert weights.to_list() == [[1.0, 3.0], []]
+    assert weights.to_list() == [expected, []]
 
 
 def test_weights_of_another_length_are_refused() -> None:
     with pytest.raises(tf.errors.InvalidArgumentError, match="differ in length"):
-        bags.drop_empty(ragged([["a", "b"]]), tf.ragged.constant([[1.0]], ragged_rank=1))
+        bags.values_seen(ragged([["a", "b"]]), 2, "first", tf.ragged.constant([[1.0]], ragged_rank=1))
 
 
 def test_only_empty_bags_are_filled() -> None:
@@ -63,14 +66,15 @@ def test_only_empty_bags_are_filled() -> None:
 
 @pytest.mark.parametrize(("keep", "expected"), [("first", [["a", "b"], ["d"], []]), ("last", [["b", "c"], ["d"], []])])
 def test_a_long_bag_keeps_one_end_in_order(keep: str, expected: list[list[str]]) -> None:
-    assert texts(bags.truncate(ragged([["a", "b", "c"], ["d"], []]), 2, keep)) == expected
+    bag, _ = bags.values_seen(ragged([["a", "b", "c"], ["d"], []]), 2, keep)
+    assert texts(bag) == expected
 
 
 @given(lists=LISTS, max_len=st.integers(1, 4), keep=st.sampled_from(["first", "last"]))
 @settings(max_examples=50, deadline=None)
 def test_values_order_and_padding(lists: list[list[str]], max_len: int, keep: str) -> None:
-    bag, _ = bags.drop_empty(ragged(lists))
-    padded = bags.pad(tf.strings.length(bags.truncate(bag, max_len, keep)), max_len).numpy().tolist()
+    bag, _ = bags.values_seen(ragged(lists), max_len, keep)
+    padded = bags.pad(tf.strings.length(bag), max_len).numpy().tolist()
     for row, values in zip(padded, lists, strict=True):
         present = [len(value.encode()) for value in values if value]
         kept = present[:max_len] if keep == "first" else present[-max_len:]
