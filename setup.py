@@ -11,7 +11,7 @@ setup(
     long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     license="Apache-2.0",
-    python_requires=">=3.10,<3.14",
+    python_requires=">=3.11,<3.14",
     # `fieldpool` itself is a namespace without files of its own: an installed top-level `model` or
     # `pipeline` package would collide with those of other projects.
     packages=["fieldpool.transforms", "fieldpool.model", "fieldpool.pipeline"],
@@ -31,6 +31,7 @@ setup(
         "tensorflow-transform>=1.21,<1.22",
         "keras>=3.15,<3.16",
         "pyarrow>=25,<26",
+        "isal>=1.7",
         "pydantic>=2.13",
         "PyYAML>=6",
         "rich>=14",

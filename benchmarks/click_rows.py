@@ -19,6 +19,8 @@ SINGLE, MULTI, NUMERIC = 8, 4, 6
 # Distinct tokens of the single-valued fields, and of the multi-valued ones with the mean length of their lists.
 SINGLE_TOKENS = (100_000, 20_000, 5_000, 1_000, 200, 50, 10, 3)
 MULTI_TOKENS = ((20_000, 12), (5_000, 5), (500, 3), (50, 2))
+# What the lists are padded to; about one in a hundred is longer.
+MAX_LENS = {"multi0": 24, "multi1": 12, "multi2": 8, "multi3": 6}
 ROW_GROUP = 100_000
 
 
@@ -62,11 +64,21 @@ def write(path: Path, rows: int, copies: int = 1, seed: int = 0) -> None:
         writer.close()
 
 
-def spec(max_len: str | int = 32) -> dict[str, object]:
+def columns_of(path: str) -> list[str]:
+    """Returns the names of a file's columns."""
+    return list(pq.read_schema(path).names)
+
+
+def spec(columns: list[str]) -> dict[str, object]:
     """Returns the fieldpool spec of the rows, as YAML gives it."""
-    fields: dict[str, object] = {f"single{i}": {"type": "categorical"} for i in range(SINGLE)}
-    fields |= {f"multi{i}": {"type": "multivalued", "max_len": max_len} for i in range(MULTI)}
-    fields |= {f"number{i}": {"type": "numeric"} for i in range(NUMERIC)}
+    fields: dict[str, object] = {}
+    for name in columns:
+        if name.startswith("single"):
+            fields[name] = {"type": "categorical"}
+        elif name.startswith("multi"):
+            fields[name] = {"type": "multivalued", "max_len": MAX_LENS[name.split("_")[0]]}
+        elif name.startswith("number"):
+            fields[name] = {"type": "numeric"}
     return {"key": "row_id", "label": {"field": "label"}, "split": {"column": "split"}, "fields": fields}
 
 

@@ -124,7 +124,7 @@ class _CheckRows(beam.DoFn):
             is_train = splits == SPLITS.index("train")
             rows, splits = rows.filter(pa.array(is_train)), splits[is_train]
         if rows.num_rows:
-            arrays = [columns.as_lists(rows[name]) for name in self._names]
+            arrays = [columns.as_lists(columns.without_nulls(rows[name])) for name in self._names]
             arrays.append(columns.as_lists(pa.array(splits.astype(np.int64))))
             yield pa.RecordBatch.from_arrays(arrays, [*self._names, _SPLIT])
         if self._only_train:

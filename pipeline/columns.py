@@ -89,11 +89,16 @@ def weights(column: pa.Array, separator: str | None, name: str) -> Column:
     return Column(values, bad, "a weight is not a finite number of 0 or more")
 
 
-def as_lists(values: pa.Array) -> pa.Array:
-    """Returns the Arrow form of a tf.Example feature: lists as they are, a value as a list of one, null as none."""
-    if _is_list(values.type):
+def without_nulls(values: pa.Array) -> pa.Array:
+    """Returns what the transform takes for a missing value: the empty text, or NaN."""
+    if values.null_count == 0 or _is_list(values.type):
         return values
-    return _lists(np.asarray(pc.is_valid(values)).astype(np.int64), values.drop_null())
+    return values.fill_null(b"" if values.type == TEXT else float("nan"))
+
+
+def as_lists(values: pa.Array) -> pa.Array:
+    """Returns the Arrow form of a tf.Example feature: lists as they are, a value as a list of one."""
+    return values if _is_list(values.type) else _lists(np.ones(len(values), np.int64), values)
 
 
 def list_lengths(lists: pa.Array) -> np.ndarray:

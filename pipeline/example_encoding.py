@@ -3,13 +3,17 @@
 The bytes are a function of the values alone: features stand in the order of their names. (Protobuf's own
 map serialisation changes its order from process to process, so equal runs would not have equal files.)
 
+Every row is laid out as pieces, end to end: for each feature a head (tags, lengths, the feature's name), which
+depends on the length of the values alone, and the values. Arrow joins the pieces.
+
 Wire format: https://protobuf.dev/programming-guides/encoding and tensorflow/core/example/*.proto;
 framing: https://www.tensorflow.org/tutorials/load_data/tfrecord#tfrecords_format_details.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import itertools
+from collections.abc import Callable
 
 import google_crc32c
 import numpy as np
@@ -19,29 +23,12 @@ import pyarrow.compute as pc
 from .columns import list_lengths
 
 # Protobuf tags (field << 3 | wire type 2, length-delimited).
-_FIELD_1 = 0x0A
-_MAP_VALUE = 0x12
-_BYTES_LIST, _FLOAT_LIST, _INT64_LIST = 0x0A, 0x12, 0x1A
+_FIELD_1 = b"\x0a"
+_MAP_VALUE = b"\x12"
+_BYTES_LIST, _FLOAT_LIST, _INT64_LIST = b"\x0a", b"\x12", b"\x1a"
 
-_CRC_MASK = 0xA282EAD8
-_BEFORE, _AFTER = 12, 4  # Framing: length and its CRC; CRC of the data.
-
-
-class _Feature(NamedTuple):
-    """One feature of all rows: the bytes of each row's list, end to end, and how long each is."""
-
-    name: bytes
-    tag: int
-    flat: np.ndarray  # uint8
-    body: np.ndarray  # int64 [rows]: bytes of the list's values
-    packed: bool  # Numbers stand behind one tag and length; each bytes value has its own.
-
-    def lengths(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Returns the bytes of the list, of the Feature around it, and of the map entry around that."""
-        in_list = np.where(self.body > 0, _with_header(self.body), 0) if self.packed else self.body
-        feature = _with_header(in_list)
-        entry = _with_header(np.full_like(feature, len(self.name))) + _with_header(feature)
-        return in_list, feature, entry
+_BYTES = pa.large_binary()
+_NOTHING = pa.scalar(b"", _BYTES)
 
 
 def encode_tfrecords(batch: pa.RecordBatch) -> bytes:
@@ -50,132 +37,116 @@ def encode_tfrecords(batch: pa.RecordBatch) -> bytes:
     Args:
         batch: columns are lists of int64, float32 or binary; a list's length is the number of values.
     """
-    features = [_feature(name, batch[name]) for name in sorted(batch.schema.names)]
-    entries = [feature.lengths()[2] for feature in features]
-    in_features = sum((_with_header(entry) for entry in entries), start=np.zeros(batch.num_rows, np.int64))
-    example = _with_header(in_features)
-
-    ends = np.cumsum(example + _BEFORE + _AFTER)
-    starts = ends - example - _AFTER
-    writer = _Writer(int(ends[-1]) if len(ends) else 0, starts.copy())
-    writer.header(_FIELD_1, in_features)
-    for feature, entry in zip(features, entries, strict=True):
-        in_list, in_feature, _ = feature.lengths()
-        writer.header(_FIELD_1, entry)
-        writer.header(_FIELD_1, np.full_like(entry, len(feature.name)))
-        writer.constant(feature.name)
-        writer.header(_MAP_VALUE, in_feature)
-        writer.header(feature.tag, in_list)
-        if feature.packed:
-            writer.header(_FIELD_1, feature.body, where=feature.body > 0)
-        writer.flat(feature.flat, feature.body)
-    return _framed(writer.out, starts, example)
+    if not batch.num_rows:
+        return b""
+    pieces = [piece for name in sorted(batch.schema.names) for piece in _feature(name.encode(), batch[name])]
+    features = pc.binary_join_element_wise(*pieces, _NOTHING)
+    heads = _by_length(features, lambda length: _FIELD_1 + _varint(length))
+    examples = pc.binary_join_element_wise(heads, features, _NOTHING)
+    frames = _by_length(examples, _frame_head)
+    framed = pc.binary_join_element_wise(frames, examples, _crcs(examples), _NOTHING)
+    return _parts(framed)[0].to_pybytes()
 
 
-class _Writer:
-    """Writes into all rows of one buffer at once; `at` is where each row goes on."""
-
-    def __init__(self, size: int, at: np.ndarray) -> None:
-        self.out = np.zeros(size, np.uint8)
-        self._at = at
-
-    def constant(self, data: bytes) -> None:
-        self.out[self._at[:, None] + np.arange(len(data))] = np.frombuffer(data, np.uint8)
-        self._at += len(data)
-
-    def header(self, tag: int, lengths: np.ndarray, where: np.ndarray | None = None) -> None:
-        rows = slice(None) if where is None else where
-        at = self._at[rows]
-        self.out[at] = tag
-        at += 1
-        at += _put_varints(self.out, at, lengths[rows])
-        self._at[rows] = at
-
-    def flat(self, data: np.ndarray, lengths: np.ndarray) -> None:
-        self.out[_spread(self._at, lengths)] = data
-        self._at += lengths
+def _varint(value: int) -> bytes:
+    """Returns a whole number of 0 or more, seven bits a byte, little end first."""
+    out = bytearray()
+    while value > 0x7F:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    return bytes([*out, value])
 
 
-def _spread(starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
-    """Returns the places of runs of `lengths` that start at `starts`, end to end."""
-    before = np.cumsum(lengths) - lengths
-    return np.repeat(starts - before, lengths) + np.arange(lengths.sum())
+def _by_length(values: pa.Array, head: Callable[[int], bytes]) -> pa.Array:
+    """Returns `head(length)` of each value, worked out once for each distinct length."""
+    lengths = pc.binary_length(values).dictionary_encode()
+    heads = pa.array([head(length) for length in lengths.dictionary.to_pylist()], _BYTES)
+    return heads.take(lengths.indices)
 
 
-def _varint_bytes(values: np.ndarray) -> np.ndarray:
-    """Returns how many bytes each value takes, int64."""
-    size = np.ones(len(values), np.int64)
-    rest = values.astype(np.uint64) >> np.uint64(7)
-    while rest.any():
-        size += rest > 0
-        rest >>= np.uint64(7)
-    return size
-
-
-def _put_varints(out: np.ndarray, at: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """Writes each value at its place, little end first, seven bits a byte; returns the bytes of each."""
-    size = _varint_bytes(values)
-    rest = values.astype(np.uint64)
-    for place in range(int(size.max(initial=0))):
-        rows = np.flatnonzero(size > place)
-        more = (size[rows] > place + 1).astype(np.uint8) << 7
-        out[at[rows] + place] = (rest[rows] & np.uint64(0x7F)).astype(np.uint8) | more
-        rest >>= np.uint64(7)
-    return size
-
-
-def _with_header(lengths: np.ndarray) -> np.ndarray:
-    """Returns the bytes of a length-delimited field: tag, length and contents."""
-    return 1 + _varint_bytes(lengths) + lengths
-
-
-def _feature(name: str, column: pa.Array) -> _Feature:
+def _feature(name: bytes, column: pa.Array) -> tuple[pa.Array, pa.Array]:
+    """Returns two pieces of each row: the head of the map's entry, and the values of the list."""
     lengths = list_lengths(column)
-    values = pc.list_flatten(column)
+    values = column.flatten()
+    tag, packed = _BYTES_LIST, False
     if pa.types.is_integer(values.type):
-        numbers = np.asarray(values.cast(pa.int64())).view(np.uint64)
-        sizes = _varint_bytes(numbers)
-        flat = np.zeros(int(sizes.sum()), np.uint8)
-        _put_varints(flat, np.cumsum(sizes) - sizes, numbers)
-        return _Feature(name.encode(), _INT64_LIST, flat, _sums(sizes, lengths), packed=True)
-    if pa.types.is_floating(values.type):
-        flat = np.ascontiguousarray(np.asarray(values.cast(pa.float32())), "<f4").view(np.uint8)
-        return _Feature(name.encode(), _FLOAT_LIST, flat, lengths * 4, packed=True)
-    text = values.cast(pa.large_binary())
-    sizes = np.asarray(pc.binary_length(text), np.int64)
-    each = _with_header(sizes)
-    writer = _Writer(int(each.sum()), np.cumsum(each) - each)
-    writer.header(_FIELD_1, sizes)
-    offsets = np.frombuffer(text.buffers()[1], np.int64)[text.offset : text.offset + len(text) + 1]
-    data = np.frombuffer(text.buffers()[2] or b"", np.uint8)[offsets[0] : offsets[-1]] if len(text) else _NO_BYTES
-    writer.flat(data, sizes)
-    return _Feature(name.encode(), _BYTES_LIST, writer.out, _sums(each, lengths), packed=False)
+        tag, packed = _INT64_LIST, True
+        body = _rows(*_varints(np.asarray(values.cast(pa.int64()))), lengths)
+    elif pa.types.is_floating(values.type):
+        tag, packed = _FLOAT_LIST, True
+        numbers = np.ascontiguousarray(np.asarray(values.cast(pa.float32())), "<f4")
+        body = _rows(pa.py_buffer(numbers), np.arange(len(numbers) + 1) * 4, lengths)
+    else:
+        text = values.cast(_BYTES)
+        joined = pc.binary_join_element_wise(_by_length(text, lambda n: _FIELD_1 + _varint(n)), text, _NOTHING)
+        body = _rows(*_parts(joined), lengths)
+
+    def head(length: int) -> bytes:
+        # Numbers stand behind one tag and length; each bytes value has its own.
+        inner = _FIELD_1 + _varint(length) if packed and length else b""
+        in_list = tag + _varint(len(inner) + length) + inner
+        value = _MAP_VALUE + _varint(len(in_list) + length) + in_list
+        key = _FIELD_1 + _varint(len(name)) + name
+        return _FIELD_1 + _varint(len(key) + len(value) + length) + key + value
+
+    return _by_length(body, head), body
 
 
-_NO_BYTES = np.zeros(0, np.uint8)
+def _rows(data: pa.Buffer, splits: np.ndarray, lengths: np.ndarray) -> pa.Array:
+    """Returns the bytes of each row's values, given where each value starts in `data` and the last one ends."""
+    return _binary(data, splits[_splits(lengths)])
 
 
-def _sums(sizes: np.ndarray, lengths: np.ndarray) -> np.ndarray:
-    total = np.concatenate([[0], np.cumsum(sizes)])
-    ends = np.cumsum(lengths)
-    return total[ends] - total[ends - lengths]
+def _splits(lengths: np.ndarray) -> np.ndarray:
+    """Returns where each of a run of things starts and the last one ends, int64."""
+    splits = np.zeros(len(lengths) + 1, np.int64)
+    np.cumsum(lengths, out=splits[1:])
+    return splits
 
 
-def _framed(out: np.ndarray, starts: np.ndarray, sizes: np.ndarray) -> bytes:
-    """Fills in the frames around the examples of `out`."""
-    distinct, index = np.unique(sizes, return_inverse=True)
-    heads = [length.tobytes() + _masked_crc(length.tobytes()) for length in distinct.astype("<u8")]
-    head_bytes = np.frombuffer(b"".join(heads), np.uint8).reshape(len(distinct), _BEFORE)
-    out[(starts - _BEFORE)[:, None] + np.arange(_BEFORE)] = head_bytes[index]
-    view = out.tobytes()
-    crcs = b"".join(
-        _masked_crc(view[start:end]) for start, end in zip(starts.tolist(), (starts + sizes).tolist(), strict=True)
-    )
-    crc_bytes = np.frombuffer(crcs, np.uint8).reshape(-1, _AFTER)
-    out[(starts + sizes)[:, None] + np.arange(_AFTER)] = crc_bytes
-    return out.tobytes()
+def _binary(data: pa.Buffer, splits: np.ndarray) -> pa.Array:
+    """Returns an array of bytes that stand end to end in `data`, without a copy."""
+    return pa.Array.from_buffers(_BYTES, len(splits) - 1, [None, pa.py_buffer(splits), data])
 
 
-def _masked_crc(data: bytes) -> bytes:
-    crc = google_crc32c.value(data)
-    return ((((crc >> 15) | (crc << 17)) + _CRC_MASK) & 0xFFFFFFFF).to_bytes(4, "little")
+def _parts(array: pa.Array) -> tuple[pa.Buffer, np.ndarray]:
+    """Returns the bytes of an array that Arrow has just made, and where each value stands in them."""
+    _, splits, data = array.buffers()
+    return data or pa.py_buffer(b""), np.frombuffer(splits, np.int64)[: len(array) + 1]
+
+
+def _varints(values: np.ndarray) -> tuple[pa.Buffer, np.ndarray]:
+    """Returns the bytes of all values, end to end, and where each starts and the last one ends."""
+    bits = values.view(np.uint64)
+    width = max(1, -(-int(bits.max(initial=0)).bit_length() // 7))
+    rest: np.ndarray = bits.astype(np.uint32) if width <= 4 else bits
+    table = np.empty((len(values), width), np.uint8)
+    used = np.ones((len(values), width), bool)
+    sizes = np.ones(len(values), np.int64)
+    for place in range(width):
+        np.copyto(table[:, place], rest & 0x7F, casting="unsafe")
+        rest = rest >> 7
+        if place + 1 < width:
+            more = rest > 0
+            table[:, place] |= more.view(np.uint8) << 7
+            used[:, place + 1] = more
+            sizes += more
+    return pa.py_buffer(table[used]), _splits(sizes)
+
+
+def _frame_head(length: int) -> bytes:
+    size = length.to_bytes(8, "little")
+    return size + int(_masked(np.array([google_crc32c.value(size)]))[0]).to_bytes(4, "little")
+
+
+def _crcs(examples: pa.Array) -> pa.Array:
+    """Returns the masked CRC of each example, 4 bytes."""
+    data, splits = _parts(examples)
+    view = data.to_pybytes()
+    crcs = [google_crc32c.value(view[start:end]) for start, end in itertools.pairwise(splits.tolist())]
+    return _binary(pa.py_buffer(_masked(np.array(crcs))), np.arange(len(crcs) + 1) * 4)
+
+
+def _masked(crcs: np.ndarray) -> np.ndarray:
+    crcs = crcs.astype(np.uint32)
+    return (((crcs >> 15) | (crcs << 17)) + np.uint32(0xA282EAD8)).astype("<u4")

@@ -6,6 +6,7 @@ so that `""` split at `|`, a trailing separator or a blank list element adds not
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TypeAlias
 
 import tensorflow as tf
@@ -63,34 +64,60 @@ def to_lists(x: TensorLike, separator: str | None = None) -> tf.RaggedTensor:
 
 
 def values_seen(
-    bag: tf.RaggedTensor, max_len: int, keep: str, weights: tf.RaggedTensor | None = None
-) -> tuple[tf.RaggedTensor, tf.RaggedTensor | None]:
-    """Returns the values of each row that the model sees, and their weights.
+    bags: Sequence[tf.RaggedTensor], max_lens: Sequence[int], keeps: Sequence[str]
+) -> tuple[list[tf.RaggedTensor], list[tf.Tensor]]:
+    """Returns the values of each bag that the model sees, and where they stood in its flat values.
 
     Empty strings are dropped; of the others at most `max_len` a row are left: the `keep` = "first" or "last"
-    ones, in their order.
+    ones, in their order. All bags have the same rows and go through one set of operations, so that a graph of
+    hundreds of fields stays small.
     """
-    values, splits = bag.flat_values, bag.row_splits
+    count = len(bags)
+    sizes = [tf.size(bag.flat_values, tf.int64) for bag in bags]
+    starts = tf.concat([[0], tf.cumsum(sizes)], axis=0)
+    values = tf.concat([bag.flat_values for bag in bags], axis=0)
+    # Row r of bag b is row b · rows + r of them all.
+    ends = tf.reshape(tf.stack([bag.row_splits[1:] for bag in bags]) + starts[:-1, tf.newaxis], [-1])
+    splits = tf.concat([[0], ends], axis=0)
+    max_len = tf.constant(max_lens, tf.int64)[:, tf.newaxis]
+    is_last = tf.constant([keep == "last" for keep in keeps])[:, tf.newaxis]
+
     present = tf.not_equal(values, "")
-    before = tf.concat([tf.zeros([1], splits.dtype), tf.cumsum(tf.cast(present, splits.dtype))], axis=0)
+    before = tf.concat([[0], tf.cumsum(tf.cast(present, tf.int64))], axis=0)
     at_splits = tf.gather(before, splits)
-    lengths = at_splits[1:] - at_splits[:-1]
-    # One mask for both: ragged masks and slices would copy the texts twice, in dozens of operations.
-    past_starts = tf.math.unsorted_segment_sum(tf.ones_like(lengths), splits[1:], tf.size(values) + 1)
-    row = tf.cumsum(past_starts)[:-1]
-    dropped = tf.zeros_like(lengths) if keep == "first" else tf.maximum(lengths - max_len, 0)
-    rank = before[:-1] - tf.gather(at_splits[:-1] + dropped, row)
-    seen = tf.where(present & (rank >= 0) & (rank < max_len))[:, 0]
+    lengths = tf.reshape(at_splits[1:] - at_splits[:-1], [count, -1])
+    kept = tf.minimum(lengths, max_len)
+    # The places, among the present values, of the first and the last that each row keeps.
+    first = tf.reshape(at_splits[:-1], [count, -1]) + tf.where(is_last, lengths - kept, 0)
+    past_ends = tf.math.unsorted_segment_sum(tf.ones_like(ends), ends, starts[-1] + 1)
+    row = tf.cumsum(past_ends)[:-1]
+    rank = before[:-1] - tf.gather(tf.reshape(first, [-1]), row)
+    seen = tf.where(present & (rank >= 0) & (rank < tf.gather(tf.reshape(kept, [-1]), row)))[:, 0]
 
-    def only_seen(flat: tf.Tensor) -> tf.RaggedTensor:
-        return tf.RaggedTensor.from_row_lengths(tf.gather(flat, seen), tf.minimum(lengths, max_len), validate=False)
+    row_splits = tf.pad(tf.cumsum(kept, axis=1), [[0, 0], [1, 0]])
+    of_bags = tf.split(tf.gather(values, seen), row_splits[:, -1], num=count)
+    places = tf.split(seen, row_splits[:, -1], num=count)
+    return (
+        [
+            tf.RaggedTensor.from_row_splits(flat, splits, validate=False)
+            for flat, splits in zip(of_bags, tf.unstack(row_splits), strict=True)
+        ],
+        [place - start for place, start in zip(places, tf.unstack(starts[:-1], count), strict=True)],
+    )
 
-    if weights is None:
-        return only_seen(values), None
+
+def weights_seen(
+    bag: tf.RaggedTensor, weights: tf.RaggedTensor, seen: tf.RaggedTensor, places: tf.Tensor
+) -> tf.RaggedTensor:
+    """Returns the weights of the values that `values_seen` left of `bag`.
+
+    Raises:
+        tf.errors.InvalidArgumentError: when the graph runs: a list and its weights differ in length.
+    """
     message = "a list and its weights differ in length"
-    same = tf.debugging.assert_equal(splits, weights.row_splits, message=message)
+    same = tf.debugging.assert_equal(bag.row_splits, weights.row_splits, message=message)
     with tf.control_dependencies([] if same is None else [same]):
-        return only_seen(values), only_seen(tf.identity(weights.flat_values))
+        return seen.with_flat_values(tf.gather(weights.flat_values, places))
 
 
 def fill_empty(bag: tf.RaggedTensor, value: object) -> tf.RaggedTensor:

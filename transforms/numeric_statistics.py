@@ -56,7 +56,8 @@ def packed_statistics(numbers: Mapping[str, tf.Tensor], buckets: Mapping[str, in
     )
     moments = tf.unstack(packed[: 4 * len(names)])
     boundaries = tf.split(tf.cast(packed[4 * len(names) :], tf.float32), [number - 1 for number in wanted])
-    return {name: Statistics(*moments[4 * i : 4 * i + 4], boundaries[i]) for i, name in enumerate(names)}
+    fields = zip(moments[0::4], moments[1::4], moments[2::4], moments[3::4], boundaries, strict=True)
+    return {name: Statistics(*field) for name, field in zip(names, fields, strict=True)}
 
 
 # -- the Beam side -----------------------------------------------------------------------------------
@@ -80,7 +81,7 @@ class Moments(NamedTuple):
     of m². They hold 2^39 values.
     """
 
-    count: np.ndarray
+    number: np.ndarray
     sums: np.ndarray
     high_squares: np.ndarray
     low_squares: np.ndarray
@@ -109,10 +110,9 @@ class Summary(beam.CombineFn):
     def create_accumulator(self) -> Summaries:
         """Returns a summary of nothing."""
         fields = len(self._buckets)
-        sums = [np.zeros((fields, _EXPONENTS), np.int64) for _ in range(3)]
-        infinite = np.full(fields, np.inf)
+        zeros, infinite = np.zeros((fields, _EXPONENTS), np.int64), np.full(fields, np.inf)
         empty = Histogram(0, np.array([], np.int64), np.array([], np.int64))
-        return Moments(np.zeros(fields, np.int64), *sums, infinite, -infinite), [empty] * fields
+        return Moments(np.zeros(fields, np.int64), zeros, zeros, zeros, infinite, -infinite), [empty] * fields
 
     def add_input(self, summaries: Summaries, batch: tuple[np.ndarray]) -> Summaries:
         """Returns the summary with one more batch."""
@@ -151,7 +151,7 @@ def _moments(values: np.ndarray) -> Moments:
         return np.bincount(place, weights=parts, minlength=_EXPONENTS).astype(np.int64)
 
     return Moments(
-        np.int64(len(values)),
+        np.array(len(values)),
         by_exponent(whole),
         by_exponent(high),
         by_exponent(square - high * 2.0**_DIGITS),
@@ -161,12 +161,19 @@ def _moments(values: np.ndarray) -> Moments:
 
 
 def _added(moments: Sequence[Moments]) -> Moments:
-    *sums, low, high = zip(*moments, strict=True)
-    return Moments(*(np.sum(part, axis=0) for part in sums), np.min(low, axis=0), np.max(high, axis=0))
+    number, sums, high_squares, low_squares, low, high = (np.stack(parts) for parts in zip(*moments, strict=True))
+    return Moments(
+        number.sum(axis=0),
+        sums.sum(axis=0),
+        high_squares.sum(axis=0),
+        low_squares.sum(axis=0),
+        low.min(axis=0),
+        high.max(axis=0),
+    )
 
 
 def _statistics(moments: Moments, field: int) -> tuple[float, float, float, float]:
-    count = int(moments.count[field])
+    count = int(moments.number[field])
     if not count:
         return 0.0, 0.0, 0.0, 0.0
     mean = _exact(moments.sums[field], 1) / count

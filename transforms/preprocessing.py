@@ -34,8 +34,8 @@ Outputs = dict[str, tf.Tensor]
 def raw_feature_spec(spec: Spec) -> dict[str, object]:
     """Returns the `tf.Example` features of a raw row: what `preprocessing_fn(spec)` takes.
 
-    Single values are `VarLenFeature` (absent = missing), lists are `RaggedFeature`; `key` and `label`
-    are there in training data alone.
+    Single values are `FixedLenFeature` (a missing token is the empty string, a missing number NaN), lists are
+    `RaggedFeature`; `key` and `label` are there in training data alone.
     """
     features: dict[str, object] = {}
     if spec.key is not None:
@@ -43,9 +43,9 @@ def raw_feature_spec(spec: Spec) -> dict[str, object]:
     features[LABEL_FEATURE] = tf.io.FixedLenFeature([], tf.float32)
     for name, field in spec.fields.items():
         if isinstance(field, NumericField):
-            features[name] = tf.io.VarLenFeature(tf.float32)
+            features[name] = tf.io.FixedLenFeature([], tf.float32)
         elif isinstance(field, CategoricalField):
-            features[name] = tf.io.VarLenFeature(tf.string)
+            features[name] = tf.io.FixedLenFeature([], tf.string)
         else:
             features[name] = tf.io.RaggedFeature(tf.string, row_splits_dtype=tf.int64)
             if field.weights:
@@ -76,62 +76,66 @@ def _preprocess(inputs: Inputs, *, spec: Spec) -> Outputs:
     if LABEL_FEATURE in inputs:
         outputs[LABEL_FEATURE] = tf.cast(bags.single_values(inputs[LABEL_FEATURE], 0.0), tf.float32)
 
-    tokens: dict[str, tf.Tensor | tf.RaggedTensor] = {}
-    weights: dict[str, tf.RaggedTensor] = {}
-    for name, field in spec.fields.items():
-        if isinstance(field, CategoricalField):
-            tokens[name] = _single_token(inputs[name], field)
-        elif isinstance(field, MultivaluedField):
-            raw_weights = inputs[weights_feature(name)] if field.weights else None
-            tokens[name], bag_weights = _bag(inputs[name], raw_weights, field)
-            if bag_weights is not None:
-                weights[name] = bag_weights
-
+    categorical = spec.fields_of(CategoricalField)
+    singles = _single_tokens(inputs, categorical)
+    multivalued = spec.fields_of(MultivaluedField)
+    lists, weights = _bags(inputs, multivalued)
+    tokens = {**singles, **{name: bag.flat_values for name, bag in lists.items()}}
     settings = spec.resolved_vocabularies()
-    by_vocabulary = {v: [tokens[f] for f in fields] for v, fields in spec.vocabulary_fields().items()}
+    by_vocabulary = {v: [tokens[field] for field in fields] for v, fields in spec.vocabulary_fields().items()}
     paths = packed_vocabularies(by_vocabulary, settings) if by_vocabulary else {}
 
-    numeric_fields = {name: field for name, field in spec.fields.items() if isinstance(field, NumericField)}
+    def ids_of(field: str) -> tf.Tensor:
+        vocabulary = spec.vocabulary_of(field)
+        return lookup(tokens[field], paths[vocabulary], settings[vocabulary].num_oov)
+
+    if singles:
+        missing = [1 if field.missing == "oov" else 0 for field in categorical.values()]
+        is_missing = tf.equal(tf.stack(list(singles.values())), "")
+        ids = tf.stack([ids_of(name) for name in singles])
+        ids = tf.where(is_missing, tf.constant(missing, tf.int64)[:, tf.newaxis], ids)
+        outputs.update(zip(singles, tf.unstack(ids), strict=True))
+    for name, bag in lists.items():
+        max_len = int(multivalued[name].max_len)
+        outputs[name] = bags.pad(bag.with_flat_values(ids_of(name)), max_len)
+        if name in weights:
+            outputs[weights_feature(name)] = bags.pad(weights[name], max_len)
+
+    numeric_fields = spec.fields_of(NumericField)
     if numeric_fields:
         numbers = {n: tf.cast(bags.single_values(inputs[n], float("nan")), tf.float32) for n in numeric_fields}
         buckets = {n: f.scale.quantiles for n, f in numeric_fields.items() if isinstance(f.scale, Quantiles)}
-        statistics = packed_statistics(numbers, buckets)
-        for name, field in numeric_fields.items():
-            outputs[name] = numeric.scale(numbers[name], field, statistics[name])
-
-    for name, field in spec.fields.items():
-        if isinstance(field, NumericField):
-            continue
-        vocabulary = spec.vocabulary_of(name)
-        ids = lookup(tokens[name], paths[vocabulary], settings[vocabulary].num_oov)
-        if isinstance(field, CategoricalField):
-            missing_id = tf.constant(1 if field.missing == "oov" else 0, tf.int64)
-            outputs[name] = tf.where(tf.equal(tokens[name], ""), missing_id, ids)
-        else:
-            assert isinstance(field.max_len, int)
-            outputs[name] = bags.pad(ids, field.max_len)
-            if name in weights:
-                outputs[weights_feature(name)] = bags.pad(weights[name], field.max_len)
+        outputs.update(numeric.scale(numbers, numeric_fields, packed_statistics(numbers, buckets)))
     return outputs
 
 
-def _single_token(x: bags.TensorLike, field: CategoricalField) -> tf.Tensor:
-    """Returns one token a row, `[batch]`; the empty string where it is missing."""
-    token = bags.single_values(bags.as_strings(x), "")
-    if isinstance(field.missing, TokenPolicy):
-        return tf.where(tf.equal(token, ""), field.missing.token, token)
-    return token
+def _single_tokens(inputs: Inputs, fields: Mapping[str, CategoricalField]) -> dict[str, tf.Tensor]:
+    """Returns one token a row of each field, `[batch]`; the empty string where it is missing."""
+    tokens = {name: bags.single_values(bags.as_strings(inputs[name]), "") for name in fields}
+    for name, field in fields.items():
+        if isinstance(field.missing, TokenPolicy):
+            tokens[name] = tf.where(tf.equal(tokens[name], ""), field.missing.token, tokens[name])
+    return tokens
 
 
-def _bag(
-    x: bags.TensorLike, raw_weights: bags.TensorLike | None, field: MultivaluedField
-) -> tuple[tf.RaggedTensor, tf.RaggedTensor | None]:
-    """Returns the values of each row that the model sees, and their weights."""
-    assert isinstance(field.max_len, int)
-    bag = bags.to_lists(bags.as_strings(x), field.separator)
-    weights = None if raw_weights is None else bags.to_lists(raw_weights)
-    bag, weights = bags.values_seen(bag, field.max_len, field.keep, weights)
-    if isinstance(field.empty, TokenPolicy):
-        bag = bags.fill_empty(bag, field.empty.token)
-        weights = None if weights is None else bags.fill_empty(weights, 1.0)
-    return bag, weights
+def _bags(
+    inputs: Inputs, fields: Mapping[str, MultivaluedField]
+) -> tuple[dict[str, tf.RaggedTensor], dict[str, tf.RaggedTensor]]:
+    """Returns the values of each row that the model sees, and their weights where a field has some."""
+    if not fields:
+        return {}, {}
+    whole = {name: bags.to_lists(bags.as_strings(inputs[name]), field.separator) for name, field in fields.items()}
+    max_lens = [int(field.max_len) for field in fields.values()]
+    cut, places = bags.values_seen(list(whole.values()), max_lens, [field.keep for field in fields.values()])
+    seen = dict(zip(fields, cut, strict=True))
+    weights = {
+        name: bags.weights_seen(whole[name], bags.to_lists(inputs[weights_feature(name)]), seen[name], place)
+        for (name, field), place in zip(fields.items(), places, strict=True)
+        if field.weights
+    }
+    for name, field in fields.items():
+        if isinstance(field.empty, TokenPolicy):
+            seen[name] = bags.fill_empty(seen[name], field.empty.token)
+            if name in weights:
+                weights[name] = bags.fill_empty(weights[name], 1.0)
+    return seen, weights

@@ -7,7 +7,7 @@ model and training. Pydantic validates it; unknown keys are refused. docs/spec.m
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator, model_validator
 
@@ -258,6 +258,7 @@ class NumericField(_Strict):
     dim: int | None = Field(None, ge=1, description="Quantile buckets only: embedding dimension.")
 
 
+FieldType = TypeVar("FieldType", CategoricalField, MultivaluedField, NumericField)
 FieldSpec = Annotated[CategoricalField | MultivaluedField | NumericField, Field(discriminator="type")]
 
 
@@ -355,6 +356,10 @@ class Spec(_Strict):
         return self
 
     # -- derived: one place where defaults are worked out --
+
+    def fields_of(self, kind: type[FieldType]) -> dict[str, FieldType]:
+        """Returns the fields of one type, in the order of `fields`."""
+        return {name: field for name, field in self.fields.items() if isinstance(field, kind)}
 
     def vocabulary_fields(self) -> dict[str, list[str]]:
         """Returns the fields of each vocabulary, both in the order of `fields`."""

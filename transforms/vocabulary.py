@@ -57,11 +57,14 @@ def packed_vocabularies(
     `min_count` and `top_k`, which are exact on a shard, come together to be ordered.
     """
     names = list(tokens)
-    inputs = [_flat(values) for name in names for values in tokens[name]]
+    flat = [_flat(values) for name in names for values in tokens[name]]
     fed = [index for index, name in enumerate(names) for _ in tokens[name]]
     thresholds = [(name, settings[name].min_count, settings[name].top_k) for name in names]
+    every = tf.concat(flat, axis=0)
+    # One text and the tokens' lengths leave TensorFlow at a fraction of what an array of texts costs.
+    text, lengths = tf.strings.reduce_join(every), tf.strings.length(every)
     (paths,) = tft.experimental.ptransform_analyzer(
-        inputs=inputs,
+        inputs=[text[tf.newaxis], lengths, tf.stack([tf.size(values, tf.int64) for values in flat])],
         ptransform=CountAndOrder(fed=fed, thresholds=thresholds),
         output_dtypes=[tf.string],
         output_shapes=[[len(names)]],
@@ -88,29 +91,23 @@ def _asset(paths: tf.Tensor, index: int) -> tf.Tensor:
 def _flat(tokens: Any) -> tf.Tensor:
     if isinstance(tokens, tf.RaggedTensor):
         return tokens.flat_values
-    return tokens.values if isinstance(tokens, tf.SparseTensor) else tokens
+    return tokens.values if isinstance(tokens, tf.SparseTensor) else tf.reshape(tokens, [-1])
 
 
 def lookup(tokens: tf.Tensor | tf.RaggedTensor, path: tf.Tensor, num_oov: int) -> tf.Tensor | tf.RaggedTensor:
     """Returns the ids of `tokens`, int64, in the tokens' shape; unknown ones by hash in 1..num_oov."""
     if isinstance(tokens, tf.RaggedTensor):
-        return tokens.with_flat_values(_lookup(tokens.flat_values, path, num_oov))
-    return _lookup(tokens, path, num_oov)
-
-
-def _lookup(tokens: tf.Tensor, path: tf.Tensor, num_oov: int) -> tf.Tensor:
+        return tokens.with_flat_values(lookup(tokens.flat_values, path, num_oov))
     if not hasattr(path, "numpy"):
         # Before the vocabulary is known no id can be: TFT must only see what the ids will depend on.
         with tf.control_dependencies([path]):
             return tf.zeros_like(tokens, tf.int64)
-    index = tft.apply_vocabulary(tokens, path, default_value=-1)
-    return _ids(index, tokens, num_oov)
-
-
-def _ids(index: tf.Tensor, tokens: tf.Tensor, num_oov: int) -> tf.Tensor:
-    # A stable hash (FarmHash Fingerprint64); not taken where there is one bucket to choose from.
-    bucket = tf.strings.to_hash_bucket_fast(tokens, num_oov) if num_oov > 1 else tf.zeros_like(index)
-    return tf.where(index >= 0, index + 1 + num_oov, bucket + 1)
+    # The token on line 0 has id num_oov + 1; an unknown one reads as if it stood num_oov lines above: id 1.
+    ids = tft.apply_vocabulary(tokens, path, default_value=-num_oov) + (num_oov + 1)
+    if num_oov == 1:
+        return ids
+    # A stable hash (FarmHash Fingerprint64).
+    return tf.where(ids > num_oov, ids, tf.strings.to_hash_bucket_fast(tokens, num_oov) + 1)
 
 
 # -- the Beam side -----------------------------------------------------------------------------------
@@ -119,10 +116,12 @@ def _ids(index: tf.Tensor, tokens: tf.Tensor, num_oov: int) -> tf.Tensor:
 class CountAndOrder(PTransformAnalyzer):
     """Batches of tokens in, the paths of the vocabularies out: one array, in the order of `thresholds`.
 
-    Each file has the tokens in the order of their ids, one a line.
+    A batch is three arrays: the tokens of all inputs end to end in one text (bytes `[1]`), the length of each token
+    in bytes (int32 `[tokens]`), and how many are of each input (int64 `[inputs]`). Each file has the tokens in
+    the order of their ids, one a line.
 
     Args:
-        fed: for each array of a batch, the index of the vocabulary it feeds.
+        fed: for each input, the index of the vocabulary it feeds.
         thresholds: name, min_count and top_k of each vocabulary.
     """
 
@@ -161,15 +160,22 @@ def _summed(tables: Iterable[pa.Table]) -> pa.Table:
     return summed.rename_columns({"count_sum": "count"}).select(["token", "count"])
 
 
-def _token_counts(array: np.ndarray) -> pa.Table:
-    """Returns the distinct tokens of an array of bytes with their counts, without empty ones."""
-    counts = pa.array(array.reshape(-1), pa.large_binary()).value_counts()
+def _tokens(text: bytes, lengths: np.ndarray) -> pa.LargeBinaryArray:
+    """Returns the tokens that stand end to end in `text`, without a copy."""
+    ends = np.zeros(len(lengths) + 1, np.int64)
+    np.cumsum(lengths, out=ends[1:])
+    return pa.Array.from_buffers(pa.large_binary(), len(lengths), [None, pa.py_buffer(ends), pa.py_buffer(text)])
+
+
+def _token_counts(tokens: pa.Array) -> pa.Table:
+    """Returns the distinct tokens with their counts, without the empty one."""
+    counts = tokens.value_counts()
     table = pa.Table.from_arrays([counts.field("values"), counts.field("counts")], schema=_COUNTS)
     return table.filter(pc.not_equal(table["token"], pa.scalar(b"", pa.large_binary())))
 
 
 class _CountBundle(beam.DoFn):
-    """Batches (one array of tokens per input) → ((vocabulary, shard), counts), once a bundle."""
+    """Batches → ((vocabulary, shard), counts), once a bundle."""
 
     def __init__(self, fed: list[int]) -> None:
         self._fed = fed
@@ -179,8 +185,11 @@ class _CountBundle(beam.DoFn):
         self._rows: dict[int, int] = {}
 
     def process(self, batch: tuple[np.ndarray, ...]) -> None:
-        for vocabulary, array in zip(self._fed, batch, strict=True):
-            self._add(vocabulary, _token_counts(array))
+        text, lengths, sizes = batch
+        tokens = _tokens(text[0], lengths)
+        starts = np.cumsum(sizes) - sizes
+        for vocabulary, start, size in zip(self._fed, starts.tolist(), sizes.tolist(), strict=True):
+            self._add(vocabulary, _token_counts(tokens.slice(start, size)))
 
     def _add(self, vocabulary: int, counts: pa.Table) -> None:
         tables = self._counts.setdefault(vocabulary, [])

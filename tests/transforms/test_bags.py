@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from fieldpool.transforms import bags
 
-LISTS = st.lists(st.lists(st.sampled_from(["", "a", "b", "ü"]), max_size=6), min_size=1, max_size=5)
+VALUES = st.lists(st.sampled_from(["", "a", "bc", "ü", "def"]), max_size=6)
+KEEP = st.sampled_from(["first", "last"])
 
 
 def ragged(lists: list[list[str]]) -> tf.RaggedTensor:
@@ -26,7 +27,7 @@ def texts(bag: tf.RaggedTensor) -> list[list[str]]:
 )
 def test_text_splits_into_its_values(text: str, expected: list[str]) -> None:
     for dense in (tf.constant([text]), tf.constant([[text]])):
-        bag, _ = bags.values_seen(bags.to_lists(dense, "|"), 9, "first")
+        (bag,), _ = bags.values_seen([bags.to_lists(dense, "|")], [9], ["first"])
         assert texts(bag) == [expected]
 
 
@@ -34,25 +35,24 @@ def test_text_splits_into_its_values(text: str, expected: list[str]) -> None:
 def test_lists_are_taken_as_they_are(form: str) -> None:
     lists = ragged([["a|b"], [], ["c", "d"]])
     given_form = {"ragged": lists, "sparse": lists.to_sparse(), "padded": lists.to_tensor()}[form]
-    bag, _ = bags.values_seen(bags.to_lists(given_form, "|"), 9, "last")
+    (bag,), _ = bags.values_seen([bags.to_lists(given_form, "|")], [9], ["last"])
     assert texts(bag) == [["a|b"], [], ["c", "d"]]
 
 
 @pytest.mark.parametrize(("keep", "expected"), [("first", [1.0, 3.0]), ("last", [3.0, 5.0])])
 def test_weights_stay_with_their_values(keep: str, expected: list[float]) -> None:
-    _, weights = bags.values_seen(
-        ragged([["a", "", "b", "", "c"], [""]]),
-        2,
-        keep,
-        tf.ragged.constant([[1.0, 2.0, 3.0, 4.0, 5.0], [6.0]], ragged_rank=1),
-    )
-    assert weights is not None
-    assert weights.to_list() == [expected, []]
+    other = ragged([["x", "y", "z"], ["x"]])
+    bag = ragged([["a", "", "b", "", "c"], [""]])
+    weights = tf.ragged.constant([[1.0, 2.0, 3.0, 4.0, 5.0], [6.0]], ragged_rank=1)
+    (_, seen), (_, places) = bags.values_seen([other, bag], [3, 2], ["first", keep])
+    assert bags.weights_seen(bag, weights, seen, places).to_list() == [expected, []]
 
 
 def test_weights_of_another_length_are_refused() -> None:
+    bag, weights = ragged([["a", "b"]]), tf.ragged.constant([[1.0]], ragged_rank=1)
+    (seen,), (places,) = bags.values_seen([bag], [2], ["first"])
     with pytest.raises(tf.errors.InvalidArgumentError, match="differ in length"):
-        bags.values_seen(ragged([["a", "b"]]), 2, "first", tf.ragged.constant([[1.0]], ragged_rank=1))
+        bags.weights_seen(bag, weights, seen, places)
 
 
 def test_only_empty_bags_are_filled() -> None:
@@ -66,19 +66,29 @@ def test_only_empty_bags_are_filled() -> None:
 
 @pytest.mark.parametrize(("keep", "expected"), [("first", [["a", "b"], ["d"], []]), ("last", [["b", "c"], ["d"], []])])
 def test_a_long_bag_keeps_one_end_in_order(keep: str, expected: list[list[str]]) -> None:
-    bag, _ = bags.values_seen(ragged([["a", "b", "c"], ["d"], []]), 2, keep)
+    (bag,), _ = bags.values_seen([ragged([["a", "b", "c"], ["d"], []])], [2], [keep])
     assert texts(bag) == expected
 
 
-@given(lists=LISTS, max_len=st.integers(1, 4), keep=st.sampled_from(["first", "last"]))
+@given(
+    rows=st.lists(st.tuples(VALUES, VALUES), min_size=1, max_size=5),
+    max_lens=st.tuples(st.integers(1, 4), st.integers(1, 4)),
+    keeps=st.tuples(KEEP, KEEP),
+)
 @settings(max_examples=50, deadline=None)
-def test_values_order_and_padding(lists: list[list[str]], max_len: int, keep: str) -> None:
-    bag, _ = bags.values_seen(ragged(lists), max_len, keep)
-    padded = bags.pad(tf.strings.length(bag), max_len).numpy().tolist()
-    for row, values in zip(padded, lists, strict=True):
-        present = [len(value.encode()) for value in values if value]
-        kept = present[:max_len] if keep == "first" else present[-max_len:]
-        assert row == kept + [0] * (max_len - len(kept))
+def test_values_order_and_padding(
+    rows: list[tuple[list[str], list[str]]], max_lens: tuple[int, int], keeps: tuple[str, str]
+) -> None:
+    fields = [[row[field] for row in rows] for field in range(2)]
+    seen, places = bags.values_seen([ragged(lists) for lists in fields], max_lens, keeps)
+    for lists, max_len, keep, bag, at in zip(fields, max_lens, keeps, seen, places, strict=True):
+        padded = bags.pad(tf.strings.length(bag), max_len).numpy().tolist()
+        flat = [value for values in lists for value in values]
+        assert [flat[place] for place in at.numpy()] == [value.decode() for value in bag.flat_values.numpy()]
+        for row, values in zip(padded, lists, strict=True):
+            present = [len(value.encode()) for value in values if value]
+            kept = present[:max_len] if keep == "first" else present[-max_len:]
+            assert row == kept + [0] * (max_len - len(kept))
 
 
 @pytest.mark.parametrize("form", ["dense", "column", "sparse", "ragged"])

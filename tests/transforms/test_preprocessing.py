@@ -45,8 +45,8 @@ SPEC = Spec.model_validate(
 
 
 def row(key: str, item: str | None, history: list[str], seconds: list[float], number: float | None) -> dict[str, Any]:
-    single = [] if number is None else [number]
-    tokens = [] if item is None else [item.encode()]
+    single = float("nan") if number is None else number
+    tokens = (item or "").encode()
     numbers = dict.fromkeys(("zscore", "minmax", "log", "plain", "bucket"), single)
     return {
         "key": key.encode(),

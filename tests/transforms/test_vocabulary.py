@@ -17,6 +17,13 @@ from fieldpool.transforms.vocabulary import CountAndOrder
 NO_TOKENS = [b"49d0cd50-04bb-48c0-bc6f-5b575dce351a"]
 
 
+def packed(batch: tuple[list[bytes], ...]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Returns the batch as `packed_vocabularies` sends it out of TensorFlow."""
+    tokens = [token for values in batch for token in values]
+    lengths = np.array([len(token) for token in tokens], np.int32)
+    return np.array([b"".join(tokens)], object), lengths, np.array([len(values) for values in batch])
+
+
 def vocabularies(
     batches: list[tuple[list[bytes], ...]],
     folder: Path,
@@ -27,7 +34,7 @@ def vocabularies(
     """Returns the lines of each vocabulary's file."""
     analyzer = CountAndOrder(fed=fed, thresholds=thresholds)
     analyzer.base_temp_dir = str(folder)
-    arrays = [tuple(np.array(tokens, dtype=object) for tokens in batch) for batch in batches]
+    arrays = [packed(batch) for batch in batches]
     for old in folder.glob("out-*"):
         old.unlink()
     with TestPipeline(runner="FnApiRunner") as pipeline:
