@@ -26,7 +26,7 @@ from ..transforms.preprocessing import preprocessing_fn, raw_feature_spec
 from ..transforms.spec import SPLITS, Spec
 from . import columns
 from .quarantine import check_rows
-from .sources import SourceBatch
+from .readers import SourceBatch
 from .statistics import Counts, SumCounts, count_oov, count_rows
 from .tfrecord import WriteExamples
 

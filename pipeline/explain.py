@@ -15,8 +15,9 @@ from ..transforms.errors import UserError
 from ..transforms.spec import SPLITS, Spec
 from .decoding import DecodedExample, decoded_examples
 from .quarantine import check_rows, raw_columns
+from .readers import Rejected, SourceBatch, read_batches
 from .run_directory import transform_rows
-from .sources import Rejected, SourceBatch, find_files, read_batches
+from .source_files import find_files
 
 
 @dataclass(frozen=True)

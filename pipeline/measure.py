@@ -18,7 +18,7 @@ from ..transforms.errors import UserError
 from ..transforms.spec import MultivaluedField, Spec, TimeSplit
 from .build import read_counts, write_counts
 from .quarantine import check_rows
-from .sources import SourceBatch
+from .readers import SourceBatch
 from .splits import times_of
 from .statistics import Counts, SumCounts, count_rows
 

@@ -20,7 +20,7 @@ from ..transforms.spec import (
     weights_feature,
 )
 from . import columns
-from .sources import Rejected, SourceBatch
+from .readers import Rejected, SourceBatch
 from .splits import NO_SPLIT, assign_splits, split_column
 
 # A text longer than this is cut where a rejected row is written down.

@@ -35,7 +35,9 @@ from .build import COUNTS_FILE, raw_metadata, read_counts, write_run
 from .measure import resolve
 from .options import beam_options
 from .quarantine import raw_columns
-from .sources import ReadBatches, find_files, read_batches
+from .readers import read_batches
+from .source_files import find_files
+from .sources import ReadBatches
 from .spec_file import dump_spec
 from .statistics import as_json
 

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from ..transforms.errors import UserError
 from ..transforms.spec import SPLITS, ColumnSplit, FileSplit, HashSplit, Spec, TimeSplit
 from . import columns
-from .sources import SourceBatch
+from .readers import SourceBatch
 
 # Index into SPLITS of a row that has no split.
 NO_SPLIT = -1

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from fieldpool.pipeline.quarantine import check_rows, raw_columns
-from fieldpool.pipeline.sources import Rejected, SourceBatch
+from fieldpool.pipeline.readers import Rejected, SourceBatch
 from fieldpool.transforms.spec import Spec
 
 SPEC = {

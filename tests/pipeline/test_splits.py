@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from fieldpool.pipeline.sources import SourceBatch
+from fieldpool.pipeline.readers import SourceBatch
 from fieldpool.pipeline.splits import assign_splits, times_of
 from fieldpool.transforms.errors import UserError
 from fieldpool.transforms.spec import SPLITS, Spec

@@ -12,7 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 import tensorflow as tf
 
-from fieldpool.pipeline.sources import SourceBatch, file_format, find_files, read_batches
+from fieldpool.pipeline.readers import SourceBatch, read_batches
+from fieldpool.pipeline.source_files import file_format, find_files
 from fieldpool.transforms.errors import UserError
 from fieldpool.transforms.spec import Source
 
@@ -66,6 +67,10 @@ def test_rows_of_the_wrong_width_are_told_with_their_number(tmp_path: Path) -> N
 def test_an_empty_csv_has_no_rows(tmp_path: Path) -> None:
     assert batches(csv(tmp_path, ""), ["a"]) == []
     assert values(batches(csv(tmp_path, "a,b\n"), ["a"]), "a") == []
+
+
+def test_an_empty_jsonl_file_has_no_rows(tmp_path: Path) -> None:
+    assert batches(csv(tmp_path, "\n", "rows.jsonl"), ["a"]) == []
 
 
 def test_gzip(tmp_path: Path) -> None:
