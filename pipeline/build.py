@@ -27,7 +27,7 @@ from ..transforms.spec import SPLITS, Spec
 from . import columns
 from .quarantine import check_rows
 from .readers import SourceBatch
-from .statistics import Counts, SumCounts, count_oov, count_rows
+from .statistics import Counts, Examples, SumCounts, count_oov, count_rows
 from .tfrecord import WriteExamples
 
 # Travels beside the features through the transform; not a name that a field can have.
@@ -45,7 +45,7 @@ class PreprocessClickLog(beam.PTransform):
     source cost less than keeping it between the two passes.
 
     The output is a dict of PCollections:
-        examples: (split, RecordBatch), in the Arrow form of tf.Examples.
+        examples: `Examples`, a RecordBatch in the Arrow form of tf.Examples and the split of each row.
         transform_fn: for `tft_beam.WriteTransformFn` (a transform_fn and its metadata).
         rejected: `Rejected` rows.
         counts: one Counter; see `pipeline.statistics`.
@@ -78,7 +78,7 @@ class PreprocessClickLog(beam.PTransform):
                 (checked.rows, config),
                 transform_fn,
             ) | "Transform" >> tft_beam.TransformDataset(output_record_batches=True)
-        examples = transformed | "SplitExamples" >> beam.FlatMap(_by_split)
+        examples = transformed | "Examples" >> beam.Map(_examples)
         oov = examples | "CountOov" >> beam.Map(count_oov, spec)
         counts = (
             (checked.counts, oov) | "AllCounts" >> beam.Flatten() | "SumCounts" >> beam.CombineGlobally(SumCounts())
@@ -135,13 +135,10 @@ class _CheckRows(beam.DoFn):
         yield beam.pvalue.TaggedOutput("counts", counts)
 
 
-def _by_split(transformed: tuple[pa.RecordBatch, Any]) -> Iterator[tuple[str, pa.RecordBatch]]:
-    """Yields the examples of each split, without the column that tells them apart."""
+def _examples(transformed: tuple[pa.RecordBatch, Any]) -> Examples:
+    """Returns the examples with the column that tells their splits apart taken out."""
     batch, _ = transformed
-    codes = np.asarray(batch[_SPLIT].values)
-    examples = batch.drop_columns([_SPLIT])
-    for code in np.unique(codes):
-        yield SPLITS[code], examples.filter(pa.array(codes == code))
+    return Examples(batch.drop_columns([_SPLIT]), np.asarray(batch[_SPLIT].values).astype(np.int8))
 
 
 def write_run(rows: dict[str, beam.PCollection], spec: Spec, work: str) -> None:

@@ -10,6 +10,7 @@ import dataclasses
 import gzip
 import io
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,6 +28,9 @@ from .source_files import csv_delimiter, file_format, opened
 
 BATCH_ROWS = 8192
 _BLOCK_BYTES = 4 << 20
+
+# Parquet is decoded this many rows at a time: half the time that 8192 take.
+_DECODED_ROWS = 4 * BATCH_ROWS
 
 
 @dataclass(frozen=True)
@@ -79,7 +83,16 @@ def read_range(part: FileRange, source: Source, columns: Sequence[str]) -> Itera
     """
     read = {"csv": _read_csv, "jsonl": _read_jsonl, "parquet": _read_parquet, "tfrecord": _read_tfrecord}
     with _named(part.path, source):
-        yield from read[file_format(part.path, source)](part, source, list(columns))
+        yield from _read_ahead(read[file_format(part.path, source)](part, source, list(columns)))
+
+
+def _read_ahead(batches: Iterator[SourceBatch]) -> Iterator[SourceBatch]:
+    """Yields the same, each read by another thread while the one before it is worked on."""
+    with ThreadPoolExecutor(1) as thread:
+        following = thread.submit(next, batches, None)
+        while (batch := following.result()) is not None:
+            following = thread.submit(next, batches, None)
+            yield batch
 
 
 def read_batches(path: str, source: Source, columns: Sequence[str]) -> Iterator[SourceBatch]:
@@ -202,7 +215,7 @@ def _read_parquet(part: FileRange, source: Source, columns: list[str]) -> Iterat
         parquet = pa.parquet.ParquetFile(file)
         _check_columns(part.path, parquet.schema_arrow.names, columns)
         groups = range(part.start, parquet.num_row_groups if part.stop is None else part.stop)
-        batches = parquet.iter_batches(batch_size=BATCH_ROWS, row_groups=groups, columns=sorted(set(columns)))
+        batches = parquet.iter_batches(_DECODED_ROWS, row_groups=groups, columns=sorted(set(columns)))
         yield from _in_batches(part, batches, columns)
 
 

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import apache_beam as beam
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from ..transforms.spec import (
     SPLITS,
@@ -26,6 +25,13 @@ from ..transforms.spec import (
 from . import columns
 
 Counts = Counter[tuple[Any, ...]]
+
+
+class Examples(NamedTuple):
+    """Rows after the transform, in the Arrow form of tf.Examples, and the split of each: int8, indices into SPLITS."""
+
+    rows: pa.RecordBatch
+    splits: np.ndarray
 
 
 class SumCounts(beam.CombineFn):
@@ -55,40 +61,47 @@ class SumCounts(beam.CombineFn):
 def count_rows(rows: pa.RecordBatch, splits: np.ndarray, spec: Spec) -> Counts:
     """Returns the counts of checked rows, before the transform: rows, missing, lengths, values, cut."""
     counts: Counts = Counter()
-    for code in np.unique(splits):
-        split = SPLITS[code]
-        part = rows.filter(pa.array(splits == code))
-        counts["rows", split] += part.num_rows
-        counts["positives", split] += int(pc.sum(part["label"]).as_py() or 0)
-        for name, field in spec.fields.items():
-            if not isinstance(field, MultivaluedField):
-                counts["missing", name, split] += part[name].null_count
-                counts["values", name, split] += part.num_rows - part[name].null_count
-                continue
-            lengths = columns.bag_lengths(part[name])
-            counts["missing", name, split] += int((lengths == 0).sum())
-            counts["values", name, split] += int(lengths.sum())
-            if isinstance(field.max_len, int):
-                over = lengths - field.max_len
-                counts["cut", name, split] += int(over[over > 0].sum())
-                counts["rows_cut", name, split] += int((over > 0).sum())
-            for length, times in zip(*np.unique(lengths, return_counts=True), strict=True):
-                counts["length", name, split, int(length)] += int(times)
+
+    def add(what: str, field: str | None, by_row: np.ndarray) -> None:
+        sums = np.bincount(splits, weights=by_row, minlength=len(SPLITS))
+        for split, number in zip(SPLITS, sums.astype(np.int64).tolist(), strict=True):
+            counts[(what, split) if field is None else (what, field, split)] += number
+
+    add("rows", None, np.ones(len(splits)))
+    add("positives", None, np.asarray(rows["label"]))
+    for name, field in spec.fields.items():
+        if not isinstance(field, MultivaluedField):
+            present = np.asarray(rows[name].is_valid())
+            add("missing", name, ~present)
+            add("values", name, present)
+            continue
+        lengths = columns.bag_lengths(rows[name])
+        add("missing", name, lengths == 0)
+        add("values", name, lengths)
+        if isinstance(field.max_len, int):
+            add("cut", name, np.maximum(lengths - field.max_len, 0))
+            add("rows_cut", name, lengths > field.max_len)
+        times = np.bincount(lengths * len(SPLITS) + splits)
+        for pair in np.flatnonzero(times).tolist():
+            length, split = divmod(pair, len(SPLITS))
+            counts["length", name, SPLITS[split], length] += int(times[pair])
     return counts
 
 
-def count_oov(element: tuple[str, pa.RecordBatch], spec: Spec) -> Counts:
-    """Returns how many values of each field of (split, examples) have an OOV id."""
-    split, examples = element
+def count_oov(examples: Examples, spec: Spec) -> Counts:
+    """Returns how many values of each field have an OOV id."""
     counts: Counts = Counter()
     vocabularies = spec.resolved_vocabularies()
     for name, field in spec.fields.items():
         if isinstance(field, NumericField):
             continue
-        ids = pc.list_flatten(examples[name])
+        ids = np.asarray(examples.rows[name].flatten())
         num_oov = vocabularies[spec.vocabulary_of(name)].num_oov
-        is_oov = pc.and_(pc.greater(ids, 0), pc.less_equal(ids, num_oov))
-        counts["oov", name, split] += pc.sum(is_oov).as_py() or 0
+        is_oov = (ids > 0) & (ids <= num_oov)
+        if len(ids):
+            by_row = np.add.reduceat(is_oov, np.arange(0, len(ids), len(ids) // len(examples.splits)), dtype=np.int64)
+            sums = np.bincount(examples.splits, weights=by_row, minlength=len(SPLITS))
+            counts.update({("oov", name, split): int(number) for split, number in zip(SPLITS, sums, strict=True)})
     return counts
 
 

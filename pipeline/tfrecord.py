@@ -8,22 +8,29 @@ from __future__ import annotations
 
 import uuid
 import zlib
+from collections import deque
 from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import apache_beam as beam
+import numpy as np
 import pyarrow as pa
 from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 from isal import isal_zlib
 
-from .example_encoding import encode_tfrecords
+from ..transforms.spec import SPLITS
+from .example_encoding import encode_tfrecords, end_to_end
+from .statistics import Examples
 
 # Examples before compression; about a tenth of it lands on disk. Small enough to shuffle by shards.
 SHARD_BYTES = 64 << 20
 
 # Of ISA-L's levels (0 to 3): a seventh of zlib's time at its level 3, for six in a hundred more bytes.
 GZIP_LEVEL = 2
+
+_MOST_PENDING = 3
 
 
 class Shard(NamedTuple):
@@ -35,7 +42,7 @@ class Shard(NamedTuple):
 
 
 class WriteExamples(beam.PTransform):
-    """Writes (split, RecordBatch of examples) to `folder`; gives (split, examples, shards) once a split."""
+    """Writes `Examples` to `folder`; gives (split, number of examples, number of shards) once a split."""
 
     def __init__(self, folder: str, temp_folder: str, shard_bytes: int = SHARD_BYTES) -> None:
         super().__init__()
@@ -60,10 +67,10 @@ class _OpenShard:
         # 31: a gzip header, without a time stamp, so that equal records make equal files.
         self._gzip = isal_zlib.compressobj(GZIP_LEVEL, isal_zlib.DEFLATED, 31)
 
-    def write(self, framed: bytes, examples: int) -> None:
-        self._file.write(self._gzip.compress(framed))
+    def write(self, records: pa.Buffer, examples: int) -> None:
+        self._file.write(self._gzip.compress(records))
         self.examples += examples
-        self.size += len(framed)
+        self.size += records.size
 
     def close(self) -> Shard:
         self._file.write(self._gzip.flush())
@@ -71,36 +78,66 @@ class _OpenShard:
         return Shard(self.order, self.path, self.examples)
 
 
+class _Shards:
+    """The shards of one bundle, written by a thread of their own, in the order of the batches."""
+
+    def __init__(self, folder: str, shard_bytes: int) -> None:
+        self._folder, self._shard_bytes = folder, shard_bytes
+        self._open: dict[str, _OpenShard] = {}
+        self._first_crc: dict[str, int] = {}
+        self._closed: dict[str, list[Shard]] = {}
+        self._thread = ThreadPoolExecutor(1)
+        self._pending: deque[Future[None]] = deque()
+
+    def write(self, examples: Examples) -> None:
+        # Encoding goes on while the next batch is transformed; more than a few waiting would fill the memory.
+        self._pending.append(self._thread.submit(self._write, examples))
+        if len(self._pending) > _MOST_PENDING:
+            self._pending.popleft().result()
+
+    def close(self) -> Iterator[tuple[str, Shard]]:
+        while self._pending:
+            self._pending.popleft().result()
+        self._thread.shutdown()
+        for split, shard in self._open.items():
+            self._closed.setdefault(split, []).append(shard.close())
+        for split, shards in self._closed.items():
+            yield from ((split, shard) for shard in shards)
+
+    def _write(self, examples: Examples) -> None:
+        records = encode_tfrecords(examples.rows)
+        for code in np.unique(examples.splits):
+            of_split = records.filter(pa.array(examples.splits == code))
+            self._write_split(SPLITS[code], end_to_end(of_split), len(of_split))
+
+    def _write_split(self, split: str, records: pa.Buffer, examples: int) -> None:
+        if split not in self._open:
+            # Bundles sort by their first batch, shards of a bundle by their place in it.
+            first = self._first_crc.setdefault(split, zlib.crc32(records))
+            path = FileSystems.join(self._folder, f"{split}-{uuid.uuid4().hex}")
+            self._open[split] = _OpenShard(path, (first, len(self._closed.get(split, []))))
+        shard = self._open[split]
+        shard.write(records, examples)
+        if shard.size >= self._shard_bytes:
+            self._closed.setdefault(split, []).append(self._open.pop(split).close())
+
+
 class _WriteShards(beam.DoFn):
-    """(split, RecordBatch) → (split, Shard), at the latest when the bundle ends."""
+    """Examples → (split, Shard), when the bundle ends."""
 
     def __init__(self, folder: str, shard_bytes: int) -> None:
         self._folder, self._shard_bytes = folder, shard_bytes
 
     def start_bundle(self) -> None:
-        self._open: dict[str, _OpenShard] = {}
-        self._first_crc: dict[str, int] = {}
-        self._closed: dict[str, int] = {}
+        self._shards = _Shards(self._folder, self._shard_bytes)
 
-    def process(self, element: tuple[str, pa.RecordBatch]) -> Iterator[tuple[str, Shard]]:
-        split, batch = element
-        if not batch.num_rows:
-            return
-        framed = encode_tfrecords(batch)
-        if split not in self._open:
-            # Bundles sort by their first batch, shards of a bundle by their place in it.
-            first = self._first_crc.setdefault(split, zlib.crc32(framed))
-            path = FileSystems.join(self._folder, f"{split}-{uuid.uuid4().hex}")
-            self._open[split] = _OpenShard(path, (first, self._closed.get(split, 0)))
-        shard = self._open[split]
-        shard.write(framed, batch.num_rows)
-        if shard.size >= self._shard_bytes:
-            self._closed[split] = self._closed.get(split, 0) + 1
-            yield split, self._open.pop(split).close()
+    def process(self, examples: Examples) -> None:
+        if examples.rows.num_rows:
+            self._shards.write(examples)
 
     def finish_bundle(self) -> Iterator[Any]:
-        for split, shard in self._open.items():
-            yield beam.transforms.window.GlobalWindows.windowed_value((split, shard.close()))
+        for shard in self._shards.close():
+            yield beam.transforms.window.GlobalWindows.windowed_value(shard)
 
 
 def _name_shards(element: tuple[str, Iterable[Shard]], folder: str) -> tuple[str, int, int]:

@@ -63,10 +63,10 @@ def to_lists(x: TensorLike, separator: str | None = None) -> tf.RaggedTensor:
     return tf.strings.split(text, separator)
 
 
-def values_seen(
+def places_seen(
     bags: Sequence[tf.RaggedTensor], max_lens: Sequence[int], keeps: Sequence[str]
-) -> tuple[list[tf.RaggedTensor], list[tf.Tensor]]:
-    """Returns the values of each bag that the model sees, and where they stood in its flat values.
+) -> list[tf.RaggedTensor]:
+    """Returns for each bag which of its flat values the model sees: places in them, int64 `[batch, (values)]`.
 
     Empty strings are dropped; of the others at most `max_len` a row are left: the `keep` = "first" or "last"
     ones, in their order. All bags have the same rows and go through one set of operations, so that a graph of
@@ -75,19 +75,18 @@ def values_seen(
     count = len(bags)
     sizes = [tf.size(bag.flat_values, tf.int64) for bag in bags]
     starts = tf.concat([[0], tf.cumsum(sizes)], axis=0)
-    values = tf.concat([bag.flat_values for bag in bags], axis=0)
+    present = tf.concat([tf.not_equal(bag.flat_values, "") for bag in bags], axis=0)
     # Row r of bag b is row b · rows + r of them all.
     ends = tf.reshape(tf.stack([bag.row_splits[1:] for bag in bags]) + starts[:-1, tf.newaxis], [-1])
     splits = tf.concat([[0], ends], axis=0)
     max_len = tf.constant(max_lens, tf.int64)[:, tf.newaxis]
     is_last = tf.constant([keep == "last" for keep in keeps])[:, tf.newaxis]
 
-    present = tf.not_equal(values, "")
     before = tf.concat([[0], tf.cumsum(tf.cast(present, tf.int64))], axis=0)
     at_splits = tf.gather(before, splits)
     lengths = tf.reshape(at_splits[1:] - at_splits[:-1], [count, -1])
     kept = tf.minimum(lengths, max_len)
-    # The places, among the present values, of the first and the last that each row keeps.
+    # The places, among the present values, of the first that each row keeps.
     first = tf.reshape(at_splits[:-1], [count, -1]) + tf.where(is_last, lengths - kept, 0)
     past_ends = tf.math.unsorted_segment_sum(tf.ones_like(ends), ends, starts[-1] + 1)
     row = tf.cumsum(past_ends)[:-1]
@@ -95,21 +94,22 @@ def values_seen(
     seen = tf.where(present & (rank >= 0) & (rank < tf.gather(tf.reshape(kept, [-1]), row)))[:, 0]
 
     row_splits = tf.pad(tf.cumsum(kept, axis=1), [[0, 0], [1, 0]])
-    of_bags = tf.split(tf.gather(values, seen), row_splits[:, -1], num=count)
     places = tf.split(seen, row_splits[:, -1], num=count)
-    return (
-        [
-            tf.RaggedTensor.from_row_splits(flat, splits, validate=False)
-            for flat, splits in zip(of_bags, tf.unstack(row_splits), strict=True)
-        ],
-        [place - start for place, start in zip(places, tf.unstack(starts[:-1], count), strict=True)],
-    )
+    return [
+        tf.RaggedTensor.from_row_splits(place - start, splits, validate=False)
+        for place, start, splits in zip(
+            places, tf.unstack(starts[:-1], count), tf.unstack(row_splits, count), strict=True
+        )
+    ]
 
 
-def weights_seen(
-    bag: tf.RaggedTensor, weights: tf.RaggedTensor, seen: tf.RaggedTensor, places: tf.Tensor
-) -> tf.RaggedTensor:
-    """Returns the weights of the values that `values_seen` left of `bag`.
+def at_places(values: tf.Tensor, places: tf.RaggedTensor) -> tf.RaggedTensor:
+    """Returns the flat values at the places."""
+    return places.with_flat_values(tf.gather(values, places.flat_values))
+
+
+def same_lengths(bag: tf.RaggedTensor, weights: tf.RaggedTensor) -> tf.RaggedTensor:
+    """Returns the weights.
 
     Raises:
         tf.errors.InvalidArgumentError: when the graph runs: a list and its weights differ in length.
@@ -117,13 +117,13 @@ def weights_seen(
     message = "a list and its weights differ in length"
     same = tf.debugging.assert_equal(bag.row_splits, weights.row_splits, message=message)
     with tf.control_dependencies([] if same is None else [same]):
-        return seen.with_flat_values(tf.gather(weights.flat_values, places))
+        return weights.with_flat_values(tf.identity(weights.flat_values))
 
 
 def fill_empty(bag: tf.RaggedTensor, value: object) -> tf.RaggedTensor:
-    """Returns the bag with the one value `value` in rows that had none."""
+    """Returns the bag with the one value `value`, a scalar, in rows that had none."""
     is_empty = tf.cast(tf.equal(bag.row_lengths(), 0), tf.int64)
-    values = tf.fill([tf.reduce_sum(is_empty)], tf.constant(value, bag.dtype))
+    values = tf.fill([tf.reduce_sum(is_empty)], tf.convert_to_tensor(value, bag.dtype))
     return tf.concat([bag, tf.RaggedTensor.from_row_lengths(values, is_empty)], axis=1)
 
 

@@ -76,30 +76,40 @@ def _preprocess(inputs: Inputs, *, spec: Spec) -> Outputs:
     if LABEL_FEATURE in inputs:
         outputs[LABEL_FEATURE] = tf.cast(bags.single_values(inputs[LABEL_FEATURE], 0.0), tf.float32)
 
-    categorical = spec.fields_of(CategoricalField)
+    categorical, multivalued = spec.fields_of(CategoricalField), spec.fields_of(MultivaluedField)
     singles = _single_tokens(inputs, categorical)
-    multivalued = spec.fields_of(MultivaluedField)
-    lists, weights = _bags(inputs, multivalued)
-    tokens = {**singles, **{name: bag.flat_values for name, bag in lists.items()}}
+    lists = {n: bags.to_lists(bags.as_strings(inputs[n]), field.separator) for n, field in multivalued.items()}
+    places = _places(lists, multivalued)
+    seen = {name: _filled(bags.at_places(lists[name].flat_values, places[name]), multivalued[name]) for name in lists}
+
     settings = spec.resolved_vocabularies()
+    tokens = singles | {name: bag.flat_values for name, bag in seen.items()}
     by_vocabulary = {v: [tokens[field] for field in fields] for v, fields in spec.vocabulary_fields().items()}
     paths = packed_vocabularies(by_vocabulary, settings) if by_vocabulary else {}
 
-    def ids_of(field: str) -> tf.Tensor:
+    def ids_of(field: str, values: tf.Tensor) -> tf.Tensor:
         vocabulary = spec.vocabulary_of(field)
-        return lookup(tokens[field], paths[vocabulary], settings[vocabulary].num_oov)
+        return lookup(values, paths[vocabulary], settings[vocabulary].num_oov)
 
     if singles:
-        missing = [1 if field.missing == "oov" else 0 for field in categorical.values()]
-        is_missing = tf.equal(tf.stack(list(singles.values())), "")
-        ids = tf.stack([ids_of(name) for name in singles])
-        ids = tf.where(is_missing, tf.constant(missing, tf.int64)[:, tf.newaxis], ids)
+        ids = tf.stack([ids_of(name, values) for name, values in singles.items()])
+        is_missing = tf.stack([tf.equal(values, "") for values in singles.values()])
+        missing_ids = tf.constant([int(field.missing == "oov") for field in categorical.values()], tf.int64)
+        ids = tf.where(is_missing, missing_ids[:, tf.newaxis], ids)
         outputs.update(zip(singles, tf.unstack(ids), strict=True))
-    for name, bag in lists.items():
-        max_len = int(multivalued[name].max_len)
-        outputs[name] = bags.pad(bag.with_flat_values(ids_of(name)), max_len)
-        if name in weights:
-            outputs[weights_feature(name)] = bags.pad(weights[name], max_len)
+    for name, field in multivalued.items():
+        max_len = int(field.max_len)
+        # Ids are cut, not the texts they stand for: a text costs five times what an id does to move.
+        bag = bags.at_places(ids_of(name, lists[name].flat_values), places[name])
+        if isinstance(field.empty, TokenPolicy):
+            bag = bags.fill_empty(bag, ids_of(name, tf.constant([field.empty.token]))[0])
+        outputs[name] = bags.pad(bag, max_len)
+        if field.weights:
+            weights = bags.to_lists(inputs[weights_feature(name)])
+            weights = bags.at_places(bags.same_lengths(lists[name], weights).flat_values, places[name])
+            if isinstance(field.empty, TokenPolicy):
+                weights = bags.fill_empty(weights, 1.0)
+            outputs[weights_feature(name)] = bags.pad(weights, max_len)
 
     numeric_fields = spec.fields_of(NumericField)
     if numeric_fields:
@@ -118,24 +128,14 @@ def _single_tokens(inputs: Inputs, fields: Mapping[str, CategoricalField]) -> di
     return tokens
 
 
-def _bags(
-    inputs: Inputs, fields: Mapping[str, MultivaluedField]
-) -> tuple[dict[str, tf.RaggedTensor], dict[str, tf.RaggedTensor]]:
-    """Returns the values of each row that the model sees, and their weights where a field has some."""
+def _places(lists: Mapping[str, tf.RaggedTensor], fields: Mapping[str, MultivaluedField]) -> dict[str, tf.RaggedTensor]:
+    """Returns where the values of each row that the model sees stand in each field's lists."""
     if not fields:
-        return {}, {}
-    whole = {name: bags.to_lists(bags.as_strings(inputs[name]), field.separator) for name, field in fields.items()}
+        return {}
     max_lens = [int(field.max_len) for field in fields.values()]
-    cut, places = bags.values_seen(list(whole.values()), max_lens, [field.keep for field in fields.values()])
-    seen = dict(zip(fields, cut, strict=True))
-    weights = {
-        name: bags.weights_seen(whole[name], bags.to_lists(inputs[weights_feature(name)]), seen[name], place)
-        for (name, field), place in zip(fields.items(), places, strict=True)
-        if field.weights
-    }
-    for name, field in fields.items():
-        if isinstance(field.empty, TokenPolicy):
-            seen[name] = bags.fill_empty(seen[name], field.empty.token)
-            if name in weights:
-                weights[name] = bags.fill_empty(weights[name], 1.0)
-    return seen, weights
+    keeps = [field.keep for field in fields.values()]
+    return dict(zip(fields, bags.places_seen(list(lists.values()), max_lens, keeps), strict=True))
+
+
+def _filled(bag: tf.RaggedTensor, field: MultivaluedField) -> tf.RaggedTensor:
+    return bags.fill_empty(bag, field.empty.token) if isinstance(field.empty, TokenPolicy) else bag

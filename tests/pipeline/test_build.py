@@ -21,10 +21,10 @@ def test_record_batches_become_examples(spec_data: dict[str, Any], rows: list[di
 
     with beam.Pipeline(runner="FnApiRunner") as pipeline:
         result = pipeline | beam.Create(batches, reshuffle=False) | PreprocessClickLog(spec, str(tmp_path))
-        genres = result["examples"] | beam.MapTuple(lambda split, batch: (split, batch["genres"].to_pylist()))
+        genres = result["examples"] | beam.MapTuple(lambda rows, splits: (splits.tolist(), rows["genres"].to_pylist()))
         assert_that(
             genres,
-            equal_to([("train", [[3, 2], [0, 0], [2, 0], [2, 4]]), ("eval", [[3, 0]]), ("test", [[1, 2]])]),
+            equal_to([([0, 0, 0, 0], [[3, 2], [0, 0], [2, 0], [2, 4]]), ([1, 2], [[3, 0], [1, 2]])]),
             label="examples",
         )
         reasons = result["rejected"] | beam.Map(lambda row: (row.row, row.reason))

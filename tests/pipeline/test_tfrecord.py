@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
+import numpy as np
 import pyarrow as pa
 import pytest
 import tensorflow as tf
@@ -14,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fieldpool.pipeline.example_encoding import encode_tfrecords
+from fieldpool.pipeline.statistics import Examples
 from fieldpool.pipeline.tfrecord import WriteExamples
 
 INTS = st.integers(-(2**63), 2**63 - 1)
@@ -59,7 +61,7 @@ def test_bytes_equal_protobufs_deterministic_ones(
     tmp_path_factory: pytest.TempPathFactory, rows: list[dict[str, Any]]
 ) -> None:
     path = tmp_path_factory.mktemp("tfrecords") / "rows"
-    path.write_bytes(encode_tfrecords(batch(rows)))
+    path.write_bytes(b"".join(encode_tfrecords(batch(rows)).to_pylist()))
     expected = [example(row).SerializeToString(deterministic=True) for row in rows]
     assert records([path]) == expected
 
@@ -69,9 +71,7 @@ def test_a_slice_encodes_as_its_rows() -> None:
     assert encode_tfrecords(batch(rows).slice(1, 3)) == encode_tfrecords(batch(rows[1:4]))
 
 
-def write(
-    elements: list[tuple[str, pa.RecordBatch]], folder: Path, shard_bytes: int = 1 << 20
-) -> list[tuple[str, int, int]]:
+def write(elements: list[Examples], folder: Path, shard_bytes: int = 1 << 20) -> list[tuple[str, int, int]]:
     (folder / "out").mkdir(parents=True)
     written: Path = folder / "written"
     with beam.Pipeline(runner="FnApiRunner") as pipeline:
@@ -89,8 +89,12 @@ def rows(count: int) -> list[dict[str, Any]]:
     return [{"ids": [i], "floats": [0.5], "text": [str(i).encode()]} for i in range(count)]
 
 
+def examples(count: int, split: int = 0) -> Examples:
+    return Examples(batch(rows(count)), np.full(count, split, np.int8))
+
+
 def test_shards_by_split(tmp_path: Path) -> None:
-    counts = write([("train", batch(rows(3))), ("eval", batch(rows(1))), ("train", batch(rows(2)))], tmp_path)
+    counts = write([examples(3), Examples(batch(rows(3)), np.array([0, 1, 0], np.int8))], tmp_path)
     assert counts == [("eval", 1, 1), ("train", 5, 1)]
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
         "eval-00000-of-00001.tfrecord.gz",
@@ -100,23 +104,23 @@ def test_shards_by_split(tmp_path: Path) -> None:
 
 
 def test_a_bundle_starts_a_new_shard_when_one_is_full(tmp_path: Path) -> None:
-    batches = [("train", batch(rows(10)).slice(i, 1)) for i in range(10)]
-    ((_, examples, shards),) = write(batches, tmp_path, shard_bytes=200)
+    batches = [Examples(batch(rows(10)).slice(i, 1), np.zeros(1, np.int8)) for i in range(10)]
+    ((_, written, shards),) = write(batches, tmp_path, shard_bytes=200)
     paths = sorted((tmp_path / "out").iterdir())
-    assert (examples, len(paths)) == (10, shards)
+    assert (written, len(paths)) == (10, shards)
     assert shards > 1
     ids = [tf.train.Example.FromString(r).features.feature["ids"].int64_list.value[0] for r in records(paths, "GZIP")]
     assert ids == list(range(10))
 
 
 def test_no_temporary_file_is_left(tmp_path: Path) -> None:
-    write([("train", batch(rows(3)))], tmp_path)
+    write([examples(3)], tmp_path)
     assert list((tmp_path / "temp").iterdir()) == []
 
 
 def test_equal_rows_make_equal_files(tmp_path: Path) -> None:
     for name in ("a", "b"):
-        write([("train", batch(rows(50)))], tmp_path / name)
+        write([examples(50)], tmp_path / name)
     first, second = ((tmp_path / name / "out/train-00000-of-00001.tfrecord.gz").read_bytes() for name in ("a", "b"))
     assert first == second
     assert len(gzip.decompress(first)) > len(first)

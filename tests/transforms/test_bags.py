@@ -17,6 +17,11 @@ def ragged(lists: list[list[str]]) -> tf.RaggedTensor:
     return tf.ragged.constant(lists, dtype=tf.string, ragged_rank=1)
 
 
+def seen(bag: tf.RaggedTensor, max_len: int, keep: str) -> tf.RaggedTensor:
+    (places,) = bags.places_seen([bag], [max_len], [keep])
+    return bags.at_places(bag.flat_values, places)
+
+
 def texts(bag: tf.RaggedTensor) -> list[list[str]]:
     return [[value.decode() for value in row] for row in bag.to_list()]
 
@@ -27,32 +32,27 @@ def texts(bag: tf.RaggedTensor) -> list[list[str]]:
 )
 def test_text_splits_into_its_values(text: str, expected: list[str]) -> None:
     for dense in (tf.constant([text]), tf.constant([[text]])):
-        (bag,), _ = bags.values_seen([bags.to_lists(dense, "|")], [9], ["first"])
-        assert texts(bag) == [expected]
+        assert texts(seen(bags.to_lists(dense, "|"), 9, "first")) == [expected]
 
 
 @pytest.mark.parametrize("form", ["ragged", "sparse", "padded"])
 def test_lists_are_taken_as_they_are(form: str) -> None:
     lists = ragged([["a|b"], [], ["c", "d"]])
     given_form = {"ragged": lists, "sparse": lists.to_sparse(), "padded": lists.to_tensor()}[form]
-    (bag,), _ = bags.values_seen([bags.to_lists(given_form, "|")], [9], ["last"])
-    assert texts(bag) == [["a|b"], [], ["c", "d"]]
+    assert texts(seen(bags.to_lists(given_form, "|"), 9, "last")) == [["a|b"], [], ["c", "d"]]
 
 
 @pytest.mark.parametrize(("keep", "expected"), [("first", [1.0, 3.0]), ("last", [3.0, 5.0])])
 def test_weights_stay_with_their_values(keep: str, expected: list[float]) -> None:
-    other = ragged([["x", "y", "z"], ["x"]])
-    bag = ragged([["a", "", "b", "", "c"], [""]])
-    weights = tf.ragged.constant([[1.0, 2.0, 3.0, 4.0, 5.0], [6.0]], ragged_rank=1)
-    (_, seen), (_, places) = bags.values_seen([other, bag], [3, 2], ["first", keep])
-    assert bags.weights_seen(bag, weights, seen, places).to_list() == [expected, []]
+    other, bag = ragged([["x", "y", "z"], ["x"]]), ragged([["a", "", "b", "", "c"], [""]])
+    _, places = bags.places_seen([other, bag], [3, 2], ["first", keep])
+    weights = tf.constant([1.0, 2.0, 3.0, 4.0, 5.0, 6.0])
+    assert bags.at_places(weights, places).to_list() == [expected, []]
 
 
 def test_weights_of_another_length_are_refused() -> None:
-    bag, weights = ragged([["a", "b"]]), tf.ragged.constant([[1.0]], ragged_rank=1)
-    (seen,), (places,) = bags.values_seen([bag], [2], ["first"])
     with pytest.raises(tf.errors.InvalidArgumentError, match="differ in length"):
-        bags.weights_seen(bag, weights, seen, places)
+        bags.same_lengths(ragged([["a", "b"]]), tf.ragged.constant([[1.0]], ragged_rank=1))
 
 
 def test_only_empty_bags_are_filled() -> None:
@@ -66,8 +66,7 @@ def test_only_empty_bags_are_filled() -> None:
 
 @pytest.mark.parametrize(("keep", "expected"), [("first", [["a", "b"], ["d"], []]), ("last", [["b", "c"], ["d"], []])])
 def test_a_long_bag_keeps_one_end_in_order(keep: str, expected: list[list[str]]) -> None:
-    (bag,), _ = bags.values_seen([ragged([["a", "b", "c"], ["d"], []])], [2], [keep])
-    assert texts(bag) == expected
+    assert texts(seen(ragged([["a", "b", "c"], ["d"], []]), 2, keep)) == expected
 
 
 @given(
@@ -80,11 +79,10 @@ def test_values_order_and_padding(
     rows: list[tuple[list[str], list[str]]], max_lens: tuple[int, int], keeps: tuple[str, str]
 ) -> None:
     fields = [[row[field] for row in rows] for field in range(2)]
-    seen, places = bags.values_seen([ragged(lists) for lists in fields], max_lens, keeps)
-    for lists, max_len, keep, bag, at in zip(fields, max_lens, keeps, seen, places, strict=True):
-        padded = bags.pad(tf.strings.length(bag), max_len).numpy().tolist()
-        flat = [value for values in lists for value in values]
-        assert [flat[place] for place in at.numpy()] == [value.decode() for value in bag.flat_values.numpy()]
+    all_bags = [ragged(lists) for lists in fields]
+    places = bags.places_seen(all_bags, max_lens, keeps)
+    for lists, max_len, keep, bag, at in zip(fields, max_lens, keeps, all_bags, places, strict=True):
+        padded = bags.pad(bags.at_places(tf.strings.length(bag.flat_values), at), max_len).numpy().tolist()
         for row, values in zip(padded, lists, strict=True):
             present = [len(value.encode()) for value in values if value]
             kept = present[:max_len] if keep == "first" else present[-max_len:]
