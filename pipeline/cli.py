@@ -10,7 +10,7 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, NamedTuple
 
 import typer
 
@@ -39,6 +39,11 @@ Split = Annotated[str, typer.Option(help="train, eval or test.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 Runner = Annotated[str | None, typer.Option(help="A Beam runner; default: in this process.")]
 BeamArguments = Annotated[list[str] | None, typer.Option("--beam", help="An option for Beam, such as --beam=--x=1.")]
+ModeOption = Annotated[
+    Literal["auto", "memory", "threads", "processes"],
+    typer.Option("--mode", help="Where to work on this machine: auto, memory (this process), threads or processes."),
+]
+Workers = Annotated[int | None, typer.Option(min=1, help="Threads or processes; default: one for two cores.")]
 Epochs = Annotated[int | None, typer.Option(min=1, help="Instead of train.epochs in the spec.")]
 Seed = Annotated[int | None, typer.Option(min=0, help="Instead of train.seed in the spec.")]
 
@@ -91,6 +96,8 @@ def transform(
     spec: SpecPath,
     data: Data,
     out: Annotated[str, typer.Option(help="The run directory to make.")],
+    mode: ModeOption = "auto",
+    workers: Workers = None,
     runner: Runner = None,
     beam: BeamArguments = None,
     as_json: AsJson = False,
@@ -99,7 +106,7 @@ def transform(
 
     Example: `fieldpool transform spec.yaml clicks.parquet --out runs/monday`
     """
-    console.show_stats(_transform(spec, data, out, runner, beam), as_json=as_json)
+    console.show_stats(_transform(spec, data, out, Where(mode, workers, runner, beam)), as_json=as_json)
 
 
 @app.command()
@@ -131,6 +138,8 @@ def run_all(
     spec: SpecPath,
     data: Data,
     out: Annotated[str, typer.Option(help="The folder to make: OUT/run and OUT/model.")],
+    mode: ModeOption = "auto",
+    workers: Workers = None,
     runner: Runner = None,
     beam: BeamArguments = None,
     epochs: Epochs = None,
@@ -141,7 +150,8 @@ def run_all(
 
     Example: `fieldpool run spec.yaml clicks.parquet --out runs/monday`
     """
-    _run_all(spec, data, out, runner=runner, beam=beam, epochs=epochs, seed=seed, as_json=as_json)
+    where = Where(mode, workers, runner, beam)
+    _run_all(spec, data, out, where, epochs=epochs, seed=seed, as_json=as_json)
 
 
 @app.command()
@@ -175,9 +185,10 @@ def demo(
         raise UserError(f"{out}: exists already; choose another folder with --out, or remove it first")
     with console.working(f"Generating {rows:,} rows"):
         files = write_click_log(Path(out), rows=rows, seed=seed)
-    console.say(f"The click log and its spec are in {out}: look at spec.yaml.")
+    if not as_json:
+        console.say(f"The click log and its spec are in {out}: look at spec.yaml.")
     best = {"test": best_auc(files)}
-    _run_all(str(files.spec), [str(files.clicks)], out, seed=seed, best_auc=best, as_json=as_json)
+    _run_all(str(files.spec), [str(files.clicks)], out, Where(), seed=seed, best_auc=best, as_json=as_json)
     if not as_json:
         console.say("The best possible AUC is that of the true click probabilities, which this log knows.")
         console.say(f"Look inside: fieldpool inspect {out}/run")
@@ -194,7 +205,16 @@ def _checked_split(split: str) -> str:
     return split
 
 
-def _transform(spec: str, data: list[str], out: str, runner: str | None, beam: list[str] | None) -> dict[str, Any]:
+class Where(NamedTuple):
+    """Where a Beam pipeline runs, as the options of `transform` and `run` say it."""
+
+    mode: Literal["auto", "memory", "threads", "processes"] = "auto"
+    workers: int | None = None
+    runner: str | None = None
+    beam: list[str] | None = None
+
+
+def _transform(spec: str, data: list[str], out: str, where: Where) -> dict[str, Any]:
     """Returns the counts of the run that was made."""
     from .spec_file import load_spec
 
@@ -202,8 +222,12 @@ def _transform(spec: str, data: list[str], out: str, runner: str | None, beam: l
     with console.quiet_tensorflow():
         from . import run_directory
         from .options import beam_options
+        from .source_files import find_files, total_bytes
+    mode, workers, runner, beam = where
+    size = total_bytes(find_files(data))
+    options = beam_options(runner, beam or [], mode=mode, workers=workers, input_bytes=size)
     with console.transforming(out):
-        return run_directory.transform(loaded, data, out, beam_options(runner, beam or [])).stats
+        return run_directory.transform(loaded, data, out, options).stats
 
 
 def _train(run: str, out: str, epochs: int | None, seed: int | None) -> Any:
@@ -238,16 +262,15 @@ def _run_all(
     spec: str,
     data: list[str],
     out: str,
+    where: Where,
     *,
-    runner: str | None = None,
-    beam: list[str] | None = None,
     epochs: int | None = None,
     seed: int | None = None,
     best_auc: dict[str, float] | None = None,
     as_json: bool = False,
 ) -> None:
     run, model = os.path.join(out, "run"), os.path.join(out, "model")
-    stats = _transform(spec, data, run, runner, beam)
+    stats = _transform(spec, data, run, where)
     if not as_json:
         console.show_stats(stats)
     training = _train(run, model, epochs, seed)

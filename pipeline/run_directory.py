@@ -107,6 +107,11 @@ def transform_rows(
     return TransformResult(target, resolved, stats)
 
 
+# How Beam tells an error: with the step that it happened in, and, from another process, as the text of a traceback.
+_WHILE_RUNNING = re.compile(r" \[while running .*", re.DOTALL)
+_TOLD = re.compile(rf"{re.escape(UserError.__module__)}\.UserError: (.*?) \[while running ", re.DOTALL)
+
+
 @contextlib.contextmanager
 def _errors_of_users() -> Iterator[None]:
     """Gives back a UserError or ^C from inside a worker without what Beam wrapped around it."""
@@ -116,11 +121,14 @@ def _errors_of_users() -> Iterator[None]:
         cause: BaseException | None = error
         while cause is not None and not isinstance(cause, UserError | KeyboardInterrupt):
             cause = cause.__cause__ or cause.__context__
-        if cause is None:
-            raise
         if isinstance(cause, KeyboardInterrupt):
             raise KeyboardInterrupt from None
-        raise UserError(re.sub(r" \[while running .*\].*", "", str(cause), flags=re.DOTALL)) from None
+        if cause is not None:
+            raise UserError(_WHILE_RUNNING.sub("", str(cause))) from None
+        told = _TOLD.search(str(error))
+        if told:
+            raise UserError(told[1]) from None
+        raise
 
 
 def _children(folder: str) -> list[str]:

@@ -48,6 +48,12 @@ def find_files(patterns: Sequence[str]) -> list[str]:
     return sorted(files)
 
 
+def total_bytes(files: Sequence[str]) -> int:
+    """Returns the size of the files as they are stored."""
+    matches = FileSystems.match(list(files))
+    return sum(metadata.size_in_bytes for match in matches for metadata in match.metadata_list)
+
+
 def file_format(path: str, source: Source) -> str:
     """Returns "csv", "jsonl", "parquet" or "tfrecord": as the spec says, or by the file's extension."""
     if source.format != "auto":

@@ -1,0 +1,118 @@
+"""The same run on every local way to work: equal vocabularies, counts and records."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import tensorflow as tf
+from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.runners.portability.local_job_service import LocalJobServicer
+
+from fieldpool.pipeline.options import Mode, beam_options
+from fieldpool.pipeline.run_directory import transform
+from fieldpool.transforms.errors import UserError
+from fieldpool.transforms.spec import Spec
+
+ROWS = 300
+
+
+@pytest.fixture(scope="module")
+def job_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Beam's own job server, on a loop-back port."""
+    server = LocalJobServicer(str(tmp_path_factory.mktemp("jobs")))
+    yield f"localhost:{server.start_grpc_server(0)}"
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """Three files of rows with ties, gaps and empty lists, in many row groups."""
+    folder = tmp_path_factory.mktemp("rows")
+    for part in range(3):
+        ids = range(part * ROWS, (part + 1) * ROWS)
+        table = {
+            "id": [f"r{i}" for i in ids],
+            "click": [i % 2 for i in ids],
+            "part": [("train", "train", "train", "eval", "test")[i % 5] for i in ids],
+            "item": [f"i{i * i % 97}" if i % 7 else None for i in ids],
+            "tags": [[f"t{(i + k) ** 2 % 31}" for k in range(i % 4)] for i in ids],
+            "price": [None if i % 11 == 0 else (i * 37 % 101) / 7 for i in ids],
+            "age": [i * 53 % 89 for i in ids],
+        }
+        pq.write_table(pa.table(table), folder / f"{part}.parquet", row_group_size=50)
+    return [str(folder / "*.parquet")]
+
+
+SPEC: dict[str, Any] = {
+    "key": "id",
+    "label": {"field": "click"},
+    "split": {"column": "part"},
+    "fields": {
+        "item": {"type": "categorical", "num_oov": 3, "min_count": 5},
+        "tags": {"type": "multivalued", "max_len": 2},
+        "price": {"type": "numeric"},
+        "age": {"type": "numeric", "scale": {"quantiles": 4}},
+    },
+}
+
+
+def contents(files: list[str], out: Path, options: PipelineOptions) -> tuple[Any, dict[str, bytes], list[bytes]]:
+    """Returns counts, vocabularies and the sorted records of a run."""
+    run = transform(Spec.model_validate(SPEC), files, str(out), options)
+    vocabularies = {path.name: path.read_bytes() for path in out.glob("transform/transform_fn/assets/*")}
+    shards = [str(path) for path in out.glob("examples/*")]
+    return run.stats, vocabularies, sorted(tf.data.TFRecordDataset(shards, "GZIP").as_numpy_iterator())
+
+
+@pytest.fixture(scope="module")
+def in_memory(files: list[str], tmp_path_factory: pytest.TempPathFactory) -> Any:
+    return contents(files, tmp_path_factory.mktemp("memory"), beam_options(mode="memory"))
+
+
+@pytest.mark.parametrize("mode", ["threads", "processes"])
+def test_workers_of_one_machine(mode: Mode, in_memory: Any, files: list[str], tmp_path: Path) -> None:
+    assert contents(files, tmp_path, beam_options(mode=mode, workers=2)) == in_memory
+
+
+def test_a_portable_job_server(job_server: str, in_memory: Any, files: list[str], tmp_path: Path) -> None:
+    loopback = [f"--job_endpoint={job_server}", "--environment_type=LOOPBACK"]
+    assert contents(files, tmp_path, beam_options("PortableRunner", loopback)) == in_memory
+
+
+def test_what_a_worker_process_cannot_read_is_told_in_words(files: list[str], tmp_path: Path) -> None:
+    (tmp_path / "bad.parquet").write_bytes(b"PAR1, not")
+    both = [*files, str(tmp_path / "bad.parquet")]
+    with pytest.raises(UserError, match=r"bad.parquet: cannot be read as parquet: (?!.*while running)"):
+        transform(Spec.model_validate(SPEC), both, str(tmp_path / "run"), beam_options(mode="processes", workers=2))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ({"input_bytes": 1}, None),
+        ({"mode": "threads", "workers": 3}, "multi_threading"),
+        ({"workers": 2}, "multi_processing"),
+        ({"runner": "DataflowRunner"}, None),
+    ],
+)
+def test_the_mode_is_beams_own(arguments: dict[str, Any], expected: str | None) -> None:
+    chosen = beam_options(**arguments).get_all_options(drop_default=True)
+    assert chosen.get("direct_running_mode") == expected
+    assert chosen.get("direct_num_workers") == (arguments.get("workers") if expected else None)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"runner": "DataflowRunner", "mode": "threads"}, "DataflowRunner has options of its own"),
+        ({"mode": "memory", "workers": 2}, "--mode memory has one worker"),
+    ],
+)
+def test_modes_that_cannot_be(arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        beam_options(**arguments)
