@@ -7,6 +7,10 @@ SHELL := bash
 PYTHON ?= python3
 # Processes that run tests.
 WORKERS ?= 2
+# Of `make bench`.
+ROWS ?= 10000,100000,1000000,3000000
+FIELDS ?= 18
+REPEAT ?= 3
 PIP := -m pip --disable-pip-version-check --no-input
 VENV := .venv
 SETUP := $(VENV)/.installed
@@ -16,7 +20,7 @@ TYPED := $(VENV)/src/fieldpool
 export PYTHONUNBUFFERED := 1
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: help setup demo test lint types pytest test-quality test-backends lock clean
+.PHONY: help setup demo test lint types pytest test-quality test-backends bench lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,7 +34,7 @@ test: lint types pytest ## Lint, check types and run the tests
 
 lint: $(SETUP) ## Check style and formatting
 	$(VENV)/bin/ruff check .
-	$(VENV)/bin/ruff format --check --config 'extend-exclude = ["build", "*.md"]' .
+	$(VENV)/bin/ruff format --check .
 
 types: $(SETUP) ## Check types
 	@mkdir -p $(TYPED)
@@ -49,6 +53,11 @@ test-backends: $(BACKENDS)/.installed ## Run the layers' tests on JAX and on PyT
 	    KERAS_BACKEND=$$backend $(BACKENDS)/bin/pytest -p no:cacheprovider tests/model </dev/null; \
 	done
 
+bench: $(SETUP) ## Measure the pipeline beside TFT's recipe and a polars script: minutes (ROWS=10000,1000000 REPEAT=3)
+	$(VENV)/bin/python $(PIP) install --quiet "polars>=1"
+	$(VENV)/bin/python benchmarks/compare_pipelines.py --rows $(ROWS) --fields $(FIELDS) --repeat $(REPEAT)
+	$(VENV)/bin/python benchmarks/many_vocabularies.py --repeat $(REPEAT)
+
 lock: $(SETUP) ## Resolve requirements.lock anew, for Python 3.11 to 3.13 on every platform
 	$(VENV)/bin/python $(PIP) install --quiet uv
 	$(VENV)/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 --extra test \
@@ -56,7 +65,7 @@ lock: $(SETUP) ## Resolve requirements.lock anew, for Python 3.11 to 3.13 on eve
 	    setup.py --output-file requirements.lock
 
 clean: ## Remove all that the other targets made
-	rm -rf $(VENV) $(BACKENDS) demo-run build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(BACKENDS) demo-run bench-data build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find transforms model pipeline tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(SETUP): setup.py requirements.lock

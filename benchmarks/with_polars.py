@@ -12,6 +12,7 @@ import sys
 
 import polars as pl
 from click_rows import MAX_LENS, columns_of
+from measured import tell
 
 
 def main(path: str, out: str) -> None:
@@ -45,4 +46,4 @@ def main(path: str, out: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2])
+    tell(lambda: main(sys.argv[1], sys.argv[2]))

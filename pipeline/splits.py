@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import os
+from datetime import UTC
 
 import numpy as np
 import pyarrow as pa
@@ -114,9 +115,9 @@ def time_of(value: float | str) -> float:
 
 
 def _in_utc(text: str) -> str:
-    from datetime import datetime, timezone
+    from datetime import datetime
 
     moment = datetime.fromisoformat(text)
     if moment.tzinfo is not None:
-        moment = moment.astimezone(timezone.utc).replace(tzinfo=None)
+        moment = moment.astimezone(UTC).replace(tzinfo=None)
     return moment.isoformat()

@@ -105,10 +105,10 @@ def test_tfrecords_of_examples(tmp_path: Path, compression: str) -> None:
 
 
 def test_large_files_come_in_batches_with_running_row_numbers(tmp_path: Path) -> None:
-    pq.write_table(pa.table({"a": range(20_000)}), tmp_path / "rows.parquet")
+    pq.write_table(pa.table({"a": range(40_000)}), tmp_path / "rows.parquet")
     read = batches(tmp_path / "rows.parquet", ["a"])
-    assert [batch.data.num_rows for batch in read] == [8192, 8192, 3616]
-    assert [row for batch in read for row in batch.rows] == list(range(1, 20_001))
+    assert [batch.data.num_rows for batch in read] == [16_384, 16_384, 7232]
+    assert [row for batch in read for row in batch.rows] == list(range(1, 40_001))
 
 
 @pytest.mark.parametrize(

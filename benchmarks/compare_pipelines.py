@@ -1,0 +1,103 @@
+"""fieldpool, TFT's recipe and a polars script on the same rows, side by side.
+
+    python benchmarks/compare_pipelines.py --rows 10000,100000,1000000 --repeat 3
+
+Each is a process of its own, in turn, so that a slow moment of the machine falls on all of them. Told are medians:
+wall time of the process, and of its work without imports; CPU time; the most memory it held.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+import click_rows
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+HERE = Path(__file__).parent
+SYSTEMS = ("fieldpool", "polars", "tft")
+
+
+class Measured(NamedTuple):
+    """One process: seconds, and megabytes."""
+
+    wall: float
+    work: float
+    cpu: float
+    memory: float
+
+
+def measure(system: str, data: Path, out: Path) -> Measured:
+    """Runs `with_<system>.py`, which tells of itself (`measured.tell`)."""
+    shutil.rmtree(out, ignore_errors=True)
+    command = [sys.executable, str(HERE / f"with_{system}.py"), str(data), str(out)]
+    started = time.perf_counter()
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    stdout, stderr = process.communicate()
+    wall = time.perf_counter() - started
+    if process.returncode:
+        sys.exit(f"{' '.join(command)} failed:\n{stderr[-3000:]}")
+    shutil.rmtree(out, ignore_errors=True)
+    work, cpu, memory = map(float, stdout.split()[-3:])
+    return Measured(wall, work, cpu, memory)
+
+
+def main() -> None:
+    """Measures, and prints the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rows", default="10000,100000,1000000", help="numbers of rows, separated by commas")
+    parser.add_argument("--fields", type=int, default=18, help="a multiple of 18")
+    parser.add_argument("--systems", default=",".join(SYSTEMS))
+    parser.add_argument("--repeat", type=int, default=3)
+    parser.add_argument("--folder", type=Path, default=Path("bench-data"))
+    arguments = parser.parse_args()
+    systems, sizes = arguments.systems.split(","), [int(rows) for rows in arguments.rows.split(",")]
+    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+    arguments.folder.mkdir(exist_ok=True)
+    medians: dict[tuple[int, str], Measured] = {}
+    for rows in sizes:
+        data = arguments.folder / f"rows-{rows}x{arguments.fields}.parquet"
+        if not data.exists():
+            click_rows.write(data, rows, arguments.fields // 18)
+        runs: dict[str, list[Measured]] = {system: [] for system in systems}
+        for _ in range(arguments.repeat):
+            for system in systems:
+                runs[system].append(measure(system, data, arguments.folder / "out"))
+        for system, measured in runs.items():
+            medians[rows, system] = Measured(*map(statistics.median, zip(*measured, strict=True)))
+            print(f"{rows} rows, {system}: " + ", ".join(f"{run.wall:.1f} s" for run in measured), file=sys.stderr)
+    show(medians, sizes, systems)
+
+
+def show(medians: dict[tuple[int, str], Measured], sizes: list[int], systems: list[str]) -> None:
+    """Prints the medians, and where there are two sizes the start-up and the time a million rows takes."""
+    console = Console(width=120)
+    table = Table(
+        "rows", "system", "wall s", "work s", "CPU s", "memory MB", "rows/s", "wall / fieldpool's", "work / …"
+    )
+    for rows in sizes:
+        ours = medians.get((rows, "fieldpool"))
+        for system in systems:
+            m = medians[rows, system]
+            ratios = [f"{m.wall / ours.wall:.2f}", f"{m.work / ours.work:.2f}"] if ours else ["", ""]
+            numbers = [f"{m.wall:.1f}", f"{m.work:.1f}", f"{m.cpu:.1f}", f"{m.memory:.0f}", f"{rows / m.wall:,.0f}"]
+            table.add_row(f"{rows:,}", system, *numbers, *ratios)
+        table.add_section()
+    console.print(table)
+    if len(sizes) > 1:
+        for system in systems:
+            slope, start = np.polyfit(sizes, [medians[rows, system].wall for rows in sizes], 1)
+            console.print(f"{system}: start-up {start:.1f} s, and {slope * 1e6:.1f} s for a million rows")
+
+
+if __name__ == "__main__":
+    main()

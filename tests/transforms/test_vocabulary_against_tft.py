@@ -1,0 +1,142 @@
+"""The ids of `packed_vocabularies` are those of TFT's own vocabularies, in our layout.
+
+TFT breaks ties between equally frequent tokens by bytes descending, we by bytes ascending: its file, ordered anew, is
+ours. Its OOV bucket and ours hold the same tokens.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import apache_beam as beam
+import numpy as np
+import pyarrow as pa
+import pytest
+import tensorflow as tf
+import tensorflow_transform as tft
+import tensorflow_transform.beam as tft_beam
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
+
+from fieldpool.pipeline import columns
+from fieldpool.pipeline.build import raw_tensor_adapter_config
+from fieldpool.pipeline.quarantine import check_rows, raw_columns
+from fieldpool.pipeline.readers import read_batches
+from fieldpool.pipeline.source_files import find_files
+from fieldpool.pipeline.spec_file import load_spec
+from fieldpool.transforms.preprocessing import preprocessing_fn, raw_feature_spec
+from fieldpool.transforms.spec import CategoricalField, MultivaluedField, Vocabulary
+from fieldpool.transforms.vocabulary import lookup, packed_vocabularies
+
+FIELDS = ("a", "b", "c")
+# TFT itself fails on tokens that are no UTF-8, if it is to write frequencies.
+TOKEN = st.text(max_size=2).map(str.encode) | st.sampled_from([b"a", b"b", b"", b" ", b"\n"])
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+def in_our_order(path: Path) -> list[bytes]:
+    """Returns the tokens of a TFT vocabulary with frequencies (where a blank has a name), ties by bytes ascending."""
+    text = path.read_bytes().replace(b" __SPACE__\n", b"  \n")
+    lines = [line.split(b" ", 1) for line in text.split(b"\n") if line]
+    return [token for _, token in sorted((-int(count), token) for count, token in lines)]
+
+
+@given(
+    rows=st.lists(st.tuples(*[st.lists(TOKEN, max_size=4)] * 3), min_size=1, max_size=40),
+    min_count=st.integers(1, 3),
+    top_k=st.none() | st.integers(1, 6),
+)
+# A pipeline takes seconds, and shrinking would run hundreds.
+@settings(max_examples=3, deadline=None, phases=[Phase.explicit, Phase.generate])
+def test_any_tokens(
+    tmp_path_factory: pytest.TempPathFactory, rows: list[Any], min_count: int, top_k: int | None
+) -> None:
+    folder = tmp_path_factory.mktemp("both")
+    own = {name: Vocabulary(min_count=min_count, top_k=top_k) for name in FIELDS}
+
+    def both(inputs: dict[str, Any]) -> dict[str, Any]:
+        paths = packed_vocabularies({name: [inputs[name]] for name in FIELDS}, own)
+        outputs = {f"ours_{name}": lookup(inputs[name], paths[name], 1).to_tensor(shape=[None, 4]) for name in FIELDS}
+        for name in FIELDS:
+            theirs = tft.compute_and_apply_vocabulary(
+                inputs[name],
+                default_value=-1,
+                frequency_threshold=min_count,
+                vocab_filename=f"tft_{name}",
+                store_frequency=True,
+            )
+            outputs[f"theirs_{name}"] = theirs.to_tensor(shape=[None, 4])
+        return outputs
+
+    features = {name: tf.io.RaggedFeature(tf.string, row_splits_dtype=tf.int64) for name in FIELDS}
+    dicts = [dict(zip(FIELDS, row, strict=True)) for row in rows]
+    with tft_beam.Context(temp_dir=str(folder / "temp")):
+        (examples, _), transform_fn = (
+            dicts,
+            tft.DatasetMetadata.from_feature_spec(features),
+        ) | tft_beam.AnalyzeAndTransformDataset(both)
+        transform_fn | tft_beam.WriteTransformFn(str(folder / "out"))
+    assets = folder / "out/transform_fn/assets"
+    for name in FIELDS:
+        theirs = in_our_order(assets / f"tft_{name}")[:top_k]
+        ours = [token for token in (assets / name).read_bytes().split(b"\n") if token]
+        assert ours == theirs
+        known = {token: rank + 2 for rank, token in enumerate(ours)}
+        for row, example in zip(dicts, examples, strict=True):
+            expected = [known.get(token, 1) for token in row[name]]
+            assert example[f"ours_{name}"].tolist()[: len(expected)] == expected
+            if top_k is None:
+                is_oov = example[f"theirs_{name}"][: len(expected)] == -1
+                np.testing.assert_array_equal(is_oov, np.array(expected) == 1)
+
+
+@pytest.mark.parametrize(
+    ("example", "files"),
+    [
+        ("movielens.yaml", "ml100k/ratings.parquet"),
+        ("mind.yaml", "mind5k/candidates.parquet"),
+        ("criteo.yaml", "criteo8k/*"),
+    ],
+)
+def test_real_data(real_data: Path, tmp_path: Path, example: str, files: str) -> None:
+    """One vocabulary a field, of at most four fields, each list cut after 20 values."""
+    loaded = load_spec(str(EXAMPLES / example))
+    chosen: dict[str, Any] = {}
+    for name, field in loaded.fields.items():
+        if isinstance(field, CategoricalField | MultivaluedField) and len(chosen) < 4:
+            alone = {"vocabulary": None, "min_count": 2, "top_k": None, "num_oov": 1}
+            chosen[name] = field.model_copy(
+                update=alone | ({"max_len": 20} if isinstance(field, MultivaluedField) else {})
+            )
+    spec = loaded.model_copy(update={"fields": chosen, "vocabularies": {}})
+
+    def both(inputs: dict[str, Any]) -> dict[str, Any]:
+        for name, field in chosen.items():
+            x = inputs[name]
+            if isinstance(field, MultivaluedField):
+                x = tf.ragged.boolean_mask(x, tf.not_equal(x, ""))
+                x = x[:, :20] if field.keep == "first" else x[:, -20:]
+            tft.vocabulary(x, frequency_threshold=2, vocab_filename=f"tft_{name}", store_frequency=True)
+        return preprocessing_fn(spec)(inputs)
+
+    names = list(raw_feature_spec(spec))
+    batches = []
+    for path in find_files([str(real_data / files)]):
+        for batch in read_batches(path, spec.source, raw_columns(spec)):
+            rows, _, _ = check_rows(batch, spec)
+            arrays = [columns.as_lists(columns.without_nulls(rows[name])) for name in names]
+            arrays.append(columns.as_lists(pa.array(np.zeros(rows.num_rows, np.int64))))
+            batches.append(pa.RecordBatch.from_arrays(arrays, [*names, "__split__"]))
+    with (
+        beam.Pipeline(runner="FnApiRunner") as pipeline,
+        tft_beam.Context(temp_dir=str(tmp_path / "temp"), passthrough_keys={"__split__"}),
+    ):
+        rows = pipeline | beam.Create([0], reshuffle=False) | beam.FlatMap(lambda _: batches)
+        transform_fn = (rows, raw_tensor_adapter_config(spec)) | tft_beam.AnalyzeDataset(both)
+        _ = transform_fn | tft_beam.WriteTransformFn(str(tmp_path / "out"))
+    assets = tmp_path / "out/transform_fn/assets"
+    for name in chosen:
+        ours = [token for token in (assets / name).read_bytes().split(b"\n") if token]
+        assert len(ours) > 1
+        assert ours == in_our_order(assets / f"tft_{name}")
