@@ -39,8 +39,8 @@ class DeepFM(keras.Model):
         activation: Activation of the MLP's layers.
         dropout: Share of the units that are dropped in training.
         batch_norm: Whether batch norm stands before the activation.
-        l2_embedding: Factor of the sum of squares of all embedding and linear weights, as DeepCTR has it:
-            over whole tables, not over the rows of a batch.
+        l2_embedding: Factor of the sum of squares of embedding and linear weights: of the rows that a batch used
+            (see `PooledEmbeddings`), and of the numbers' vectors.
         l2_hidden: Factor of the sum of squares of the MLP's kernels.
         **kwargs: As of `keras.Model`.
 

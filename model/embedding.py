@@ -6,7 +6,7 @@ vocabulary share its table.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, TypedDict
 
 import keras
@@ -71,11 +71,15 @@ class PooledEmbeddings(keras.Layer):
     value 0, give m_f = 0 and a linear term of 0, and never change the table. Where a table's `dim` is not
     the layer's, a bias-free projection follows the pool.
 
+    Tables of one `dim` lie side by side in one variable, and on TensorFlow all their fields are looked up and pooled
+    at once, without a tensor of the bags' length (`fused_lookup`). The numbers are the same.
+
     Args:
         tables: Tables by name, in the order in which they are made.
         fields: Fields by name; their order is the order of the outputs.
         dim: Length of every m_f.
-        l2: Factor λ of λ·Σ table², over all rows whether the batch used them or not. Default 0: none.
+        l2: Factor λ of λ·Σ row², on TensorFlow over the rows that the batch used, each once, so that a step's cost
+            does not grow with the tables; on other backends over all rows. Default 0: none.
         **kwargs: As of `keras.Layer`.
 
     Call arguments:
@@ -108,44 +112,60 @@ class PooledEmbeddings(keras.Layer):
         self.fields: dict[str, EmbeddedField] = {n: EmbeddedField(**field) for n, field in fields.items()}
         self.dim = dim
         self.l2 = l2
-        self.tables: dict[str, keras.layers.Embedding] = {}
+        # XLA knows no `unique`.
+        self.supports_jit = keras.backend.backend() != "tensorflow"
+        self.first_rows: dict[str, int] = {}
+        self.variables_by_dim: dict[int, Any] = {}
         self.projections: dict[str, keras.layers.Dense] = {}
+        rows_by_dim: dict[int, int] = {}
         for name, table in tables.items():
-            # "/" and ":" would be taken for scopes and output numbers.
-            layer_name = name.replace(":", "_").replace("/", "_")
-            self.tables[name] = keras.layers.Embedding(
-                table["rows"],
-                table["dim"] + 1,
-                mask_zero=True,
-                embeddings_initializer=keras.initializers.RandomNormal(stddev=INITIAL_STDDEV),
-                embeddings_regularizer=keras.regularizers.L2(l2) if l2 else None,
-                dtype=self.dtype_policy,
-                name=layer_name,
-            )
+            self.first_rows[name] = rows_by_dim.get(table["dim"], 0)
+            rows_by_dim[table["dim"]] = self.first_rows[name] + table["rows"]
             if table["dim"] != dim:
+                # "/" and ":" would be taken for scopes and output numbers.
+                layer_name = name.replace(":", "_").replace("/", "_")
                 self.projections[name] = keras.layers.Dense(
                     dim, use_bias=False, dtype=self.dtype_policy, name=f"{layer_name}_projection"
                 )
+        self._rows_by_dim = rows_by_dim
         self.pools: dict[str, MaskedPool] = {
             name: masked_pool(field["pooling"] or "sum", dtype=self.dtype_policy) for name, field in fields.items()
         }
 
     def build(self, input_shape: Any = None) -> None:
         """Makes the tables; their shapes do not depend on the inputs."""
-        for table in self.tables.values():
-            table.build()
+        for dim, rows in self._rows_by_dim.items():
+            self.variables_by_dim[dim] = self.add_weight(
+                name=f"tables_{dim}",
+                shape=(rows, dim + 1),
+                initializer=keras.initializers.RandomNormal(stddev=INITIAL_STDDEV),
+                autocast=False,  # A whole table cast for the few rows of a batch.
+            )
         for name, projection in self.projections.items():
             projection.build((None, self.table_settings[name]["dim"]))
         self.built = True
 
+    def table(self, name: str) -> Tensor:
+        """Returns a table, `[rows, dim + 1]`: embeddings, and the linear weights last."""
+        settings, first = self.table_settings[name], self.first_rows[name]
+        return ops.convert_to_tensor(self.variables_by_dim[settings["dim"]])[first : first + settings["rows"]]
+
     def call(self, features: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
         """Returns m_f, `[batch, fields, dim]`, and the linear terms, `[batch, fields]`."""
         check_features(features, self.feature_ranks())
+        pooled: dict[str, Tensor] = {}
+        for dim in self.variables_by_dim:
+            names = [name for name, field in self.fields.items() if self.table_settings[field["table"]]["dim"] == dim]
+            if names:
+                pooled.update(zip(names, self._pooled(dim, names, features), strict=True))
         vectors, linear = [], []
-        for name in self.fields:
-            vector, weight = self._embed(name, features)
+        for name, field in self.fields.items():
+            rows = ops.cast(pooled[name], self.compute_dtype)
+            vector = rows[:, :-1]
+            if field["table"] in self.projections:
+                vector = self.projections[field["table"]](vector)
             vectors.append(vector)
-            linear.append(weight)
+            linear.append(rows[:, -1])
         return ops.stack(vectors, axis=1), ops.stack(linear, axis=1)
 
     def compute_output_shape(self, input_shape: Mapping[str, tuple]) -> tuple[tuple, tuple]:
@@ -172,17 +192,32 @@ class PooledEmbeddings(keras.Layer):
                 ranks[field["weights"]] = 2
         return ranks
 
-    def _embed(self, name: str, features: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
-        """Returns m_f, `[batch, dim]`, and the linear term, `[batch]`, of one field."""
+    def _pooled(self, dim: int, names: Sequence[str], features: Mapping[str, Tensor]) -> list[Tensor]:
+        """Returns the pooled rows, `[batch, dim + 1]`, of fields whose tables lie in one variable; adds their L2."""
+        variable = self.variables_by_dim[dim]
+        fields = [self.fields[name] for name in names]
+        ids = [self._rows_in_variable(name, features[name]) for name in names]
+        weights = [None if field["weights"] is None else features[field["weights"]] for field in fields]
+        if keras.backend.backend() == "tensorflow":
+            from .fused_lookup import pooled_rows
+
+            pooled, penalized = pooled_rows(variable.value, ids, weights, [f["pooling"] or "sum" for f in fields])
+            result = ops.unstack(pooled, axis=1)
+        else:
+            table = penalized = ops.convert_to_tensor(variable)
+            result = [
+                self.pools[name](ops.take(table, rows, axis=0), mask=ops.not_equal(rows, 0), weights=w)
+                for name, rows, w in zip(names, ids, weights, strict=True)
+            ]
+        if self.l2:
+            self.add_loss(self.l2 * ops.sum(ops.square(penalized)))
+        return result
+
+    def _rows_in_variable(self, name: str, feature: Tensor) -> Tensor:
+        """Returns the rows of a field's ids in the variable of its table, `[batch, max_len]`; 0 stays 0."""
         field = self.fields[name]
-        table = field["table"]
-        ids = ops.convert_to_tensor(features[name])
+        ids = ops.cast(ops.convert_to_tensor(feature), "int32")
         if field["pooling"] is None:  # A single value is a bag of one.
             ids = ops.expand_dims(ids, axis=1)
-        weights = None if field["weights"] is None else features[field["weights"]]
-        rows = self.tables[table](ids)
-        pooled = self.pools[name](rows, mask=ops.not_equal(ids, 0), weights=weights)
-        vector, linear = pooled[:, :-1], pooled[:, -1]
-        if table in self.projections:
-            vector = self.projections[table](vector)
-        return vector, linear
+        first = self.first_rows[field["table"]]
+        return ops.where(ops.equal(ids, 0), ids, ids + first) if first else ids
