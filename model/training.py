@@ -27,6 +27,7 @@ from .deepfm import DeepFM, deepfm
 from .evaluation import evaluate
 from .examples import NoExamples, read_examples
 from .run import Run
+from .sparse_optimizers import optimizer
 
 __all__ = ["TrainingResult", "evaluate", "load_model", "train"]
 
@@ -112,7 +113,7 @@ def train(
 
     model = deepfm(spec, run.vocabulary_sizes)
     model.compile(
-        optimizer=keras.optimizers.Adam(settings.learning_rate),
+        optimizer=optimizer(settings.optimizer, settings.learning_rate),
         loss=keras.losses.BinaryCrossentropy(from_logits=True),
         jit_compile=False,  # XLA makes the tables' gradients dense, and compiles anew for the last batch.
     )

@@ -289,6 +289,11 @@ class Train(_Strict):
 
     batch_size: int = Field(1024, ge=1)
     epochs: int = Field(10, ge=1)
+    optimizer: Literal["lazy_adam", "adam", "rowwise_adagrad"] = Field(
+        "lazy_adam",
+        description="lazy_adam: Adam that touches only the rows of a batch; adam: every row at every step; "
+        "rowwise_adagrad: one accumulator a row, for tables too large for Adam's two.",
+    )
     learning_rate: float = Field(0.001, gt=0.0)
     early_stopping: EarlyStopping | None = EarlyStopping()
     seed: int = Field(0, ge=0)
