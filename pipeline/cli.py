@@ -10,12 +10,27 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any
 
 import typer
 
 from ..transforms.errors import UserError
 from . import console
+from .cli_arguments import (
+    AsJson,
+    BeamArguments,
+    Data,
+    Epochs,
+    ModelPath,
+    ModeOption,
+    Runner,
+    RunPath,
+    Seed,
+    SpecPath,
+    Split,
+    Where,
+    Workers,
+)
 
 app = typer.Typer(
     name="fieldpool",
@@ -27,25 +42,6 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
 )
-
-SpecPath = Annotated[str, typer.Argument(metavar="SPEC", help="The spec, a YAML file.")]
-Data = Annotated[
-    list[str],
-    typer.Argument(metavar="DATA...", help="CSV, JSON Lines, Parquet or TFRecord files; globs in quotes."),
-]
-RunPath = Annotated[str, typer.Argument(metavar="RUN", help="A run directory, made by `fieldpool transform`.")]
-ModelPath = Annotated[str, typer.Argument(metavar="MODEL", help="The folder of a training, or its model.keras.")]
-Split = Annotated[str, typer.Option(help="train, eval or test.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
-Runner = Annotated[str | None, typer.Option(help="A Beam runner; default: in this process.")]
-BeamArguments = Annotated[list[str] | None, typer.Option("--beam", help="An option for Beam, such as --beam=--x=1.")]
-ModeOption = Annotated[
-    Literal["auto", "memory", "threads", "processes"],
-    typer.Option("--mode", help="Where to work on this machine: auto, memory (this process), threads or processes."),
-]
-Workers = Annotated[int | None, typer.Option(min=1, help="Threads or processes; default: one for two cores.")]
-Epochs = Annotated[int | None, typer.Option(min=1, help="Instead of train.epochs in the spec.")]
-Seed = Annotated[int | None, typer.Option(min=0, help="Instead of train.seed in the spec.")]
 
 
 def main() -> None:
@@ -203,15 +199,6 @@ def _checked_split(split: str) -> str:
     if split not in SPLITS:
         raise UserError(f"--split: expected one of {', '.join(SPLITS)}; found {split!r}")
     return split
-
-
-class Where(NamedTuple):
-    """Where a Beam pipeline runs, as the options of `transform` and `run` say it."""
-
-    mode: Literal["auto", "memory", "threads", "processes"] = "auto"
-    workers: int | None = None
-    runner: str | None = None
-    beam: list[str] | None = None
 
 
 def _transform(spec: str, data: list[str], out: str, where: Where) -> dict[str, Any]:

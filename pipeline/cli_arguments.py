@@ -1,0 +1,35 @@
+"""Arguments and options that several commands have, with their help."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, NamedTuple
+
+import typer
+
+SpecPath = Annotated[str, typer.Argument(metavar="SPEC", help="The spec, a YAML file.")]
+Data = Annotated[
+    list[str],
+    typer.Argument(metavar="DATA...", help="CSV, JSON Lines, Parquet or TFRecord files; globs in quotes."),
+]
+RunPath = Annotated[str, typer.Argument(metavar="RUN", help="A run directory, made by `fieldpool transform`.")]
+ModelPath = Annotated[str, typer.Argument(metavar="MODEL", help="The folder of a training, or its model.keras.")]
+Split = Annotated[str, typer.Option(help="train, eval or test.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+Runner = Annotated[str | None, typer.Option(help="A Beam runner; default: in this process.")]
+BeamArguments = Annotated[list[str] | None, typer.Option("--beam", help="An option for Beam, such as --beam=--x=1.")]
+ModeOption = Annotated[
+    Literal["auto", "memory", "threads", "processes"],
+    typer.Option("--mode", help="Where to work on this machine: auto, memory (this process), threads or processes."),
+]
+Workers = Annotated[int | None, typer.Option(min=1, help="Threads or processes; default: one for two cores.")]
+Epochs = Annotated[int | None, typer.Option(min=1, help="Instead of train.epochs in the spec.")]
+Seed = Annotated[int | None, typer.Option(min=0, help="Instead of train.seed in the spec.")]
+
+
+class Where(NamedTuple):
+    """Where a Beam pipeline runs, as the options of `transform` and `run` say it."""
+
+    mode: Literal["auto", "memory", "threads", "processes"] = "auto"
+    workers: int | None = None
+    runner: str | None = None
+    beam: list[str] | None = None
