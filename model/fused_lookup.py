@@ -79,5 +79,8 @@ def _sums_of_rows(
     def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, None, None, None]:
         return tf.math.unsorted_segment_sum(tf.gather(upstream, bag), row, tf.shape(rows)[0]), None, None, None
 
-    sums = tf.raw_ops.SparseSegmentSumWithNumSegments(data=rows, indices=row, segment_ids=bag, num_segments=bags)
+    # This keeps TensorFlow's graph optimizer from recognising a lookup: it would replace gather and sum by a sum over
+    # the whole table, and copy that at every step (SimplifyEmbeddingLookupStage; 31 ms for 10 million rows).
+    indices = tf.ensure_shape(row, [None])
+    sums = tf.raw_ops.SparseSegmentSumWithNumSegments(data=rows, indices=indices, segment_ids=bag, num_segments=bags)
     return sums, gradient
