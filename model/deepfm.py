@@ -23,7 +23,10 @@ class DeepFM(keras.Model):
 
     - m_f, `[dim]`, is the pooled embedding of field f; a number x has m_f = x·v_f, with a vector v_f.
     - linear_f pools a weight a value as m_f pools vectors; a number x has x·w_f.
-    - FM = ½(‖Σ_f m_f‖² − Σ_f ‖m_f‖²): the dot products of all pairs of fields.
+    - FM = ½(‖Σ_f m_f‖² − Σ_f ‖m_f‖²): the dot products of all pairs of fields (DeepFM, equation 2, with pooled
+      fields in the place of its features). `exact_fm`: ½(‖Σ_f m_f‖² − Σ_i ‖x_i·v_i‖²), over all values i of all
+      fields, is Rendle's FM (https://doi.org/10.1109/ICDM.2010.127, equation 1, as lemma 3.1 computes it) of the
+      values with x_i = w_i/n: it adds the pairs within a bag. A value that stands in a bag twice is two values.
     - MLP reads all m_f, one after the other; its last layer has one unit and no bias.
 
     `deepfm(spec, vocabulary_sizes)` makes one from a spec. The arguments here are plain Python, so that a
@@ -42,6 +45,7 @@ class DeepFM(keras.Model):
         l2_embedding: Factor of the sum of squares of embedding and linear weights: of the rows that a batch used
             (see `PooledEmbeddings`), and of the numbers' vectors.
         l2_hidden: Factor of the sum of squares of the MLP's kernels.
+        exact_fm: Whether pairs of values within one bag count, too. Not with max pooling.
         **kwargs: As of `keras.Model`.
 
     Call arguments:
@@ -50,10 +54,12 @@ class DeepFM(keras.Model):
             nothing.
 
     Returns:
-        The logit, `[batch, 1]`: Keras' shape for one output, which sample weights and metrics rely on.
+        The logit, `[batch, 1]`: Keras' shape for one output, which sample weights and metrics rely on. In float32
+        under mixed precision, too: a loss of bfloat16 logits has two digits.
 
     Raises:
-        ValueError: if there is neither a looked-up field nor a number; if a feature has another rank.
+        ValueError: if there is neither a looked-up field nor a number; if a feature has another rank; for `exact_fm`
+            with max pooling.
         MissingFeatures: if a feature is not there.
     """
 
@@ -70,6 +76,7 @@ class DeepFM(keras.Model):
         batch_norm: bool = False,
         l2_embedding: float = 0.0,
         l2_hidden: float = 0.0,
+        exact_fm: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -86,12 +93,13 @@ class DeepFM(keras.Model):
             "batch_norm": batch_norm,
             "l2_embedding": l2_embedding,
             "l2_hidden": l2_hidden,
+            "exact_fm": exact_fm,
         }
         self.numeric = list(numeric)
         self.embedding_dim = embedding_dim
         self.num_fields = len(fields) + len(self.numeric)
         self.embeddings = (
-            PooledEmbeddings(tables, fields, embedding_dim, l2=l2_embedding, dtype=self.dtype_policy)
+            PooledEmbeddings(tables, fields, embedding_dim, l2=l2_embedding, squares=exact_fm, dtype=self.dtype_policy)
             if fields
             else None
         )
@@ -140,8 +148,8 @@ class DeepFM(keras.Model):
     def call(self, features: Mapping[str, Tensor], training: bool | None = None) -> Tensor:
         """Returns the logit, `[batch, 1]`."""
         check_features(features, self.feature_ranks())
-        m, linear = self.fields_of(features)
-        logit = self.bias + ops.sum(linear, axis=1, keepdims=True) + factorisation_machine(m)
+        m, linear, *squares = self.fields_of(features)
+        terms = [self.bias, ops.sum(linear, axis=1, keepdims=True), factorisation_machine(m, *squares)]
         if self.mlp:
             hidden = ops.reshape(m, (-1, self.num_fields * self.embedding_dim))
             for layer in self.mlp:
@@ -150,8 +158,8 @@ class DeepFM(keras.Model):
                     if isinstance(layer, (keras.layers.Dropout, keras.layers.BatchNormalization))
                     else layer(hidden)
                 )
-            logit = logit + hidden
-        return logit
+            terms.append(hidden)
+        return sum(_wide(term) for term in terms)
 
     def compute_output_shape(self, input_shape: Mapping[str, tuple]) -> tuple[int | None, int]:
         """Returns `[batch, 1]`."""
@@ -166,27 +174,45 @@ class DeepFM(keras.Model):
         ranks = {} if self.embeddings is None else self.embeddings.feature_ranks()
         return {**ranks, **dict.fromkeys(self.numeric, 1)}
 
-    def fields_of(self, features: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
-        """Returns m_f, `[batch, fields, dim]`, and linear_f, `[batch, fields]`; numbers come last."""
-        vectors, linear = [], []
+    def fields_of(self, features: Mapping[str, Tensor]) -> tuple[Tensor, ...]:
+        """Returns m_f, `[batch, fields, dim]`, and linear_f, `[batch, fields]`; numbers come last.
+
+        With `exact_fm` also Σ ‖x·v‖² over each field's values, `[batch, fields]`.
+        """
+        parts: list[tuple[Tensor, ...]] = []
         if self.embeddings is not None:
             # Its own features alone: Keras would try to cast any other, a string key say.
-            embedded = {name: features[name] for name in self.embeddings.feature_ranks()}
-            m, terms = self.embeddings(embedded)
-            vectors.append(m)
-            linear.append(terms)
+            parts.append(self.embeddings({name: features[name] for name in self.embeddings.feature_ranks()}))
         if self.numeric:
             x = ops.stack([ops.cast(features[name], self.compute_dtype) for name in self.numeric], axis=1)
-            vectors.append(ops.expand_dims(x, axis=2) * self.numeric_vectors)
-            linear.append(x * self.numeric_linear)
-        return ops.concatenate(vectors, axis=1), ops.concatenate(linear, axis=1)
+            m = ops.expand_dims(x, axis=2) * self.numeric_vectors
+            exact = [_squared_norm(m)] if self._settings["exact_fm"] else []
+            parts.append((m, x * self.numeric_linear, *exact))
+        return tuple(ops.concatenate(part, axis=1) for part in zip(*parts, strict=True))
 
 
-def factorisation_machine(m: Tensor) -> Tensor:
-    """Returns ½(‖Σ_f m_f‖² − Σ_f ‖m_f‖²), `[batch, 1]`, of `m`, `[batch, fields, dim]`."""
-    square_of_sum = ops.square(ops.sum(m, axis=1))
-    sum_of_squares = ops.sum(ops.square(m), axis=1)
-    return 0.5 * ops.sum(square_of_sum - sum_of_squares, axis=1, keepdims=True)
+def factorisation_machine(m: Tensor, squares: Tensor | None = None) -> Tensor:
+    """Returns ½(‖Σ_f m_f‖² − Σ_f s_f), `[batch, 1]`, in float32 where `m` is narrower.
+
+    Args:
+        m: m_f, `[batch, fields, dim]`.
+        squares: s_f, `[batch, fields]`: what of a field pairs with itself. Default: ‖m_f‖², all of it.
+    """
+    square_of_sum = _squared_norm(ops.sum(_wide(m), axis=1))
+    if squares is None:
+        squares = _squared_norm(m)
+    difference = square_of_sum - ops.sum(_wide(squares), axis=1)
+    return 0.5 * ops.expand_dims(difference, axis=1)
+
+
+def _squared_norm(x: Tensor) -> Tensor:
+    return ops.sum(ops.square(_wide(x)), axis=-1)
+
+
+def _wide(x: Tensor) -> Tensor:
+    """Returns `x` in float32 if it is narrower: a difference of sums of squares keeps few of bfloat16's digits."""
+    x = ops.convert_to_tensor(x)
+    return ops.cast(x, "float32") if keras.backend.standardize_dtype(x.dtype) in ("float16", "bfloat16") else x
 
 
 def deepfm(spec: Spec, vocabulary_sizes: Mapping[str, int]) -> DeepFM:

@@ -19,10 +19,13 @@ def pooled_rows(
     ids: Sequence[tf.Tensor],
     weights: Sequence[tf.Tensor | None],
     poolings: Sequence[str],
-) -> tuple[tf.Tensor, tf.Tensor]:
-    """Returns the pooled rows of each field, float32 `[batch, fields, width]`, and the rows that were read.
+    squared_norms: Callable[[tf.Tensor, tf.Tensor], tf.Tensor] | None = None,
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor | None]:
+    """Returns the pooled rows of each field, float32 `[batch, fields, width]`, the rows that were read, and squares.
 
-    The latter, `[rows used, width]`, have every row that the batch used once: a penalty on them has a sparse gradient.
+    The rows, `[rows used, width]`, have every row that the batch used once: a penalty on them has a sparse gradient.
+    The squares, `[batch, fields]`, are Σ (x·‖v‖)² over a bag, where x is what a row v is multiplied with when it is
+    pooled; None without `squared_norms`.
 
     Args:
         table: `[rows, width]`.
@@ -30,6 +33,8 @@ def pooled_rows(
         weights: For each field one number a value, `[batch, max_len]`, or None: all 1.
         poolings: For each field mean, sum, sqrtn or max: Σ w·x over Σ w, over 1, over √(Σ w²), or the largest x
             of each column. Zeros for a bag without values, and where a divisor is 0.
+        squared_norms: From rows, `[rows used, width]`, and their places in the table to ‖v‖², `[rows used]`. Not with
+            max pooling, which multiplies nothing.
     """
     fields = len(ids)
     every = tf.concat([tf.cast(field, tf.int64) for field in ids], axis=1)
@@ -57,8 +62,9 @@ def pooled_rows(
     root = tf.sqrt(tf.where(squares == 0, 1.0, squares))
     divisors = {"sum": tf.ones_like(n), "mean": n, "sqrtn": root, "max": tf.ones_like(n)}
     pooling_of_bag = [tf.reshape(divisors[pooling], [-1, fields])[:, f] for f, pooling in enumerate(poolings)]
+    divisor = tf.stack(pooling_of_bag, axis=1)
     pooled = tf.reshape(total, [-1, fields, table.shape[1]])
-    pooled = tf.math.divide_no_nan(pooled, tf.stack(pooling_of_bag, axis=1)[:, :, tf.newaxis])
+    pooled = tf.math.divide_no_nan(pooled, divisor[:, :, tf.newaxis])
     if "max" in poolings:
         is_max = tf.constant([pooling == "max" for pooling in poolings])
         of_max = tf.gather(is_max, tf.gather(field_of, places[:, 1]))
@@ -67,7 +73,12 @@ def pooled_rows(
         has_values = tf.math.unsorted_segment_sum(tf.ones_like(bag), bag, bags) > 0
         largest = tf.where(has_values[:, tf.newaxis], largest, 0.0)
         pooled = tf.where(is_max[:, tf.newaxis], tf.reshape(largest, tf.shape(pooled)), pooled)
-    return pooled, rows
+    squares = None
+    if squared_norms is not None:
+        x = tf.math.divide_no_nan(w, tf.gather(tf.reshape(divisor, [-1]), bag))
+        norms = tf.gather(squared_norms(wide, used), row)
+        squares = tf.reshape(tf.math.unsorted_segment_sum(x * x * norms, bag, bags), [-1, fields])
+    return pooled, rows, squares
 
 
 @tf.custom_gradient  # type: ignore[untyped-decorator]

@@ -263,3 +263,27 @@ def masked_pool(pooling: str, **kwargs: Any) -> MaskedPool:
     if pooling not in _KINDS:
         raise ValueError(f"expected a pooling of {', '.join(_KINDS)}; received {pooling!r}")
     return _KINDS[pooling](**kwargs)
+
+
+def coefficients(pooling: str, mask: Tensor, weights: Tensor | None = None) -> Tensor:
+    """Returns x, `[batch, max_len]`, with pool(v) = Σ x·v, 0 at padding.
+
+    w / Σ w for `mean`, w for `sum`, w / √(Σ w²) for `sqrtn`.
+
+    Args:
+        pooling: Not `max`, which is no sum.
+        mask: True where a value is, `[batch, max_len]`.
+        weights: w, `[batch, max_len]`; default: 1 each.
+
+    Raises:
+        ValueError: for `max`.
+    """
+    if pooling == "max":
+        raise ValueError("expected a pooling of mean, sum, sqrtn; received 'max', which is no weighted sum")
+    w = ops.ones_like(ops.cast(mask, "float32")) if weights is None else ops.cast(weights, "float32")
+    w = ops.where(mask, w, ops.zeros_like(w))
+    if pooling == "sum":
+        return w
+    n = ops.sum(w if pooling == "mean" else w * w, axis=1, keepdims=True)
+    divisor = _or_one(n) if pooling == "mean" else ops.sqrt(_or_one(n))
+    return ops.where(n == 0, ops.zeros_like(w), w / divisor)

@@ -51,7 +51,8 @@ class LazyAdam(keras.optimizers.Adam):
         alpha = ops.cast(learning_rate, variable.dtype) * correction
         self.assign(m, _slices(m_rows, g))
         self.assign(v, _slices(v_rows, g))
-        self.assign_sub(variable, _slices(alpha * m_rows / (ops.sqrt(v_rows) + self.epsilon), g))
+        step_of_rows = alpha * m_rows / (ops.sqrt(v_rows) + self.epsilon)
+        self.assign(variable, _slices(_rows(variable, g) - step_of_rows, g))
 
 
 @keras.saving.register_keras_serializable(package="fieldpool")
@@ -112,7 +113,8 @@ class RowwiseAdagrad(keras.optimizers.Optimizer):
             g = _with_unique_rows(gradient)
             total = _rows(accumulator, g) + squares(g.values)
             self.assign(accumulator, _slices(total, g))
-            self.assign_sub(variable, _slices(lr * g.values / ops.sqrt(total + self.epsilon), g))
+            step_of_rows = lr * g.values / ops.sqrt(total + self.epsilon)
+            self.assign(variable, _slices(_rows(variable, g) - step_of_rows, g))
         else:
             self.assign_add(accumulator, squares(gradient))
             self.assign_sub(variable, lr * gradient / ops.sqrt(accumulator + self.epsilon))
@@ -147,7 +149,9 @@ def _with_unique_rows(gradient: tf.IndexedSlices) -> tf.IndexedSlices:
 def _rows(variable: Any, gradient: tf.IndexedSlices) -> tf.Tensor:
     import tensorflow as tf
 
-    return tf.gather(variable.value, gradient.indices)
+    # Keras gives its optimizers the tf.Variable itself, but their slots are Keras variables.
+    table = variable.value if isinstance(variable, keras.Variable) else variable
+    return tf.gather(table, gradient.indices)
 
 
 def _slices(values: Any, gradient: tf.IndexedSlices) -> tf.IndexedSlices:

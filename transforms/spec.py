@@ -275,6 +275,7 @@ class Model(_Strict):
     batch_norm: bool = False
     l2_embedding: float = Field(1e-5, ge=0.0, description="L2 on embedding and linear weights.")
     l2_hidden: float = Field(0.0, ge=0.0, description="L2 on the MLP's kernels.")
+    exact_fm: bool = Field(False, description="Whether pairs of values within one list count in the FM, too.")
 
 
 class EarlyStopping(_Strict):
@@ -358,6 +359,16 @@ class Spec(_Strict):
         for name in self.vocabularies:
             if name not in self.vocabulary_fields():
                 raise ValueError(f"vocabularies.{name} is used by no field; remove it, or name it in a field")
+        return self
+
+    @model_validator(mode="after")
+    def _exact_fm_needs_sums(self) -> Spec:
+        for name, field in self.fields.items():
+            if self.model.exact_fm and isinstance(field, MultivaluedField) and field.pooling == "max":
+                raise ValueError(
+                    f"model.exact_fm pairs the values of a list, which `pooling: max` of fields.{name} does not keep; "
+                    "use mean, sum or sqrtn there, or leave exact_fm out"
+                )
         return self
 
     # -- derived: one place where defaults are worked out --

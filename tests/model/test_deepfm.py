@@ -74,38 +74,6 @@ def test_logit_by_hand():
     assert to_numpy(logit).tolist() == [[0.5 + 31 + 4]]
 
 
-def test_logit_is_the_formula():
-    model = with_large_weights(deepfm(SPEC, SIZES))
-    e = model.embeddings
-    table = {name: to_numpy(e.table(name)) for name in e.table_settings}
-    expected = []
-    for row in range(3):
-        pooled = []
-        f = {name: values[row] for name, values in FEATURES.items()}
-        for name, vocabulary in (("item_id", "items"), ("history", "items"), ("genres", "genres")):
-            ids = np.atleast_1d(f[name])
-            w = f["genres_weights"] if name == "genres" else np.ones(len(ids))
-            w = np.where(ids == 0, 0, w)
-            n = {"item_id": 1, "history": w.sum(), "genres": np.sqrt((w**2).sum())}[name]
-            pooled.append((w[:, None] * table[vocabulary][ids]).sum(axis=0) / (n or 1))
-        pooled.append(table["price:buckets"][f["price"]] * (f["price"] != 0))
-        linear = sum(p[-1] for p in pooled) + f["age"] * to_numpy(model.numeric_linear)[0]
-        m = [p[:-1] for p in pooled] + [f["age"] * to_numpy(model.numeric_vectors)[0]]
-        m[2] = m[2] @ to_numpy(e.projections["genres"].kernel)
-        fm = sum(m[i] @ m[j] for i in range(5) for j in range(i + 1, 5))
-        hidden = np.concatenate(m)
-        dense = [layer for layer in model.mlp if isinstance(layer, keras.layers.Dense)]
-        for layer in dense[:-1]:
-            hidden = np.maximum(hidden @ to_numpy(layer.kernel) + to_numpy(layer.bias), 0)
-        mlp = hidden @ to_numpy(dense[-1].kernel)
-        expected.append(to_numpy(model.bias)[0] + linear + fm + mlp[0])
-
-    logit = to_numpy(model(FEATURES))
-
-    assert logit.shape == (3, 1)
-    np.testing.assert_allclose(logit[:, 0], expected, rtol=1e-4, atol=1e-4)
-
-
 def test_fields_of_one_vocabulary_share_its_table():
     model = deepfm(SPEC, SIZES)
     assert {name: tuple(model.embeddings.table(name).shape) for name in model.embeddings.table_settings} == {
@@ -227,10 +195,14 @@ def test_sample_weights_weigh_rows():
     assert loss == pytest.approx(np.log1p(np.exp(-logit)) + penalty, rel=1e-3)
 
 
-def test_mixed_precision_runs():
+def test_mixed_precision_gives_a_logit_of_full_precision():
+    model = with_large_weights(deepfm(SPEC, SIZES))
     keras.config.set_dtype_policy("mixed_bfloat16")
     try:
-        logit = deepfm(SPEC, SIZES)(FEATURES)
+        narrow = deepfm(SPEC, SIZES)
+        narrow.set_weights(model.get_weights())
+        logit = narrow(FEATURES)
     finally:
         keras.config.set_dtype_policy("float32")
-    assert keras.backend.standardize_dtype(logit.dtype) == "bfloat16"
+    assert keras.backend.standardize_dtype(logit.dtype) == "float32"
+    np.testing.assert_allclose(to_numpy(logit), to_numpy(model(FEATURES)), rtol=0.1, atol=0.2)

@@ -88,6 +88,7 @@ def test_a_yaml_date_is_a_time_boundary() -> None:
         ({"fields": {"a": MULTIVALUED | {"max_len": 0}}}, "length from 1"),
         ({"fields": {"a": MULTIVALUED | {"max_len": "p101"}}}, "percentile"),
         ({"fields": {"a": MULTIVALUED | {"weights": "w", "pooling": "max"}}}, "no meaning"),
+        ({"fields": {"a": MULTIVALUED | {"pooling": "max"}}, "model": {"exact_fm": True}}, "exact_fm pairs the values"),
         ({"vocabularies": {"v": {}}}, "used by no field"),
         ({"fields": {"a": CATEGORICAL | {"num_oov": 0}}}, "greater than or equal to 1"),
         ({"split": {"hash": "u", "train": 0.5}}, "must be 1, found 0.7"),
