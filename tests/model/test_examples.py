@@ -102,6 +102,36 @@ def test_repeat(run):
     assert items(read_examples(run, "eval", batch_size=1, repeat=True).take(3)) == [9, 9, 9]
 
 
+@pytest.mark.parametrize("cache", ["memory", "disk"])
+def test_a_cache_gives_the_same_examples_in_other_orders(run, tmp_path, cache):
+    where = cache if cache == "memory" else str(tmp_path / "cache")
+    dataset = read_examples(run, "train", batch_size=4, shuffle_buffer=100, seed=3, cache=where)
+    epochs = [items(dataset) for _ in range(3)]
+    assert [sorted(epoch) for epoch in epochs] == [list(range(9))] * 3
+    assert epochs[0] != epochs[1]
+
+
+def test_an_epoch_has_its_order_whatever_came_before(run):
+    epoch, skip = tf.Variable(0, dtype=tf.int64), tf.Variable(0, dtype=tf.int64)
+    dataset = read_examples(run, "train", batch_size=2, shuffle_buffer=100, seed=3, epoch=epoch, skip=skip)
+    orders = []
+    for number in (0, 1, 2):
+        epoch.assign(number)
+        orders.append(items(dataset))
+    assert len({tuple(order) for order in orders}) == 3
+
+    epoch.assign(1)
+    assert items(dataset) == orders[1]
+    skip.assign(3)
+    assert items(dataset) == orders[1][6:]
+
+
+@pytest.mark.parametrize("workers", [2, 5])
+def test_shards_of_workers_are_the_examples_each_once(run, workers):
+    parts = [items(read_examples(run, "train", batch_size=4, shard=(i, workers))) for i in range(workers)]
+    assert sorted(item for part in parts for item in part) == list(range(9))
+
+
 def test_split_without_shards_is_named(run):
     with pytest.raises(NoExamples, match=r"no examples in the split 'test'.*change `split:`"):
         read_examples(run, "test", batch_size=1)
