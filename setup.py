@@ -36,6 +36,7 @@ setup(
         "PyYAML>=6",
         "rich>=14",
         "scikit-learn>=1.5",
+        "scipy>=1.13",
         "tensorboard",
         "typer>=0.20",
     ],

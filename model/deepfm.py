@@ -215,7 +215,7 @@ def _wide(x: Tensor) -> Tensor:
     return ops.cast(x, "float32") if keras.backend.standardize_dtype(x.dtype) in ("float16", "bfloat16") else x
 
 
-def deepfm(spec: Spec, vocabulary_sizes: Mapping[str, int]) -> DeepFM:
+def deepfm(spec: Spec, vocabulary_sizes: Mapping[str, int], *, dtype: str | None = None) -> DeepFM:
     """Returns the DeepFM that a spec describes, its weights made.
 
     A number in quantile buckets is looked up in a table of its own, one row a bucket and row 0 for missing.
@@ -223,6 +223,7 @@ def deepfm(spec: Spec, vocabulary_sizes: Mapping[str, int]) -> DeepFM:
     Args:
         spec: Fields and model settings.
         vocabulary_sizes: Rows of each vocabulary, padding and OOV buckets counted: `Run.vocabulary_sizes`.
+        dtype: Of the model: "mixed_bfloat16" for example. Default: Keras' own setting.
 
     Raises:
         ValueError: if the size of a vocabulary is not there.
@@ -257,6 +258,7 @@ def deepfm(spec: Spec, vocabulary_sizes: Mapping[str, int]) -> DeepFM:
         fields=fields,
         numeric=numeric,
         **spec.model.model_dump(),
+        dtype=dtype,
     )
     model.build()
     return model

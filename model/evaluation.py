@@ -1,19 +1,39 @@
-"""Scores a whole split with a model, and says how good the scores are."""
+"""Scores a whole split with a model, and says how good the scores are: over all, and slice by slice."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from ..transforms.errors import UserError
+from ..transforms.spec import CategoricalField, MultivaluedField, Spec
 from . import metrics
 from .examples import NoExamples, read_examples
 from .run import Run
 
 Features = dict[str, tf.Tensor]
+
+# So many values of a field are slices of their own, the most frequent ones.
+MOST_SLICES = 20
+
+
+class Scores(NamedTuple):
+    """A scored split.
+
+    Attributes:
+        labels: float32 `[n]`.
+        logits: float32 `[n]`.
+        columns: What `score` was asked to keep, by name, each `[n]`.
+    """
+
+    labels: np.ndarray
+    logits: np.ndarray
+    columns: dict[str, np.ndarray]
 
 
 def scorer(model: keras.Model, features: dict[str, tf.TensorSpec]) -> Callable[[Features], tf.Tensor]:
@@ -28,16 +48,42 @@ def scorer(model: keras.Model, features: dict[str, tf.TensorSpec]) -> Callable[[
     return tf.function(logits, input_signature=[features])
 
 
-def score(logits_of: Callable[[Features], tf.Tensor], dataset: tf.data.Dataset) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the labels and logits of a dataset of `(features, label)`, both float32 `[n]`, in its order."""
+def score(
+    logits_of: Callable[[Features], tf.Tensor],
+    dataset: tf.data.Dataset,
+    keep: Mapping[str, Callable[[Features], tf.Tensor]] | None = None,
+) -> Scores:
+    """Returns the labels and logits of a dataset of `(features, label)`, in its order.
+
+    Args:
+        logits_of: See `scorer`.
+        dataset: With features and labels.
+        keep: Columns to keep besides, by name, each a function of a batch's features.
+    """
+    keep = keep or {}
     labels, logits = [np.zeros(0, "float32")], [np.zeros(0, "float32")]
+    columns: dict[str, list[np.ndarray]] = {name: [] for name in keep}
     for features, label in dataset:
         labels.append(label.numpy())
         logits.append(logits_of(features).numpy())
-    return np.concatenate(labels), np.concatenate(logits)
+        for name, column in keep.items():
+            columns[name].append(np.asarray(column(features)))
+    return Scores(
+        np.concatenate(labels),
+        np.concatenate(logits),
+        {name: np.concatenate(parts) if parts else np.zeros(0) for name, parts in columns.items()},
+    )
 
 
-def evaluate(model: keras.Model, run: Run, split: str, *, batch_size: int = 1024) -> dict[str, Any]:
+def evaluate(
+    model: keras.Model,
+    run: Run,
+    split: str,
+    *,
+    batch_size: int = 1024,
+    gauc_by: str | None = None,
+    slices: Sequence[str] | None = None,
+) -> dict[str, Any]:
     """Returns how good `model` is on all of a split.
 
     Args:
@@ -45,20 +91,80 @@ def evaluate(model: keras.Model, run: Run, split: str, *, batch_size: int = 1024
         run: The run with the examples.
         split: train, eval or test.
         batch_size: Examples that are scored at once; changes speed and memory alone.
+        gauc_by: The categorical field whose values are the groups of GAUC. Default: the spec's `evaluation.gauc_by`.
+        slices: Fields to measure slice by slice. Default: the spec's `evaluation.slices`.
 
     Returns:
-        `auc` (NaN if all labels are the same), `logloss`, `examples`, and `positives`, their share.
+        The metrics of `metrics.measures`. With `gauc_by` also `gauc`, of the rows whose group is in the vocabulary,
+        for others share the OOV buckets, and `gauc_examples`, their number. With `slices` also `slices`: by field, by
+        slice, the same metrics. Slices of a categorical field are its 20 most frequent values of the split,
+        `(missing)`, `(OOV)`, and `(other)`; of a multivalued field the lengths of its lists, `0`, `1`, `2–3`, `4–7`, …
 
     Raises:
         NoExamples: if the split is empty.
+        UserError: if `gauc_by` or `slices` name a field that does not suit.
     """
+    spec = run.spec
+    gauc_by = gauc_by or spec.evaluation.gauc_by
+    slices = spec.evaluation.slices if slices is None else slices
+    keep = {name: _kept(spec, name) for name in dict.fromkeys([*slices, *([gauc_by] if gauc_by else [])])}
+    if gauc_by and not isinstance(spec.fields[gauc_by], CategoricalField):
+        raise UserError(f"gauc_by: expected a categorical field, found {gauc_by!r}, which has several values a row")
     dataset = read_examples(run, split, batch_size=batch_size)
-    labels, logits = score(scorer(model, dataset.element_spec[0]), dataset)
-    if len(labels) == 0:
+    scores = score(scorer(model, dataset.element_spec[0]), dataset, keep)
+    if len(scores.labels) == 0:
         raise NoExamples(f"{run.path}: the files of the split {split!r} hold no examples; evaluate another")
-    return {
-        "auc": metrics.auc(labels, logits),
-        "logloss": metrics.logloss(labels, logits),
-        "examples": len(labels),
-        "positives": float(labels.mean()),
-    }
+    result: dict[str, Any] = _measures(scores, spec, gauc_by, np.ones(len(scores.labels), bool))
+    if slices:
+        result["slices"] = {
+            name: {
+                slice_name: _measures(scores, spec, gauc_by, rows)
+                for slice_name, rows in _slices(run, name, scores.columns[name]).items()
+            }
+            for name in slices
+        }
+    return result
+
+
+def _kept(spec: Spec, name: str) -> Callable[[Features], tf.Tensor]:
+    """Returns the function from features to a field's ids, or the lengths of its lists, `[batch]`."""
+    field = spec.fields.get(name)
+    if isinstance(field, CategoricalField):
+        return lambda features: features[name]
+    if isinstance(field, MultivaluedField):
+        return lambda features: tf.math.count_nonzero(features[name], axis=1)
+    able = [n for n, f in spec.fields.items() if isinstance(f, CategoricalField | MultivaluedField)]
+    raise UserError(f"evaluation: expected a categorical or multivalued field of {', '.join(able)}; found {name!r}")
+
+
+def _measures(scores: Scores, spec: Spec, gauc_by: str | None, rows: np.ndarray) -> dict[str, float]:
+    labels, logits = scores.labels[rows], scores.logits[rows]
+    result = metrics.measures(labels, logits)
+    if gauc_by:
+        group = scores.columns[gauc_by][rows]
+        known = group > spec.resolved_vocabularies()[spec.vocabulary_of(gauc_by)].num_oov
+        gauc = metrics.gauc(labels[known], logits[known], group[known])
+        result |= {"gauc": gauc, "gauc_examples": int(known.sum())}
+    return result
+
+
+def _slices(run: Run, name: str, column: np.ndarray) -> dict[str, np.ndarray]:
+    """Returns the rows of each slice of a field, a mask `[n]` each; slices without rows are left out."""
+    if isinstance(run.spec.fields[name], MultivaluedField):
+        edges = [0, *(2**i for i in range(int(column.max(initial=0)).bit_length() + 1))]
+        ranges = pairwise(edges)
+        masks = {
+            (str(first) if last - first == 1 else f"{first}–{last - 1}"): (column >= first) & (column < last)
+            for first, last in ranges
+        }
+    else:
+        vocabulary = run.spec.vocabulary_of(name)
+        num_oov = run.spec.resolved_vocabularies()[vocabulary].num_oov
+        tokens = run.tokens(vocabulary)
+        ids, counts = np.unique(column[column > num_oov], return_counts=True)
+        frequent = ids[np.argsort(-counts, kind="stable")][:MOST_SLICES]
+        masks = {tokens[i - num_oov - 1].decode("utf-8", "backslashreplace"): column == i for i in frequent}
+        masks["(other)"] = (column > num_oov) & ~np.isin(column, frequent)
+        masks["(OOV)"] = (column > 0) & (column <= num_oov)
+        masks["(missing)"] = column == 0
+    return {slice_name: mask for slice_name, mask in masks.items() if mask.any()}

@@ -6,6 +6,7 @@ a time costs several times as much.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
@@ -73,8 +74,8 @@ def read_examples(
     batch_size: int,
     shuffle_buffer: int = 0,
     seed: int | None = None,
-    epoch: tf.Variable | int | None = None,
-    skip: tf.Variable | int = 0,
+    epoch: int | None = None,
+    skip: int = 0,
     with_key: bool = False,
     repeat: bool = False,
     cache: str | None = None,
@@ -93,15 +94,15 @@ def read_examples(
             that many in memory. Shards are shuffled as well, and both anew each time the dataset is iterated.
             Default 0: an order that is always the same.
         seed: Makes the random order the same in every process. Default None: as it comes.
-        epoch: With a seed, the number of the epoch, which has the same order whatever came before it: what a training
-            that is resumed needs. A variable is read whenever the dataset is iterated. Default None: each iteration
-            is the next epoch.
-        skip: So many batches are left out at the start of the epoch; a variable, as `epoch`.
+        epoch: With a seed, the number of the (first) epoch, from 0: its order is the same whatever was read before it,
+            as a training that is resumed needs. Default None: each iteration of the dataset is the next epoch.
+        skip: So many batches are left out at the start of the first epoch.
         with_key: Adds the key, for predictions; the dataset then does not suit `fit`, which would take it
             for sample weights.
         repeat: Goes on for ever, epoch after epoch.
-        cache: "memory" keeps the parsed examples in memory after the first epoch, a path on disk (a folder or file name
-            prefix that is not there yet). Default None: each epoch reads the files, 3 µs an example.
+        cache: "memory" reads and parses all examples at once, now, and shuffles all of them together. A path, of files
+            that are not there yet, keeps parsed examples on disk from the first epoch on, in one order of blocks.
+            Default None: each epoch reads the files, 3 µs an example.
         shard: `(index, count)` of a worker that is to read only its part of the examples: whole files where there are
             as many as workers, else every count-th block of records.
 
@@ -122,35 +123,75 @@ def read_examples(
     features = feature_spec(run.spec)
     if not with_key:
         features.pop(KEY_FEATURE, None)
-    kept = _blocks(tf.constant(files), features, shard) if cache else None
-    if kept is not None:
-        kept = kept.cache("" if cache == "memory" else cache)
-
-    def in_order(epoch_seed: tf.Tensor) -> tf.data.Dataset:
-        """Returns the batches of one epoch."""
-        if not shuffle_buffer:
-            blocks = _blocks(tf.constant(files), features, shard) if kept is None else kept
-            return blocks.rebatch(batch_size)
-        if kept is None:
-            blocks = _blocks(_shuffled(tf.constant(files), [epoch_seed, 0]), features, shard)
-        else:
-            blocks = kept.shuffle(1 + shuffle_buffer // _BLOCK, seed=epoch_seed)
-        windows = blocks.rebatch(shuffle_buffer).enumerate(1)
-        return windows.map(lambda i, window: _shuffled(window, [epoch_seed, i])).prefetch(1).rebatch(batch_size)
-
-    epochs = _epoch_seeds(seed, epoch, repeat)
-    dataset = epochs.flat_map(lambda epoch_seed: in_order(epoch_seed).skip(tf.cast(skip, tf.int64)))
+    if cache == "memory":
+        batches = _from_memory(_blocks(tf.constant(files), features, shard), batch_size, bool(shuffle_buffer))
+    elif cache is not None:
+        kept = _blocks(tf.constant(files), features, shard).cache(cache)
+        batches = _from_blocks(lambda _: kept, batch_size, shuffle_buffer)
+    elif shuffle_buffer:
+        batches = _from_blocks(
+            lambda epoch_seed: _blocks(_shuffled(tf.constant(files), [epoch_seed, 0]), features, shard),
+            batch_size,
+            shuffle_buffer,
+        )
+    else:
+        batches = _from_blocks(lambda _: _blocks(tf.constant(files), features, shard), batch_size, 0)
+    epochs = _epoch_seeds(seed, epoch, repeat).enumerate()
+    dataset = epochs.flat_map(
+        lambda i, epoch_seed: batches(epoch_seed).skip(tf.where(i == 0, tf.cast(skip, tf.int64), 0))
+    )
     return dataset.map(lambda example: _split_off(example, with_key)).prefetch(tf.data.AUTOTUNE)
 
 
-def _epoch_seeds(seed: int | None, epoch: tf.Variable | int | None, repeat: bool) -> tf.data.Dataset:
+def count_examples(run: Run, split: str) -> int:
+    """Returns how many examples a split has: by the run's counts, or, where it has none, by reading it."""
+    if not run.shards(split):
+        return 0
+    if run.has_stats:
+        return int(run.stats[split])
+    return sum(len(label) for _, label in read_examples(run, split, batch_size=4096))
+
+
+def _from_blocks(
+    blocks_of: Callable[[tf.Tensor], tf.data.Dataset], batch_size: int, shuffle_buffer: int
+) -> Callable[[tf.Tensor], tf.data.Dataset]:
+    """Returns the function from an epoch's seed to its batches, shuffled within windows of `shuffle_buffer`."""
+
+    def batches(epoch_seed: tf.Tensor) -> tf.data.Dataset:
+        blocks = blocks_of(epoch_seed)
+        if not shuffle_buffer:
+            return blocks.rebatch(batch_size)
+        # The first window is shorter, by a random part, so that windows differ also where the blocks' order does not.
+        most = 1 + shuffle_buffer // _BLOCK
+        cut = tf.random.stateless_uniform([], tf.stack([epoch_seed, -1]), 0, most, tf.int64)
+        windows = blocks.take(cut).rebatch(shuffle_buffer).concatenate(blocks.skip(cut).rebatch(shuffle_buffer))
+        windows = windows.enumerate(1).map(lambda i, window: _shuffled(window, [epoch_seed, i]))
+        return windows.prefetch(1).rebatch(batch_size)
+
+    return batches
+
+
+def _from_memory(blocks: tf.data.Dataset, batch_size: int, shuffle: bool) -> Callable[[tf.Tensor], tf.data.Dataset]:
+    """Returns the function from an epoch's seed to its batches; reads all blocks now, and shuffles all examples."""
+    parts = list(blocks)
+    if not parts:
+        return lambda _: blocks
+    examples = {name: tf.concat([part[name] for part in parts], axis=0) for name in parts[0]}
+    count = len(next(iter(examples.values())))
+
+    def batches(epoch_seed: tf.Tensor) -> tf.data.Dataset:
+        rows = tf.range(count)
+        rows = _shuffled(rows, [epoch_seed, 0]) if shuffle else rows
+        starts = tf.data.Dataset.range(0, count, batch_size)
+        return starts.map(lambda i: {name: tf.gather(x, rows[i : i + batch_size]) for name, x in examples.items()})
+
+    return batches
+
+
+def _epoch_seeds(seed: int | None, epoch: int | None, repeat: bool) -> tf.data.Dataset:
     """Returns a seed for each epoch that an iteration of the dataset has: one, or with `repeat` any number."""
-    if epoch is None:
-        seeds = tf.data.Dataset.random(seed, rerandomize_each_iteration=not repeat)
-    else:
-        # Read when the dataset is iterated, not now.
-        first = tf.data.Dataset.from_tensors(0).map(lambda _: tf.cast(epoch, tf.int64))
-        seeds = first.flat_map(lambda e: tf.data.Dataset.random(seed or 0).skip(e))
+    anew = epoch is None and not repeat
+    seeds = tf.data.Dataset.random(seed, rerandomize_each_iteration=anew).skip(epoch or 0)
     return seeds if repeat else seeds.take(1)
 
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from sklearn.metrics import roc_auc_score
+from scipy.special import expit
+from sklearn.metrics import average_precision_score, roc_auc_score
+
+_CALIBRATION_BINS = 20
 
 
 def auc(labels: np.ndarray, scores: np.ndarray) -> float:
@@ -19,6 +22,24 @@ def auc(labels: np.ndarray, scores: np.ndarray) -> float:
     if np.unique(labels).size < 2:
         return float("nan")
     return float(roc_auc_score(labels, scores))
+
+
+def pr_auc(labels: np.ndarray, scores: np.ndarray) -> float:
+    """Area under the precision-recall curve, as average precision: the mean of the precision at each positive row.
+
+    Where positives are rare it tells models apart that AUC does not. A model that knows nothing has the share of
+    positives.
+
+    Args:
+        labels: 0 or 1, `[n]`.
+        scores: As of `auc`.
+
+    Returns:
+        From 0 to 1; NaN if no label is 1.
+    """
+    if not np.any(labels):
+        return float("nan")
+    return float(average_precision_score(labels, scores))
 
 
 def logloss(labels: np.ndarray, logits: np.ndarray) -> float:
@@ -37,3 +58,106 @@ def logloss(labels: np.ndarray, logits: np.ndarray) -> float:
         return float("nan")
     logits = np.asarray(logits, "float64")
     return float(np.mean(np.logaddexp(0.0, logits) - labels * logits))
+
+
+def gauc(labels: np.ndarray, scores: np.ndarray, groups: np.ndarray) -> float:
+    """Group AUC: the mean of the AUCs within each group (a user), weighted by the group's rows.
+
+    What a ranker is used for: it never compares rows of two users. Groups whose labels are all the same have no AUC
+    and do not count (Zhu et al., https://arxiv.org/abs/1703.02091; Zhou et al., DIN, equation 7,
+    https://arxiv.org/abs/1706.06978).
+
+    Args:
+        labels: 0 or 1, `[n]`.
+        scores: As of `auc`.
+        groups: The group of each row, anything that sorts, `[n]`.
+
+    Returns:
+        From 0 to 1; NaN if no group has both labels.
+    """
+    if len(labels) == 0:
+        return float("nan")
+    _, group = np.unique(groups, return_inverse=True)
+    order = np.lexsort((scores, group))
+    group, score, label = group[order], np.asarray(scores)[order], np.asarray(labels, "float64")[order]
+
+    first_of_group = np.flatnonzero(np.r_[True, group[1:] != group[:-1]])
+    first_of_tie = np.flatnonzero(np.r_[True, (group[1:] != group[:-1]) | (score[1:] != score[:-1])])
+    size_of_tie = np.diff(np.r_[first_of_tie, len(group)])
+    # Mann-Whitney: rows of one score share the mean of their ranks, counted from 1 within the group.
+    rank = np.repeat(first_of_tie + (size_of_tie + 1) / 2, size_of_tie) - first_of_group[group]
+    rows = np.bincount(group).astype("float64")
+    positives = np.bincount(group, label)
+    ranks_of_positives = np.bincount(group, label * rank)
+    pairs = positives * (rows - positives)
+    mixed = pairs > 0
+    if not mixed.any():
+        return float("nan")
+    within = (ranks_of_positives - positives * (positives + 1) / 2)[mixed] / pairs[mixed]
+    return float(np.average(within, weights=rows[mixed]))
+
+
+def calibration_ratio(labels: np.ndarray, logits: np.ndarray) -> float:
+    """Sum of the predicted probabilities over the sum of the labels: 1 is right, above 1 promises too much.
+
+    Args:
+        labels: 0 or 1, `[n]`.
+        logits: `[n]`.
+
+    Returns:
+        0 or more; NaN if no label is 1.
+    """
+    positives = float(np.sum(labels, dtype="float64"))
+    return float(np.sum(expit(np.asarray(logits, "float64"))) / positives) if positives else float("nan")
+
+
+def expected_calibration_error(labels: np.ndarray, logits: np.ndarray, bins: int = _CALIBRATION_BINS) -> float:
+    """How far predictions are from what happened: the mean over bins of |mean probability − share of positives|.
+
+    Bins have equally many rows, in the order of the predictions (Nixon et al., https://arxiv.org/abs/1904.01685): with
+    bins of equal width nearly all clicks would be in the first.
+
+    Args:
+        labels: 0 or 1, `[n]`.
+        logits: `[n]`.
+        bins: How many; with fewer rows than that, one a bin.
+
+    Returns:
+        From 0 to 1; NaN if there are no rows.
+    """
+    predicted, happened, rows = calibration_curve(labels, logits, bins)
+    return float(np.average(np.abs(predicted - happened), weights=rows)) if len(rows) else float("nan")
+
+
+def calibration_curve(
+    labels: np.ndarray, logits: np.ndarray, bins: int = _CALIBRATION_BINS
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Returns for each bin the mean probability, the share of positives, and the rows, all `[bins]`.
+
+    Bins are those of `expected_calibration_error`; an empty one is left out.
+    """
+    order = np.argsort(logits, kind="stable")
+    parts = [part for part in np.array_split(order, bins) if len(part)]
+    probability = expit(np.asarray(logits, "float64"))
+    return (
+        np.array([probability[part].mean() for part in parts]),
+        np.array([np.mean(labels[part], dtype="float64") for part in parts]),
+        np.array([len(part) for part in parts]),
+    )
+
+
+def measures(labels: np.ndarray, logits: np.ndarray, groups: np.ndarray | None = None) -> dict[str, float]:
+    """Returns all metrics of these rows by name, those of this module and `examples` and `positives`, their share.
+
+    `gauc` is among them if `groups` are given.
+    """
+    return {
+        "auc": auc(labels, logits),
+        "pr_auc": pr_auc(labels, logits),
+        "logloss": logloss(labels, logits),
+        **({} if groups is None else {"gauc": gauc(labels, logits, groups)}),
+        "calibration": calibration_ratio(labels, logits),
+        "ece": expected_calibration_error(labels, logits),
+        "examples": len(labels),
+        "positives": float(np.mean(labels)) if len(labels) else float("nan"),
+    }

@@ -49,6 +49,11 @@ class Run:
         with tf.io.gfile.GFile(join(self.path, SPEC_FILE)) as file:
             return Spec.model_validate(yaml.safe_load(file.read()))
 
+    @property
+    def has_stats(self) -> bool:
+        """Whether there are counts: fieldpool writes them, a run made by other means may lack them."""
+        return bool(tf.io.gfile.exists(join(self.path, STATS_FILE)))
+
     @cached_property
     def stats(self) -> dict[str, Any]:
         """The counts of the run: rows by split, and what each field holds."""

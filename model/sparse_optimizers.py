@@ -160,7 +160,12 @@ def _slices(values: Any, gradient: tf.IndexedSlices) -> tf.IndexedSlices:
     return tf.IndexedSlices(values, gradient.indices)
 
 
-def optimizer(name: str, learning_rate: float) -> keras.optimizers.Optimizer:
-    """Returns the optimizer that the spec's `train.optimizer` names: `lazy_adam`, `adam` or `rowwise_adagrad`."""
+def optimizer(name: str, learning_rate: Any) -> keras.optimizers.Optimizer:
+    """Returns the optimizer that the spec's `train.optimizer` names: `lazy_adam`, `adam` or `rowwise_adagrad`.
+
+    Args:
+        name: One of them.
+        learning_rate: A number or a schedule of Keras.
+    """
     kinds = {"lazy_adam": LazyAdam, "adam": keras.optimizers.Adam, "rowwise_adagrad": RowwiseAdagrad}
     return kinds[name](learning_rate)

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from ..model.run import Run
-from ..transforms.spec import Train
+from ..transforms.training_spec import Train
 
 
 class TrainingProgress(keras.callbacks.Callback):

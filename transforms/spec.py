@@ -9,28 +9,24 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator, model_validator
+from pydantic import BaseModel, Discriminator, Field, Tag, field_validator, model_validator
+
+from .strict import Fraction, Strict
+from .training_spec import Evaluation, Model, Train
 
 SPLITS = ("train", "eval", "test")
 
 # A name becomes a feature name, a TensorFlow scope and the name of an asset file.
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.\-]{0,99}$"
 Name = Annotated[str, Field(pattern=NAME_PATTERN)]
-Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 
 _PERCENTILE = re.compile(r"^p(\d{1,2}(\.\d+)?|100)$")
-
-
-class _Strict(BaseModel):
-    """Refuses unknown keys, and never changes once made."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 # -- source ------------------------------------------------------------------------------------------
 
 
-class Source(_Strict):
+class Source(Strict):
     """How the raw files are read. Everything has a default that fits a plain CSV or Parquet file."""
 
     format: Literal["auto", "csv", "jsonl", "parquet", "tfrecord"] = Field(
@@ -60,13 +56,13 @@ class Source(_Strict):
 # -- label and split ---------------------------------------------------------------------------------
 
 
-class Label(_Strict):
+class Label(Strict):
     """The column to predict; its values must be 0 or 1."""
 
     field: str = Field(description="The label's column.")
 
 
-class _Fractions(_Strict):
+class _Fractions(Strict):
     train: Fraction = Field(0.8, gt=0.0)
     eval: Fraction = 0.1
     test: Fraction = 0.1
@@ -79,7 +75,7 @@ class _Fractions(_Strict):
         return self
 
 
-class ColumnSplit(_Strict):
+class ColumnSplit(Strict):
     """A column says which split a row belongs to."""
 
     column: str
@@ -88,7 +84,7 @@ class ColumnSplit(_Strict):
     test: list[str] = Field(default=["test"], description="Values that mean the test split.")
 
 
-class FilePatterns(_Strict):
+class FilePatterns(Strict):
     """Shell patterns (`*`, `?`), matched against the name of each input file."""
 
     train: str
@@ -96,7 +92,7 @@ class FilePatterns(_Strict):
     test: str | None = None
 
 
-class FileSplit(_Strict):
+class FileSplit(Strict):
     """The file that a row comes from says its split: one file-name pattern a split."""
 
     files: FilePatterns
@@ -157,7 +153,7 @@ Split = Annotated[
 # -- vocabularies and fields -------------------------------------------------------------------------
 
 
-class Vocabulary(_Strict):
+class Vocabulary(Strict):
     """Settings of one vocabulary. Id 0 is padding, 1..num_oov are OOV buckets, then the tokens."""
 
     min_count: int = Field(1, ge=1, description="Tokens seen less often in train become OOV.")
@@ -166,13 +162,13 @@ class Vocabulary(_Strict):
     dim: int | None = Field(None, ge=1, description="Embedding dimension; default: model.embedding_dim.")
 
 
-class TokenPolicy(_Strict):
+class TokenPolicy(Strict):
     """Puts this token where a value is missing or a list is empty; it is counted like any other."""
 
     token: str = Field(min_length=1)
 
 
-class _VocabularyField(_Strict):
+class _VocabularyField(Strict):
     column: str | None = Field(None, description="The raw column; default: the field's own name.")
     vocabulary: Name | None = Field(None, description="A vocabulary's name, to share it; default: one's own.")
     min_count: int | None = Field(None, ge=1, description="See vocabularies.")
@@ -234,13 +230,13 @@ class MultivaluedField(_VocabularyField):
         return self
 
 
-class Quantiles(_Strict):
+class Quantiles(Strict):
     """Buckets of equal frequency in train; the field is then embedded by its bucket."""
 
     quantiles: int = Field(ge=2, le=10_000)
 
 
-class NumericField(_Strict):
+class NumericField(Strict):
     """One number a row. Encoded as float32 `[batch]`, or, in quantile buckets, as int64 `[batch]`.
 
     zscore: (x − mean) / standard deviation; minmax: to [0, 1]; log1p: sign(x)·ln(1 + |x|). Statistics
@@ -262,49 +258,10 @@ FieldType = TypeVar("FieldType", CategoricalField, MultivaluedField, NumericFiel
 FieldSpec = Annotated[CategoricalField | MultivaluedField | NumericField, Field(discriminator="type")]
 
 
-# -- model and training ------------------------------------------------------------------------------
-
-
-class Model(_Strict):
-    """The DeepFM."""
-
-    embedding_dim: int = Field(16, ge=1)
-    hidden_units: list[Annotated[int, Field(ge=1)]] = Field(default=[128, 64], description="The MLP's layers.")
-    activation: str = Field("relu", description="A Keras activation.")
-    dropout: Fraction = Field(0.2, lt=1.0)
-    batch_norm: bool = False
-    l2_embedding: float = Field(1e-5, ge=0.0, description="L2 on embedding and linear weights.")
-    l2_hidden: float = Field(0.0, ge=0.0, description="L2 on the MLP's kernels.")
-    exact_fm: bool = Field(False, description="Whether pairs of values within one list count in the FM, too.")
-
-
-class EarlyStopping(_Strict):
-    """Stops when the eval split's metric has not improved for `patience` epochs; keeps the best epoch."""
-
-    metric: Literal["auc", "logloss"] = "auc"
-    patience: int = Field(2, ge=0)
-
-
-class Train(_Strict):
-    """Training settings."""
-
-    batch_size: int = Field(1024, ge=1)
-    epochs: int = Field(10, ge=1)
-    optimizer: Literal["lazy_adam", "adam", "rowwise_adagrad"] = Field(
-        "lazy_adam",
-        description="lazy_adam: Adam that touches only the rows of a batch; adam: every row at every step; "
-        "rowwise_adagrad: one accumulator a row, for tables too large for Adam's two.",
-    )
-    learning_rate: float = Field(0.001, gt=0.0)
-    early_stopping: EarlyStopping | None = EarlyStopping()
-    seed: int = Field(0, ge=0)
-    shuffle_buffer: int = Field(100_000, ge=0, description="Examples; 0: the order of the files.")
-
-
 # -- the whole ---------------------------------------------------------------------------------------
 
 
-class Spec(_Strict):
+class Spec(Strict):
     """The whole spec: raw columns in, features and a trained model out."""
 
     key: str | None = Field(None, description="A column that travels through to examples and predictions.")
@@ -318,6 +275,7 @@ class Spec(_Strict):
     )
     model: Model = Model()
     train: Train = Train()
+    evaluation: Evaluation = Evaluation()
 
     @model_validator(mode="after")
     def _vocabularies_agree(self) -> Spec:
@@ -369,6 +327,23 @@ class Spec(_Strict):
                     f"model.exact_fm pairs the values of a list, which `pooling: max` of fields.{name} does not keep; "
                     "use mean, sum or sqrtn there, or leave exact_fm out"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _evaluation_names_fields(self) -> Spec:
+        gauc_by, stopping = self.evaluation.gauc_by, self.train.early_stopping
+        if gauc_by and not isinstance(self.fields.get(gauc_by), CategoricalField):
+            able = ", ".join(self.fields_of(CategoricalField)) or "none here"
+            raise ValueError(f"evaluation.gauc_by: expected a categorical field ({able}), found {gauc_by!r}")
+        for name in self.evaluation.slices:
+            if not isinstance(self.fields.get(name), _VocabularyField):
+                raise ValueError(
+                    f"evaluation.slices: expected fields that are categorical or multivalued, found {name!r}"
+                )
+        if stopping and stopping.metric == "gauc" and not gauc_by:
+            raise ValueError(
+                "train.early_stopping.metric: `gauc` needs its groups: add `evaluation: {gauc_by: user_id}`"
+            )
         return self
 
     # -- derived: one place where defaults are worked out --

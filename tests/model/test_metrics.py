@@ -4,8 +4,20 @@ import math
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.metrics import roc_auc_score
 
-from fieldpool.model.metrics import auc, logloss
+from fieldpool.model.metrics import (
+    auc,
+    calibration_curve,
+    calibration_ratio,
+    expected_calibration_error,
+    gauc,
+    logloss,
+    measures,
+    pr_auc,
+)
 
 
 def test_auc_by_hand():
@@ -30,3 +42,74 @@ def test_logloss_of_a_sure_mistake_is_finite():
 
 def test_logloss_of_nothing_is_nan():
     assert math.isnan(logloss(np.zeros(0), np.zeros(0)))
+
+
+def test_pr_auc_by_hand():
+    # From the top: a positive (precision 1), a negative, a positive (2/3).
+    assert pr_auc(np.array([1, 0, 1, 0]), np.array([4.0, 3.0, 2.0, 1.0])) == pytest.approx((1 + 2 / 3) / 2)
+
+
+@pytest.mark.parametrize("labels", [[0, 0], []])
+def test_pr_auc_without_positives_is_nan(labels):
+    assert math.isnan(pr_auc(np.array(labels), np.zeros(len(labels))))
+
+
+def test_gauc_by_hand():
+    # User a: one pair, right. User b: two pairs, one right, one a tie. User c: no negatives, does not count.
+    labels = np.array([1, 0, 1, 0, 0, 1])
+    scores = np.array([0.9, 0.1, 0.5, 0.5, 0.2, 0.3])
+    users = np.array(["a", "a", "b", "b", "b", "c"])
+    assert gauc(labels, scores, users) == pytest.approx((2 * 1.0 + 3 * 0.75) / 5)
+
+
+def test_gauc_does_not_compare_users():
+    labels, users = np.array([1, 0, 1, 0]), np.array([1, 1, 2, 2])
+    assert gauc(labels, np.array([2.0, 1.0, 12.0, 11.0]), users) == 1.0
+    assert auc(labels, np.array([2.0, 1.0, 12.0, 11.0])) == 0.75
+
+
+@pytest.mark.parametrize("labels", [[1, 0], []])
+def test_gauc_without_a_mixed_group_is_nan(labels):
+    assert math.isnan(gauc(np.array(labels), np.zeros(len(labels)), np.arange(len(labels))))
+
+
+@given(st.lists(st.tuples(st.integers(0, 1), st.integers(0, 4), st.integers(0, 3)), min_size=1, max_size=60))
+def test_gauc_is_the_mean_over_groups(rows):
+    labels, scores, groups = (np.array(column) for column in zip(*rows, strict=True))
+    weighted = [
+        ((groups == g).sum(), roc_auc_score(labels[groups == g], scores[groups == g]))
+        for g in np.unique(groups)
+        if np.unique(labels[groups == g]).size == 2
+    ]
+    expected = sum(n * value for n, value in weighted) / sum(n for n, _ in weighted) if weighted else math.nan
+    assert gauc(labels, scores, groups) == pytest.approx(expected, nan_ok=True)
+
+
+def test_calibration_by_hand():
+    # Probabilities 1/2 and 3/4, one click.
+    logits = np.array([0.0, math.log(3)])
+    assert calibration_ratio(np.array([0, 1]), logits) == pytest.approx(1.25)
+    assert expected_calibration_error(np.array([0, 1]), logits, bins=1) == pytest.approx(0.625 - 0.5)
+    assert expected_calibration_error(np.array([0, 1]), logits, bins=2) == pytest.approx((0.5 + 0.25) / 2)
+
+
+def test_calibration_curve_has_bins_of_equally_many_rows():
+    predicted, happened, rows = calibration_curve(np.array([0, 0, 1, 1]), np.array([-9.0, -8.0, 8.0, 9.0]), bins=2)
+    assert predicted == pytest.approx([0, 1], abs=1e-3)
+    assert happened.tolist() == [0, 1]
+    assert rows.tolist() == [2, 2]
+
+
+def test_a_calibrated_model_has_little_error():
+    random = np.random.default_rng(0)
+    logits = random.normal(-2, 1, 200_000)
+    labels = (random.random(200_000) < 1 / (1 + np.exp(-logits))).astype(int)
+    assert calibration_ratio(labels, logits) == pytest.approx(1, abs=0.02)
+    assert expected_calibration_error(labels, logits) < 0.01
+    assert expected_calibration_error(labels, logits + 1) > 0.05
+
+
+def test_measures_of_nothing_are_nan():
+    empty = measures(np.zeros(0), np.zeros(0), np.zeros(0))
+    assert empty.pop("examples") == 0
+    assert all(math.isnan(value) for value in empty.values())

@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import json
-import random
 
 import keras
 import numpy as np
 import pytest
 
 tf = pytest.importorskip("tensorflow", reason="training reads runs with tf.data")
+
+from tiny_run import EXAMPLES, SPEC, TOKENS, settings_of  # noqa: E402
 
 from fieldpool.model.deepfm import DeepFM  # noqa: E402
 from fieldpool.model.examples import NoExamples, read_examples  # noqa: E402
@@ -19,49 +20,10 @@ pytestmark = pytest.mark.skipif(
     keras.backend.backend() != "tensorflow", reason="training is for the TensorFlow backend"
 )
 
-SPEC = {
-    "label": {"field": "label"},
-    "split": {"column": "split"},
-    "vocabularies": {"items": {"dim": 3}},
-    "fields": {
-        "item": {"type": "categorical", "vocabulary": "items"},
-        "seen": {"type": "multivalued", "vocabulary": "items", "max_len": 4},
-        "age": {"type": "numeric"},
-    },
-    "model": {"embedding_dim": 4, "hidden_units": [8], "dropout": 0.1},
-    "train": {"batch_size": 32, "epochs": 3, "learning_rate": 0.02, "shuffle_buffer": 100},
-}
-TOKENS = {"items": [b"a", b"b", b"c", b"d"]}  # Ids 2 to 5.
-
-
-def rows(count: int, seed: int) -> list[dict]:
-    """An item that was seen before is mostly clicked; so is item 2."""
-    chance = random.Random(seed)
-    result = []
-    for _ in range(count):
-        item, seen = chance.randint(2, 5), chance.sample(range(2, 6), chance.randint(0, 3))
-        clicked = chance.random() < (0.95 if item == 2 or item in seen else 0.05)
-        result.append(
-            {
-                "label": [float(clicked)],
-                "item": [item],
-                "seen": seen + [0] * (4 - len(seen)),
-                "age": [chance.gauss(0, 1)],
-            }
-        )
-    return result
-
-
-EXAMPLES = {"train": [rows(300, 0), rows(300, 1)], "eval": [rows(200, 2)]}
-
 
 @pytest.fixture
 def run(tmp_path, write_run):
     return Run(write_run(tmp_path / "run", SPEC, TOKENS, EXAMPLES))
-
-
-def settings_of(run, **changes):
-    return run.spec.train.model_copy(update=changes)
 
 
 def test_learns_and_leaves_everything_behind(run, tmp_path):
@@ -90,13 +52,9 @@ def test_loaded_model_is_the_best_epoch(run, tmp_path):
 
     assert isinstance(model, DeepFM)
     measured = evaluate(model, run, "eval", batch_size=64)
-    labels = [row["label"][0] for row in EXAMPLES["eval"][0]]
-    assert measured == {
-        "auc": pytest.approx(result.best["val_auc"]),
-        "logloss": pytest.approx(result.best["val_logloss"], rel=1e-6),
-        "examples": 200,
-        "positives": pytest.approx(np.mean(labels)),
-    }
+    assert measured["auc"] == pytest.approx(result.best["val_auc"])
+    assert measured["pr_auc"] == pytest.approx(result.best["val_pr_auc"])
+    assert measured["logloss"] == pytest.approx(result.best["val_logloss"], rel=1e-6)
     features, _ = next(iter(read_examples(run, "eval", batch_size=8)))
     again = load_model(result.model_path)
     np.testing.assert_array_equal(model(features).numpy(), again(features).numpy())
@@ -137,7 +95,10 @@ def test_own_callbacks_find_the_metrics(run, tmp_path):
 def test_second_training_replaces_the_first(run, tmp_path):
     train(run, str(tmp_path / "out"))
     train(run, str(tmp_path / "out"), train_settings=settings_of(run, epochs=1))
-    assert [p.name for p in (tmp_path / "out" / "checkpoints").iterdir()] == ["epoch-0001.weights.h5"]
+    assert sorted(p.name for p in (tmp_path / "out" / "checkpoints").iterdir()) == [
+        "epoch-0001.weights.h5",
+        "state-0001-000000000.npz",
+    ]
 
 
 @pytest.mark.parametrize("eval_shards", [{}, {"eval": [[]]}])
@@ -174,3 +135,47 @@ def test_loss_that_is_no_number_is_named(run, tmp_path):
 def test_missing_model_is_named(tmp_path):
     with pytest.raises(UserError, match="no such model; train one"):
         load_model(str(tmp_path))
+
+
+def test_learning_rate_follows_the_schedule(run, tmp_path):
+    rates = []
+
+    class Watch(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            rates.append(float(self.model.optimizer.learning_rate))
+
+    changes = {"batch_size": 300, "epochs": 2, "learning_rate": 0.1, "decay": "linear", "warmup_steps": 2}
+    train(run, str(tmp_path / "out"), train_settings=settings_of(run, **changes), callbacks=[Watch()])
+    # Read after each of the four steps: what the next one will use.
+    assert rates == pytest.approx([0.075, 0.05, 0.025, 0.0])
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_mixed_precision_learns_too(run, tmp_path, precision):
+    result = train(run, str(tmp_path / "out"), train_settings=settings_of(run, epochs=8, precision=precision))
+    assert result.best["val_auc"] > 0.8
+    model = load_model(result.model_path)
+    assert {str(weight.dtype) for weight in model.weights} == {"float32"}
+
+
+@pytest.mark.parametrize("name", ["lazy_adam", "adam", "rowwise_adagrad"])
+def test_every_optimizer_learns(run, tmp_path, name):
+    rate = 0.2 if name == "rowwise_adagrad" else 0.02
+    result = train(
+        run, str(tmp_path / "out"), train_settings=settings_of(run, epochs=8, optimizer=name, learning_rate=rate)
+    )
+    assert result.best["val_auc"] > 0.8
+
+
+@pytest.mark.parametrize("cache", ["memory", "disk"])
+def test_a_cache_learns_and_is_removed(run, tmp_path, cache):
+    result = train(run, str(tmp_path / "out"), train_settings=settings_of(run, cache=cache))
+    assert result.history[-1]["loss"] < result.history[0]["loss"]
+    assert not (tmp_path / "out" / "cache").exists()
+
+
+def test_the_best_epoch_goes_by_the_named_metric(run, tmp_path):
+    stopping = run.spec.train.early_stopping.model_copy(update={"metric": "pr_auc"})
+    result = train(run, str(tmp_path / "out"), train_settings=settings_of(run, early_stopping=stopping))
+    assert result.monitor == "val_pr_auc"
+    assert result.best["val_pr_auc"] == max(epoch["val_pr_auc"] for epoch in result.history)

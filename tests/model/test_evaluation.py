@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+
+tf = pytest.importorskip("tensorflow", reason="runs are read with tf.data")
+
+from fieldpool.model import metrics  # noqa: E402
+from fieldpool.model.deepfm import deepfm  # noqa: E402
+from fieldpool.model.evaluation import evaluate  # noqa: E402
+from fieldpool.model.run import Run  # noqa: E402
+from fieldpool.transforms.errors import UserError  # noqa: E402
+
+pytestmark = pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="evaluation is for TensorFlow")
+
+SPEC = {
+    "label": {"field": "label"},
+    "split": {"column": "split"},
+    "fields": {
+        "user": {"type": "categorical"},
+        "tags": {"type": "multivalued", "max_len": 4},
+        "age": {"type": "numeric"},
+    },
+    "model": {"embedding_dim": 2, "hidden_units": []},
+    "evaluation": {"gauc_by": "user", "slices": ["user", "tags"]},
+}
+# user, length of tags, label. Ids of user: 0 missing, 1 OOV, 2 "ann", 3 "bob".
+ROWS = [(2, 0, 1), (2, 1, 0), (2, 3, 1), (3, 4, 0), (3, 2, 1), (1, 2, 0), (1, 2, 1), (0, 1, 1)]
+
+
+@pytest.fixture
+def run(tmp_path, write_run):
+    rows = [
+        {"user": [user], "tags": [2] * length + [0] * (4 - length), "age": [i / 8], "label": [float(label)]}
+        for i, (user, length, label) in enumerate(ROWS)
+    ]
+    tokens = {"user": [b"ann", b"bob"], "tags": [b"x"]}
+    return Run(write_run(tmp_path / "run", SPEC, tokens, {"test": [rows]}))
+
+
+@pytest.fixture
+def model(run):
+    keras.utils.set_random_seed(0)
+    model = deepfm(run.spec, run.vocabulary_sizes)
+    random = np.random.default_rng(1)
+    model.set_weights([random.normal(size=w.shape) for w in model.get_weights()])
+    return model
+
+
+def test_metrics_of_the_split(run, model):
+    measured = evaluate(model, run, "test", slices=[])
+    assert (measured["examples"], measured["positives"]) == (8, 5 / 8)
+    # Ann and Bob have ids of their own; who shares the OOV bucket is not known.
+    assert measured["gauc_examples"] == 5
+    assert 0 <= measured["gauc"] <= 1
+
+
+def test_slices_by_value_and_by_length(run, model):
+    slices = evaluate(model, run, "test")["slices"]
+    assert {name: part["examples"] for name, part in slices["user"].items()} == {
+        "ann": 3, "bob": 2, "(OOV)": 2, "(missing)": 1,
+    }  # fmt: skip
+    assert {name: part["examples"] for name, part in slices["tags"].items()} == {"0": 1, "1": 2, "2–3": 4, "4–7": 1}
+
+
+def test_a_slice_has_the_metrics_of_its_rows(run, model):
+    from fieldpool.model.evaluation import score, scorer
+    from fieldpool.model.examples import read_examples
+
+    dataset = read_examples(run, "test", batch_size=3)
+    labels, logits, _ = score(scorer(model, dataset.element_spec[0]), dataset)
+    ann = evaluate(model, run, "test")["slices"]["user"]["ann"]
+    assert ann["logloss"] == pytest.approx(metrics.logloss(labels[:3], logits[:3]))
+    assert ann["auc"] == pytest.approx(metrics.auc(labels[:3], logits[:3]))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"slices": ["age"]}, "categorical or multivalued field of user, tags; found 'age'"),
+        ({"slices": ["gone"]}, "found 'gone'"),
+        ({"gauc_by": "tags"}, "gauc_by: expected a categorical field, found 'tags'"),
+    ],
+)
+def test_a_field_that_does_not_suit_is_named(run, model, arguments, message):
+    with pytest.raises(UserError, match=message):
+        evaluate(model, run, "test", **arguments)
