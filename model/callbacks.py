@@ -112,13 +112,13 @@ class Checkpoints(keras.callbacks.Callback):
     To stand after all callbacks that add to the logs.
 
     Args:
-        folder: Where checkpoints go; None: nowhere.
+        folder: Where checkpoints go.
         start: Where the training begins. The model has that checkpoint's state already.
         settings: See `save_checkpoint`.
         steps: A checkpoint after so many steps of an epoch, too; None: after epochs alone.
     """
 
-    def __init__(self, folder: str | None, start: Progress, settings: dict[str, Any], steps: int | None) -> None:
+    def __init__(self, folder: str, start: Progress, settings: dict[str, Any], steps: int | None) -> None:
         super().__init__()
         self.history = list(start.history)
         self._folder, self._start, self._settings, self._steps = folder, start, settings, steps
@@ -146,8 +146,7 @@ class Checkpoints(keras.callbacks.Callback):
         self._save(Progress(epoch + 1, 0, self.history))
 
     def _save(self, progress: Progress) -> None:
-        if self._folder is not None:
-            save_checkpoint(self._folder, self.model, progress, self._settings)
+        save_checkpoint(self._folder, self.model, progress, self._settings)
 
 
 class StopEarly(keras.callbacks.Callback):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import math
 import platform
+import tempfile
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -36,6 +37,7 @@ from .checkpoints import Progress, load_checkpoint
 from .deepfm import DeepFM, deepfm
 from .evaluation import evaluate
 from .examples import NoExamples, count_examples, read_examples
+from .multi_worker import is_first_worker, same_batches, suit_to_workers
 from .run import Run
 from .schedules import learning_rate
 from .sparse_optimizers import optimizer
@@ -119,16 +121,30 @@ def train(
     if not examples:
         raise NoExamples(f"{run.path}: the train split holds no examples; make the run again")
     monitor = _monitor(run, settings)
-    writes = _is_first_worker()
-    checkpoints = join(out_dir, CHECKPOINTS_FOLDER)
-    if writes:
-        _make_folders(out_dir, keep=resume)
+    if not is_first_worker():
+        # Reading a model's variables takes all workers, so each of them writes everything, but one result is enough.
+        with tempfile.TemporaryDirectory() as scratch:
+            return _train(run, spec, examples, monitor, scratch, out_dir if resume else None, callbacks)
+    return _train(run, spec, examples, monitor, out_dir, out_dir if resume else None, callbacks)
 
+
+def _train(
+    run: Run,
+    spec: Spec,
+    examples: int,
+    monitor: str | None,
+    out_dir: str,
+    resume_from: str | None,
+    callbacks: Sequence[keras.callbacks.Callback],
+) -> TrainingResult:
+    settings = spec.train
+    checkpoints = join(out_dir, CHECKPOINTS_FOLDER)
+    _make_folders(out_dir, keep=resume_from is not None)
     steps = math.ceil(examples / settings.batch_size)
     model = compiled_model(spec, run.vocabulary_sizes, steps)
     common = _common_settings(run, spec)
-    start = load_checkpoint(checkpoints, model, common) if resume else Progress()
-    state = Checkpoints(checkpoints if writes else None, start, common, settings.checkpoint_steps)
+    start = load_checkpoint(join(resume_from, CHECKPOINTS_FOLDER), model, common) if resume_from else Progress()
+    state = Checkpoints(checkpoints, start, common, settings.checkpoint_steps)
     stop = (
         StopEarly(state.history, monitor, settings.early_stopping.patience)
         if monitor and settings.early_stopping
@@ -137,8 +153,8 @@ def train(
     every = [
         FiniteLoss(),
         *([eval_metrics(read_examples(run, "eval", batch_size=settings.batch_size), spec)] if monitor else []),
-        *([EpochWeights(checkpoints)] if writes else []),
-        *([keras.callbacks.TensorBoard(join(out_dir, LOGS_FOLDER), write_graph=False)] if writes else []),
+        EpochWeights(checkpoints),
+        keras.callbacks.TensorBoard(join(out_dir, LOGS_FOLDER), write_graph=False),
         *callbacks,
         state,
         *([stop] if stop else []),
@@ -161,7 +177,12 @@ def train(
                 cache=None if cache == "none" else cache,
             )
             model.fit(
-                dataset, initial_epoch=first, epochs=last, steps_per_epoch=steps - skip, verbose=0, callbacks=every
+                same_batches(dataset),
+                initial_epoch=first,
+                epochs=last,
+                steps_per_epoch=steps - skip,
+                verbose=0,
+                callbacks=every,
             )
     result = TrainingResult(
         history=state.history,
@@ -170,14 +191,13 @@ def train(
         model_path=join(out_dir, MODEL_FILE),
         training_path=join(out_dir, TRAINING_FILE),
     )
-    if writes:
-        # A model of its own, for the trained one would be saved with its optimizer, three times the size.
-        best = DeepFM.from_config(model.get_config())
-        best.build()
-        best.load_weights(weights_path(checkpoints, result.best_epoch))
-        write_atomically(result.model_path, best.save)
-        _write_json(result.training_path, _summary(run, spec, result))
-        _remove_cache(out_dir)
+    # A model of its own, for the trained one would be saved with its optimizer, three times the size.
+    best = DeepFM.from_config(model.get_config())
+    best.build()
+    best.load_weights(weights_path(checkpoints, result.best_epoch))
+    write_atomically(result.model_path, best.save)
+    _write_json(result.training_path, _summary(run, spec, result))
+    _remove_cache(out_dir)
     return result
 
 
@@ -198,6 +218,7 @@ def compiled_model(spec: Spec, vocabulary_sizes: Mapping[str, int], steps: int) 
         jit_compile=False,  # XLA makes the tables' gradients dense, and compiles anew for the last batch.
     )
     model.optimizer.build(model.trainable_variables)
+    suit_to_workers(model)
     return model
 
 
@@ -247,15 +268,6 @@ def _common_settings(run: Run, spec: Spec) -> dict[str, Any]:
         "vocabulary sizes": dict(run.vocabulary_sizes),
         "shards of train": len(run.shards("train")),
     }
-
-
-def _is_first_worker() -> bool:
-    resolver = getattr(tf.distribute.get_strategy(), "cluster_resolver", None)
-    return (
-        resolver is None
-        or resolver.task_type in (None, "chief")
-        or (resolver.task_type, resolver.task_id) == ("worker", 0)
-    )
 
 
 def _make_folders(out_dir: str, *, keep: bool) -> None:
