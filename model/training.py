@@ -5,7 +5,6 @@ A run goes in; a folder with the model, its checkpoints, its logs and its number
 
 from __future__ import annotations
 
-import json
 import math
 import platform
 import tempfile
@@ -37,6 +36,7 @@ from .checkpoints import Progress, load_checkpoint
 from .deepfm import DeepFM, deepfm
 from .evaluation import evaluate
 from .examples import NoExamples, count_examples, read_examples
+from .json_text import json_text
 from .multi_worker import is_first_worker, same_batches, suit_to_workers
 from .run import Run
 from .schedules import learning_rate
@@ -309,16 +309,6 @@ def _summary(run: Run, spec: Spec, result: TrainingResult) -> dict[str, Any]:
 def _write_json(path: str, content: dict[str, Any]) -> None:
     def write(temporary: str) -> None:
         with open(temporary, "w", encoding="utf-8") as file:
-            json.dump(_without_nan(content), file, indent=2, allow_nan=False)
-            file.write("\n")
+            file.write(json_text(content, indent=2) + "\n")
 
     write_atomically(path, write)
-
-
-def _without_nan(value: Any) -> Any:
-    """Returns `value` with None for NaN, which JSON has not."""
-    if isinstance(value, dict):
-        return {k: _without_nan(v) for k, v in value.items()}
-    if isinstance(value, list):
-        return [_without_nan(v) for v in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

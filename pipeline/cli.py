@@ -14,6 +14,7 @@ from typing import Annotated, Any
 
 import typer
 
+from ..model.json_text import json_text
 from ..transforms.errors import UserError
 from . import console
 from .cli_arguments import (
@@ -21,13 +22,17 @@ from .cli_arguments import (
     BeamArguments,
     Data,
     Epochs,
+    GaucBy,
     ModelPath,
     ModeOption,
+    Resume,
     Runner,
     RunPath,
     Seed,
+    Slices,
     SpecPath,
     Split,
+    Strategy,
     Where,
     Workers,
 )
@@ -111,22 +116,31 @@ def train(
     out: Annotated[str, typer.Option(help="The folder for the model, checkpoints and logs.")],
     epochs: Epochs = None,
     seed: Seed = None,
+    resume: Resume = False,
+    strategy: Strategy = "none",
     as_json: AsJson = False,
 ) -> None:
-    """Trains a DeepFM on a run and keeps its best epoch. ^C keeps the checkpoints.
+    """Trains a DeepFM on a run and keeps its best epoch. After ^C or a crash, --resume goes on.
 
     Example: `fieldpool train runs/monday --out models/monday`
     """
-    console.show_training(_train(run, out, epochs, seed), as_json=as_json)
+    console.show_training(_train(run, out, epochs, seed, resume=resume, strategy=strategy), as_json=as_json)
 
 
 @app.command()
-def evaluate(model: ModelPath, run: RunPath, split: Split = "test", as_json: AsJson = False) -> None:
-    """AUC and logloss of a model on a split of a run.
+def evaluate(
+    model: ModelPath,
+    run: RunPath,
+    split: Split = "test",
+    gauc_by: GaucBy = None,
+    slices: Slices = None,
+    as_json: AsJson = False,
+) -> None:
+    """Metrics of a model on a split of a run: AUC, PR-AUC, logloss, GAUC, calibration; slice by slice.
 
-    Example: `fieldpool evaluate models/monday runs/monday --split test`
+    Example: `fieldpool evaluate models/monday runs/monday --gauc-by user_id --slice device --slice history`
     """
-    console.show_metrics(_evaluate(model, run, [split]), as_json=as_json)
+    console.show_metrics(_evaluate(model, run, [split], gauc_by=gauc_by, slices=slices), as_json=as_json)
 
 
 @app.command(name="run")
@@ -217,20 +231,33 @@ def _transform(spec: str, data: list[str], out: str, where: Where) -> dict[str, 
         return run_directory.transform(loaded, data, out, options).stats
 
 
-def _train(run: str, out: str, epochs: int | None, seed: int | None) -> Any:
+def _train(
+    run: str, out: str, epochs: int | None, seed: int | None, *, resume: bool = False, strategy: str = "none"
+) -> Any:
     """Returns the TrainingResult."""
     with console.quiet_tensorflow():
+        import tensorflow as tf
+
+        # Before any other work: TensorFlow wants to know its workers first.
+        strategies = {
+            "none": tf.distribute.get_strategy,
+            "mirrored": tf.distribute.MirroredStrategy,
+            "workers": tf.distribute.MultiWorkerMirroredStrategy,
+        }
+        chosen = strategies[strategy]()
         from ..model import training
         from ..model.run import Run
         from .training_progress import TrainingProgress
     opened = Run(run)
     changes = {name: value for name, value in (("epochs", epochs), ("seed", seed)) if value is not None}
     settings = opened.spec.train.model_copy(update=changes)
-    with TrainingProgress(opened, settings) as progress:
-        return training.train(opened, out, train_settings=settings, callbacks=[progress])
+    with chosen.scope(), TrainingProgress(opened, settings) as progress:
+        return training.train(opened, out, train_settings=settings, resume=resume, callbacks=[progress])
 
 
-def _evaluate(model: str, run: str, splits: list[str]) -> dict[str, dict[str, float]]:
+def _evaluate(
+    model: str, run: str, splits: list[str], *, gauc_by: str | None = None, slices: list[str] | None = None
+) -> dict[str, dict[str, Any]]:
     """Returns the metrics by split."""
     with console.quiet_tensorflow():
         from ..model.run import Run
@@ -239,7 +266,9 @@ def _evaluate(model: str, run: str, splits: list[str]) -> dict[str, dict[str, fl
     opened, loaded = Run(run), load_model(model)
     with console.working("Evaluating"):
         return {
-            split: evaluate_split(loaded, opened, _checked_split(split), batch_size=4096)
+            split: evaluate_split(
+                loaded, opened, _checked_split(split), batch_size=4096, gauc_by=gauc_by, slices=slices
+            )
             for split in splits
             if len(splits) == 1 or opened.shards(split)
         }
@@ -264,7 +293,7 @@ def _run_all(
     metrics = _evaluate(model, run, ["train", "eval", "test"])
     if as_json:
         summary = {"run": run, "model": model, "rows": stats, "metrics": metrics}
-        print(json.dumps(summary | ({"best_auc": best_auc} if best_auc else {})))
+        print(json_text(summary | ({"best_auc": best_auc} if best_auc else {})))
         return
     console.show_training(training)
     console.show_metrics(metrics, best_auc=best_auc)

@@ -21,6 +21,8 @@ from rich.status import Status
 from rich.table import Table
 from rich.text import Text
 
+from ..model.json_text import json_text
+
 if TYPE_CHECKING:
     from ..model.training import TrainingResult
     from .decoding import DecodedExample, DecodedField
@@ -149,7 +151,7 @@ def _share(part: int, whole: int) -> str:
 def show_training(result: TrainingResult, *, as_json: bool = False) -> None:
     """Prints the epochs of a training."""
     if as_json:
-        print(json.dumps(asdict(result)))
+        print(json_text(asdict(result)))
         return
     table = Table(title="Training", title_justify="left")
     for name in ("epoch", "loss", "eval AUC", "eval logloss", ""):
@@ -160,26 +162,43 @@ def show_training(result: TrainingResult, *, as_json: bool = False) -> None:
     _out.print(table)
 
 
+# The columns of a table of slices, which has to fit on a screen; `--json` has all.
+_SLICE_METRICS = ("examples", "positives", "auc", "gauc", "logloss", "calibration")
+
+
 def show_metrics(
-    metrics: dict[str, dict[str, float]], *, best_auc: dict[str, float] | None = None, as_json: bool = False
+    metrics: dict[str, dict[str, Any]], *, best_auc: dict[str, float] | None = None, as_json: bool = False
 ) -> None:
-    """Prints AUC and logloss by split, beside the best possible AUC where it is known."""
+    """Prints the metrics by split, beside the best possible AUC where it is known, and their slices."""
     if as_json:
-        print(json.dumps(metrics))
+        print(json_text(metrics))
         return
-    table = Table(title="Metrics", title_justify="left")
-    table.add_column("split")
-    names = list(next(iter(metrics.values()), {}))
-    for name in names:
-        table.add_column(name, justify="right")
-    if best_auc:
-        table.add_column("best possible auc", justify="right")
+    by_metric: dict[str, dict[str, float]] = {}
     for split, values in metrics.items():
-        numbers = [f"{v:,.0f}" if name == "examples" else f"{v:.4f}" for name, v in values.items()]
-        if best_auc:
-            numbers.append(f"{best_auc[split]:.4f}" if split in best_auc else "")
-        table.add_row(split, *numbers)
+        for name, value in values.items():
+            if name != "slices":
+                by_metric.setdefault(name.replace("_", " "), {})[split] = value
+    if best_auc:
+        by_metric["best possible auc"] = best_auc
+    _show_numbers("Metrics", "", by_metric, list(metrics))
+    for values in metrics.values():
+        for field, slices in values.get("slices", {}).items():
+            present = [name for name in _SLICE_METRICS if name in next(iter(slices.values()))]
+            _show_numbers(f"By {field}", field, slices, present)
+
+
+def _show_numbers(title: str, first: str, rows: dict[str, dict[str, float]], columns: Sequence[str]) -> None:
+    table = Table(title=title, title_justify="left")
+    table.add_column(first, overflow="fold")
+    for name in columns:
+        table.add_column(name, justify="right", no_wrap=True)
+    for row, values in rows.items():
+        table.add_row(Text(row), *(_number(values[name]) if name in values else "" for name in columns))
     _out.print(table)
+
+
+def _number(value: float) -> str:
+    return f"{value:,}" if isinstance(value, int) else f"{value:.4f}"
 
 
 def show_examples(examples: Sequence[DecodedExample], *, as_json: bool = False) -> None:
