@@ -259,4 +259,5 @@ def _lists(names: np.ndarray, values: np.ndarray) -> pa.ListArray:
     """Returns one list of names a row, without the padding."""
     present = values >= 0
     offsets = np.concatenate([[0], np.cumsum(present.sum(axis=1))])
-    return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), pa.array(names[values[present]]))
+    # Not pa.array(names[…]), which gives several chunks where there are millions.
+    return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), pa.array(names).take(pa.array(values[present])))
