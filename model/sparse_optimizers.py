@@ -65,8 +65,9 @@ class RowwiseAdagrad(keras.optimizers.Optimizer):
 
     Args:
         learning_rate: A number or a schedule. Default 0.01: what DLRM uses.
-        initial_accumulator_value: Damps the first steps. Default 0.1, as of `keras.optimizers.Adagrad`.
-        epsilon: Keeps the root from 0.
+        initial_accumulator_value: Damps the first steps. Default 0, FBGEMM's: a row's mean square is often below 1e-8,
+            and the 0.1 of `keras.optimizers.Adagrad` would stop such rows from learning.
+        epsilon: Added to the root, which may be 0. Default 1e-8, FBGEMM's.
         tables: What the names of tables begin with. Default: those of Keras and of `PooledEmbeddings`.
         name: The optimizer's name.
         **kwargs: As of `keras.optimizers.Optimizer`.
@@ -76,8 +77,8 @@ class RowwiseAdagrad(keras.optimizers.Optimizer):
         self,
         learning_rate: Any = 0.01,
         *,
-        initial_accumulator_value: float = 0.1,
-        epsilon: float = 1e-7,
+        initial_accumulator_value: float = 0.0,
+        epsilon: float = 1e-8,
         tables: Sequence[str] = ("embeddings", "tables_"),
         name: str = "rowwise_adagrad",
         **kwargs: Any,
@@ -113,11 +114,11 @@ class RowwiseAdagrad(keras.optimizers.Optimizer):
             g = _with_unique_rows(gradient)
             total = _rows(accumulator, g) + squares(g.values)
             self.assign(accumulator, _slices(total, g))
-            step_of_rows = lr * g.values / ops.sqrt(total + self.epsilon)
+            step_of_rows = lr * g.values / (ops.sqrt(total) + self.epsilon)
             self.assign(variable, _slices(_rows(variable, g) - step_of_rows, g))
         else:
             self.assign_add(accumulator, squares(gradient))
-            self.assign_sub(variable, lr * gradient / ops.sqrt(accumulator + self.epsilon))
+            self.assign_sub(variable, lr * gradient / (ops.sqrt(accumulator) + self.epsilon))
 
     def get_config(self) -> dict[str, Any]:
         """Returns what `from_config` needs."""
