@@ -4,7 +4,7 @@
 
 Each measurement is a process of its own on the same cores, in turn, so that a slow moment of the machine falls on all.
 A process drops its first epoch and tells the examples a second of each ten steps; told here is their median, and the
-median of those medians. A peer that cannot be installed is named, and the rest goes on.
+median of those medians of the processes. A peer that cannot be installed is named, and the rest goes on.
 """
 
 from __future__ import annotations
@@ -37,10 +37,8 @@ class Contender(NamedTuple):
     name: str
     system: str
     variant: str = ""
-    # Of the whole table: STRETCH times the ids.
-    large: bool = False
-    # Batches an epoch; 0: all.
-    steps: int = 0
+    large: bool = False  # STRETCH times the ids.
+    steps: int = 0  # An epoch; 0: all batches.
 
 
 CONTENDERS = (
@@ -62,21 +60,25 @@ QUALITY = ("fieldpool", "deepctr", "fuxictr")
 class Workers:
     """Runs the systems' scripts; knows which systems there are, and their versions."""
 
-    def __init__(self, folder: Path, wanted: list[str]) -> None:
-        self.pythons: dict[str, Path] = {name: Path(sys.executable) for name in ("fieldpool", "keras", "records")}
+    def __init__(self, folder: Path, wanted: list[str], environment: dict[str, str]) -> None:
+        self.pythons: dict[str, Path] = {}
         self.versions: dict[str, dict[str, str]] = {}
+        self._environment = environment
         for name in wanted:
-            if name in PEERS:
-                try:
-                    CONSOLE.print(f"{name}: installing, if it is not there")
+            try:
+                if name in PEERS:
+                    CONSOLE.print(f"{name}: its environment is installed, if it is not there")
                     self.pythons[name] = python_of(name, folder / "peers")
-                except CannotInstall as error:
-                    CONSOLE.print(f"{name}: left out; {error}", style="yellow", markup=False)
+                else:
+                    self.pythons[name] = Path(sys.executable)
+            except CannotInstall as error:
+                CONSOLE.print(f"{name}: left out; {error}", style="yellow", markup=False)
 
     def run(self, system: str, *arguments: str) -> dict[str, Any]:
         """Returns what a system tells of itself."""
-        command = [str(self.pythons[system]), str(HERE / f"train_{system}.py"), *arguments]
-        process = subprocess.run(command, capture_output=True, text=True)
+        python = self.pythons.get(system, Path(sys.executable))
+        command = [str(python), str(HERE / f"train_{system}.py"), *arguments]
+        process = subprocess.run(command, capture_output=True, text=True, env=self._environment)
         if process.returncode:
             sys.exit(f"{' '.join(command)} failed:\n{process.stderr[-3000:]}")
         told: dict[str, Any] = json.loads(process.stdout.splitlines()[-1])
@@ -98,12 +100,8 @@ def main() -> None:
     parser.add_argument("--cores", type=int, default=2)
     parser.add_argument("--folder", type=Path, default=Path("bench-data"))
     arguments = parser.parse_args()
-    share_cores(arguments.cores)
     arguments.folder.mkdir(exist_ok=True)
-    workers = Workers(arguments.folder, arguments.systems.split(","))
-    workers.pythons = {
-        name: path for name, path in workers.pythons.items() if name in (*arguments.systems.split(","), "records")
-    }
+    workers = Workers(arguments.folder, arguments.systems.split(","), on_cores(arguments.cores))
     for part in arguments.parts.split(","):
         {"speed": compare_speed, "records": compare_records, "quality": compare_quality}[part](workers, arguments)
     for system, versions in workers.versions.items():
@@ -111,11 +109,14 @@ def main() -> None:
             CONSOLE.print(f"{system}: " + ", ".join(f"{package} {version}" for package, version in versions.items()))
 
 
-def share_cores(cores: int) -> None:
-    """Puts this process and its children on the first of the machine's cores, where the system can do that."""
-    os.environ.update({"TF_CPP_MIN_LOG_LEVEL": "3", "OMP_NUM_THREADS": str(cores), "CUDA_VISIBLE_DEVICES": ""})
+def on_cores(cores: int) -> dict[str, str]:
+    """Puts this process and its children on the first of the machine's cores, where the system can do that.
+
+    Returns the environment of the children: as many threads, and no GPU.
+    """
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:cores])
+    return {**os.environ, "OMP_NUM_THREADS": str(cores), "CUDA_VISIBLE_DEVICES": "", "TF_CPP_MIN_LOG_LEVEL": "3"}
 
 
 def compare_speed(workers: Workers, arguments: argparse.Namespace) -> None:
@@ -133,12 +134,11 @@ def compare_speed(workers: Workers, arguments: argparse.Namespace) -> None:
     medians = {c: statistics.median(values) for c, values in rates.items()}
     small = {(c.system, c.variant): medians[c] for c in contenders if not c.large}
     ours = small.get(("fieldpool", "lazy_adam"))
-    table = Table("system", "ids", "examples/s", "least–most", "of LazyAdam's", "of its own at 162k", "MB", "logloss")
+    table = Table("system", "ids", "examples/s", "least–most", "of LazyAdam's", "of its own at 162k", "logloss")
     for c, told in runs.items():
         numbers = [f"{medians[c]:,.0f}", f"{min(rates[c]):,.0f}–{max(rates[c]):,.0f}"]
         numbers.append(f"{medians[c] / ours:.2f}" if ours and not c.large else "")
         numbers.append(f"{medians[c] / small[c.system, c.variant]:.2f}" if c.large else "")
-        numbers.append(f"{max(run['memory_mb'] for run in told):,.0f}")
         ids = f"{IDS * (STRETCH if c.large else 1) / 1e6:.3g} M"
         table.add_row(c.name, ids, *numbers, f"{told[-1]['logloss']:.3f}")
     CONSOLE.print(table)
@@ -152,7 +152,7 @@ def compare_records(workers: Workers, arguments: argparse.Namespace) -> None:
         for source, values in rates.items():
             values.append(statistics.median(workers.run("records", str(run), "--source", source)["rates"]))
     medians = {source: statistics.median(values) for source, values in rates.items()}
-    table = Table("fieldpool, LazyAdam, a run of 1 M rows", "examples/s", "least–most", "of memory's")
+    table = Table(f"fieldpool, LazyAdam, a run of {arguments.rows:,} rows", "examples/s", "least–most", "of memory's")
     for source, values in rates.items():
         share = f"{medians[source] / medians['memory']:.2f}"
         table.add_row(source, f"{medians[source]:,.0f}", f"{min(values):,.0f}–{max(values):,.0f}", share)

@@ -79,7 +79,9 @@ def main() -> None:
         for features, label in rows[:2]:
             work(features, label)
         batch = iter(rows * arguments.repeat)
-        totals[name] = milliseconds(lambda work=work, batch=batch: work(*next(batch)), arguments.steps * arguments.repeat)
+        totals[name] = milliseconds(
+            lambda work=work, batch=batch: work(*next(batch)), arguments.steps * arguments.repeat
+        )
     whole = milliseconds(lambda: model.fit(dataset, verbose=0), arguments.repeat) / arguments.steps
     table = Table("step", "ms", "share", title=f"{arguments.variant}, {IDS * arguments.stretch:,} ids, batch 4096")
     before = 0.0

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -168,7 +167,6 @@ def speed(build: Callable[[Task, Settings], System], task: Task, arguments: argp
     few = {name: x[: 8 * task.batch_size] for name, x in features.items()}
     return {
         "rates": clock.rates,
-        "memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
         "logloss": logloss(label[: 8 * task.batch_size], system.scores(few)),
     }
 
