@@ -40,6 +40,10 @@ class DeepFM(BaseModel):
         )
         self.compile("adam", "binary_crossentropy", task.learning_rate)
         self.reset_parameters()
+        for name, table in self.fm.lr_layer.embedding_layer.embedding_layer.embedding_layers.items():
+            # These linear weights are not shared, yet `reset_parameters` passes them over: N(0, 1) as they are.
+            if "share_embedding" in features.features[name]:
+                torch.nn.init.normal_(table.weight[1:].detach(), std=1e-4)
         self._max_gradient_norm = 10.0  # The default of `fit`.
 
     def forward(self, inputs: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
