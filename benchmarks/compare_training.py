@@ -3,8 +3,9 @@
     python benchmarks/compare_training.py --parts speed,records,quality --repeat 3
 
 Each measurement is a process of its own on the same cores, in turn, so that a slow moment of the machine falls on all.
-A process drops its first epoch and tells the examples a second of each ten steps; told here is their median, and the
-median of those medians of the processes. A peer that cannot be installed is named, and the rest goes on.
+A process drops its first epoch and tells the examples a second of each ten steps. Printed are the median of a process,
+of these the median, the least and the most, and the best ten steps of all, those that other work on the machine
+disturbed least. A peer that cannot be installed is named, and the rest goes on.
 """
 
 from __future__ import annotations
@@ -134,9 +135,10 @@ def compare_speed(workers: Workers, arguments: argparse.Namespace) -> None:
     medians = {c: statistics.median(values) for c, values in rates.items()}
     small = {(c.system, c.variant): medians[c] for c in contenders if not c.large}
     ours = small.get(("fieldpool", "lazy_adam"))
-    table = Table("system", "ids", "examples/s", "least–most", "of LazyAdam's", "of its own at 162k", "logloss")
+    table = Table("system", "ids", "examples/s", "least–most", "best", "of LazyAdam's", "of its 162k", "logloss")
     for c, told in runs.items():
         numbers = [f"{medians[c]:,.0f}", f"{min(rates[c]):,.0f}–{max(rates[c]):,.0f}"]
+        numbers.append(f"{max(max(run['rates']) for run in told):,.0f}")
         numbers.append(f"{medians[c] / ours:.2f}" if ours and not c.large else "")
         numbers.append(f"{medians[c] / small[c.system, c.variant]:.2f}" if c.large else "")
         ids = f"{IDS * (STRETCH if c.large else 1) / 1e6:.3g} M"

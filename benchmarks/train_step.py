@@ -73,9 +73,9 @@ def main() -> None:
     dataset = batches(task, Settings(arguments.variant, None), tf.int64)
     rows = list(dataset)
     model.fit(dataset, verbose=0)  # The variables of the optimizer, too.
-    totals = {"reading the batch": sum(1 for _ in dataset) and milliseconds(lambda: list(dataset), arguments.repeat)}
-    totals["reading the batch"] /= arguments.steps
-    for name, work in stages(model).items():
+    totals = {"reading the batch": milliseconds(lambda: list(dataset), arguments.repeat) / arguments.steps}
+    graphs = stages(model)
+    for name, work in graphs.items():
         for features, label in rows[:2]:
             work(features, label)
         batch = iter(rows * arguments.repeat)
@@ -86,11 +86,9 @@ def main() -> None:
     table = Table("step", "ms", "share", title=f"{arguments.variant}, {IDS * arguments.stretch:,} ids, batch 4096")
     before = 0.0
     for name, total in totals.items():
-        own = total if name == "reading the batch" else total - before
-        before = total if name != "reading the batch" else 0.0
-        table.add_row(name, f"{own:.1f}", f"{own / whole:.2f}")
-    rest = whole - before
-    table.add_row("the rest of `fit`", f"{rest:.1f}", f"{rest / whole:.2f}")
+        table.add_row(name, f"{total - before:.1f}", f"{(total - before) / whole:.2f}")
+        before = total if name in graphs else 0.0
+    table.add_row("the rest of `fit`", f"{whole - before:.1f}", f"{(whole - before) / whole:.2f}")
     table.add_row("a step of `fit`", f"{whole:.1f}", "")
     Console(width=100).print(table)
 

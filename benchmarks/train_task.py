@@ -12,7 +12,7 @@ import argparse
 import json
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any, NamedTuple, Protocol
 
@@ -48,12 +48,13 @@ class Task:
 
     def save(self, path: str) -> None:
         """Writes the task to an .npz file."""
-        settings = asdict(self)
-        arrays = {"label": {split: label for split, (_, label) in settings.pop("splits").items()}}
-        for split, (features, label) in self.splits.items():
-            arrays[split] = {**features, "label": label}
-        flat = {f"{split}/{name}": array for split in self.splits for name, array in arrays[split].items()}
-        np.savez(path, settings=np.array(json.dumps(settings)), **flat)
+        settings = {name: value for name, value in vars(self).items() if name != "splits"}
+        arrays = {
+            f"{split}/{name}": array
+            for split, (features, label) in self.splits.items()
+            for name, array in {**features, "label": label}.items()
+        }
+        np.savez(path, settings=np.array(json.dumps(settings)), **arrays)
 
     @classmethod
     def load(cls, path: str) -> Task:
