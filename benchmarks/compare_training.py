@@ -120,6 +120,11 @@ def on_cores(cores: int) -> dict[str, str]:
     return {**os.environ, "OMP_NUM_THREADS": str(cores), "CUDA_VISIBLE_DEVICES": "", "TF_CPP_MIN_LOG_LEVEL": "3"}
 
 
+def note(line: str) -> None:
+    """Says how far it is."""
+    print(line, file=sys.stderr, flush=True)
+
+
 def compare_speed(workers: Workers, arguments: argparse.Namespace) -> None:
     """Examples a second from memory, of IDS ids and of STRETCH times as many."""
     path = arguments.folder / "train-click.npz"
@@ -131,6 +136,7 @@ def compare_speed(workers: Workers, arguments: argparse.Namespace) -> None:
             options = ["--epochs", str(arguments.epochs), "--stretch", str(STRETCH if c.large else 1)]
             options += ["--steps", str(min(c.steps, arguments.steps))]
             runs[c].append(workers.run(c.system, "speed", str(path), "--variant", c.variant, *options))
+            note(f"{c.name}{', large' if c.large else ''}: {statistics.median(runs[c][-1]['rates']):,.0f} examples/s")
     rates = {c: [statistics.median(run["rates"]) for run in told] for c, told in runs.items()}
     medians = {c: statistics.median(values) for c, values in rates.items()}
     small = {(c.system, c.variant): medians[c] for c in contenders if not c.large}
@@ -153,6 +159,7 @@ def compare_records(workers: Workers, arguments: argparse.Namespace) -> None:
     for _ in range(arguments.repeat):
         for source, values in rates.items():
             values.append(statistics.median(workers.run("records", str(run), "--source", source)["rates"]))
+            note(f"{source}: {values[-1]:,.0f} examples/s")
     medians = {source: statistics.median(values) for source, values in rates.items()}
     table = Table(f"fieldpool, LazyAdam, a run of {arguments.rows:,} rows", "examples/s", "least–most", "of memory's")
     for source, values in rates.items():
@@ -181,6 +188,7 @@ def compare_quality(workers: Workers, arguments: argparse.Namespace) -> None:
                 best = int(np.argmax([roc_auc_score(label["eval"], epoch) for epoch in scores["eval"]]))
                 test = scores["test"][best]
             results[system].append((float(roc_auc_score(label["test"], test)), logloss(label["test"], test), best + 1))
+            note(f"{system}, seed {seed}: test AUC {results[system][-1][0]:.4f}")
     title = f"MovieLens-100K, {arguments.seeds} seeds"
     table = Table("system", "test AUC", "deviation", "of each seed", "logloss", "best epochs", title=title)
     for system, of_seeds in results.items():
