@@ -20,7 +20,7 @@ TYPED := $(VENV)/src/fieldpool
 export PYTHONUNBUFFERED := 1
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: help setup demo test lint types pytest test-quality test-backends bench lock clean
+.PHONY: help setup demo test lint types pytest test-quality test-backends bench bench-train lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -57,6 +57,10 @@ bench: $(SETUP) ## Measure the pipeline beside TFT's recipe and a polars script:
 	$(VENV)/bin/python $(PIP) install --quiet "polars>=1"
 	$(VENV)/bin/python benchmarks/compare_pipelines.py --rows $(ROWS) --fields $(FIELDS) --repeat $(REPEAT)
 	$(VENV)/bin/python benchmarks/many_vocabularies.py --repeat $(REPEAT)
+
+bench-train: $(SETUP) ## Measure training beside DeepCTR, FuxiCTR, FBGEMM and stock Keras; installs them: 6 GB, half an hour
+	$(VENV)/bin/python benchmarks/compare_training.py --repeat $(REPEAT)
+	for variant in lazy_adam rowwise_adagrad; do $(VENV)/bin/python benchmarks/train_step.py --variant $$variant; done
 
 lock: $(SETUP) ## Resolve requirements.lock anew, for Python 3.11 to 3.13 on every platform
 	$(VENV)/bin/python $(PIP) install --quiet uv

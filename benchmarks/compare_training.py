@@ -1,0 +1,203 @@
+"""fieldpool's training beside DeepCTR's, FuxiCTR's, FBGEMM's and that of stock Keras layers.
+
+    python benchmarks/compare_training.py --parts speed,records,quality --repeat 3
+
+Each measurement is a process of its own on the same cores, in turn, so that a slow moment of the machine falls on all.
+A process drops its first epoch and tells the examples a second of each ten steps. Printed are the median of a process,
+of these the median, the least and the most, and the best ten steps of all, those that other work on the machine
+disturbed least. A peer that cannot be installed is named, and the rest goes on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+from sklearn.metrics import roc_auc_score
+from train_data import click_run, click_task, movielens_task
+from train_peers import PEERS, CannotInstall, python_of
+from train_task import logloss
+
+HERE = Path(__file__).parent
+IDS, STRETCH = 162_000, 62
+CONSOLE = Console(width=120)
+
+
+class Contender(NamedTuple):
+    """A line of the table of speeds."""
+
+    name: str
+    system: str
+    variant: str = ""
+    large: bool = False  # STRETCH times the ids.
+    steps: int = 0  # An epoch; 0: all batches.
+
+
+CONTENDERS = (
+    Contender("fieldpool, LazyAdam", "fieldpool", "lazy_adam"),
+    Contender("fieldpool, row-wise Adagrad", "fieldpool", "rowwise_adagrad"),
+    Contender("FBGEMM, row-wise Adagrad", "fbgemm"),
+    Contender("DeepCTR, Adam", "deepctr"),
+    Contender("FuxiCTR, Adam", "fuxictr"),
+    Contender("Keras layers, Adam", "keras"),
+    Contender("Keras layers, Adam, XLA", "keras", "xla"),
+    Contender("fieldpool, LazyAdam", "fieldpool", "lazy_adam", large=True),
+    Contender("fieldpool, row-wise Adagrad", "fieldpool", "rowwise_adagrad", large=True),
+    Contender("FBGEMM, row-wise Adagrad", "fbgemm", large=True),
+    Contender("Keras layers, Adam", "keras", large=True, steps=10),
+)
+QUALITY = ("fieldpool", "deepctr", "fuxictr")
+
+
+class Workers:
+    """Runs the systems' scripts; knows which systems there are, and their versions."""
+
+    def __init__(self, folder: Path, wanted: list[str], environment: dict[str, str]) -> None:
+        self.pythons: dict[str, Path] = {}
+        self.versions: dict[str, dict[str, str]] = {}
+        self._environment = environment
+        for name in wanted:
+            try:
+                if name in PEERS:
+                    CONSOLE.print(f"{name}: its environment is installed, if it is not there")
+                    self.pythons[name] = python_of(name, folder / "peers")
+                else:
+                    self.pythons[name] = Path(sys.executable)
+            except CannotInstall as error:
+                CONSOLE.print(f"{name}: left out; {error}", style="yellow", markup=False)
+
+    def run(self, system: str, *arguments: str) -> dict[str, Any]:
+        """Returns what a system tells of itself."""
+        python = self.pythons.get(system, Path(sys.executable))
+        command = [str(python), str(HERE / f"train_{system}.py"), *arguments]
+        process = subprocess.run(command, capture_output=True, text=True, env=self._environment)
+        if process.returncode:
+            sys.exit(f"{' '.join(command)} failed:\n{process.stderr[-3000:]}")
+        told: dict[str, Any] = json.loads(process.stdout.splitlines()[-1])
+        self.versions[system] = told.get("versions", {})
+        return told
+
+
+def main() -> None:
+    """Measures, and prints the tables."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--parts", default="speed,records,quality")
+    parser.add_argument("--systems", default=",".join(dict.fromkeys(c.system for c in CONTENDERS)))
+    parser.add_argument("--repeat", type=int, default=3, help="processes for each figure")
+    parser.add_argument("--epochs", type=int, default=3, help="timed epochs of a process")
+    parser.add_argument("--steps", type=int, default=60, help="batches of 4096 in memory")
+    parser.add_argument("--rows", type=int, default=1_000_000, help="of the run that is read from TFRecords")
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--quality-epochs", type=int, default=10)
+    parser.add_argument("--cores", type=int, default=2)
+    parser.add_argument("--folder", type=Path, default=Path("bench-data"))
+    arguments = parser.parse_args()
+    arguments.folder.mkdir(exist_ok=True)
+    workers = Workers(arguments.folder, arguments.systems.split(","), on_cores(arguments.cores))
+    for part in arguments.parts.split(","):
+        {"speed": compare_speed, "records": compare_records, "quality": compare_quality}[part](workers, arguments)
+    for system, versions in workers.versions.items():
+        if versions:
+            CONSOLE.print(f"{system}: " + ", ".join(f"{package} {version}" for package, version in versions.items()))
+
+
+def on_cores(cores: int) -> dict[str, str]:
+    """Puts this process and its children on the first of the machine's cores, where the system can do that.
+
+    Returns the environment of the children: as many threads, and no GPU.
+    """
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:cores])
+    return {**os.environ, "OMP_NUM_THREADS": str(cores), "CUDA_VISIBLE_DEVICES": "", "TF_CPP_MIN_LOG_LEVEL": "3"}
+
+
+def note(line: str) -> None:
+    """Says how far it is."""
+    print(line, file=sys.stderr, flush=True)
+
+
+def compare_speed(workers: Workers, arguments: argparse.Namespace) -> None:
+    """Examples a second from memory, of IDS ids and of STRETCH times as many."""
+    path = arguments.folder / "train-click.npz"
+    click_task(IDS, arguments.steps).save(str(path))
+    contenders = [c for c in CONTENDERS if c.system in workers.pythons]
+    runs: dict[Contender, list[dict[str, Any]]] = {contender: [] for contender in contenders}
+    for _ in range(arguments.repeat):
+        for c in contenders:
+            options = ["--epochs", str(arguments.epochs), "--stretch", str(STRETCH if c.large else 1)]
+            options += ["--steps", str(min(c.steps, arguments.steps))]
+            runs[c].append(workers.run(c.system, "speed", str(path), "--variant", c.variant, *options))
+            note(f"{c.name}{', large' if c.large else ''}: {statistics.median(runs[c][-1]['rates']):,.0f} examples/s")
+    rates = {c: [statistics.median(run["rates"]) for run in told] for c, told in runs.items()}
+    medians = {c: statistics.median(values) for c, values in rates.items()}
+    small = {(c.system, c.variant): medians[c] for c in contenders if not c.large}
+    ours = small.get(("fieldpool", "lazy_adam"))
+    table = Table("system", "ids", "examples/s", "least–most", "best", "of LazyAdam's", "of its 162k", "logloss")
+    for c, told in runs.items():
+        numbers = [f"{medians[c]:,.0f}", f"{min(rates[c]):,.0f}–{max(rates[c]):,.0f}"]
+        numbers.append(f"{max(max(run['rates']) for run in told):,.0f}")
+        numbers.append(f"{medians[c] / ours:.2f}" if ours and not c.large else "")
+        numbers.append(f"{medians[c] / small[c.system, c.variant]:.2f}" if c.large else "")
+        ids = f"{IDS * (STRETCH if c.large else 1) / 1e6:.3g} M"
+        table.add_row(c.name, ids, *numbers, f"{told[-1]['logloss']:.3f}")
+    CONSOLE.print(table)
+
+
+def compare_records(workers: Workers, arguments: argparse.Namespace) -> None:
+    """fieldpool's examples a second from a run's TFRecords, and of the same examples from memory."""
+    run = click_run(arguments.folder, arguments.rows)
+    rates: dict[str, list[float]] = {"memory": [], "records": []}
+    for _ in range(arguments.repeat):
+        for source, values in rates.items():
+            values.append(statistics.median(workers.run("records", str(run), "--source", source)["rates"]))
+            note(f"{source}: {values[-1]:,.0f} examples/s")
+    medians = {source: statistics.median(values) for source, values in rates.items()}
+    table = Table(f"fieldpool, LazyAdam, a run of {arguments.rows:,} rows", "examples/s", "least–most", "of memory's")
+    for source, values in rates.items():
+        share = f"{medians[source] / medians['memory']:.2f}"
+        table.add_row(source, f"{medians[source]:,.0f}", f"{min(values):,.0f}–{max(values):,.0f}", share)
+    CONSOLE.print(table)
+
+
+def compare_quality(workers: Workers, arguments: argparse.Namespace) -> None:
+    """Test AUC and logloss on MovieLens-100K, of each seed's best epoch by eval AUC."""
+    data = os.environ.get("FIELDPOOL_DATA")
+    if not data or not (Path(data) / "ml100k").exists():
+        CONSOLE.print("quality: left out; set FIELDPOOL_DATA to a folder with ml100k/ratings.parquet")
+        return
+    path, out = arguments.folder / "train-movielens.npz", arguments.folder / "scores.npz"
+    task = movielens_task(Path(data), arguments.folder)
+    task.save(str(path))
+    label = {split: task.splits[split][1] for split in ("eval", "test")}
+    systems = [system for system in QUALITY if system in workers.pythons]
+    results: dict[str, list[tuple[float, float, int]]] = {system: [] for system in systems}
+    for seed in range(arguments.seeds):
+        for system in systems:
+            options = ["--seed", str(seed), "--epochs", str(arguments.quality_epochs), "--out", str(out)]
+            workers.run(system, "quality", str(path), *options)
+            with np.load(out) as scores:
+                best = int(np.argmax([roc_auc_score(label["eval"], epoch) for epoch in scores["eval"]]))
+                test = scores["test"][best]
+            results[system].append((float(roc_auc_score(label["test"], test)), logloss(label["test"], test), best + 1))
+            note(f"{system}, seed {seed}: test AUC {results[system][-1][0]:.4f}")
+    title = f"MovieLens-100K, {arguments.seeds} seeds"
+    table = Table("system", "test AUC", "deviation", "of each seed", "logloss", "best epochs", title=title)
+    for system, of_seeds in results.items():
+        aucs, losses, epochs = zip(*of_seeds, strict=True)
+        row = [f"{np.mean(aucs):.4f}", f"{np.std(aucs, ddof=1 if len(aucs) > 1 else 0):.4f}"]
+        row += [" ".join(f"{auc:.4f}" for auc in aucs), f"{np.mean(losses):.4f}", " ".join(map(str, epochs))]
+        table.add_row(system, *row)
+    CONSOLE.print(table)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,28 @@
+"""The rows of a task as tf.data, for the systems on TensorFlow (2.10 and later)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from train_task import Settings, Task
+
+
+def batches(task: Task, settings: Settings, ids: Any = tf.int32) -> tf.data.Dataset:
+    """Returns the train rows: batches from memory as they are, or shuffled anew each epoch if there is a seed.
+
+    `ids` is the dtype of ids that a system reads, int32 or int64.
+    """
+    features, label = task.splits["train"]
+    features = {name: x.astype(ids.as_numpy_dtype) if name in task.fields else x for name, x in features.items()}
+    if settings.seed is not None:
+        dataset = tf.data.Dataset.from_tensor_slices((features, label))
+        return dataset.shuffle(len(label), seed=settings.seed).batch(task.batch_size).prefetch(tf.data.AUTOTUNE)
+    steps = len(label) // task.batch_size
+
+    def in_batches(x: np.ndarray) -> np.ndarray:
+        return x[: steps * task.batch_size].reshape(steps, task.batch_size, *x.shape[1:])
+
+    dataset = tf.data.Dataset.from_tensor_slices(({n: in_batches(x) for n, x in features.items()}, in_batches(label)))
+    return dataset.cache().prefetch(tf.data.AUTOTUNE)

@@ -1,0 +1,59 @@
+"""DeepCTR's DeepFM with Adam and `model.fit`, as its multi-value example has it.
+
+https://deepctr-doc.readthedocs.io/en/latest/Examples.html#multi-value-input-movielens
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import tensorflow as tf
+from deepctr.feature_column import DenseFeat, SparseFeat, VarLenSparseFeat
+from deepctr.models import DeepFM
+from tensorflow.python.keras.callbacks import LambdaCallback  # DeepCTR's Keras, which is not `tf.keras`.
+from tensorflow.python.keras.optimizer_v2.adam import Adam
+from train_batches import batches
+from train_task import Settings, Task, main
+
+
+class DeepCTR:
+    """See `train_task.System`."""
+
+    def __init__(self, task: Task, settings: Settings) -> None:
+        seed = settings.seed or 0
+        tf.keras.utils.set_random_seed(seed)
+        columns = feature_columns(task)
+        self.model = DeepFM(
+            columns,
+            columns,
+            dnn_hidden_units=task.hidden_units,
+            l2_reg_linear=task.l2,
+            l2_reg_embedding=task.l2,
+            dnn_dropout=task.dropout,
+            seed=seed,
+        )
+        self.model.compile(Adam(task.learning_rate), "binary_crossentropy")
+        self.dataset = batches(task, settings)
+
+    def epoch(self, after_step: Callable[[], object]) -> None:
+        """See `train_task.System`."""
+        told = LambdaCallback(on_train_batch_end=lambda step, logs: after_step())
+        self.model.fit(self.dataset, verbose=0, callbacks=[told])
+
+    def scores(self, features: dict[str, np.ndarray]) -> np.ndarray:
+        """See `train_task.System`."""
+        return self.model.predict(features, batch_size=4096)[:, 0]
+
+
+def feature_columns(task: Task) -> list:
+    """Returns the fields in DeepCTR's words; ids of a table share its embedding."""
+    columns: list = []
+    for name, field in task.fields.items():
+        column = SparseFeat(name, task.tables[field.table], task.dim, embedding_name=field.table)
+        columns.append(VarLenSparseFeat(column, field.max_len, "mean") if field.max_len else column)
+    return columns + [DenseFeat(name, 1) for name in task.numeric]
+
+
+if __name__ == "__main__":
+    main(DeepCTR, ["deepctr", "tensorflow-cpu", "numpy"])

@@ -1,0 +1,70 @@
+"""fieldpool's DeepFM and row-sparse optimizers with `model.fit`; `--variant lazy_adam` or `rowwise_adagrad`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import keras
+import numpy as np
+import tensorflow as tf
+from train_batches import batches
+from train_task import Settings, Task, main
+
+from fieldpool.model.deepfm import DeepFM
+from fieldpool.model.embedding import EmbeddedField, Table
+from fieldpool.model.sparse_optimizers import optimizer
+
+# What DLRM trains its tables with; Adagrad's steps get smaller by themselves.
+ADAGRAD_RATE = 0.01
+
+
+class Fieldpool:
+    """See `train_task.System`."""
+
+    def __init__(self, task: Task, settings: Settings) -> None:
+        keras.utils.set_random_seed(settings.seed or 0)
+        self.model = deepfm(task)
+        rate = ADAGRAD_RATE if settings.variant == "rowwise_adagrad" else task.learning_rate
+        compile_model(self.model, settings.variant or "lazy_adam", rate)
+        self.dataset = batches(task, settings, tf.int64)  # As fieldpool's own reader has them.
+
+    def epoch(self, after_step: Callable[[], object]) -> None:
+        """See `train_task.System`."""
+        told = keras.callbacks.LambdaCallback(on_train_batch_end=lambda step, logs: after_step())
+        self.model.fit(self.dataset, verbose=0, callbacks=[told])
+
+    def scores(self, features: dict[str, np.ndarray]) -> np.ndarray:
+        """See `train_task.System`."""
+        logits = tf.function(lambda batch: self.model(batch, training=False))(features)
+        return tf.sigmoid(logits).numpy()[:, 0]
+
+
+def deepfm(task: Task) -> DeepFM:
+    """Returns the model of a task."""
+    model = DeepFM(
+        tables={name: Table(rows=rows, dim=task.dim) for name, rows in task.tables.items()},
+        fields={
+            name: EmbeddedField(table=field.table, pooling="mean" if field.max_len else None, weights=None)
+            for name, field in task.fields.items()
+        },
+        numeric=task.numeric,
+        embedding_dim=task.dim,
+        hidden_units=task.hidden_units,
+        dropout=task.dropout,
+        l2_embedding=task.l2,
+    )
+    model.build()
+    return model
+
+
+def compile_model(model: DeepFM, name: str, learning_rate: float) -> None:
+    """Compiles a model as `fieldpool.model.training.train` does."""
+    model.compile(
+        optimizer=optimizer(name, learning_rate),
+        loss=keras.losses.BinaryCrossentropy(from_logits=True),
+        jit_compile=False,
+    )
+
+
+if __name__ == "__main__":
+    main(Fieldpool, ["tensorflow", "keras"])

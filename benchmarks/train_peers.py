@@ -1,0 +1,65 @@
+"""Environments of the systems that fieldpool is measured beside, each its own, under `bench-data/peers/`.
+
+PyTorch comes from the index that pip is set up for; on Linux that is the build with CUDA, unless
+PIP_EXTRA_INDEX_URL names PyTorch's index for CPUs.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from typing import NamedTuple
+
+HERE = Path(__file__).parent
+INSTALL = ("-m", "pip", "--disable-pip-version-check", "--no-input", "install", "--quiet")
+
+
+class Peer(NamedTuple):
+    """A Python version, and the arguments of one `pip install` after another."""
+
+    python: str
+    installs: tuple[tuple[str, ...], ...]
+
+
+PEERS = {
+    # DeepCTR 0.9.3 stands on TensorFlow's private Keras of that time.
+    "deepctr": Peer("3.10", (("deepctr==0.9.3", "tensorflow-cpu==2.10.1", "numpy<1.24", "protobuf<3.20"),)),
+    # Without its dependencies: its operators need none of them.
+    "fbgemm": Peer("3.11", (("torch==2.13.0", "numpy<3"), ("--no-deps", "fbgemm-gpu-cpu==1.8.0"))),
+    "fuxictr": Peer("3.11", (("torch==2.13.0", "fuxictr==2.3.10"),)),
+}
+
+
+class CannotInstall(Exception):
+    """A peer cannot be had here; says why."""
+
+
+def python_of(name: str, folder: Path) -> Path:
+    """Returns the Python of a peer's environment, made if it is not there.
+
+    Raises:
+        CannotInstall: if its version of Python is not there, or pip fails.
+    """
+    peer, environment = PEERS[name], folder / name
+    python, done = environment / "bin" / "python", environment / ".installed"
+    if done.exists() and done.read_text() == repr(peer):
+        return python
+    shutil.rmtree(environment, ignore_errors=True)
+    base = shutil.which(f"python{peer.python}")
+    if base is None:
+        raise CannotInstall(f"no python{peer.python} on the PATH")
+    # pyenv's shims find a version that is not the chosen one by this alone.
+    _call([base, "-m", "venv", str(environment)], {"PYENV_VERSION": peer.python})
+    for packages in peer.installs:
+        _call([str(python), *INSTALL, *packages], {})
+    done.write_text(repr(peer))
+    return python
+
+
+def _call(command: list[str], environment: dict[str, str]) -> None:
+    process = subprocess.run(command, env={**os.environ, **environment}, capture_output=True, text=True)
+    if process.returncode:
+        reason = "\n".join(process.stderr.strip().splitlines()[-3:])
+        raise CannotInstall(f"{' '.join(command)}: {reason}")

@@ -1,0 +1,46 @@
+"""fieldpool on a run of its own: from its TFRecords as `fieldpool train` reads them, or the same from memory.
+
+python benchmarks/train_records.py bench-data/train-run-1000000 --source records
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+
+import keras
+from train_fieldpool import compile_model
+from train_task import Clock
+
+from fieldpool.model.deepfm import deepfm
+from fieldpool.model.examples import read_examples
+from fieldpool.model.run import Run
+
+
+def main() -> None:
+    """Trains; prints the examples a second after the first epoch as a line of JSON."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("run")
+    parser.add_argument("--source", choices=["records", "memory"], required=True)
+    parser.add_argument("--variant", default="lazy_adam")
+    parser.add_argument("--epochs", type=int, default=3)
+    arguments = parser.parse_args()
+    run = Run(arguments.run)
+    train = run.spec.train
+    shuffle = train.shuffle_buffer if arguments.source == "records" else 0
+    dataset = read_examples(run, "train", batch_size=train.batch_size, shuffle_buffer=shuffle, seed=0)
+    if arguments.source == "memory":
+        dataset = dataset.cache().prefetch(2)
+    model = deepfm(run.spec, run.vocabulary_sizes)
+    compile_model(model, arguments.variant, train.learning_rate)
+    clock = Clock(train.batch_size)
+    told = keras.callbacks.LambdaCallback(
+        on_epoch_begin=lambda epoch, logs: clock.start(), on_train_batch_end=lambda step, logs: clock.step()
+    )
+    model.fit(dataset, verbose=0)
+    model.fit(dataset, verbose=0, epochs=arguments.epochs, callbacks=[told])
+    print(json.dumps({"rates": clock.rates}))
+
+
+if __name__ == "__main__":
+    main()

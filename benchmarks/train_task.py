@@ -1,0 +1,183 @@
+"""What the systems of the training benchmark are given, and how each tells what it did.
+
+A system is a script of its own, run by the Python of its own environment, so here is NumPy and nothing else:
+
+    python benchmarks/train_deepctr.py speed TASK.npz --epochs 3
+    python benchmarks/train_deepctr.py quality TASK.npz --epochs 10 --seed 1 --out scores.npz
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+
+WINDOW = 10  # Steps.
+
+# Features by name, int32 `[n]` or `[n, max_len]` or float32 `[n]`, and labels, float32 `[n]`.
+Rows = tuple[dict[str, np.ndarray], np.ndarray]
+
+
+class Field(NamedTuple):
+    """A field that is looked up in a table; `max_len` 0: a single value. Id 0 is padding."""
+
+    table: str
+    max_len: int
+
+
+@dataclass
+class Task:
+    """A model and its rows."""
+
+    tables: dict[str, int]  # Rows by name.
+    fields: dict[str, Field]
+    numeric: list[str]
+    batch_size: int
+    dim: int
+    hidden_units: list[int]
+    dropout: float
+    l2: float
+    learning_rate: float
+    splits: dict[str, Rows]
+
+    def save(self, path: str) -> None:
+        """Writes the task to an .npz file."""
+        settings = {name: value for name, value in vars(self).items() if name != "splits"}
+        arrays = {
+            f"{split}/{name}": array
+            for split, (features, label) in self.splits.items()
+            for name, array in {**features, "label": label}.items()
+        }
+        np.savez(path, settings=np.array(json.dumps(settings)), **arrays)
+
+    @classmethod
+    def load(cls, path: str) -> Task:
+        """Reads what `save` wrote."""
+        with np.load(path) as file:
+            settings = json.loads(str(file["settings"]))
+            settings["fields"] = {name: Field(*field) for name, field in settings["fields"].items()}
+            splits: dict[str, Rows] = {}
+            for key in file.files:
+                split, _, name = key.partition("/")
+                if name and name != "label":
+                    splits.setdefault(split, ({}, file[f"{split}/label"]))[0][name] = file[key]
+        return cls(splits=splits, **settings)
+
+    def stretched(self, factor: int) -> Task:
+        """Returns the task with tables `factor` times as long, the same draws spread over them."""
+        self.tables = {name: rows * factor for name, rows in self.tables.items()}
+        for features, _ in self.splits.values():
+            for name in self.fields:
+                features[name] = features[name] * np.int32(factor)
+        return self
+
+    def batches(self) -> list[Rows]:
+        """Returns the train rows in batches of full size."""
+        features, label = self.splits["train"]
+        size = self.batch_size
+        starts = range(0, len(label) // size * size, size)
+        return [({name: x[i : i + size] for name, x in features.items()}, label[i : i + size]) for i in starts]
+
+
+class System(Protocol):
+    """A model that can be trained."""
+
+    def epoch(self, after_step: Callable[[], object]) -> None:
+        """Trains on the train rows once: full batches in their order, or shuffled if there is a seed."""
+
+    def scores(self, features: dict[str, np.ndarray]) -> np.ndarray:
+        """Returns probabilities, `[n]`."""
+
+
+class Settings(NamedTuple):
+    """Of one training. `seed` is None where speed is measured: batches are made before, and not shuffled."""
+
+    variant: str
+    seed: int | None
+
+
+class Clock:
+    """Examples a second of each ten steps, for a step alone is too short and an epoch holds the machine's bad moments.
+
+    Args:
+        batch_size: Examples a step.
+    """
+
+    def __init__(self, batch_size: int) -> None:
+        self._batch_size = batch_size
+        self._times: list[float] = []
+        self.rates: list[float] = []
+
+    def start(self) -> None:
+        """Begins an epoch."""
+        self._times = [time.perf_counter()]
+
+    def step(self) -> None:
+        """Counts a step."""
+        self._times.append(time.perf_counter())
+        if len(self._times) > WINDOW:
+            self.rates.append(WINDOW * self._batch_size / (self._times[-1] - self._times[0]))
+            self._times = self._times[-1:]
+
+
+def logloss(label: np.ndarray, scores: np.ndarray) -> float:
+    """Returns the mean binary cross-entropy."""
+    p = np.clip(scores.astype(np.float64), 1e-7, 1 - 1e-7)
+    return float(-np.mean(label * np.log(p) + (1 - label) * np.log(1 - p)))
+
+
+def main(build: Callable[[Task, Settings], System], packages: Sequence[str]) -> None:
+    """Runs a system as the command line says; prints its numbers and versions as a line of JSON."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("what", choices=["speed", "quality"])
+    parser.add_argument("task")
+    parser.add_argument("--variant", default="")
+    parser.add_argument("--epochs", type=int, default=3)
+    parser.add_argument("--steps", type=int, default=0, help="so many batches only; 0: all")
+    parser.add_argument("--stretch", type=int, default=1)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out")
+    arguments = parser.parse_args()
+    task = Task.load(arguments.task).stretched(arguments.stretch)
+    told: dict[str, Any] = {"versions": {package: version(package) for package in packages}}
+    if arguments.what == "speed":
+        told.update(speed(build, task, arguments))
+    else:
+        quality(build, task, arguments)
+    print(json.dumps(told))
+
+
+def speed(build: Callable[[Task, Settings], System], task: Task, arguments: argparse.Namespace) -> dict[str, Any]:
+    """Returns the examples a second after the first epoch, and the logloss after the last."""
+    features, label = task.splits["train"]
+    if arguments.steps:
+        n = arguments.steps * task.batch_size
+        features, label = task.splits["train"] = ({name: x[:n] for name, x in features.items()}, label[:n])
+    system = build(task, Settings(arguments.variant, None))
+    system.epoch(lambda: None)  # Compiles, and warms up.
+    clock = Clock(task.batch_size)
+    for _ in range(arguments.epochs):
+        clock.start()
+        system.epoch(clock.step)
+    few = {name: x[: 8 * task.batch_size] for name, x in features.items()}
+    return {
+        "rates": clock.rates,
+        "logloss": logloss(label[: 8 * task.batch_size], system.scores(few)),
+    }
+
+
+def quality(build: Callable[[Task, Settings], System], task: Task, arguments: argparse.Namespace) -> None:
+    """Writes the scores of eval and test after each epoch, `[epochs, n]`."""
+    system = build(task, Settings(arguments.variant, arguments.seed))
+    scores: dict[str, list[np.ndarray]] = {"eval": [], "test": []}
+    for _ in range(arguments.epochs):
+        system.epoch(lambda: None)
+        for split, of_epochs in scores.items():
+            of_epochs.append(system.scores(task.splits[split][0]))
+    np.savez(arguments.out, **{split: np.stack(of_epochs) for split, of_epochs in scores.items()})
