@@ -69,7 +69,8 @@ fields:
   price: {type: numeric, scale: log1p}
 
 model: {embedding_dim: 8, hidden_units: [64, 32], dropout: 0.2, l2_embedding: 0.0001}
-train: {batch_size: 512, epochs: 10, learning_rate: 0.002, early_stopping: {metric: auc, patience: 2}}
+train: {batch_size: 512, epochs: 4, learning_rate: 0.004, decay: cosine, early_stopping: {metric: auc, patience: 2}}
+evaluation: {gauc_by: user_id, slices: [device, history]}
 """
 
 

@@ -169,7 +169,7 @@ _SLICE_METRICS = ("examples", "positives", "auc", "gauc", "logloss", "calibratio
 def show_metrics(
     metrics: dict[str, dict[str, Any]], *, best_auc: dict[str, float] | None = None, as_json: bool = False
 ) -> None:
-    """Prints the metrics by split, beside the best possible AUC where it is known, and their slices."""
+    """Prints the metrics by split, beside the best possible AUC where it is known, and the last split's slices."""
     if as_json:
         print(json_text(metrics))
         return
@@ -181,10 +181,10 @@ def show_metrics(
     if best_auc:
         by_metric["best possible auc"] = best_auc
     _show_numbers("Metrics", "", by_metric, list(metrics))
-    for values in metrics.values():
-        for field, slices in values.get("slices", {}).items():
-            present = [name for name in _SLICE_METRICS if name in next(iter(slices.values()))]
-            _show_numbers(f"By {field}", field, slices, present)
+    split, values = list(metrics.items())[-1]
+    for field, slices in values.get("slices", {}).items():
+        present = [name for name in _SLICE_METRICS if name in next(iter(slices.values()))]
+        _show_numbers(f"{split}, by {field}", field, slices, present)
 
 
 def _show_numbers(title: str, first: str, rows: dict[str, dict[str, float]], columns: Sequence[str]) -> None:
