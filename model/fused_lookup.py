@@ -37,12 +37,16 @@ def pooled_rows(
             max pooling, which multiplies nothing.
     """
     fields = len(ids)
-    every = tf.concat([tf.cast(field, tf.int64) for field in ids], axis=1)
+    every = tf.concat([tf.cast(field, tf.int32) for field in ids], axis=1)
     field_of = tf.concat([tf.fill([tf.shape(field)[1]], index) for index, field in enumerate(ids)], axis=0)
-    places = tf.where(every != 0)  # Row by row, and so bag by bag.
-    bags = tf.shape(every)[0] * fields
-    bag = tf.cast(places[:, 0], tf.int32) * fields + tf.gather(field_of, places[:, 1])
-    used, row = tf.unique(tf.gather_nd(every, places))
+    batch = tf.shape(every)[0]
+    bags = batch * fields
+    # Row by row, and so bag by bag.
+    every_bag = tf.reshape(tf.range(batch)[:, tf.newaxis] * fields + field_of, [-1])
+    every = tf.reshape(every, [-1])
+    places = tf.where(every != 0)[:, 0]
+    bag = tf.gather(every_bag, places)
+    used, row = tf.unique(tf.gather(every, places))
     rows = tf.gather(table, used)
 
     wide = tf.cast(rows, tf.float32)  # Sums are in float32, whatever the precision of the rest.
@@ -54,20 +58,21 @@ def pooled_rows(
             tf.ones_like(field, tf.float32) if weight is None else tf.cast(weight, tf.float32)
             for field, weight in zip(ids, weights, strict=True)
         ]
-        w = tf.gather_nd(tf.concat(full, axis=1), places)
+        w = tf.gather(tf.reshape(tf.concat(full, axis=1), [-1]), places)
         total = tf.math.unsorted_segment_sum(tf.gather(wide, row) * w[:, tf.newaxis], bag, bags)
 
     n = tf.math.unsorted_segment_sum(w, bag, bags)
     squares = tf.math.unsorted_segment_sum(w * w, bag, bags)
     root = tf.sqrt(tf.where(squares == 0, 1.0, squares))
     divisors = {"sum": tf.ones_like(n), "mean": n, "sqrtn": root, "max": tf.ones_like(n)}
-    pooling_of_bag = [tf.reshape(divisors[pooling], [-1, fields])[:, f] for f, pooling in enumerate(poolings)]
-    divisor = tf.stack(pooling_of_bag, axis=1)
-    pooled = tf.reshape(total, [-1, fields, table.shape[1]])
-    pooled = tf.math.divide_no_nan(pooled, divisor[:, :, tf.newaxis])
+    divisor = tf.stack(
+        [tf.reshape(divisors[pooling], [-1, fields])[:, f] for f, pooling in enumerate(poolings)], axis=1
+    )
+    factor = tf.math.divide_no_nan(1.0, divisor)
+    pooled = tf.reshape(total, [-1, fields, table.shape[1]]) * factor[:, :, tf.newaxis]
     if "max" in poolings:
         is_max = tf.constant([pooling == "max" for pooling in poolings])
-        of_max = tf.gather(is_max, tf.gather(field_of, places[:, 1]))
+        of_max = tf.gather(is_max, bag % fields)
         values = tf.gather(wide, tf.boolean_mask(row, of_max))
         largest = tf.math.unsorted_segment_max(values, tf.boolean_mask(bag, of_max), bags)
         has_values = tf.math.unsorted_segment_sum(tf.ones_like(bag), bag, bags) > 0
@@ -75,7 +80,7 @@ def pooled_rows(
         pooled = tf.where(is_max[:, tf.newaxis], tf.reshape(largest, tf.shape(pooled)), pooled)
     squares = None
     if squared_norms is not None:
-        x = tf.math.divide_no_nan(w, tf.gather(tf.reshape(divisor, [-1]), bag))
+        x = w * tf.gather(tf.reshape(factor, [-1]), bag)
         norms = tf.gather(squared_norms(wide, used), row)
         squares = tf.reshape(tf.math.unsorted_segment_sum(x * x * norms, bag, bags), [-1, fields])
     return pooled, rows, squares
