@@ -7,9 +7,9 @@ files.
 from __future__ import annotations
 
 import json
+import math
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import asdict
 from typing import Any
 
 import apache_beam as beam
@@ -26,9 +26,11 @@ from ..transforms.preprocessing import preprocessing_fn, raw_feature_spec
 from ..transforms.spec import SPLITS, Spec
 from . import columns
 from .quarantine import check_rows
-from .readers import SourceBatch
+from .rejection import RejectedLimit, as_json_line
+from .source_batch import SourceBatch
 from .statistics import Counts, Examples, SumCounts, count_oov, count_rows
 from .tfrecord import WriteExamples
+from .work_folder import write_whole
 
 # Travels beside the features through the transform; not a name that a field can have.
 _SPLIT = "__split__"
@@ -54,11 +56,14 @@ class PreprocessClickLog(beam.PTransform):
         spec: with every `max_len` a number and a time split's boundaries given (`measure.resolve`).
         temp_dir: a folder that TensorFlow can write to, on a shared file system if workers are elsewhere.
             TFT writes there while the pipeline is being built, so it is apart from Beam's temp_location.
+        limit_rejected: Whether to stop as soon as more rows are rejected than `max_rejected`, where that is a count.
+            Default False: what becomes of them is up to whoever takes the output.
     """
 
-    def __init__(self, spec: Spec, temp_dir: str) -> None:
+    def __init__(self, spec: Spec, temp_dir: str, *, limit_rejected: bool = False) -> None:
         super().__init__()
         self._spec, self._temp_dir = spec, temp_dir
+        self._most = spec.max_rejected if limit_rejected else math.inf
 
     def expand(self, rows: beam.PCollection | dict[str, beam.PCollection]) -> dict[str, Any]:
         """Returns the PCollections named above."""
@@ -67,13 +72,15 @@ class PreprocessClickLog(beam.PTransform):
         config = raw_tensor_adapter_config(spec)
         preprocess = preprocessing_fn(spec)
 
-        train = sources["analyze"] | "TrainRows" >> beam.ParDo(_CheckRows(spec, only_train=True))
-        checked = sources["transform"] | "CheckRows" >> beam.ParDo(_CheckRows(spec)).with_outputs(
+        train = sources["analyze"] | "TrainRows" >> beam.ParDo(
+            _CheckRows(spec, self._most, only_train=True)
+        ).with_outputs("counts", main="rows")
+        checked = sources["transform"] | "CheckRows" >> beam.ParDo(_CheckRows(spec, self._most)).with_outputs(
             "rejected", "counts", main="rows"
         )
         # Deep copies would break runners that need a reshuffle upstream (design, traps).
         with tft_beam.Context(temp_dir=self._temp_dir, passthrough_keys={_SPLIT}, use_deep_copy_optimization=False):
-            transform_fn = (train, config) | "Analyze" >> tft_beam.AnalyzeDataset(preprocess)
+            transform_fn = (train.rows, config) | "Analyze" >> tft_beam.AnalyzeDataset(preprocess)
             (transformed, _) = (
                 (checked.rows, config),
                 transform_fn,
@@ -81,7 +88,9 @@ class PreprocessClickLog(beam.PTransform):
         examples = transformed | "Examples" >> beam.Map(_examples)
         oov = examples | "CountOov" >> beam.Map(count_oov, spec)
         counts = (
-            (checked.counts, oov) | "AllCounts" >> beam.Flatten() | "SumCounts" >> beam.CombineGlobally(SumCounts())
+            (train.counts, checked.counts, oov)
+            | "AllCounts" >> beam.Flatten()
+            | "SumCounts" >> beam.CombineGlobally(SumCounts())
         )
         return {
             "examples": examples,
@@ -112,14 +121,19 @@ def _arrow_type(feature: Any) -> pa.DataType:
 class _CheckRows(beam.DoFn):
     """SourceBatch → RecordBatch for TFT; rejected rows and counts to outputs of their own."""
 
-    def __init__(self, spec: Spec, only_train: bool = False) -> None:
-        self._spec, self._only_train = spec, only_train
+    def __init__(self, spec: Spec, most_rejected: float, only_train: bool = False) -> None:
+        self._spec, self._most_rejected, self._only_train = spec, most_rejected, only_train
         self._names = list(raw_feature_spec(spec))
+
+    def setup(self) -> None:
+        self._limit = RejectedLimit(self._most_rejected)
 
     def process(self, batch: SourceBatch | pa.RecordBatch) -> Iterator[Any]:
         if isinstance(batch, pa.RecordBatch):
             batch = SourceBatch("(rows)", np.arange(1, batch.num_rows + 1), batch)
+        read = batch.data.num_rows + len(batch.rejected)
         rows, splits, rejected = check_rows(batch, self._spec)
+        self._limit.add(read, rejected)
         if self._only_train and rows.num_rows:
             is_train = splits == SPLITS.index("train")
             rows, splits = rows.filter(pa.array(is_train)), splits[is_train]
@@ -128,9 +142,11 @@ class _CheckRows(beam.DoFn):
             arrays.append(columns.as_lists(pa.array(splits.astype(np.int64))))
             yield pa.RecordBatch.from_arrays(arrays, [*self._names, _SPLIT])
         if self._only_train:
+            yield beam.pvalue.TaggedOutput("counts", Counter({("analyzed",): rows.num_rows}))
             return
         yield from (beam.pvalue.TaggedOutput("rejected", row) for row in rejected)
         counts: Counts = count_rows(rows, splits, self._spec) if rows.num_rows else Counter()
+        counts["read",] += read
         counts["rejected",] += len(rejected)
         yield beam.pvalue.TaggedOutput("counts", counts)
 
@@ -141,32 +157,44 @@ def _examples(transformed: tuple[pa.RecordBatch, Any]) -> Examples:
     return Examples(batch.drop_columns([_SPLIT]), np.asarray(batch[_SPLIT].values).astype(np.int8))
 
 
-def write_run(rows: dict[str, beam.PCollection], spec: Spec, work: str) -> None:
-    """Adds all that fills a run directory under `work` to the pipeline that `rows` belongs to.
+def write_run(rows: dict[str, beam.PCollection], spec: Spec, work: str, run: str) -> None:
+    """Adds all that fills a run directory to the pipeline that `rows` belongs to.
 
     Args:
         rows: `analyze` and `transform`; see PreprocessClickLog.
+        spec: resolved.
+        work: a folder for what is needed on the way, and for the counts.
+        run: the folder to fill.
     """
-    result = rows | "Preprocess" >> PreprocessClickLog(spec, FileSystems.join(work, "tft-temp"))
-    _ = result["examples"] | "WriteExamples" >> WriteExamples(
-        FileSystems.join(work, EXAMPLES_FOLDER), FileSystems.join(work, "shards-temp")
+    result = rows | "Preprocess" >> PreprocessClickLog(spec, FileSystems.join(work, "tft-temp"), limit_rejected=True)
+    written = result["examples"] | "WriteExamples" >> WriteExamples(
+        FileSystems.join(run, EXAMPLES_FOLDER), FileSystems.join(work, "shards-temp")
     )
     _ = result["transform_fn"] | "WriteTransformFn" >> tft_beam.WriteTransformFn(
-        FileSystems.join(work, TRANSFORM_FOLDER)
+        FileSystems.join(run, TRANSFORM_FOLDER)
     )
+    rejected = FileSystems.join(run, REJECTED_FOLDER, "rows")
     _ = (
         result["rejected"]
-        | "RejectedAsJson" >> beam.Map(lambda row: json.dumps(asdict(row), ensure_ascii=False))
-        | "WriteRejected"
-        >> beam.io.WriteToText(FileSystems.join(work, REJECTED_FOLDER, "rows"), ".jsonl", skip_if_empty=True)
+        | "RejectedAsJson" >> beam.Map(as_json_line)
+        | "WriteRejected" >> beam.io.WriteToText(rejected, ".jsonl", skip_if_empty=True)
     )
-    _ = result["counts"] | "WriteCounts" >> beam.Map(write_counts, FileSystems.join(work, COUNTS_FILE))
+    _ = (
+        (result["counts"], written | "CountWritten" >> beam.Map(_count_written))
+        | "WithWritten" >> beam.Flatten()
+        | "SumAllCounts" >> beam.CombineGlobally(SumCounts())
+        | "WriteCounts" >> beam.Map(write_counts, FileSystems.join(work, COUNTS_FILE))
+    )
+
+
+def _count_written(of_split: tuple[str, int, int]) -> Counts:
+    split, examples, _ = of_split
+    return Counter({("written", split): examples})
 
 
 def write_counts(counts: Counts, path: str) -> None:
-    """Writes counts to `path` as a JSON list of [key, number]."""
-    with FileSystems.create(path) as file:
-        file.write(json.dumps([[list(key), number] for key, number in counts.items()]).encode())
+    """Writes counts to `path`, whole or not at all, as a JSON list of [key, number]."""
+    write_whole(path, json.dumps([[list(key), number] for key, number in counts.items()]))
 
 
 def read_counts(path: str) -> Counts:

@@ -25,6 +25,7 @@ from .cli_arguments import (
     GaucBy,
     ModelPath,
     ModeOption,
+    Overwrite,
     Resume,
     Runner,
     RunPath,
@@ -50,13 +51,14 @@ app = typer.Typer(
 
 
 def main() -> None:
-    """Runs the command line: exit code 0, 1 for a fault of ours, 2 for what the user can mend, 130 for ^C."""
+    """Runs the command line: exit code 0, 1 for a fault of ours, 2 for what the user can mend, 3 for new rows that
+    are too far from a run's, 130 for ^C."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
         app(standalone_mode=True)
     except UserError as error:
         console.error(str(error))
-        sys.exit(2)
+        sys.exit(error.exit_code)
     except KeyboardInterrupt:
         console.error("stopped")
         sys.exit(130)
@@ -101,13 +103,16 @@ def transform(
     workers: Workers = None,
     runner: Runner = None,
     beam: BeamArguments = None,
+    overwrite: Overwrite = False,
+    resume: Resume = False,
     as_json: AsJson = False,
 ) -> None:
     """Raw rows to a run directory: vocabularies, padded TFRecords, counts.
 
     Example: `fieldpool transform spec.yaml clicks.parquet --out runs/monday`
     """
-    console.show_stats(_transform(spec, data, out, Where(mode, workers, runner, beam)), as_json=as_json)
+    where = Where(mode, workers, runner, beam)
+    console.show_stats(_transform(spec, data, out, where, overwrite=overwrite, resume=resume), as_json=as_json)
 
 
 @app.command()
@@ -215,7 +220,9 @@ def _checked_split(split: str) -> str:
     return split
 
 
-def _transform(spec: str, data: list[str], out: str, where: Where) -> dict[str, Any]:
+def _transform(
+    spec: str, data: list[str], out: str, where: Where, *, overwrite: bool = False, resume: bool = False
+) -> dict[str, Any]:
     """Returns the counts of the run that was made."""
     from .spec_file import load_spec
 
@@ -228,7 +235,7 @@ def _transform(spec: str, data: list[str], out: str, where: Where) -> dict[str, 
     size = total_bytes(find_files(data))
     options = beam_options(runner, beam or [], mode=mode, workers=workers, input_bytes=size)
     with console.transforming(out):
-        return run_directory.transform(loaded, data, out, options).stats
+        return run_directory.transform(loaded, data, out, options, overwrite=overwrite, resume=resume).stats
 
 
 def _train(

@@ -24,13 +24,14 @@ ModeOption = Annotated[
 Workers = Annotated[int | None, typer.Option(min=1, help="Threads or processes; default: one for two cores.")]
 Epochs = Annotated[int | None, typer.Option(min=1, help="Instead of train.epochs in the spec.")]
 Seed = Annotated[int | None, typer.Option(min=0, help="Instead of train.seed in the spec.")]
-Resume = Annotated[bool, typer.Option("--resume", help="Go on from the last whole checkpoint, if there is one.")]
+Resume = Annotated[bool, typer.Option("--resume", help="Go on from what is whole of what a killed process left in --out.")]
 Strategy = Annotated[
     Literal["none", "mirrored", "workers"],
     typer.Option(help="mirrored: on all GPUs of this machine; workers: on those of TF_CONFIG, this command on each."),
 ]
 GaucBy = Annotated[str | None, typer.Option(help="A categorical field, the user for one: its values group GAUC.")]
 Slices = Annotated[list[str] | None, typer.Option("--slice", help="A field to measure value by value; repeatable.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace a run that is there, when the new one is whole.")]
 
 
 class Where(NamedTuple):

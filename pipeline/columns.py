@@ -6,13 +6,14 @@ reject its row with a reason. Texts are bytes, so that invalid UTF-8 passes as a
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ..transforms.errors import UserError
+from ..transforms.errors import SourceError
 
 TEXT = pa.large_binary()
 BAG = pa.large_list(pa.large_binary())
@@ -112,6 +113,38 @@ def bag_lengths(lists: pa.Array) -> np.ndarray:
     return _sum_by_row(present, list_lengths(lists))
 
 
+def longer_than(values: pa.Array, limit: int) -> np.ndarray:
+    """Returns which rows of texts, or of lists of texts, have one of more than `limit` bytes, bool `[rows]`."""
+    return _any_by_row(values, lambda texts: np.asarray(pc.binary_length(texts).fill_null(0)) > limit)
+
+
+def not_utf8(values: pa.Array) -> np.ndarray:
+    """Returns which rows of texts, or of lists of texts, have one that is not valid UTF-8, bool `[rows]`."""
+
+    def invalid(texts: pa.Array) -> np.ndarray:
+        try:
+            texts.cast(pa.large_string())
+        except pa.ArrowInvalid:
+            return np.array([text is not None and not _is_utf8(text) for text in texts.to_pylist()])
+        return np.zeros(len(texts), bool)
+
+    return _any_by_row(values, invalid)
+
+
+def _is_utf8(text: bytes) -> bool:
+    try:
+        text.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _any_by_row(values: pa.Array, holds: Callable[[pa.Array], np.ndarray]) -> np.ndarray:
+    if not _is_list(values.type):
+        return holds(values)
+    return _sum_by_row(holds(pc.list_flatten(values)), list_lengths(values)) > 0
+
+
 def _sum_by_row(flags: np.ndarray, lengths: np.ndarray) -> np.ndarray:
     total = np.concatenate([[0], np.cumsum(flags)])
     ends = np.cumsum(lengths)
@@ -161,7 +194,7 @@ def _text(values: pa.Array, name: str) -> pa.Array:
         text = pc.if_else(pa.array(whole), as_ints, values.cast(pa.large_string()))
         return pc.if_else(pc.is_nan(values), None, text).cast(TEXT)
     if pa.types.is_nested(kind):
-        raise UserError(f"column {name!r}: expected text or numbers, found {kind}; flatten it first")
+        raise SourceError(f"column {name!r}: expected text or numbers, found {kind}; flatten it first")
     if pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
         return values.cast(TEXT)
     return values.cast(pa.large_string()).cast(TEXT)

@@ -14,11 +14,12 @@ import numpy as np
 from apache_beam.io.filesystems import FileSystems
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from ..transforms.errors import UserError
+from ..transforms.errors import SourceError
 from ..transforms.spec import MultivaluedField, Spec, TimeSplit
 from .build import read_counts, write_counts
 from .quarantine import check_rows
-from .readers import SourceBatch
+from .rejection import RejectedLimit
+from .source_batch import SourceBatch
 from .splits import times_of
 from .statistics import Counts, SumCounts, count_rows
 
@@ -29,10 +30,10 @@ def resolve(spec: Spec, rows: Callable[[], beam.PTransform], options: PipelineOp
     Args:
         rows: returns a PTransform that makes SourceBatches out of a pipeline; called for each pass.
         options: of the Beam passes.
-        work: a folder for what the passes find.
+        work: a folder for what the passes find; what one has found there is not looked for again.
 
     Raises:
-        UserError: no row has a time that can be read.
+        SourceError: no row has a time that can be read.
     """
     split = spec.split
     if isinstance(split, TimeSplit) and split.eval_from is None:
@@ -98,9 +99,11 @@ class _Lengths:
 
     def __init__(self, spec: Spec) -> None:
         self._spec = spec
+        self._limit = RejectedLimit(spec.max_rejected)
 
     def __call__(self, batch: SourceBatch) -> Counts:
-        rows, splits, _ = check_rows(batch, self._spec)
+        rows, splits, rejected = check_rows(batch, self._spec)
+        self._limit.add(batch.data.num_rows + len(batch.rejected), rejected)
         return count_rows(rows, splits, self._spec) if rows.num_rows else Counter()
 
 
@@ -110,6 +113,8 @@ def _count(
     options: PipelineOptions,
     path: str,
 ) -> Counts:
+    if FileSystems.exists(path):
+        return read_counts(path)
     with beam.Pipeline(options=options) as pipeline:
         _ = (
             pipeline
@@ -124,7 +129,7 @@ def _count(
 def _boundaries(rows_by_time: Counts, split: TimeSplit) -> tuple[float, float]:
     """Returns the first times of eval and test that come nearest to the fractions."""
     if not rows_by_time:
-        raise UserError(f"split.time: no row has a time that can be read in column {split.time!r}")
+        raise SourceError(f"split.time: no row has a time that can be read in column {split.time!r}")
     times = np.array(sorted(time for (time,) in rows_by_time))
     before = np.cumsum([0, *(rows_by_time[time,] for time in times.tolist())])
     starts = np.append(times, np.inf)

@@ -20,11 +20,12 @@ from ..transforms.spec import (
     weights_feature,
 )
 from . import columns
-from .readers import Rejected, SourceBatch
+from .source_batch import Rejected, SourceBatch
 from .splits import NO_SPLIT, assign_splits, split_column
 
-# A text longer than this is cut where a rejected row is written down.
+# A text longer than this is cut where a rejected row is written down, and where it is told as the reason.
 _RAW_TEXT_LIMIT = 1000
+_TOLD_LIMIT = 200
 
 
 def raw_columns(spec: Spec) -> list[str]:
@@ -45,12 +46,13 @@ def check_rows(batch: SourceBatch, spec: Spec) -> tuple[pa.RecordBatch, np.ndarr
     """
     if batch.data.num_rows == 0:
         return pa.RecordBatch.from_pylist([]), np.array([], np.int8), batch.rejected
-    checks: list[tuple[str, np.ndarray, str]] = []
+    checks: list[_Check] = []
     good: dict[str, pa.Array] = {}
 
     if spec.key is not None:
         key = columns.tokens(batch.data[spec.key], spec.key)
         checks += [(spec.key, key.bad, key.reason), (spec.key, _is_null(key.values), "the key is missing")]
+        checks.append(_not_too_long(spec.key, key.values, spec))
         good[KEY_FEATURE] = key.values
     label = columns.numbers(batch.data[spec.label.field], spec.label.field)
     checks += [
@@ -68,6 +70,8 @@ def check_rows(batch: SourceBatch, spec: Spec) -> tuple[pa.RecordBatch, np.ndarr
         if isinstance(field, MultivaluedField):
             converted = columns.bags(column, field.separator, column_name)
             checks.append((column_name, converted.bad, converted.reason))
+            checks.append(_not_too_many(column_name, converted.values, spec))
+            checks += _value_checks(column_name, converted.values, field, spec)
             if field.empty == "reject":
                 checks.append((column_name, columns.bag_lengths(converted.values) == 0, "the list is empty"))
             if field.weights:
@@ -89,6 +93,8 @@ def check_rows(batch: SourceBatch, spec: Spec) -> tuple[pa.RecordBatch, np.ndarr
             convert = columns.tokens if isinstance(field, CategoricalField) else columns.numbers
             converted = convert(column, column_name)
             checks.append((column_name, converted.bad, converted.reason))
+            if isinstance(field, CategoricalField):
+                checks += _value_checks(column_name, converted.values, field, spec)
             if field.missing == "reject":
                 checks.append((column_name, _is_null(converted.values) & ~converted.bad, "the value is missing"))
         good[name] = converted.values
@@ -97,14 +103,34 @@ def check_rows(batch: SourceBatch, spec: Spec) -> tuple[pa.RecordBatch, np.ndarr
     rows = pa.RecordBatch.from_arrays(list(good.values()), list(good))
     if rejected:
         rows, split = rows.filter(pa.array(keep)), split[keep]
-    return rows, split, batch.rejected + rejected
+    return rows, split, sorted(batch.rejected + rejected, key=lambda row: row.row)
+
+
+_Check = tuple[str, np.ndarray, str]
+
+
+def _value_checks(name: str, values: pa.Array, field: CategoricalField | MultivaluedField, spec: Spec) -> list[_Check]:
+    checks = [_not_too_long(name, values, spec)]
+    if field.text == "utf8":
+        checks.append((name, columns.not_utf8(values), "invalid UTF-8"))
+    return checks
+
+
+def _not_too_long(name: str, values: pa.Array, spec: Spec) -> _Check:
+    limit = spec.limits.value_bytes
+    return name, columns.longer_than(values, limit), f"a value is longer than limits.value_bytes, {limit:,}"
+
+
+def _not_too_many(name: str, lists: pa.Array, spec: Spec) -> _Check:
+    limit = spec.limits.list_values
+    return name, columns.list_lengths(lists) > limit, f"the list has more values than limits.list_values, {limit:,}"
 
 
 def _is_null(values: pa.Array) -> np.ndarray:
     return np.asarray(pc.is_null(values))
 
 
-def _reject(batch: SourceBatch, checks: list[tuple[str, np.ndarray, str]]) -> tuple[list[Rejected], np.ndarray]:
+def _reject(batch: SourceBatch, checks: list[_Check]) -> tuple[list[Rejected], np.ndarray]:
     """Returns the rejected rows in order, and which rows are left."""
     keep = np.ones(batch.data.num_rows, bool)
     first_fault: dict[int, tuple[str, str]] = {}
@@ -115,7 +141,7 @@ def _reject(batch: SourceBatch, checks: list[tuple[str, np.ndarray, str]]) -> tu
     rejected = []
     for row, (name, reason) in sorted(first_fault.items()):
         raw = {key: _plain(value) for key, value in batch.data.slice(row, 1).to_pylist()[0].items()}
-        found = f", found {raw[name]!r}" if name in raw and raw[name] is not None else ""
+        found = f", found {_cut(repr(raw[name]), _TOLD_LIMIT)}" if raw.get(name) is not None else ""
         rejected.append(Rejected(batch.source, int(batch.rows[row]), name, reason + found, raw))
     return rejected, keep
 
@@ -127,5 +153,9 @@ def _plain(value: Any) -> Any:
     if isinstance(value, bytes):
         value = value.decode("utf-8", errors="backslashreplace")
     if isinstance(value, str):
-        return value if len(value) <= _RAW_TEXT_LIMIT else value[:_RAW_TEXT_LIMIT] + "…"
+        return _cut(value, _RAW_TEXT_LIMIT)
     return value if isinstance(value, int | float | bool | None) else str(value)
+
+
+def _cut(text: str, limit: int) -> str:
+    return text if len(text) <= limit else text[:limit] + "…"

@@ -6,52 +6,35 @@ Text is read as bytes and never guessed at: `007` stays `007`, whatever stands i
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import gzip
 import io
+import zlib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.csv
-import pyarrow.json
 import pyarrow.parquet
 from apache_beam.io.filesystem import BeamIOError
 
-from ..transforms.errors import UserError
+from ..transforms.errors import SourceError
 from ..transforms.spec import Source
-from .file_ranges import FileRange, file_ranges
-from .source_files import csv_delimiter, file_format, opened
+from .file_ranges import RANGE_BYTES, FileRange, file_ranges
+from .json_lines import json_blocks, parse_json
+from .source_batch import BATCH_ROWS, Rejected, SourceBatch, no_rows, selected
+from .source_files import ROW_BYTES, csv_delimiter, file_format, opened
+from .tfrecord_reading import read_records
 
-BATCH_ROWS = 16_384
-_BLOCK_BYTES = 4 << 20
+__all__ = ["BATCH_ROWS", "Rejected", "SourceBatch", "read_batches", "read_range", "readable_ranges"]
 
 # Parquet is decoded this many rows at a time: half the time that 8,192 take.
 _DECODED_ROWS = 2 * BATCH_ROWS
 
-
-@dataclass(frozen=True)
-class Rejected:
-    """A row that cannot be used. `row` counts the data rows of `source` from 1."""
-
-    source: str
-    row: int
-    field: str
-    reason: str
-    raw: dict[str, Any]
-
-
-@dataclass(frozen=True)
-class SourceBatch:
-    """Rows of one file as they stand there; `rows` holds the number of each, int64, from 1."""
-
-    source: str
-    rows: np.ndarray
-    data: pa.RecordBatch
-    rejected: list[Rejected] = field(default_factory=list)
+# The largest record of a TFRecord file, and about how many bytes of them are held at a time.
+_RECORD_BYTES = 16 << 20
+_HELD_BYTES = 64 << 20
 
 
 @contextlib.contextmanager
@@ -59,17 +42,22 @@ def _named(path: str, source: Source) -> Iterator[None]:
     """Tells the user which file it was that could not be read, and as what."""
     try:
         yield
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, EOFError, gzip.BadGzipFile) as error:
-        raise UserError(f"{path}: cannot be read as {file_format(path, source)}: {error}") from None
+    except (pa.ArrowException, EOFError, gzip.BadGzipFile, zlib.error, UnicodeDecodeError) as error:
+        if isinstance(error, MemoryError):
+            raise
+        message = str(error)
+        if "straddling" in message:
+            message = f"a row is longer than {ROW_BYTES:,} bytes, or a quote is never closed"
+        raise SourceError(f"{path}: cannot be read as {file_format(path, source)}: {message}") from None
     except (OSError, BeamIOError) as error:
-        raise UserError(f"{path}: cannot be read: {error}") from None
+        raise SourceError(f"{path}: cannot be read: {error}") from None
 
 
 def readable_ranges(path: str, source: Source) -> list[FileRange]:
     """Returns the ranges of a file, for `read_range`.
 
     Raises:
-        UserError: the file is not what its format promises.
+        SourceError: the file is not what its format promises.
     """
     with _named(path, source):
         return file_ranges(path, source)
@@ -79,7 +67,7 @@ def read_range(part: FileRange, source: Source, columns: Sequence[str]) -> Itera
     """Yields the rows of a range in batches of at most 16,384, with (at least) the named columns.
 
     Raises:
-        UserError: the file lacks a column, or is not what its format promises.
+        SourceError: the file lacks a column, or is not what its format promises.
     """
     read = {"csv": _read_csv, "jsonl": _read_jsonl, "parquet": _read_parquet, "tfrecord": _read_tfrecord}
     with _named(part.path, source):
@@ -102,9 +90,12 @@ def read_batches(path: str, source: Source, columns: Sequence[str]) -> Iterator[
 
 
 def _check_columns(path: str, found: Sequence[str], wanted: Sequence[str]) -> None:
+    twice = [column for column in wanted if list(found).count(column) > 1]
+    if twice:
+        raise SourceError(f"{path}: has several columns named {twice[0]!r}; rename all but one")
     missing = [column for column in wanted if column not in found]
     if missing:
-        raise UserError(
+        raise SourceError(
             f"{path}: has no column {', '.join(map(repr, missing))}; it has {', '.join(map(repr, found))}. "
             f"Mend the name in the spec (a field reads another column with `column:`)"
         )
@@ -115,25 +106,25 @@ def _in_batches(part: FileRange, batches: Iterator[pa.RecordBatch], columns: lis
     for batch in batches:
         for start in range(0, batch.num_rows, BATCH_ROWS):
             rows = batch.slice(start, BATCH_ROWS)
-            yield SourceBatch(part.path, np.arange(first, first + rows.num_rows), _selected(rows, columns))
+            yield SourceBatch(part.path, np.arange(first, first + rows.num_rows), selected(rows, columns))
             first += rows.num_rows
 
 
-def _selected(batch: pa.RecordBatch, columns: list[str]) -> pa.RecordBatch:
-    """Returns the columns of a batch; one that no row of the batch has is full of missing values."""
-    names = set(batch.schema.names)
-    return pa.RecordBatch.from_arrays(
-        [batch[column] if column in names else pa.nulls(batch.num_rows) for column in columns], columns
-    )
-
-
 def _text_of(part: FileRange) -> contextlib.AbstractContextManager[Any]:
-    """Returns the bytes of a range of text; a range with an end is of a size to hold."""
+    """Returns the bytes of a range of text, held in memory unless it is the whole file.
+
+    Raises:
+        pa.ArrowInvalid: a row is so long that the range is larger than ranges of rows are.
+    """
     if part.stop is None and part.start == 0:
         return opened(part.path)
+    most = 2 * RANGE_BYTES + ROW_BYTES
     with opened(part.path) as file:
         file.seek(part.start)
-        return io.BytesIO(file.read(-1 if part.stop is None else part.stop - part.start))
+        text = file.read(most + 1 if part.stop is None else min(most + 1, part.stop - part.start))
+    if len(text) > most:
+        raise pa.ArrowInvalid(f"after row {part.first_row}, a row is longer than {ROW_BYTES:,} bytes")
+    return io.BytesIO(text)
 
 
 def _read_csv(part: FileRange, source: Source, columns: list[str]) -> Iterator[SourceBatch]:
@@ -151,7 +142,7 @@ def _read_csv(part: FileRange, source: Source, columns: list[str]) -> Iterator[S
             # One thread: rows that are skipped are then told with their number.
             read_options=pa.csv.ReadOptions(
                 use_threads=False,
-                block_size=_BLOCK_BYTES,
+                block_size=ROW_BYTES,
                 column_names=None if rows_of_header else part.header,
             ),
             parse_options=pa.csv.ParseOptions(
@@ -191,7 +182,7 @@ def _numbered_csv(
             yield SourceBatch(part.path, numbers[start : start + BATCH_ROWS], rows, rejected if start == 0 else [])
         next_row = end
     if skipped:
-        yield SourceBatch(part.path, np.array([], np.int64), pa.RecordBatch.from_pylist([]), told())
+        yield SourceBatch(part.path, np.array([], np.int64), no_rows(), told())
 
 
 def _wrong_width(path: str, row: Any, number: int) -> Rejected:
@@ -200,14 +191,14 @@ def _wrong_width(path: str, row: Any, number: int) -> Rejected:
 
 
 def _read_jsonl(part: FileRange, source: Source, columns: list[str]) -> Iterator[SourceBatch]:
+    next_row = part.first_row
     with _text_of(part) as file:
-        if not file.read(1 << 16).strip():  # No rows, which pyarrow takes for an error.
-            return
-        file.seek(0)
-        batches = pa.json.open_json(file, read_options=pa.json.ReadOptions(block_size=_BLOCK_BYTES))
-        if part.start == 0:
-            _check_columns(part.path, batches.schema.names, columns)
-        yield from _in_batches(part, batches, columns)
+        for block in json_blocks(file, ROW_BYTES):
+            batches, rows, names = parse_json(block, part.path, next_row, columns)
+            if part.start == 0 and next_row == 1 and names:
+                _check_columns(part.path, sorted(names), columns)
+            next_row += rows
+            yield from batches
 
 
 def _read_parquet(part: FileRange, source: Source, columns: list[str]) -> Iterator[SourceBatch]:
@@ -216,22 +207,41 @@ def _read_parquet(part: FileRange, source: Source, columns: list[str]) -> Iterat
         _check_columns(part.path, parquet.schema_arrow.names, columns)
         groups = range(part.start, parquet.num_row_groups if part.stop is None else part.stop)
         batches = parquet.iter_batches(_DECODED_ROWS, row_groups=groups, columns=sorted(set(columns)))
-        yield from _in_batches(part, batches, columns)
+        rows = 0
+        for batch in _in_batches(part, batches, columns):
+            rows += batch.data.num_rows
+            yield batch
+        promised = sum(parquet.metadata.row_group(group).num_rows for group in groups)
+        if rows != promised:
+            raise pa.ArrowInvalid(f"its footer promises {promised:,} rows here, and {rows:,} are there")
 
 
 def _read_tfrecord(part: FileRange, source: Source, columns: list[str]) -> Iterator[SourceBatch]:
-    # Only this reader needs them; importing TensorFlow takes seconds.
-    import tensorflow as tf
+    # Only this reader needs it; importing TensorFlow takes seconds.
     from tfx_bsl.coders.example_coder import ExamplesToRecordBatchDecoder
 
-    records = tf.data.TFRecordDataset(part.path, "GZIP" if part.path.endswith(".gz") else None)
     decoder = ExamplesToRecordBatchDecoder()
     first = part.first_row
-    try:
-        for serialized in records.batch(BATCH_ROWS).as_numpy_iterator():
-            batch = decoder.DecodeBatch(serialized.tolist())
-            yield from _in_batches(dataclasses.replace(part, first_row=first), iter([batch]), columns)
-            first += batch.num_rows
-    except (tf.errors.DataLossError, tf.errors.OutOfRangeError, tf.errors.NotFoundError, ValueError) as error:
-        message = getattr(error, "message", str(error))
-        raise UserError(f"{part.path}: cannot be read as tfrecord after row {first - 1}: {message}") from None
+    with opened(part.path) as file:
+        for records in read_records(file, _RECORD_BYTES, BATCH_ROWS, _HELD_BYTES):
+            numbers = np.arange(first, first + len(records))
+            first += len(records)
+            try:
+                yield SourceBatch(part.path, numbers, selected(decoder.DecodeBatch(records), columns))
+            except ValueError:
+                yield from _one_by_one(part.path, numbers, records, columns)
+
+
+def _one_by_one(path: str, numbers: np.ndarray, records: list[bytes], columns: list[str]) -> Iterator[SourceBatch]:
+    """Yields each record of a batch that cannot be decoded as a whole, rejected if it is no tf.Example."""
+    from tfx_bsl.coders.example_coder import ExamplesToRecordBatchDecoder
+
+    decoder = ExamplesToRecordBatchDecoder()
+    for number, record in zip(numbers.tolist(), records, strict=True):
+        rows = np.array([number])
+        try:
+            yield SourceBatch(path, rows, selected(decoder.DecodeBatch([record]), columns))
+        except ValueError as error:
+            reason = f"no tf.Example: {str(error)[:200]}"
+            bad = Rejected(path, number, "(row)", reason, {"text": record[:1000].decode("utf-8", "backslashreplace")})
+            yield SourceBatch(path, rows[:0], no_rows(), [bad])

@@ -5,13 +5,10 @@ The work goes to a folder inside the target and is moved into place when it is w
 
 from __future__ import annotations
 
-import contextlib
-import itertools
 import json
-import re
-import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 from typing import Any
 
 import apache_beam as beam
@@ -21,14 +18,15 @@ from apache_beam.runners.runner import PipelineResult
 from tensorflow_transform.tf_metadata import metadata_io
 
 from ..model.run import (
-    DONE_FILE,
+    ASSETS_FOLDER,
     EXAMPLES_FOLDER,
     REJECTED_FOLDER,
     SPEC_FILE,
     STATS_FILE,
     TRANSFORM_FOLDER,
+    Run,
 )
-from ..transforms.errors import UserError
+from ..transforms.errors import EmptyTrainSplit, SourceChanged
 from ..transforms.spec import SPLITS, Spec
 from ..transforms.vocabulary import METRICS_NAMESPACE
 from .build import COUNTS_FILE, raw_metadata, read_counts, write_run
@@ -36,15 +34,15 @@ from .measure import resolve
 from .options import beam_options
 from .quarantine import raw_columns
 from .readers import read_batches
-from .source_files import find_files
+from .rejection import check_rejected, read_rejected
+from .source_files import check_unchanged, find_files, stamp_files
 from .sources import ReadBatches
 from .spec_file import dump_spec
-from .statistics import as_json
+from .statistics import Counts, as_json
+from .work_folder import Fingerprint, WorkFolder, remove, work_folder, write_whole
+from .worker_errors import errors_of_users
 
-# The folder inside the target where the work goes until it is whole.
-WORK_PREFIX = ".work-"
-
-_SHOWN_REJECTED = 5
+__all__ = ["TransformResult", "read_rejected", "transform", "transform_rows"]
 
 
 @dataclass(frozen=True)
@@ -57,86 +55,119 @@ class TransformResult:
 
 
 def transform(
-    spec: Spec, patterns: Sequence[str], target: str, options: PipelineOptions | None = None
+    spec: Spec,
+    patterns: Sequence[str],
+    target: str,
+    options: PipelineOptions | None = None,
+    *,
+    overwrite: bool = False,
+    resume: bool = False,
 ) -> TransformResult:
     """Builds the run directory `target` from the files that `patterns` match.
 
+    Args:
+        spec: of the rows.
+        patterns: of file names.
+        target: the folder to make.
+        options: where Beam works; by default in this process.
+        overwrite: replace a run that is there, once the new one is whole.
+        resume: go on with what a killed process left in the target: work that was whole is moved into place, list
+            lengths and time boundaries that were measured are not measured again.
+
     Raises:
-        UserError: the target exists and is not empty, an input cannot be read, more rows than
-            `max_rejected` were rejected, or the train split is empty.
+        SourceError: a file cannot be read, or is written to in the meantime.
+        TargetExists: the target is there, and is no run or not to be replaced.
+        CannotResume: what was begun in the target is of another spec or other files.
+        CannotWrite: no right to, or no space.
+        TooManyRejected: more rows than `max_rejected`.
+        EmptyTrainSplit: no row to take vocabularies from.
     """
     files = find_files(patterns)
+    stamps = stamp_files(files)
     columns = raw_columns(spec)
     next(read_batches(files[0], spec.source, columns), None)  # Fails here, in words, before anything starts.
-    return transform_rows(spec, lambda: ReadBatches(files, spec.source, columns), target, options)
+
+    def check_files() -> None:
+        for stamp in stamps:
+            check_unchanged(stamp)
+
+    versions = {name: version(name) for name in ("fieldpool", "tensorflow-transform")}
+    return transform_rows(
+        spec,
+        lambda: ReadBatches(files, spec.source, columns, stamps),
+        target,
+        options,
+        overwrite=overwrite,
+        resume=resume,
+        fingerprint=Fingerprint(spec.model_dump(mode="json", exclude_unset=True), stamps, versions),
+        check_source=check_files,
+    )
 
 
 def transform_rows(
-    spec: Spec, rows: Callable[[], beam.PTransform], target: str, options: PipelineOptions | None = None
+    spec: Spec,
+    rows: Callable[[], beam.PTransform],
+    target: str,
+    options: PipelineOptions | None = None,
+    *,
+    overwrite: bool = False,
+    resume: bool = False,
+    fingerprint: Fingerprint | None = None,
+    check_source: Callable[[], None] = lambda: None,
 ) -> TransformResult:
     """Builds a run as `transform` does, from any source of rows.
 
     Args:
+        spec: of the rows.
         rows: returns a PTransform that makes SourceBatches out of a pipeline; called for each reading.
+        target: see `transform`.
+        options: see `transform`.
+        overwrite: see `transform`.
+        resume: see `transform`; needs a fingerprint.
+        fingerprint: what the run is made of.
+        check_source: raises if the rows are not what they were.
     """
-    options = options or beam_options()
-    if FileSystems.exists(target) and _children(target):
-        raise UserError(f"{target}: exists already; choose another folder, or remove it first")
-    work = FileSystems.join(target, f"{WORK_PREFIX}{uuid.uuid4().hex[:8]}")
-    FileSystems.mkdirs(FileSystems.join(work, EXAMPLES_FOLDER))
-    try:
-        with _errors_of_users():
-            resolved = resolve(spec, rows, options, work)
-            pipeline = beam.Pipeline(options=options)
-            readings = {
-                "analyze": pipeline | "ReadForAnalysis" >> rows(),
-                "transform": pipeline | "ReadForTransform" >> rows(),
-            }
-            write_run(readings, resolved, work)
-            result = pipeline.run()
-            result.wait_until_finish()
-        stats = _statistics(resolved, work, result)
-        _check(stats, spec, work, target)
-        _finish(resolved, stats, work, target)
-    except BaseException:
-        # Leaves the target as it was found.
-        FileSystems.delete([work])
-        if not _children(target):
-            FileSystems.delete([target])
-        raise
-    return TransformResult(target, resolved, stats)
+    with (
+        errors_of_users(target),
+        work_folder(target, overwrite=overwrite, resume=resume, fingerprint=fingerprint) as work,
+    ):
+        if not work.is_whole:
+            _make_run(spec, rows, target, work, options or beam_options())
+            check_source()
+        work.publish()
+    run = Run(target)
+    return TransformResult(target, run.spec, run.stats)
 
 
-# How Beam tells an error: with the step that it happened in, and, from another process, as the text of a traceback.
-_WHILE_RUNNING = re.compile(r" \[while running .*", re.DOTALL)
-_TOLD = re.compile(rf"{re.escape(UserError.__module__)}\.UserError: (.*?) \[while running ", re.DOTALL)
+def _make_run(
+    spec: Spec, rows: Callable[[], beam.PTransform], target: str, work: WorkFolder, options: PipelineOptions
+) -> None:
+    """Fills `work.run` with all that a run holds but DONE."""
+    resolved = resolve(spec, rows, options, work.path)
+    pipeline = beam.Pipeline(options=options)
+    readings = {
+        "analyze": pipeline | "ReadForAnalysis" >> rows(),
+        "transform": pipeline | "ReadForTransform" >> rows(),
+    }
+    FileSystems.mkdirs(FileSystems.join(work.run, EXAMPLES_FOLDER))
+    write_run(readings, resolved, work.path, work.run)
+    result = pipeline.run()
+    result.wait_until_finish()
+
+    counts = read_counts(FileSystems.join(work.path, COUNTS_FILE))
+    stats = as_json(counts, resolved, _vocabularies(resolved, work.run, result))
+    check_rejected(stats["rejected"], stats["read"], spec, work.run)
+    _check_counts(counts, stats, target)
+    if not stats["rejected"]:
+        remove(FileSystems.join(work.run, REJECTED_FOLDER))
+    transform_folder = FileSystems.join(work.run, TRANSFORM_FOLDER)
+    metadata_io.write_metadata(raw_metadata(resolved), FileSystems.join(transform_folder, "metadata"))
+    write_whole(FileSystems.join(work.run, SPEC_FILE), dump_spec(resolved))
+    write_whole(FileSystems.join(work.run, STATS_FILE), json.dumps(stats, indent=2) + "\n")
 
 
-@contextlib.contextmanager
-def _errors_of_users() -> Iterator[None]:
-    """Gives back a UserError or ^C from inside a worker without what Beam wrapped around it."""
-    try:
-        yield
-    except Exception as error:
-        cause: BaseException | None = error
-        while cause is not None and not isinstance(cause, UserError | KeyboardInterrupt):
-            cause = cause.__cause__ or cause.__context__
-        if isinstance(cause, KeyboardInterrupt):
-            raise KeyboardInterrupt from None
-        if cause is not None:
-            raise UserError(_WHILE_RUNNING.sub("", str(cause))) from None
-        told = _TOLD.search(str(error))
-        if told:
-            raise UserError(told[1]) from None
-        raise
-
-
-def _children(folder: str) -> list[str]:
-    pattern = FileSystems.join(folder, "*")
-    return [match.path for match in FileSystems.match([pattern])[0].metadata_list]
-
-
-def _statistics(spec: Spec, work: str, result: PipelineResult) -> dict[str, Any]:
+def _vocabularies(spec: Spec, run: str, result: PipelineResult) -> dict[str, dict[str, int]]:
+    """Returns tokens and distinct tokens of each vocabulary."""
     names = spec.vocabulary_fields()
     distinct = dict.fromkeys(names, 0)
     query = beam.metrics.MetricsFilter().with_namespace(METRICS_NAMESPACE)
@@ -144,11 +175,10 @@ def _statistics(spec: Spec, work: str, result: PipelineResult) -> dict[str, Any]
         kind, _, vocabulary = counter.key.metric.name.partition("/")
         if kind == "distinct" and vocabulary in distinct:
             distinct[vocabulary] += counter.result
-    assets = FileSystems.join(work, TRANSFORM_FOLDER, "transform_fn", "assets")
-    sizes = {
+    assets = FileSystems.join(run, ASSETS_FOLDER)
+    return {
         name: {"distinct": distinct[name], "tokens": _count_lines(FileSystems.join(assets, name))} for name in names
     }
-    return as_json(read_counts(FileSystems.join(work, COUNTS_FILE)), spec, sizes)
 
 
 def _count_lines(path: str) -> int:
@@ -156,53 +186,27 @@ def _count_lines(path: str) -> int:
         return sum(block.count(b"\n") for block in iter(lambda: file.read(1 << 20), b""))
 
 
-def _check(stats: dict[str, Any], spec: Spec, work: str, target: str) -> None:
-    rejected, read = stats["rejected"], stats["read"]
-    written = sum(stats[split] for split in SPLITS)
-    if read != written + rejected:
-        raise RuntimeError(f"{target}: read {read} rows, but wrote {written} and rejected {rejected}")
-    allowed = spec.max_rejected * read if 0 < spec.max_rejected < 1 else spec.max_rejected
-    if rejected > allowed:
-        raise UserError(_too_many_rejected(rejected, read, spec, work))
+def _check_counts(counts: Counts, stats: dict[str, Any], target: str) -> None:
+    """Holds the counts of readers, checks and the sink against each other: no row is lost between them.
+
+    Raises:
+        SourceChanged: the train rows that the vocabularies were counted on are not those that were written.
+        EmptyTrainSplit: there are none.
+        RuntimeError: a fault of ours.
+    """
+    written = {split: counts["written", split] for split in SPLITS}
+    checked = {split: stats[split] for split in SPLITS}
+    if counts["analyzed",] != stats["train"]:
+        raise SourceChanged(
+            f"{target}: the first reading had {counts['analyzed',]:,} train rows, the second {stats['train']:,}; "
+            "run again when nobody writes to the source"
+        )
+    if written != checked or stats["read"] != sum(written.values()) + stats["rejected"]:
+        raise RuntimeError(
+            f"{target}: read {stats['read']:,} rows, rejected {stats['rejected']:,}, took {checked}, wrote {written}"
+        )
     if not stats["train"]:
-        raise UserError(
+        raise EmptyTrainSplit(
             f"{target}: no row is in the train split (eval {stats['eval']}, test {stats['test']}); "
             f"check `split` in the spec against the data"
         )
-
-
-def _too_many_rejected(rejected: int, read: int, spec: Spec, work: str) -> str:
-    lines = [f"{rejected} of {read} rows cannot be used, and max_rejected is {spec.max_rejected:g}:"]
-    for row in itertools.islice(read_rejected(work), _SHOWN_REJECTED):
-        lines.append(f"  {row['source']}, row {row['row']}, {row['field']}: {row['reason']}")
-    if rejected > _SHOWN_REJECTED:
-        lines.append("  …")
-    lines.append("Mend the data or the spec, or let such rows be set aside: `max_rejected: 100`, or a share as 0.01")
-    return "\n".join(lines)
-
-
-def read_rejected(run: str) -> Iterator[dict[str, Any]]:
-    """Yields the rejected rows of a run as dicts: source, row, field, reason, raw."""
-    pattern = FileSystems.join(run, REJECTED_FOLDER, "*.jsonl")
-    for path in sorted(match.path for match in FileSystems.match([pattern])[0].metadata_list):
-        with FileSystems.open(path) as file:
-            for line in file.read().decode().splitlines():
-                yield json.loads(line)
-
-
-def _finish(spec: Spec, stats: dict[str, Any], work: str, target: str) -> None:
-    """Moves the whole work into place and marks the run as done."""
-    transform_folder = FileSystems.join(work, TRANSFORM_FOLDER)
-    metadata_io.write_metadata(raw_metadata(spec), FileSystems.join(transform_folder, "metadata"))
-    _write(FileSystems.join(target, SPEC_FILE), dump_spec(spec))
-    _write(FileSystems.join(target, STATS_FILE), json.dumps(stats, indent=2) + "\n")
-    for folder in (EXAMPLES_FOLDER, TRANSFORM_FOLDER, REJECTED_FOLDER):
-        if FileSystems.exists(FileSystems.join(work, folder)):
-            FileSystems.rename([FileSystems.join(work, folder)], [FileSystems.join(target, folder)])
-    FileSystems.delete([work])
-    _write(FileSystems.join(target, DONE_FILE), "")
-
-
-def _write(path: str, text: str) -> None:
-    with FileSystems.create(path) as file:
-        file.write(text.encode())

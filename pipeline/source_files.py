@@ -7,13 +7,16 @@ import contextlib
 import csv
 import gzip
 import io
-from collections.abc import Sequence
+import itertools
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from apache_beam.io.filesystem import BeamIOError, CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
-from ..transforms.errors import UserError
+from ..transforms.errors import SourceChanged, SourceError
 from ..transforms.spec import Source
 
 _EXTENSIONS = {
@@ -30,22 +33,87 @@ _EXTENSIONS = {
 }
 
 
+# The first row of a CSV file must end within so many bytes, and so must each row: what pyarrow reads at a time.
+ROW_BYTES = 4 << 20
+
+
+@dataclass(frozen=True, order=True)
+class FileStamp:
+    """What a file was when the work began: its size in bytes, and when it was last written, in seconds since 1970."""
+
+    path: str
+    size: int
+    modified: float
+
+
 def find_files(patterns: Sequence[str]) -> list[str]:
     """Returns the files that the patterns match, sorted, each once.
 
     Raises:
-        UserError: if a pattern matches no file.
+        SourceError: if a pattern matches no file.
     """
     files: set[str] = set()
     for pattern in patterns:
         try:
             matches = FileSystems.match([pattern])[0].metadata_list
         except BeamIOError as error:
-            raise UserError(f"{pattern}: cannot be listed ({error})") from None
+            raise SourceError(f"{pattern}: cannot be listed ({error})") from None
         if not matches:
-            raise UserError(f"{pattern}: no such file; check the path, or quote the pattern for the shell")
+            raise SourceError(f"{pattern}: no such file; check the path, or quote the pattern for the shell")
         files |= {match.path for match in matches}
     return sorted(files)
+
+
+def stamp_files(files: Sequence[str]) -> list[FileStamp]:
+    """Returns what the files are, for `unchanged`.
+
+    Raises:
+        SourceError: a file is not there.
+    """
+    try:
+        return [_stamp(path) for path in files]
+    except (OSError, BeamIOError) as error:
+        raise SourceError(f"{error}; check the path") from None
+
+
+def _stamp(path: str) -> FileStamp:
+    if "://" not in path:
+        status = os.stat(path)
+        return FileStamp(path, status.st_size, status.st_mtime)
+    for metadata in FileSystems.match([path])[0].metadata_list:
+        return FileStamp(path, metadata.size_in_bytes, metadata.last_updated_in_seconds)
+    raise FileNotFoundError(f"{path}: no such file")
+
+
+@contextlib.contextmanager
+def unchanged(stamp: FileStamp | None) -> Iterator[None]:
+    """Holds a file against its stamp, before and after what is done with it; None: any file will do.
+
+    Raises:
+        SourceChanged: it is another, or gone. Also in place of a SourceError, of which that is the cause.
+    """
+    check_unchanged(stamp)
+    try:
+        yield
+    except SourceError:
+        check_unchanged(stamp)
+        raise
+    check_unchanged(stamp)
+
+
+def check_unchanged(stamp: FileStamp | None) -> None:
+    """Raises SourceChanged if the file of `stamp` is another, or gone."""
+    if stamp is None:
+        return
+    try:
+        found = _stamp(stamp.path)
+    except FileNotFoundError:
+        raise SourceChanged(f"{stamp.path}: was there when the work began, and is gone; run again when it is") from None
+    if found != stamp:
+        raise SourceChanged(
+            f"{stamp.path}: has been written to since the work began ({stamp.size:,} bytes then, {found.size:,} now), "
+            "so its two readings differ; run again when it is left alone, on a copy if need be"
+        )
 
 
 def total_bytes(files: Sequence[str]) -> int:
@@ -62,7 +130,7 @@ def file_format(path: str, source: Source) -> str:
     for extension, kind in _EXTENSIONS.items():
         if name.endswith(extension):
             return kind
-    raise UserError(
+    raise SourceError(
         f"{path}: the format cannot be told from the name; set `source: {{format: csv}}` "
         f"(or jsonl, parquet, tfrecord) in the spec"
     )
@@ -91,8 +159,28 @@ def csv_delimiter(path: str, source: Source) -> str:
 
 
 def csv_header(path: str, source: Source) -> list[str] | None:
-    """Returns the column names of a CSV file, from its first row or from the spec; None if it has no rows."""
-    with opened(path) as file, io.TextIOWrapper(file, "utf-8-sig", errors="replace", newline="") as text:
-        first_rows = (row for row in csv.reader(text, delimiter=csv_delimiter(path, source)) if row)
-        header = next(first_rows, None) if source.header else source.columns
-        return header if next(first_rows, None) else None
+    """Returns the column names of a CSV file, from its first row or from the spec; None if it has no rows.
+
+    Raises:
+        SourceError: the first two rows are longer than rows may be.
+    """
+    with opened(path) as file:
+        start = file.read(2 * ROW_BYTES)
+    text = io.StringIO(start.decode("utf-8-sig", errors="replace"), newline="")
+    rows = (row for row in csv.reader(text, delimiter=csv_delimiter(path, source)) if row)
+    needed, header = (2, None) if source.header else (1, source.columns)
+    found = 0
+    try:
+        for row in itertools.islice(rows, needed):
+            header = header or row
+            found += 1
+    except csv.Error as error:
+        if header is None:
+            raise SourceError(
+                f"{path}: cannot be read as csv: {error} in the first row; "
+                "check `source: {delimiter: …}` and the quotes"
+            ) from None
+        found += 1  # A long value is no fault of a row of data.
+    if found < needed and len(start) == 2 * ROW_BYTES:
+        raise SourceError(f"{path}: cannot be read as csv: the first row is longer than {ROW_BYTES:,} bytes")
+    return header if found >= needed else None

@@ -9,6 +9,7 @@ import apache_beam as beam
 from ..transforms.spec import Source
 from .file_ranges import FileRange
 from .readers import SourceBatch, read_range, readable_ranges
+from .source_files import FileStamp, unchanged
 
 
 class ReadBatches(beam.PTransform):
@@ -18,11 +19,15 @@ class ReadBatches(beam.PTransform):
         files: paths, without wildcards (`source_files.find_files`).
         source: their format.
         columns: those to read.
+        stamps: what the files were (`source_files.stamp_files`); a file that is another now is refused.
     """
 
-    def __init__(self, files: Sequence[str], source: Source, columns: Sequence[str]) -> None:
+    def __init__(
+        self, files: Sequence[str], source: Source, columns: Sequence[str], stamps: Sequence[FileStamp] = ()
+    ) -> None:
         super().__init__()
         self._files, self._source, self._columns = list(files), source, list(columns)
+        self._stamps = {stamp.path: stamp for stamp in stamps}
 
     def expand(self, pipeline: beam.Pipeline) -> beam.PCollection:
         """Returns the batches of all files."""
@@ -31,17 +36,21 @@ class ReadBatches(beam.PTransform):
         return (
             pipeline
             | "Files" >> beam.Create(self._files, reshuffle=False)
-            | "FindRanges" >> beam.FlatMap(_keyed_ranges, self._source)
+            | "FindRanges" >> beam.FlatMap(_keyed_ranges, self._source, self._stamps)
             | "SpreadRanges" >> beam.GroupByKey()
-            | "ReadRange" >> beam.FlatMap(_read, self._source, self._columns)
+            | "ReadRange" >> beam.FlatMap(_read, self._source, self._columns, self._stamps)
         )
 
 
-def _keyed_ranges(path: str, source: Source) -> Iterator[tuple[str, FileRange]]:
-    for part in readable_ranges(path, source):
-        yield f"{part.path}:{part.start}", part
+def _keyed_ranges(path: str, source: Source, stamps: dict[str, FileStamp]) -> Iterator[tuple[str, FileRange]]:
+    with unchanged(stamps.get(path)):
+        for part in readable_ranges(path, source):
+            yield f"{part.path}:{part.start}", part
 
 
-def _read(ranges: tuple[str, Sequence[FileRange]], source: Source, columns: Sequence[str]) -> Iterator[SourceBatch]:
+def _read(
+    ranges: tuple[str, Sequence[FileRange]], source: Source, columns: Sequence[str], stamps: dict[str, FileStamp]
+) -> Iterator[SourceBatch]:
     for part in ranges[1]:
-        yield from read_range(part, source, columns)
+        with unchanged(stamps.get(part.path)):
+            yield from read_range(part, source, columns)

@@ -11,8 +11,23 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from ..transforms import spec as spec_module
-from ..transforms.errors import UserError
+from ..transforms.errors import SpecError
 from ..transforms.spec import Spec
+
+# What PyYAML raises for a text it cannot make values of; its own kind is not all, as for `!!bool x` or 2024-99-99.
+_YAML_ERRORS = (
+    yaml.YAMLError,
+    ValueError,
+    TypeError,
+    LookupError,
+    AttributeError,
+    OverflowError,
+    RecursionError,
+)
+
+# Far more than a spec of a thousand fields has.
+MOST_BYTES = 4 << 20
+_MOST_VALUES = 200_000
 
 # How to write the parts of the spec that pydantic knows by the name of a class.
 _EXAMPLES = {"TokenPolicy": "{token: X}", "Quantiles": "{quantiles: 10}", "Label": "{field: click}"}
@@ -22,22 +37,64 @@ def load_spec(path: str) -> Spec:
     """Returns the spec in the YAML file `path`.
 
     Raises:
-        UserError: the file is missing, is not YAML, or does not hold a valid spec.
+        SpecError: the file is missing, is not YAML, or does not hold a valid spec.
     """
     try:
         with open(path, encoding="utf-8") as file:
-            data = yaml.safe_load(file)
+            text = file.read(MOST_BYTES + 1)
     except OSError as error:
-        raise UserError(f"{path}: cannot read the spec ({error.strerror})") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: not valid YAML: {error}") from None
-    return parse_spec(data, path)
+        raise SpecError(f"{path}: cannot read the spec ({error.strerror})") from None
+    except UnicodeDecodeError as error:
+        raise SpecError(f"{path}: not valid YAML: {error}") from None
+    return parse_spec(parse_yaml(text, path), path)
+
+
+def parse_yaml(text: str, origin: str) -> Any:
+    """Returns the plain values that a YAML text stands for; `origin` names it in errors.
+
+    Raises:
+        SpecError: it is no YAML, names a key twice, or is larger than any spec is, be it by aliases of aliases.
+    """
+    if len(text) > MOST_BYTES:
+        raise SpecError(f"{origin}: larger than {MOST_BYTES:,} bytes, so it is no spec; is it the data?")
+    try:
+        root = yaml.compose(text, _SafeLoader)
+        if root is not None:
+            _count_values(root, {}, origin)
+        return yaml.load(text, _SafeLoader)
+    except _YAML_ERRORS as error:
+        if isinstance(error, SpecError):
+            raise
+        raise SpecError(f"{origin}: not valid YAML: {str(error)[:1000]}") from None
+
+
+class _SafeLoader(yaml.SafeLoader):
+    """PyYAML's safe loader, which makes plain values alone; a key that stands there twice is an error."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+        twice = next((key for index, key in enumerate(keys) if key in keys[:index]), None)
+        if twice is not None:
+            raise yaml.constructor.ConstructorError(None, None, f"the key `{twice}` stands twice", node.start_mark)
+        return super().construct_mapping(node, deep)
+
+
+def _count_values(node: yaml.Node, counted: dict[yaml.Node, int], origin: str) -> int:
+    """Returns how many values a node stands for, with each alias written out."""
+    if node not in counted:
+        counted[node] = _MOST_VALUES + 1  # What a node that holds itself comes to.
+        children = node.value if isinstance(node.value, list) else []
+        parts = [part for child in children for part in (child if isinstance(child, tuple) else (child,))]
+        counted[node] = 1 + sum(_count_values(part, counted, origin) for part in parts)
+    if counted[node] > _MOST_VALUES:
+        raise SpecError(f"{origin}: stands for more than {_MOST_VALUES:,} values once its aliases are written out")
+    return counted[node]
 
 
 def parse_spec(data: Any, origin: str) -> Spec:
     """Returns the spec in `data`, plain values as YAML gives them; `origin` names it in errors."""
     if not isinstance(data, dict):
-        raise UserError(f"{origin}: expected a mapping with label, split and fields; found {type(data).__name__}")
+        raise SpecError(f"{origin}: expected a mapping with label, split and fields; found {type(data).__name__}")
     try:
         return Spec.model_validate(data)
     except ValidationError as error:
@@ -47,7 +104,7 @@ def parse_spec(data: Any, origin: str) -> Spec:
             messages.setdefault(path, []).append(message)
         # One place that matches none of several forms: say all of them in one line.
         lines = (f"  {path}: {' or '.join(dict.fromkeys(texts))}" for path, texts in messages.items())
-        raise UserError(f"{origin}: the spec is not valid\n" + "\n".join(lines)) from None
+        raise SpecError(f"{origin}: the spec is not valid\n" + "\n".join(lines)) from None
 
 
 def dump_spec(spec: Spec) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ..transforms.errors import UserError
+from ..transforms.errors import SpecError
 from ..transforms.spec import SPLITS, ColumnSplit, FileSplit, HashSplit, Spec, TimeSplit
 from . import columns
 from .readers import SourceBatch
@@ -33,7 +33,7 @@ def assign_splits(batch: SourceBatch, spec: Spec) -> tuple[np.ndarray, str]:
     """Returns each row's index into SPLITS, int8, or NO_SPLIT; and the reason why some have none.
 
     Raises:
-        UserError: the file matches no pattern of the spec.
+        SpecError: the file matches no pattern of the spec.
     """
     split = spec.split
     if isinstance(split, FileSplit):
@@ -65,7 +65,7 @@ def _split_of_file(path: str, split: FileSplit) -> str:
         pattern = getattr(split.files, kind)
         if pattern and fnmatch.fnmatch(os.path.basename(path), pattern):
             return kind
-    raise UserError(f"{path}: matches no pattern of split.files; add one, or leave the file out")
+    raise SpecError(f"{path}: matches no pattern of split.files; add one, or leave the file out")
 
 
 def _hash_codes(values: pa.Array, split: HashSplit) -> np.ndarray:

@@ -140,7 +140,7 @@ def as_json(
             entry["buckets"] = field.scale.quantiles
         fields[name] = entry
     return {
-        "read": sum(rows.values()) + get("rejected"),
+        "read": get("read"),
         **rows,
         "rejected": get("rejected"),
         "positives": {split: get("positives", split) for split in SPLITS},

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import BaseModel, Discriminator, Field, Tag, field_validator, model_validator
 
 from .strict import Fraction, Strict
+from .tolerance_spec import Check, Limits
 from .training_spec import Evaluation, Model, Train
 
 SPLITS = ("train", "eval", "test")
@@ -175,6 +176,10 @@ class _VocabularyField(Strict):
     top_k: int | None = Field(None, ge=1, description="See vocabularies.")
     num_oov: int | None = Field(None, ge=1, description="See vocabularies.")
     dim: int | None = Field(None, ge=1, description="See vocabularies.")
+    text: Literal["bytes", "utf8"] = Field(
+        "bytes",
+        description="bytes: any bytes are a token; utf8: a row with a value that is not valid UTF-8 is refused.",
+    )
 
     def vocabulary_settings(self) -> dict[str, Any]:
         """Returns the vocabulary settings that were given on the field itself."""
@@ -273,6 +278,8 @@ class Spec(Strict):
     max_rejected: float = Field(
         0, ge=0, description="Rows that may be rejected: a count (1 or more), or a share (below 1)."
     )
+    limits: Limits = Limits()
+    check: Check = Check()
     model: Model = Model()
     train: Train = Train()
     evaluation: Evaluation = Evaluation()

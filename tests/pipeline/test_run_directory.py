@@ -88,6 +88,7 @@ def test_layout(result: TransformResult) -> None:
         "transform/transformed_metadata/schema.pbtxt",
     }
     assert {Path(name).name for name in files if "/assets/" in name} == {"user", "items", "genres"}
+    assert {path.name for path in Path(result.path).iterdir() if path.is_dir()} == {"examples", "transform"}
 
 
 def test_vocabularies_come_from_train_alone(result: TransformResult) -> None:
@@ -188,7 +189,7 @@ def test_bad_rows_stop_the_run_by_default(spec_data: dict[str, Any], with_bad_ro
     with pytest.raises(UserError) as error:
         transform(Spec.model_validate(spec_data), [with_bad_rows], str(tmp_path / "run"))
     assert "2 of 8 rows cannot be used" in str(error.value)
-    assert "row 3, click: expected a label of 0 or 1, found '7'" in str(error.value)
+    assert f"{with_bad_rows}  3    click  expected a label of 0 or 1, found '7'" in str(error.value)
     assert not (tmp_path / "run").exists()
 
 

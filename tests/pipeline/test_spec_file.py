@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -64,12 +65,28 @@ def test_one_line_a_mistake(changes: dict[str, Any], line: str) -> None:
         ("a: [1", "not valid YAML"),
         ("- a\n", "expected a mapping"),
         ("!!python/object:os.system {}", "not valid YAML"),
+        ("key: a\nkey: b\n", "the key `key` stands twice"),
+        ("a: 2024-99-99\n", "not valid YAML: month must be in"),
+        ("a: !!bool x\n", "not valid YAML"),
+        ("[" * 3000, "not valid YAML"),
+        ("a: &a [*a]\n", "more than 200,000 values once its aliases are written out"),
+        ("a: " + "x" * 5_000_000, "larger than 4,194,304 bytes"),
     ],
 )
 def test_files_that_hold_no_spec(tmp_path: Path, text: str, message: str) -> None:
     path = tmp_path / "spec.yaml"
     path.write_text(text)
     with pytest.raises(UserError, match=message):
+        load_spec(str(path))
+
+
+def test_aliases_of_aliases_are_not_written_out(tmp_path: Path) -> None:
+    """Nine lists of nine of the list before: 3 billion values in 300 bytes."""
+    path = tmp_path / "spec.yaml"
+    names = "abcdefghij"
+    lines = [f"{name}: &{name} [{', '.join([f'*{before}'] * 9)}]" for before, name in itertools.pairwise(names)]
+    path.write_text("\n".join([f"a: &a [{', '.join('x' * 9)}]", *lines]))
+    with pytest.raises(UserError, match="more than 200,000 values"):
         load_spec(str(path))
 
 

@@ -1,0 +1,83 @@
+"""Errors out of a pipeline, in the words of whoever can mend them: Beam wraps what a worker raised, several times."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import re
+from collections.abc import Iterator
+
+from ..transforms import errors
+from ..transforms.errors import CannotWrite, OutOfMemory, UserError
+
+# How Beam tells an error: with the step that it happened in, and, from another process, as the text of a traceback.
+_WHILE_RUNNING = re.compile(r" \[while running .*", re.DOTALL)
+_TOLD = re.compile(rf"{re.escape(errors.__name__)}\.(\w+): (.*?) \[while running ", re.DOTALL)
+
+_CANNOT_WRITE = {
+    errno.ENOSPC: "no space left on the disk; free some, or choose another with --out",
+    errno.EDQUOT: "the disk quota is used up; free some space, or choose another disk with --out",
+    errno.EFBIG: "a file grew larger than this system or user may write; raise the limit (`ulimit -f`)",
+    errno.EROFS: "the file system is read-only; choose another folder with --out",
+    errno.EACCES: "no permission to write there; choose another folder with --out",
+    errno.EPERM: "no permission to write there; choose another folder with --out",
+    errno.ENOTDIR: "a part of the path is a file; choose another folder with --out",
+    errno.EIO: "the disk answered with an error; choose another with --out",
+}
+_CANNOT_WRITE_TEXTS = {
+    "No space left on device": errno.ENOSPC,
+    "Disk quota exceeded": errno.EDQUOT,
+    "File too large": errno.EFBIG,
+    "Read-only file system": errno.EROFS,
+    "Permission denied": errno.EACCES,
+    "Not a directory": errno.ENOTDIR,
+    "Input/output error": errno.EIO,
+}
+_OUT_OF_MEMORY = re.compile(r"MemoryError|bad_alloc|Cannot allocate memory|OOM when allocating|malloc of size")
+
+
+@contextlib.contextmanager
+def errors_of_users(target: str) -> Iterator[None]:
+    """Gives back a UserError or ^C from inside a worker as it was, and tells what the machine refused, in words.
+
+    Args:
+        target: the folder that is written to.
+    """
+    try:
+        yield
+    except Exception as error:
+        told = _in_words(error, target)
+        if told is None:
+            raise
+        raise told from None
+
+
+def _in_words(error: Exception, target: str) -> BaseException | None:
+    chain = list(_causes(error))
+    for cause in chain:
+        if isinstance(cause, KeyboardInterrupt):
+            return KeyboardInterrupt()
+        if isinstance(cause, UserError):
+            return type(cause)(_WHILE_RUNNING.sub("", str(cause)))
+    text = "\n".join(map(str, chain))
+    if found := _TOLD.search(text):
+        return getattr(errors, found[1], UserError)(found[2])
+    if any(isinstance(cause, MemoryError) for cause in chain) or _OUT_OF_MEMORY.search(text):
+        return OutOfMemory(
+            f"{target}: a process ran out of memory; give the machine more, use fewer --workers, or keep vocabularies "
+            "smaller with `min_count` and `top_k` in the spec"
+        )
+    refused = next(
+        (cause.errno for cause in chain if isinstance(cause, OSError) and cause.errno in _CANNOT_WRITE), None
+    )
+    refused = refused or next((code for words, code in _CANNOT_WRITE_TEXTS.items() if words in text), None)
+    return None if refused is None else CannotWrite(f"{target}: cannot be written to: {_CANNOT_WRITE[refused]}")
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    seen: set[int] = set()
+    following: BaseException | None = error
+    while following is not None and id(following) not in seen:
+        seen.add(id(following))
+        yield following
+        following = following.__cause__ or following.__context__
