@@ -24,7 +24,9 @@ ModeOption = Annotated[
 Workers = Annotated[int | None, typer.Option(min=1, help="Threads or processes; default: one for two cores.")]
 Epochs = Annotated[int | None, typer.Option(min=1, help="Instead of train.epochs in the spec.")]
 Seed = Annotated[int | None, typer.Option(min=0, help="Instead of train.seed in the spec.")]
-Resume = Annotated[bool, typer.Option("--resume", help="Go on from what is whole of what a killed process left in --out.")]
+Resume = Annotated[
+    bool, typer.Option("--resume", help="Go on from what is whole of what a killed process left in --out.")
+]
 Strategy = Annotated[
     Literal["none", "mirrored", "workers"],
     typer.Option(help="mirrored: on all GPUs of this machine; workers: on those of TF_CONFIG, this command on each."),
