@@ -28,7 +28,7 @@ from . import columns
 from .quarantine import check_rows
 from .rejection import RejectedLimit, as_json_line
 from .source_batch import SourceBatch
-from .statistics import Counts, Examples, SumCounts, count_oov, count_rows
+from .statistics import Counts, Examples, Ranges, SumCounts, count_oov, count_rows
 from .tfrecord import WriteExamples
 from .work_folder import write_whole
 
@@ -58,11 +58,22 @@ class PreprocessClickLog(beam.PTransform):
             TFT writes there while the pipeline is being built, so it is apart from Beam's temp_location.
         limit_rejected: Whether to stop as soon as more rows are rejected than `max_rejected`, where that is a count.
             Default False: what becomes of them is up to whoever takes the output.
+        transform_path: the `transform/` of a run: rows are transformed as there, and nothing is analyzed.
+        ranges: of numeric fields; the numbers outside are counted.
     """
 
-    def __init__(self, spec: Spec, temp_dir: str, *, limit_rejected: bool = False) -> None:
+    def __init__(
+        self,
+        spec: Spec,
+        temp_dir: str,
+        *,
+        limit_rejected: bool = False,
+        transform_path: str | None = None,
+        ranges: Ranges | None = None,
+    ) -> None:
         super().__init__()
         self._spec, self._temp_dir = spec, temp_dir
+        self._transform_path, self._ranges = transform_path, ranges
         self._most = spec.max_rejected if limit_rejected else math.inf
 
     def expand(self, rows: beam.PCollection | dict[str, beam.PCollection]) -> dict[str, Any]:
@@ -70,33 +81,36 @@ class PreprocessClickLog(beam.PTransform):
         spec = self._spec
         sources = rows if isinstance(rows, dict) else {"analyze": rows, "transform": rows}
         config = raw_tensor_adapter_config(spec)
-        preprocess = preprocessing_fn(spec)
 
-        train = sources["analyze"] | "TrainRows" >> beam.ParDo(
-            _CheckRows(spec, self._most, only_train=True)
-        ).with_outputs("counts", main="rows")
-        checked = sources["transform"] | "CheckRows" >> beam.ParDo(_CheckRows(spec, self._most)).with_outputs(
-            "rejected", "counts", main="rows"
-        )
+        checked = sources["transform"] | "CheckRows" >> beam.ParDo(
+            _CheckRows(spec, self._most, ranges=self._ranges)
+        ).with_outputs("rejected", "counts", main="rows")
+        counts = [checked.counts]
         # Deep copies would break runners that need a reshuffle upstream (design, traps).
         with tft_beam.Context(temp_dir=self._temp_dir, passthrough_keys={_SPLIT}, use_deep_copy_optimization=False):
-            transform_fn = (train.rows, config) | "Analyze" >> tft_beam.AnalyzeDataset(preprocess)
+            if self._transform_path is None:
+                train = sources["analyze"] | "TrainRows" >> beam.ParDo(
+                    _CheckRows(spec, self._most, only_train=True)
+                ).with_outputs("counts", main="rows")
+                counts.append(train.counts)
+                preprocess = preprocessing_fn(spec)
+                transform_fn = (train.rows, config) | "Analyze" >> tft_beam.AnalyzeDataset(preprocess)
+            else:
+                transform_fn = checked.rows.pipeline | "ReadTransformFn" >> tft_beam.ReadTransformFn(
+                    self._transform_path
+                )
             (transformed, _) = (
                 (checked.rows, config),
                 transform_fn,
             ) | "Transform" >> tft_beam.TransformDataset(output_record_batches=True)
         examples = transformed | "Examples" >> beam.Map(_examples)
-        oov = examples | "CountOov" >> beam.Map(count_oov, spec)
-        counts = (
-            (train.counts, checked.counts, oov)
-            | "AllCounts" >> beam.Flatten()
-            | "SumCounts" >> beam.CombineGlobally(SumCounts())
-        )
+        counts.append(examples | "CountOov" >> beam.Map(count_oov, spec))
+        total = counts | "AllCounts" >> beam.Flatten() | "SumCounts" >> beam.CombineGlobally(SumCounts())
         return {
             "examples": examples,
             "transform_fn": transform_fn,
             "rejected": checked.rejected,
-            "counts": counts,
+            "counts": total,
         }
 
 
@@ -121,8 +135,10 @@ def _arrow_type(feature: Any) -> pa.DataType:
 class _CheckRows(beam.DoFn):
     """SourceBatch → RecordBatch for TFT; rejected rows and counts to outputs of their own."""
 
-    def __init__(self, spec: Spec, most_rejected: float, only_train: bool = False) -> None:
-        self._spec, self._most_rejected, self._only_train = spec, most_rejected, only_train
+    def __init__(
+        self, spec: Spec, most_rejected: float, *, only_train: bool = False, ranges: Ranges | None = None
+    ) -> None:
+        self._spec, self._most_rejected, self._only_train, self._ranges = spec, most_rejected, only_train, ranges
         self._names = list(raw_feature_spec(spec))
 
     def setup(self) -> None:
@@ -145,7 +161,7 @@ class _CheckRows(beam.DoFn):
             yield beam.pvalue.TaggedOutput("counts", Counter({("analyzed",): rows.num_rows}))
             return
         yield from (beam.pvalue.TaggedOutput("rejected", row) for row in rejected)
-        counts: Counts = count_rows(rows, splits, self._spec) if rows.num_rows else Counter()
+        counts: Counts = count_rows(rows, splits, self._spec, self._ranges) if rows.num_rows else Counter()
         counts["read",] += read
         counts["rejected",] += len(rejected)
         yield beam.pvalue.TaggedOutput("counts", counts)
@@ -157,7 +173,9 @@ def _examples(transformed: tuple[pa.RecordBatch, Any]) -> Examples:
     return Examples(batch.drop_columns([_SPLIT]), np.asarray(batch[_SPLIT].values).astype(np.int8))
 
 
-def write_run(rows: dict[str, beam.PCollection], spec: Spec, work: str, run: str) -> None:
+def write_run(
+    rows: dict[str, beam.PCollection], spec: Spec, work: str, run: str, transform_path: str | None = None
+) -> None:
     """Adds all that fills a run directory to the pipeline that `rows` belongs to.
 
     Args:
@@ -165,8 +183,11 @@ def write_run(rows: dict[str, beam.PCollection], spec: Spec, work: str, run: str
         spec: resolved.
         work: a folder for what is needed on the way, and for the counts.
         run: the folder to fill.
+        transform_path: see PreprocessClickLog.
     """
-    result = rows | "Preprocess" >> PreprocessClickLog(spec, FileSystems.join(work, "tft-temp"), limit_rejected=True)
+    result = rows | "Preprocess" >> PreprocessClickLog(
+        spec, FileSystems.join(work, "tft-temp"), limit_rejected=True, transform_path=transform_path
+    )
     written = result["examples"] | "WriteExamples" >> WriteExamples(
         FileSystems.join(run, EXAMPLES_FOLDER), FileSystems.join(work, "shards-temp")
     )

@@ -21,6 +21,7 @@ from .cli_arguments import (
     AsJson,
     BeamArguments,
     Data,
+    DataAfterSpec,
     Epochs,
     GaucBy,
     ModelPath,
@@ -31,12 +32,15 @@ from .cli_arguments import (
     RunPath,
     Seed,
     Slices,
+    SpecOrData,
     SpecPath,
     Split,
     Strategy,
+    Using,
     Where,
     Workers,
 )
+from .cli_check import check
 
 app = typer.Typer(
     name="fieldpool",
@@ -96,8 +100,9 @@ def explain(
 
 @app.command()
 def transform(
-    spec: SpecPath,
-    data: Data,
+    spec: SpecOrData,
+    data: DataAfterSpec = None,
+    *,
     out: Annotated[str, typer.Option(help="The run directory to make.")],
     mode: ModeOption = "auto",
     workers: Workers = None,
@@ -105,14 +110,23 @@ def transform(
     beam: BeamArguments = None,
     overwrite: Overwrite = False,
     resume: Resume = False,
+    using: Using = None,
     as_json: AsJson = False,
 ) -> None:
     """Raw rows to a run directory: vocabularies, padded TFRecords, counts.
 
+    With --using RUN there is no SPEC: new rows are transformed as that run's were, with its vocabularies.
+
     Example: `fieldpool transform spec.yaml clicks.parquet --out runs/monday`
     """
+    if not using and not data:
+        raise UserError(
+            f"no data: give files after the spec, as in `fieldpool transform {spec} 'logs/*.csv' --out RUN`"
+        )
     where = Where(mode, workers, runner, beam)
-    console.show_stats(_transform(spec, data, out, where, overwrite=overwrite, resume=resume), as_json=as_json)
+    files = [spec, *(data or [])] if using else data or []
+    stats = _transform(None if using else spec, files, out, where, overwrite=overwrite, resume=resume, using=using)
+    console.show_stats(stats, as_json=as_json)
 
 
 @app.command()
@@ -146,6 +160,9 @@ def evaluate(
     Example: `fieldpool evaluate models/monday runs/monday --gauc-by user_id --slice device --slice history`
     """
     console.show_metrics(_evaluate(model, run, [split], gauc_by=gauc_by, slices=slices), as_json=as_json)
+
+
+app.command()(check)
 
 
 @app.command(name="run")
@@ -221,21 +238,32 @@ def _checked_split(split: str) -> str:
 
 
 def _transform(
-    spec: str, data: list[str], out: str, where: Where, *, overwrite: bool = False, resume: bool = False
+    spec: str | None,
+    data: list[str],
+    out: str,
+    where: Where,
+    *,
+    overwrite: bool = False,
+    resume: bool = False,
+    using: str | None = None,
 ) -> dict[str, Any]:
-    """Returns the counts of the run that was made."""
+    """Returns the counts of the run that was made, by a spec or by the run `using`."""
     from .spec_file import load_spec
 
-    loaded = load_spec(spec)
+    given = load_spec(spec) if spec else None
     with console.quiet_tensorflow():
+        from ..model.run import Run
         from . import run_directory
         from .options import beam_options
         from .source_files import find_files, total_bytes
+    run = Run(using) if using else None
+    loaded = run.spec if run else given
+    assert loaded is not None
     mode, workers, runner, beam = where
     size = total_bytes(find_files(data))
     options = beam_options(runner, beam or [], mode=mode, workers=workers, input_bytes=size)
     with console.transforming(out):
-        return run_directory.transform(loaded, data, out, options, overwrite=overwrite, resume=resume).stats
+        return run_directory.transform(loaded, data, out, options, overwrite=overwrite, resume=resume, using=run).stats
 
 
 def _train(

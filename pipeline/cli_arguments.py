@@ -11,6 +11,11 @@ Data = Annotated[
     list[str],
     typer.Argument(metavar="DATA...", help="CSV, JSON Lines, Parquet or TFRecord files; globs in quotes."),
 ]
+SpecOrData = Annotated[str, typer.Argument(metavar="SPEC", help="The spec, a YAML file; none with --using.")]
+DataAfterSpec = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="DATA...", help="CSV, JSON Lines, Parquet or TFRecord files; globs in quotes."),
+]
 RunPath = Annotated[str, typer.Argument(metavar="RUN", help="A run directory, made by `fieldpool transform`.")]
 ModelPath = Annotated[str, typer.Argument(metavar="MODEL", help="The folder of a training, or its model.keras.")]
 Split = Annotated[str, typer.Option(help="train, eval or test.")]
@@ -22,11 +27,10 @@ ModeOption = Annotated[
     typer.Option("--mode", help="Where to work on this machine: auto, memory (this process), threads or processes."),
 ]
 Workers = Annotated[int | None, typer.Option(min=1, help="Threads or processes; default: one for two cores.")]
+Using = Annotated[str | None, typer.Option("--using", metavar="RUN", help="Apply this run's transform to new rows.")]
 Epochs = Annotated[int | None, typer.Option(min=1, help="Instead of train.epochs in the spec.")]
 Seed = Annotated[int | None, typer.Option(min=0, help="Instead of train.seed in the spec.")]
-Resume = Annotated[
-    bool, typer.Option("--resume", help="Go on from what is whole of what a killed process left in --out.")
-]
+Resume = Annotated[bool, typer.Option("--resume", help="Go on from what a killed process left whole in --out.")]
 Strategy = Annotated[
     Literal["none", "mirrored", "workers"],
     typer.Option(help="mirrored: on all GPUs of this machine; workers: on those of TF_CONFIG, this command on each."),

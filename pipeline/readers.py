@@ -24,10 +24,10 @@ from ..transforms.spec import Source
 from .file_ranges import RANGE_BYTES, FileRange, file_ranges
 from .json_lines import json_blocks, parse_json
 from .source_batch import BATCH_ROWS, Rejected, SourceBatch, no_rows, selected
-from .source_files import ROW_BYTES, csv_delimiter, file_format, opened
+from .source_files import ROW_BYTES, csv_delimiter, csv_header, file_format, opened
 from .tfrecord_reading import read_records
 
-__all__ = ["BATCH_ROWS", "Rejected", "SourceBatch", "read_batches", "read_range", "readable_ranges"]
+__all__ = ["BATCH_ROWS", "Rejected", "SourceBatch", "column_names", "read_batches", "read_range", "readable_ranges"]
 
 # Parquet is decoded this many rows at a time: half the time that 8,192 take.
 _DECODED_ROWS = 2 * BATCH_ROWS
@@ -87,6 +87,30 @@ def read_batches(path: str, source: Source, columns: Sequence[str]) -> Iterator[
     """Yields the rows of a whole file, as `read_range` does."""
     for part in readable_ranges(path, source):
         yield from read_range(part, source, columns)
+
+
+def column_names(path: str, source: Source) -> list[str]:
+    """Returns the names of all columns of a file, sorted: of JSON Lines and TFRecords those of the first rows.
+
+    Raises:
+        SourceError: as `read_range` does.
+    """
+    kind = file_format(path, source)
+    with _named(path, source), opened(path, decompress=kind != "parquet") as file:
+        if kind == "csv":
+            return sorted(csv_header(path, source) or [])
+        if kind == "parquet":
+            return sorted(pa.parquet.ParquetFile(file).schema_arrow.names)
+        if kind == "jsonl":
+            return sorted(parse_json(next(json_blocks(file, ROW_BYTES), b""), path, 1, [])[2])
+        from tfx_bsl.coders.example_coder import ExamplesToRecordBatchDecoder
+
+        for records in read_records(file, _RECORD_BYTES, BATCH_ROWS, _HELD_BYTES):
+            try:
+                return sorted(ExamplesToRecordBatchDecoder().DecodeBatch(records).schema.names)
+            except ValueError:
+                break  # Records that are no tf.Example are rejected one by one as they are read.
+        return []
 
 
 def _check_columns(path: str, found: Sequence[str], wanted: Sequence[str]) -> None:

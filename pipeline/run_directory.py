@@ -22,6 +22,7 @@ from ..model.run import (
     EXAMPLES_FOLDER,
     REJECTED_FOLDER,
     SPEC_FILE,
+    STATISTICS_FOLDER,
     STATS_FILE,
     TRANSFORM_FOLDER,
     Run,
@@ -33,12 +34,13 @@ from .build import COUNTS_FILE, raw_metadata, read_counts, write_run
 from .measure import resolve
 from .options import beam_options
 from .quarantine import raw_columns
-from .readers import read_batches
+from .readers import column_names, read_batches
 from .rejection import check_rejected, read_rejected
 from .source_files import check_unchanged, find_files, stamp_files
 from .sources import ReadBatches
 from .spec_file import dump_spec
 from .statistics import Counts, as_json
+from .tfx_statistics import TFX_STATISTICS_FILE, tfx_statistics
 from .work_folder import Fingerprint, WorkFolder, remove, work_folder, write_whole
 from .worker_errors import errors_of_users
 
@@ -62,17 +64,19 @@ def transform(
     *,
     overwrite: bool = False,
     resume: bool = False,
+    using: Run | None = None,
 ) -> TransformResult:
     """Builds the run directory `target` from the files that `patterns` match.
 
     Args:
-        spec: of the rows.
+        spec: of the rows; with `using`, that run's.
         patterns: of file names.
         target: the folder to make.
         options: where Beam works; by default in this process.
         overwrite: replace a run that is there, once the new one is whole.
         resume: go on with what a killed process left in the target: work that was whole is moved into place, list
             lengths and time boundaries that were measured are not measured again.
+        using: a run whose transform is applied, to rows that it need not have seen: same vocabularies, same ids.
 
     Raises:
         SourceError: a file cannot be read, or is written to in the meantime.
@@ -99,8 +103,15 @@ def transform(
         options,
         overwrite=overwrite,
         resume=resume,
-        fingerprint=Fingerprint(spec.model_dump(mode="json", exclude_unset=True), stamps, versions),
+        fingerprint=Fingerprint(
+            spec.model_dump(mode="json", exclude_unset=True),
+            stamps,
+            sorted({name for path in files for name in column_names(path, spec.source)}),
+            using.path if using else None,
+            versions,
+        ),
         check_source=check_files,
+        using=using,
     )
 
 
@@ -114,6 +125,7 @@ def transform_rows(
     resume: bool = False,
     fingerprint: Fingerprint | None = None,
     check_source: Callable[[], None] = lambda: None,
+    using: Run | None = None,
 ) -> TransformResult:
     """Builds a run as `transform` does, from any source of rows.
 
@@ -126,13 +138,15 @@ def transform_rows(
         resume: see `transform`; needs a fingerprint.
         fingerprint: what the run is made of.
         check_source: raises if the rows are not what they were.
+        using: see `transform`.
     """
     with (
         errors_of_users(target),
         work_folder(target, overwrite=overwrite, resume=resume, fingerprint=fingerprint) as work,
     ):
         if not work.is_whole:
-            _make_run(spec, rows, target, work, options or beam_options())
+            columns = fingerprint.columns if fingerprint else []
+            _make_run(spec, rows, target, work, options or beam_options(), columns, using)
             check_source()
         work.publish()
     run = Run(target)
@@ -140,30 +154,44 @@ def transform_rows(
 
 
 def _make_run(
-    spec: Spec, rows: Callable[[], beam.PTransform], target: str, work: WorkFolder, options: PipelineOptions
+    spec: Spec,
+    rows: Callable[[], beam.PTransform],
+    target: str,
+    work: WorkFolder,
+    options: PipelineOptions,
+    columns: list[str],
+    using: Run | None,
 ) -> None:
     """Fills `work.run` with all that a run holds but DONE."""
-    resolved = resolve(spec, rows, options, work.path)
+    resolved = using.spec if using else resolve(spec, rows, options, work.path)
     pipeline = beam.Pipeline(options=options)
-    readings = {
-        "analyze": pipeline | "ReadForAnalysis" >> rows(),
-        "transform": pipeline | "ReadForTransform" >> rows(),
-    }
+    readings = {"transform": pipeline | "ReadForTransform" >> rows()}
+    if using is None:
+        readings["analyze"] = pipeline | "ReadForAnalysis" >> rows()
     FileSystems.mkdirs(FileSystems.join(work.run, EXAMPLES_FOLDER))
-    write_run(readings, resolved, work.path, work.run)
+    transform_path = FileSystems.join(using.path, TRANSFORM_FOLDER) if using else None
+    write_run(readings, resolved, work.path, work.run, transform_path)
     result = pipeline.run()
     result.wait_until_finish()
 
     counts = read_counts(FileSystems.join(work.path, COUNTS_FILE))
-    stats = as_json(counts, resolved, _vocabularies(resolved, work.run, result))
+    vocabularies = using.stats["vocabularies"] if using else _vocabularies(resolved, work.run, result)
+    stats = as_json(counts, resolved, vocabularies) | {"columns": columns}
     check_rejected(stats["rejected"], stats["read"], spec, work.run)
-    _check_counts(counts, stats, target)
+    if using is None:
+        _check_analyzed(counts, stats, target)
+    _check_written(counts, stats, target)
     if not stats["rejected"]:
         remove(FileSystems.join(work.run, REJECTED_FOLDER))
     transform_folder = FileSystems.join(work.run, TRANSFORM_FOLDER)
     metadata_io.write_metadata(raw_metadata(resolved), FileSystems.join(transform_folder, "metadata"))
     write_whole(FileSystems.join(work.run, SPEC_FILE), dump_spec(resolved))
     write_whole(FileSystems.join(work.run, STATS_FILE), json.dumps(stats, indent=2) + "\n")
+    for split, statistics in tfx_statistics(stats).items():
+        folder = FileSystems.join(work.run, STATISTICS_FOLDER, f"Split-{split}")
+        FileSystems.mkdirs(folder)
+        with FileSystems.create(FileSystems.join(folder, TFX_STATISTICS_FILE)) as file:
+            file.write(statistics.SerializeToString(deterministic=True))
 
 
 def _vocabularies(spec: Spec, run: str, result: PipelineResult) -> dict[str, dict[str, int]]:
@@ -186,27 +214,30 @@ def _count_lines(path: str) -> int:
         return sum(block.count(b"\n") for block in iter(lambda: file.read(1 << 20), b""))
 
 
-def _check_counts(counts: Counts, stats: dict[str, Any], target: str) -> None:
-    """Holds the counts of readers, checks and the sink against each other: no row is lost between them.
+def _check_analyzed(counts: Counts, stats: dict[str, Any], target: str) -> None:
+    """Holds the rows that vocabularies were counted on against those that were written.
 
     Raises:
-        SourceChanged: the train rows that the vocabularies were counted on are not those that were written.
+        SourceChanged: they are not the same number.
         EmptyTrainSplit: there are none.
-        RuntimeError: a fault of ours.
     """
-    written = {split: counts["written", split] for split in SPLITS}
-    checked = {split: stats[split] for split in SPLITS}
     if counts["analyzed",] != stats["train"]:
         raise SourceChanged(
             f"{target}: the first reading had {counts['analyzed',]:,} train rows, the second {stats['train']:,}; "
             "run again when nobody writes to the source"
         )
-    if written != checked or stats["read"] != sum(written.values()) + stats["rejected"]:
-        raise RuntimeError(
-            f"{target}: read {stats['read']:,} rows, rejected {stats['rejected']:,}, took {checked}, wrote {written}"
-        )
     if not stats["train"]:
         raise EmptyTrainSplit(
             f"{target}: no row is in the train split (eval {stats['eval']}, test {stats['test']}); "
             f"check `split` in the spec against the data"
+        )
+
+
+def _check_written(counts: Counts, stats: dict[str, Any], target: str) -> None:
+    """Holds the counts of readers, checks and the sink against each other: no row is lost between them."""
+    written = {split: counts["written", split] for split in SPLITS}
+    checked = {split: stats[split] for split in SPLITS}
+    if written != checked or stats["read"] != sum(written.values()) + stats["rejected"]:
+        raise RuntimeError(
+            f"{target}: read {stats['read']:,} rows, rejected {stats['rejected']:,}, took {checked}, wrote {written}"
         )

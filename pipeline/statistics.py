@@ -7,13 +7,14 @@ order; `as_json` lays the sum out as `stats.json`.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 import apache_beam as beam
 import numpy as np
 import pyarrow as pa
 
+from ..transforms.numeric_statistics import EXPONENTS, Moments, moments_of, statistics_of
 from ..transforms.spec import (
     SPLITS,
     CategoricalField,
@@ -26,12 +27,29 @@ from . import columns
 
 Counts = Counter[tuple[Any, ...]]
 
+# Lowest and highest number of each field.
+Ranges = Mapping[str, tuple[float, float]]
+
+_MOMENTS = ("sums", "high_squares", "low_squares")
+
 
 class Examples(NamedTuple):
     """Rows after the transform, in the Arrow form of tf.Examples, and the split of each: int8, indices into SPLITS."""
 
     rows: pa.RecordBatch
     splits: np.ndarray
+
+
+# Counts that are no sums: of equal keys the least or the greatest stays.
+_EXTREMES: dict[str, Callable[[float, float], float]] = {"low": min, "high": max}
+
+
+def add_counts(total: Counter[Any], counts: Mapping[Any, Any]) -> None:
+    """Adds `counts` to the total."""
+    for key, number in counts.items():
+        choose = _EXTREMES.get(key[0])
+        found: Any = choose(total.get(key, number), number) if choose else total[key] + number
+        total[key] = found
 
 
 class SumCounts(beam.CombineFn):
@@ -43,14 +61,14 @@ class SumCounts(beam.CombineFn):
 
     def add_input(self, total: Counts, counts: Counts) -> Counts:
         """Returns the total with `counts` added."""
-        total.update(counts)
+        add_counts(total, counts)
         return total
 
     def merge_accumulators(self, totals: Iterable[Counts]) -> Counts:
         """Returns the sum of the totals."""
         merged: Counts = Counter()
         for total in totals:
-            merged.update(total)
+            add_counts(merged, total)
         return merged
 
     def extract_output(self, total: Counts) -> Counts:
@@ -58,8 +76,15 @@ class SumCounts(beam.CombineFn):
         return total
 
 
-def count_rows(rows: pa.RecordBatch, splits: np.ndarray, spec: Spec) -> Counts:
-    """Returns the counts of checked rows, before the transform: rows, missing, lengths, values, cut."""
+def count_rows(rows: pa.RecordBatch, splits: np.ndarray, spec: Spec, ranges: Ranges | None = None) -> Counts:
+    """Returns the counts of checked rows, before the transform: rows, missing, lengths, values, cut, numbers.
+
+    Args:
+        rows: see `quarantine.check_rows`.
+        splits: of the rows.
+        spec: of the rows.
+        ranges: of numeric fields; the numbers outside are counted.
+    """
     counts: Counts = Counter()
 
     def add(what: str, field: str | None, by_row: np.ndarray) -> None:
@@ -74,6 +99,12 @@ def count_rows(rows: pa.RecordBatch, splits: np.ndarray, spec: Spec) -> Counts:
             present = np.asarray(rows[name].is_valid())
             add("missing", name, ~present)
             add("values", name, present)
+            if isinstance(field, NumericField):
+                numbers = rows[name].fill_null(np.nan).to_numpy(zero_copy_only=False)
+                counts.update(_count_numbers(name, numbers[present], splits[present]))
+                if ranges and name in ranges:
+                    low, high = ranges[name]
+                    add("outside", name, (numbers < low) | (numbers > high))
             continue
         lengths = columns.bag_lengths(rows[name])
         add("missing", name, lengths == 0)
@@ -85,6 +116,21 @@ def count_rows(rows: pa.RecordBatch, splits: np.ndarray, spec: Spec) -> Counts:
         for pair in np.flatnonzero(times).tolist():
             length, split = divmod(pair, len(SPLITS))
             counts["length", name, SPLITS[split], length] += int(times[pair])
+    return counts
+
+
+def _count_numbers(name: str, numbers: np.ndarray, splits: np.ndarray) -> Counts:
+    """Returns exact sums of a field's numbers and of their squares by exponent, its range, and its zeros."""
+    counts: Counts = Counter()
+    for code in np.unique(splits).tolist():
+        split, of_split = SPLITS[code], numbers[splits == code]
+        found = moments_of(of_split)
+        for part in _MOMENTS:
+            sums = getattr(found, part)
+            counts.update({(part, name, split, place): int(sums[place]) for place in np.flatnonzero(sums).tolist()})
+        extremes: dict[Any, Any] = {("low", name, split): float(found.low), ("high", name, split): float(found.high)}
+        counts.update(extremes)
+        counts["zeros", name, split] += int((of_split == 0).sum())
     return counts
 
 
@@ -136,8 +182,10 @@ def as_json(
             entry["values_cut"] = by_split("cut", name)
             entry["rows_cut"] = by_split("rows_cut", name)
             entry["lengths"] = {split: _histogram(counts, name, split) for split in SPLITS}
-        elif isinstance(field, NumericField) and isinstance(field.scale, Quantiles):
-            entry["buckets"] = field.scale.quantiles
+        if isinstance(field, NumericField):
+            entry["numbers"] = {split: _numbers(counts, name, split) for split in SPLITS if get("values", name, split)}
+            if isinstance(field.scale, Quantiles):
+                entry["buckets"] = field.scale.quantiles
         fields[name] = entry
     return {
         "read": get("read"),
@@ -147,6 +195,18 @@ def as_json(
         "vocabularies": {name: dict(sizes) for name, sizes in vocabularies.items()},
         "fields": fields,
     }
+
+
+def _numbers(counts: Mapping[tuple[Any, ...], Any], name: str, split: str) -> dict[str, float]:
+    """Returns mean, deviation, range and zeros of a field's numbers, rounded as float64 is."""
+    sums = {part: np.zeros((1, EXPONENTS), np.int64) for part in _MOMENTS}
+    for key, number in counts.items():
+        if key[0] in sums and key[1:3] == (name, split):
+            sums[key[0]][0, key[3]] = number
+    low, high = counts["low", name, split], counts["high", name, split]
+    total = np.array([counts["values", name, split]])
+    mean, deviation, low, high = statistics_of(Moments(total, **sums, low=np.array([low]), high=np.array([high])), 0)
+    return {"mean": mean, "deviation": deviation, "low": low, "high": high, "zeros": counts["zeros", name, split]}
 
 
 def _histogram(counts: Mapping[tuple[Any, ...], int], name: str, split: str) -> dict[str, int]:

@@ -44,10 +44,15 @@ _RUN, _OLD = "run", "old"
 
 @dataclass(frozen=True)
 class Fingerprint:
-    """What a run is made of: two with the same one make the same run. `files` are compared by size and time."""
+    """What a run is made of: two with the same one make the same run. `files` are compared by size and time.
+
+    `columns` are those of the files, whether the spec reads them or not; `using` is the run whose transform is applied.
+    """
 
     spec: dict[str, Any]
     files: list[FileStamp] = field(default_factory=list)
+    columns: list[str] = field(default_factory=list)
+    using: str | None = None
     versions: dict[str, str] = field(default_factory=dict)
 
     def differences(self, other: dict[str, Any]) -> list[str]:
@@ -55,7 +60,7 @@ class Fingerprint:
         mine = json.loads(json.dumps(asdict(self)))
         then, here = ({file["path"]: file for file in files} for files in (other.get("files", []), mine["files"]))
         changed = sorted(path for path in then.keys() | here.keys() if then.get(path) != here.get(path))
-        return [*(kind for kind in ("spec", "versions") if mine[kind] != other.get(kind)), *changed]
+        return [*(kind for kind in ("spec", "columns", "using", "versions") if mine[kind] != other.get(kind)), *changed]
 
 
 class WorkFolder:

@@ -17,7 +17,7 @@ import tensorflow as tf
 import tensorflow_transform as tft
 
 # A float32 is m · 2^(e − 24) with whole |m| < 2^24 and −148 <= e <= 128.
-_DIGITS, _LOWEST, _EXPONENTS = 24, -148, 277
+_DIGITS, _LOWEST, EXPONENTS = 24, -148, 277
 
 # Distinct values of a field that are counted one by one; beyond, neighbours are counted together, two by two.
 MOST_BINS = 1 << 16
@@ -110,7 +110,7 @@ class Summary(beam.CombineFn):
     def create_accumulator(self) -> Summaries:
         """Returns a summary of nothing."""
         fields = len(self._buckets)
-        zeros, infinite = np.zeros((fields, _EXPONENTS), np.int64), np.full(fields, np.inf)
+        zeros, infinite = np.zeros((fields, EXPONENTS), np.int64), np.full(fields, np.inf)
         empty = Histogram(0, np.array([], np.int64), np.array([], np.int64))
         return Moments(np.zeros(fields, np.int64), zeros, zeros, zeros, infinite, -infinite), [empty] * fields
 
@@ -118,7 +118,7 @@ class Summary(beam.CombineFn):
         """Returns the summary with one more batch."""
         moments, histograms = summaries
         columns = [column[np.isfinite(column)] for column in batch[0].T]
-        parts = [_moments(column) for column in columns]
+        parts = [moments_of(column) for column in columns]
         moments = _added([moments, Moments(*map(np.stack, zip(*parts, strict=True)))])
         for field, buckets in enumerate(self._buckets):
             if buckets > 1:
@@ -133,12 +133,12 @@ class Summary(beam.CombineFn):
     def extract_output(self, summaries: Summaries) -> np.ndarray:
         """Returns the vector of statistics."""
         moments, histograms = summaries
-        four = [value for field in range(len(self._buckets)) for value in _statistics(moments, field)]
+        four = [value for field in range(len(self._buckets)) for value in statistics_of(moments, field)]
         boundaries = [_boundaries(*pair) for pair in zip(histograms, self._buckets, strict=True)]
         return np.concatenate([np.array(four), *boundaries])
 
 
-def _moments(values: np.ndarray) -> Moments:
+def moments_of(values: np.ndarray) -> Moments:
     """Returns the moments of one field's finite values, without the axis of fields."""
     fraction, exponent = np.frexp(values.astype(np.float64))
     whole = fraction * 2.0**_DIGITS
@@ -148,7 +148,7 @@ def _moments(values: np.ndarray) -> Moments:
 
     def by_exponent(parts: np.ndarray) -> np.ndarray:
         # Whole numbers below 2^24, so float64 adds up 2^29 of them exactly.
-        return np.bincount(place, weights=parts, minlength=_EXPONENTS).astype(np.int64)
+        return np.bincount(place, weights=parts, minlength=EXPONENTS).astype(np.int64)
 
     return Moments(
         np.array(len(values)),
@@ -172,7 +172,8 @@ def _added(moments: Sequence[Moments]) -> Moments:
     )
 
 
-def _statistics(moments: Moments, field: int) -> tuple[float, float, float, float]:
+def statistics_of(moments: Moments, field: int) -> tuple[float, float, float, float]:
+    """Returns mean, deviation, low and high of one field; zeros without values."""
     count = int(moments.number[field])
     if not count:
         return 0.0, 0.0, 0.0, 0.0

@@ -102,7 +102,11 @@ def test_schema_is_a_json_schema(fieldpool: Fieldpool) -> None:
         (["train", "{}", "--out", "{}/x"], "an unfinished run"),
         (["evaluate", "{}/nothing", "{}/nothing"], "nothing: no such folder"),
         (["inspect", "{}/nothing"], "nothing: no such folder"),
-        (["transform", "{}/spec.yaml"], "Missing argument"),
+        (["explain", "{}/spec.yaml"], "Missing argument"),
+        (["transform", "{}/spec.yaml"], "Missing option"),
+        (["transform", "{}/spec.yaml", "--out", "{}/x"], "no data: give files after the spec"),
+        (["transform", "--using", "{}", "{}/rows.parquet", "--out", "{}/x"], "an unfinished run"),
+        (["check", "{}", "{}/rows.parquet"], "an unfinished run"),
         (["fly"], "No such command"),
     ],
 )
@@ -117,7 +121,7 @@ def test_mistakes_exit_with_2_and_one_clear_message(
 
 
 def test_help_teaches_by_example(fieldpool: Fieldpool) -> None:
-    for command in ("explain", "transform", "train", "evaluate", "run", "inspect"):
+    for command in ("explain", "transform", "train", "evaluate", "run", "inspect", "check"):
         code, output, _ = fieldpool(command, "--help")
         assert code == 0
         assert f"Example: fieldpool {command} " in output

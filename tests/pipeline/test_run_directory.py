@@ -84,11 +84,18 @@ def test_layout(result: TransformResult) -> None:
         "examples/train-00000-of-00001.tfrecord.gz",
         "examples/eval-00000-of-00001.tfrecord.gz",
         "examples/test-00000-of-00001.tfrecord.gz",
+        "statistics/Split-train/FeatureStats.pb",
+        "statistics/Split-eval/FeatureStats.pb",
+        "statistics/Split-test/FeatureStats.pb",
         "transform/metadata/schema.pbtxt",
         "transform/transformed_metadata/schema.pbtxt",
     }
     assert {Path(name).name for name in files if "/assets/" in name} == {"user", "items", "genres"}
-    assert {path.name for path in Path(result.path).iterdir() if path.is_dir()} == {"examples", "transform"}
+    assert {path.name for path in Path(result.path).iterdir() if path.is_dir()} == {
+        "examples",
+        "statistics",
+        "transform",
+    }
 
 
 def test_vocabularies_come_from_train_alone(result: TransformResult) -> None:

@@ -13,7 +13,8 @@ from fieldpool.pipeline.source_files import FileStamp
 from fieldpool.pipeline.work_folder import Fingerprint, WorkFolder, work_folder
 from fieldpool.transforms.errors import CannotResume, TargetExists
 
-PRINT = Fingerprint({"key": "id"}, [FileStamp("a.csv", 10, 1.5)], {"fieldpool": "1"})
+ANOTHER = FileStamp("b.csv", 1, 1.0)
+PRINT = Fingerprint({"key": "id"}, [FileStamp("a.csv", 10, 1.5)], versions={"fieldpool": "1"})
 
 
 class Killed(BaseException):
@@ -163,11 +164,14 @@ def test_without_resume_all_is_made_anew(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("other", "named"),
     [
-        (Fingerprint({"key": "x"}, PRINT.files, PRINT.versions), "changed since: spec"),
-        (Fingerprint(PRINT.spec, [FileStamp("a.csv", 11, 1.5)], PRINT.versions), "changed since: a.csv"),
-        (Fingerprint(PRINT.spec, [FileStamp("a.csv", 10, 2.5)], PRINT.versions), "changed since: a.csv"),
-        (Fingerprint(PRINT.spec, [*PRINT.files, FileStamp("b.csv", 1, 1.0)], PRINT.versions), "changed since: b.csv"),
-        (Fingerprint(PRINT.spec, PRINT.files, {"fieldpool": "2"}), "changed since: versions"),
+        (Fingerprint({"key": "x"}, PRINT.files, versions=PRINT.versions), "changed since: spec"),
+        (Fingerprint(PRINT.spec, [FileStamp("a.csv", 11, 1.5)], versions=PRINT.versions), "changed since: a.csv"),
+        (Fingerprint(PRINT.spec, [FileStamp("a.csv", 10, 2.5)], versions=PRINT.versions), "changed since: a.csv"),
+        (
+            Fingerprint(PRINT.spec, [*PRINT.files, ANOTHER], versions=PRINT.versions),
+            "changed since: b.csv",
+        ),
+        (Fingerprint(PRINT.spec, PRINT.files, versions={"fieldpool": "2"}), "changed since: versions"),
     ],
 )
 def test_resume_refuses_other_inputs(tmp_path: Path, other: Fingerprint, named: str) -> None:
