@@ -17,6 +17,7 @@ from .decoding import DecodedExample, decoded_examples
 from .quarantine import check_rows, raw_columns
 from .readers import Rejected, SourceBatch, read_batches
 from .run_directory import transform_rows
+from .source_batch import raw_row
 from .source_files import find_files
 
 
@@ -69,7 +70,7 @@ def explain(spec: Spec, patterns: Sequence[str], *, sample: int = 1000, shown: i
                 if len(explained) == shown:
                     break
                 split = SPLITS[code]
-                raw = batch.data.slice(index, 1).to_pylist()[0]
+                raw = raw_row(batch.data, index)
                 explained.append(ExplainedRow(batch.source, int(batch.rows[index]), split, raw, next(examples[split])))
     return Explanation(explained, rejected, result.spec, result.stats)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -19,6 +20,8 @@ from .source_batch import BATCH_ROWS, Rejected, SourceBatch, no_rows, selected
 
 # Whole numbers from here on are not all float64.
 _EXACT = 2**53
+
+_NULL_ROW = re.compile(rb"\}\s*null")
 
 
 def json_blocks(file: Any, block_bytes: int) -> Iterator[bytes]:
@@ -46,10 +49,12 @@ def parse_json(block: bytes, path: str, first_row: int, columns: list[str]) -> t
 
     A line that is no JSON object, or has an object where a value should be, is rejected.
     """
-    lines = [line for line in block.removeprefix(b"\xef\xbb\xbf").split(b"\n") if line.strip()]
+    lines = [line for line in map(bytes.strip, block.removeprefix(b"\xef\xbb\xbf").split(b"\n")) if line]
     if not lines:
         return [], 0, set()
-    table = _whole_block(block, columns)
+    # A null where an object should be ends pyarrow, and the process with it.
+    are_objects = all(line.startswith(b"{") and line.endswith(b"}") for line in lines) and not _NULL_ROW.search(block)
+    table = _whole_block(block, columns) if are_objects else None
     if table is None or table.num_rows != len(lines):
         batches, names = _line_by_line(lines, path, first_row, columns)
         return batches, len(lines), names

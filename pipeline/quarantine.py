@@ -20,7 +20,7 @@ from ..transforms.spec import (
     weights_feature,
 )
 from . import columns
-from .source_batch import Rejected, SourceBatch
+from .source_batch import Rejected, SourceBatch, raw_row
 from .splits import NO_SPLIT, assign_splits, split_column
 
 # A text longer than this is cut where a rejected row is written down, and where it is told as the reason.
@@ -140,7 +140,7 @@ def _reject(batch: SourceBatch, checks: list[_Check]) -> tuple[list[Rejected], n
         keep &= ~bad
     rejected = []
     for row, (name, reason) in sorted(first_fault.items()):
-        raw = {key: _plain(value) for key, value in batch.data.slice(row, 1).to_pylist()[0].items()}
+        raw = {key: _plain(value) for key, value in raw_row(batch.data, row).items()}
         found = f", found {_cut(repr(raw[name]), _TOLD_LIMIT)}" if raw.get(name) is not None else ""
         rejected.append(Rejected(batch.source, int(batch.rows[row]), name, reason + found, raw))
     return rejected, keep

@@ -43,3 +43,19 @@ def selected(batch: pa.RecordBatch | pa.Table, columns: list[str]) -> Any:
     return type(batch).from_arrays(
         [batch[column] if column in names else pa.nulls(batch.num_rows) for column in columns], columns
     )
+
+
+def raw_row(batch: pa.RecordBatch, row: int) -> dict[str, Any]:
+    """Returns a row as plain values; texts that are not valid UTF-8 as bytes, times that Python has not as text."""
+    return {name: _plain(column[row]) for name, column in zip(batch.schema.names, batch.columns, strict=True)}
+
+
+def _plain(value: pa.Scalar) -> Any:
+    try:
+        return value.as_py()
+    except (ValueError, OverflowError):
+        if pa.types.is_string(value.type) or pa.types.is_large_string(value.type):
+            return value.cast(pa.large_binary()).as_py()
+        if isinstance(value, pa.ListScalar):
+            return [_plain(item) for item in value.values]
+        return str(value.cast(pa.string()))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import multiprocessing
 import random
 import traceback
@@ -14,6 +15,9 @@ _context = multiprocessing.get_context("forkserver")
 _context.set_forkserver_preload(["fieldpool.pipeline.run_directory", "fieldpool.model.training", __name__])
 
 
+_HANGS_AFTER = 150  # Seconds; the work takes two or three.
+
+
 def start(work: Callable[..., object], report: Path, *arguments: Any) -> BaseProcess:
     """Starts `work(*arguments)`; should it fail, `report` will have the traceback."""
     process = _context.Process(target=_work, args=(work, report, arguments))
@@ -22,6 +26,13 @@ def start(work: Callable[..., object], report: Path, *arguments: Any) -> BasePro
 
 
 def _work(work: Callable[..., object], report: Path, arguments: tuple[Any, ...]) -> None:
+    # Where it stands, should it hang.
+    with report.with_suffix(".threads").open("w") as threads:
+        faulthandler.dump_traceback_later(_HANGS_AFTER, file=threads, exit=True)
+        _do(work, report, arguments)
+
+
+def _do(work: Callable[..., object], report: Path, arguments: tuple[Any, ...]) -> None:
     try:
         work(*arguments)
     except BaseException:
@@ -33,7 +44,8 @@ def to_its_end(work: Callable[..., object], report: Path, *arguments: Any) -> No
     """Does the work in a process of its own, and fails with its traceback if it does."""
     process = start(work, report, *arguments)
     process.join()
-    assert process.exitcode == 0, report.read_text() if report.exists() else f"exit code {process.exitcode}"
+    told = [path.read_text() for path in (report, report.with_suffix(".threads")) if path.exists()]
+    assert process.exitcode == 0, "\n".join([f"exit code {process.exitcode}", *told])
 
 
 def killed_after(seconds: float, work: Callable[..., object], report: Path, *arguments: Any) -> bool:
