@@ -20,7 +20,7 @@ TYPED := $(VENV)/src/fieldpool
 export PYTHONUNBUFFERED := 1
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: help setup demo test lint types pytest test-quality test-backends bench bench-train lock clean
+.PHONY: help setup demo test lint types pytest test-quality test-faults test-backends bench bench-train lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -46,6 +46,9 @@ pytest: $(SETUP)
 
 test-quality: $(SETUP) ## Train three seeds on MovieLens (FIELDPOOL_DATA) and hold their mean AUC against DeepCTR's
 	$(VENV)/bin/pytest -m quality -s tests/test_real_data.py </dev/null
+
+test-faults: $(SETUP) ## Kill 200 processes at random moments and mutate 6,000 inputs (KILLS=10 SEED=1 FUZZ=100): 20 minutes
+	$(VENV)/bin/pytest -m faults -s tests/test_faults.py tests/test_fuzz.py </dev/null
 
 test-backends: $(BACKENDS)/.installed ## Run the layers' tests on JAX and on PyTorch, without TensorFlow
 	for backend in jax torch; do \

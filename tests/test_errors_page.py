@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from fieldpool.pipeline import cli
+from fieldpool.model.examples import NoExamples
+from fieldpool.model.run import NotARun
 from fieldpool.transforms.errors import UserError
 
 PAGE = (Path(__file__).parents[1] / "docs/errors.md").read_text(encoding="utf-8")
@@ -19,6 +21,7 @@ def kinds(error: type[UserError] = UserError) -> set[type[UserError]]:
 
 
 def test_the_table_has_every_kind_of_error_and_no_other() -> None:
+    assert {NotARun, NoExamples} < kinds()  # Their modules are imported.
     table = set(re.findall(r"^\| `([A-Z]\w+)` \|", PAGE, re.MULTILINE))
     assert table == {kind.__name__ for kind in kinds()}
 
