@@ -73,7 +73,8 @@ def check(run: Run, patterns: Sequence[str], options: PipelineOptions | None = N
     stats = as_json(counts, spec, run.stats["vocabularies"])
     if not stats["read"]:
         raise SourceError(f"{', '.join(files)}: no rows to check")
-    outside = {name: sum(counts["outside", name, split] for split in SPLITS) for name in spec.fields}
+    ranges = _ranges(run.stats)
+    outside = {name: sum(counts["outside", name, split] for split in SPLITS) for name in ranges}
     unknown = sorted(found - set(run.stats.get("columns") or found) - set(raw_columns(spec)))
     return compare(run.stats, stats, spec, outside=outside, unknown_columns=unknown)
 
@@ -117,8 +118,8 @@ def compare(
             findings.append(_relative(name, measure, then, found, getattr(limits, measure)))
         else:
             findings.append(_risen(name, measure, then, found, getattr(limits, measure)))
-        if measure == "missing" and outside.get(name):
-            values = sum(new["fields"][name]["values"].values())
+        values = sum(new["fields"][name]["values"].values()) if measure == "missing" else 0
+        if values and name in outside:
             findings.append(_bounded(name, "range", 0.0, outside[name] / values, limits.range))
     return findings
 

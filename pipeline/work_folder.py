@@ -30,7 +30,7 @@ from ..model.run import (
     STATS_FILE,
     TRANSFORM_FOLDER,
 )
-from ..transforms.errors import CannotResume, TargetExists
+from ..transforms.errors import CannotResume, CannotWrite, TargetExists
 from .source_files import FileStamp
 
 WORK_PREFIX = ".work-"
@@ -106,11 +106,15 @@ def work_folder(
         fingerprint: what the run is made of.
 
     Raises:
+        CannotWrite: the target cannot be made.
         TargetExists: the target holds something that this may not replace, or another process is at work there.
         CannotResume: the work that is there belongs to other inputs.
     """
     made = not FileSystems.exists(target)
-    _make(target)
+    try:
+        _make(target)
+    except FileNotFoundError:
+        raise CannotWrite(f"{target}: cannot be made: no folder can be where this should be; choose another") from None
     with _alone(target):
         stale = [name for name in _children(target) if name.startswith(WORK_PREFIX)]
         _refuse_others(target, stale, overwrite)

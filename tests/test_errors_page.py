@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from fieldpool.pipeline import cli
 from fieldpool.model.examples import NoExamples
 from fieldpool.model.run import NotARun
+from fieldpool.pipeline import cli
 from fieldpool.transforms.errors import UserError
 
 PAGE = (Path(__file__).parents[1] / "docs/errors.md").read_text(encoding="utf-8")
