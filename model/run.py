@@ -57,7 +57,13 @@ class Run:
 
     @cached_property
     def stats(self) -> dict[str, Any]:
-        """The counts of the run: rows by split, and what each field holds."""
+        """The counts of the run: rows by split, and what each field holds.
+
+        Raises:
+            NotARun: there are none, so it was not fieldpool that made the run.
+        """
+        if not self.has_stats:
+            raise NotARun(f"{self.path}: has no {STATS_FILE}, which this needs; make one with `fieldpool transform`")
         with tf.io.gfile.GFile(join(self.path, STATS_FILE)) as file:
             stats: dict[str, Any] = json.loads(file.read())
         return stats

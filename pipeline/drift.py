@@ -17,7 +17,7 @@ from ..transforms.spec import SPLITS, Spec
 from .build import COUNTS_FILE, PreprocessClickLog, read_counts, write_counts
 from .options import beam_options
 from .quarantine import raw_columns
-from .readers import column_names
+from .readers import all_columns
 from .source_files import find_files, stamp_files
 from .sources import ReadBatches
 from .statistics import as_json
@@ -54,10 +54,11 @@ def check(run: Run, patterns: Sequence[str], options: PipelineOptions | None = N
 
     Raises:
         SourceError: a file cannot be read, or has no rows.
+        NotARun: the run has no counts to compare with.
     """
     files = find_files(patterns)
-    stamps, spec = stamp_files(files), run.spec
-    found = {name for path in files for name in column_names(path, spec.source)}
+    stamps, spec, ranges = stamp_files(files), run.spec, _ranges(run.stats)
+    found = set(all_columns(files, spec.source))
     with tempfile.TemporaryDirectory(prefix="fieldpool-check-") as folder, errors_of_users(folder):
         path = FileSystems.join(folder, COUNTS_FILE)
         with beam.Pipeline(options=options or beam_options()) as pipeline:
@@ -66,14 +67,13 @@ def check(run: Run, patterns: Sequence[str], options: PipelineOptions | None = N
                 spec,
                 FileSystems.join(folder, "tft-temp"),
                 transform_path=FileSystems.join(run.path, TRANSFORM_FOLDER),
-                ranges=_ranges(run.stats),
+                ranges=ranges,
             )
             _ = result["counts"] | "WriteCounts" >> beam.Map(write_counts, path)
         counts = read_counts(path)
     stats = as_json(counts, spec, run.stats["vocabularies"])
     if not stats["read"]:
         raise SourceError(f"{', '.join(files)}: no rows to check")
-    ranges = _ranges(run.stats)
     outside = {name: sum(counts["outside", name, split] for split in SPLITS) for name in ranges}
     unknown = sorted(found - set(run.stats.get("columns") or found) - set(raw_columns(spec)))
     return compare(run.stats, stats, spec, outside=outside, unknown_columns=unknown)

@@ -19,6 +19,7 @@ from tensorflow_transform.tf_metadata import metadata_io
 
 from ..model.run import (
     ASSETS_FOLDER,
+    DONE_FILE,
     EXAMPLES_FOLDER,
     REJECTED_FOLDER,
     SPEC_FILE,
@@ -34,7 +35,7 @@ from .build import COUNTS_FILE, raw_metadata, read_counts, write_run
 from .measure import resolve
 from .options import beam_options
 from .quarantine import raw_columns
-from .readers import column_names, read_batches
+from .readers import all_columns, read_batches
 from .rejection import check_rejected, read_rejected
 from .source_files import check_unchanged, find_files, stamp_files
 from .sources import ReadBatches
@@ -105,9 +106,8 @@ def transform(
         resume=resume,
         fingerprint=Fingerprint(
             spec.model_dump(mode="json", exclude_unset=True),
-            stamps,
-            sorted({name for path in files for name in column_names(path, spec.source)}),
-            using.path if using else None,
+            [*stamps, *(stamp_files([FileSystems.join(using.path, DONE_FILE)]) if using else [])],
+            all_columns(files, spec.source),
             versions,
         ),
         check_source=check_files,

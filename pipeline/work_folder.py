@@ -46,13 +46,12 @@ _RUN, _OLD = "run", "old"
 class Fingerprint:
     """What a run is made of: two with the same one make the same run. `files` are compared by size and time.
 
-    `columns` are those of the files, whether the spec reads them or not; `using` is the run whose transform is applied.
+    `columns` are those of the files, whether the spec reads them or not.
     """
 
     spec: dict[str, Any]
     files: list[FileStamp] = field(default_factory=list)
     columns: list[str] = field(default_factory=list)
-    using: str | None = None
     versions: dict[str, str] = field(default_factory=dict)
 
     def differences(self, other: dict[str, Any]) -> list[str]:
@@ -60,7 +59,7 @@ class Fingerprint:
         mine = json.loads(json.dumps(asdict(self)))
         then, here = ({file["path"]: file for file in files} for files in (other.get("files", []), mine["files"]))
         changed = sorted(path for path in then.keys() | here.keys() if then.get(path) != here.get(path))
-        return [*(kind for kind in ("spec", "columns", "using", "versions") if mine[kind] != other.get(kind)), *changed]
+        return [*(kind for kind in ("spec", "columns", "versions") if mine[kind] != other.get(kind)), *changed]
 
 
 class WorkFolder:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import pytest
 import tensorflow as tf
 from tensorflow_metadata.proto.v0 import statistics_pb2
 
-from fieldpool.model.run import Run
+from fieldpool.model.run import NotARun, Run
 from fieldpool.pipeline import cli
 from fieldpool.pipeline.drift import Finding, check, compare
 from fieldpool.pipeline.run_directory import TransformResult, transform
@@ -144,6 +145,13 @@ def test_the_command_leaves_with_3_and_a_table(
         cli.main()
     assert leaving.value.code == 3
     assert {"field", "measure", "run", "new", "most", "is_broken", "note"} == set(json.loads(capfd.readouterr()[0])[0])
+
+
+def test_a_run_without_counts_cannot_be_checked_against(run: TransformResult, folder: Path) -> None:
+    shutil.copytree(run.path, folder / "bare")
+    (folder / "bare/stats.json").unlink()
+    with pytest.raises(NotARun, match=r"bare: has no stats.json"):
+        check(Run(str(folder / "bare")), [str(folder / "rows.parquet")])
 
 
 def test_tfx_tools_read_the_statistics(run: TransformResult) -> None:
