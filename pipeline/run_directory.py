@@ -80,12 +80,12 @@ def transform_rows(
         rows: returns a PTransform that makes SourceBatches out of a pipeline; called for each reading.
     """
     options = options or beam_options()
-    if FileSystems.exists(target) and _children(target):
+    if FileSystems.exists(target) and children(target):
         raise UserError(f"{target}: exists already; choose another folder, or remove it first")
     work = FileSystems.join(target, f"{WORK_PREFIX}{uuid.uuid4().hex[:8]}")
     FileSystems.mkdirs(FileSystems.join(work, EXAMPLES_FOLDER))
     try:
-        with _errors_of_users():
+        with errors_of_users():
             resolved = resolve(spec, rows, options, work)
             pipeline = beam.Pipeline(options=options)
             readings = {
@@ -101,7 +101,7 @@ def transform_rows(
     except BaseException:
         # Leaves the target as it was found.
         FileSystems.delete([work])
-        if not _children(target):
+        if not children(target):
             FileSystems.delete([target])
         raise
     return TransformResult(target, resolved, stats)
@@ -113,7 +113,7 @@ _TOLD = re.compile(rf"{re.escape(UserError.__module__)}\.UserError: (.*?) \[whil
 
 
 @contextlib.contextmanager
-def _errors_of_users() -> Iterator[None]:
+def errors_of_users() -> Iterator[None]:
     """Gives back a UserError or ^C from inside a worker without what Beam wrapped around it."""
     try:
         yield
@@ -131,7 +131,8 @@ def _errors_of_users() -> Iterator[None]:
         raise
 
 
-def _children(folder: str) -> list[str]:
+def children(folder: str) -> list[str]:
+    """Returns the paths of what is in a folder."""
     pattern = FileSystems.join(folder, "*")
     return [match.path for match in FileSystems.match([pattern])[0].metadata_list]
 
@@ -161,14 +162,23 @@ def _check(stats: dict[str, Any], spec: Spec, work: str, target: str) -> None:
     written = sum(stats[split] for split in SPLITS)
     if read != written + rejected:
         raise RuntimeError(f"{target}: read {read} rows, but wrote {written} and rejected {rejected}")
-    allowed = spec.max_rejected * read if 0 < spec.max_rejected < 1 else spec.max_rejected
-    if rejected > allowed:
-        raise UserError(_too_many_rejected(rejected, read, spec, work))
+    check_rejected(rejected, read, spec, work)
     if not stats["train"]:
         raise UserError(
             f"{target}: no row is in the train split (eval {stats['eval']}, test {stats['test']}); "
             f"check `split` in the spec against the data"
         )
+
+
+def check_rejected(rejected: int, read: int, spec: Spec, work: str) -> None:
+    """Checks rejected rows, written down in the folder `work`, against the spec's `max_rejected`.
+
+    Raises:
+        UserError: they are too many; it tells the first of them.
+    """
+    allowed = spec.max_rejected * read if 0 < spec.max_rejected < 1 else spec.max_rejected
+    if rejected > allowed:
+        raise UserError(_too_many_rejected(rejected, read, spec, work))
 
 
 def _too_many_rejected(rejected: int, read: int, spec: Spec, work: str) -> str:
@@ -194,15 +204,16 @@ def _finish(spec: Spec, stats: dict[str, Any], work: str, target: str) -> None:
     """Moves the whole work into place and marks the run as done."""
     transform_folder = FileSystems.join(work, TRANSFORM_FOLDER)
     metadata_io.write_metadata(raw_metadata(spec), FileSystems.join(transform_folder, "metadata"))
-    _write(FileSystems.join(target, SPEC_FILE), dump_spec(spec))
-    _write(FileSystems.join(target, STATS_FILE), json.dumps(stats, indent=2) + "\n")
+    write_text(FileSystems.join(target, SPEC_FILE), dump_spec(spec))
+    write_text(FileSystems.join(target, STATS_FILE), json.dumps(stats, indent=2) + "\n")
     for folder in (EXAMPLES_FOLDER, TRANSFORM_FOLDER, REJECTED_FOLDER):
         if FileSystems.exists(FileSystems.join(work, folder)):
             FileSystems.rename([FileSystems.join(work, folder)], [FileSystems.join(target, folder)])
     FileSystems.delete([work])
-    _write(FileSystems.join(target, DONE_FILE), "")
+    write_text(FileSystems.join(target, DONE_FILE), "")
 
 
-def _write(path: str, text: str) -> None:
+def write_text(path: str, text: str) -> None:
+    """Writes a file of UTF-8."""
     with FileSystems.create(path) as file:
         file.write(text.encode())

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import apache_beam as beam
+import numpy as np
+import pyarrow as pa
 
 from ..transforms.spec import Source
 from .file_ranges import FileRange
 from .readers import SourceBatch, read_range, readable_ranges
+
+# A sample is taken from so many ranges at most, and so many rows of each: seconds, however large the data.
+_RANGES_OF_A_SAMPLE = 16
+_ROWS_OF_A_RANGE = 200_000
 
 
 class ReadBatches(beam.PTransform):
@@ -45,3 +53,40 @@ def _keyed_ranges(path: str, source: Source) -> Iterator[tuple[str, FileRange]]:
 def _read(ranges: tuple[str, Sequence[FileRange]], source: Source, columns: Sequence[str]) -> Iterator[SourceBatch]:
     for part in ranges[1]:
         yield from read_range(part, source, columns)
+
+
+def sample_rows(files: Sequence[str], source: Source, columns: Sequence[str], rows: int) -> list[SourceBatch]:
+    """Returns about `rows` rows, evenly from beginning to end of the files: always the same ones, in their order.
+
+    Args:
+        files: paths, without wildcards.
+        source: their format.
+        columns: those to read.
+        rows: more than 0; all rows if there are no more.
+    """
+    ranges = [part for path in files for part in readable_ranges(path, source)]
+    chosen = np.unique(np.linspace(0, len(ranges) - 1, min(_RANGES_OF_A_SAMPLE, len(ranges))).round().astype(int))
+    sample: list[SourceBatch] = []
+    for index in chosen.tolist():
+        sample += _every_nth(_head(ranges[index], source, columns), math.ceil(rows / len(chosen)))
+    return sample
+
+
+def _head(part: FileRange, source: Source, columns: Sequence[str]) -> list[SourceBatch]:
+    batches: list[SourceBatch] = []
+    for batch in read_range(part, source, columns):
+        batches.append(batch)
+        if sum(len(b.rows) for b in batches) >= _ROWS_OF_A_RANGE:
+            break
+    return batches
+
+
+def _every_nth(batches: Sequence[SourceBatch], wanted: int) -> Iterator[SourceBatch]:
+    total = sum(len(batch.rows) for batch in batches)
+    places = np.linspace(0, total, min(wanted, total), endpoint=False).astype(np.int64)
+    start = 0
+    for batch in batches:
+        of_batch = places[(places >= start) & (places < start + len(batch.rows))] - start
+        start += len(batch.rows)
+        data = batch.data.take(pa.array(of_batch)) if batch.data.num_rows else batch.data
+        yield replace(batch, rows=batch.rows[of_batch], data=data)
