@@ -20,8 +20,17 @@ from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 
 from ..transforms.errors import UserError
 from ..transforms.preprocessing import raw_feature_spec
-from ..transforms.spec import KEY_FEATURE, LABEL_FEATURE, Spec
+from ..transforms.spec import (
+    KEY_FEATURE,
+    LABEL_FEATURE,
+    CategoricalField,
+    MultivaluedField,
+    NumericField,
+    Quantiles,
+    Spec,
+)
 from .atomic import write_folder_atomically
+from .examples import feature_spec
 from .run import SPEC_FILE, TRANSFORM_FOLDER, Run
 from .training import MODEL_FILE, load_model
 
@@ -76,6 +85,7 @@ def export_model(run: Run, model_path: str, out: str | None = None) -> str:
     if _has_files(target) and not _is_export(target):
         raise UserError(f"{target}: exists already and is no exported model; choose another folder with --out")
     model = load_model(keras_file)
+    _check_model_fits(model, run, keras_file)
 
     def write(folder: str) -> None:
         with tempfile.TemporaryDirectory() as copy:
@@ -111,6 +121,30 @@ def _is_export(folder: str) -> bool:
     return tf.io.gfile.exists(join(folder, "saved_model.pb")) and tf.io.gfile.exists(export_file(folder, SPEC_FILE))
 
 
+def _check_model_fits(model: keras.Model, run: Run, path: str) -> None:
+    """Calls the model on the largest id of every field.
+
+    Raises:
+        UserError: it cannot be called: it reads other features, or has a smaller table.
+    """
+    sizes, features = run.vocabulary_sizes, {}
+    for name, feature in feature_spec(run.spec).items():
+        field = run.spec.fields.get(name)
+        largest = 0
+        if isinstance(field, CategoricalField | MultivaluedField):
+            largest = sizes[run.spec.vocabulary_of(name)] - 1
+        elif isinstance(field, NumericField) and isinstance(field.scale, Quantiles):
+            largest = field.scale.quantiles
+        if feature.dtype != tf.string:
+            features[name] = tf.fill([1, *feature.shape], tf.cast(largest, feature.dtype))
+    try:
+        model(features, training=False)
+    except (ValueError, tf.errors.InvalidArgumentError) as error:
+        raise UserError(
+            f"{path}: does not fit the run {run.path}; name the run that it was trained on. The model says: {error}"
+        ) from None
+
+
 def _has_files(folder: str) -> bool:
     return tf.io.gfile.exists(folder) and bool(tf.io.gfile.listdir(folder))
 
@@ -133,10 +167,6 @@ def _serving_module(run: Run, transform: Any, model: keras.Model) -> tuple[tf.Mo
         return {PROBABILITY: tf.sigmoid(logit), **key}
 
     module.predict = tf.function(predict, input_signature=[_ragged_signature(spec)])
-    try:
-        module.predict.get_concrete_function()
-    except (ValueError, KeyError) as error:
-        raise UserError(f"the model does not fit the run {run.path}: {error}; name the run it was trained on") from None
     of_examples = [tf.TensorSpec([None], tf.string, name="examples")]
     dense = _dense_signature(spec)
 
