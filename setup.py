@@ -32,6 +32,8 @@ setup(
         "keras>=3.15,<3.16",
         "pyarrow>=25,<26",
         "isal>=1.7",
+        "jinja2>=3.1",
+        "matplotlib>=3.10",
         "pydantic>=2.13",
         "PyYAML>=6",
         "rich>=14",
