@@ -23,7 +23,7 @@ setup(
     package_data={
         "fieldpool.transforms": ["py.typed"],
         "fieldpool.model": ["py.typed"],
-        "fieldpool.pipeline": ["py.typed"],
+        "fieldpool.pipeline": ["py.typed", "templates/*.html"],
     },
     install_requires=[
         "apache-beam>=2.77,<2.78",
