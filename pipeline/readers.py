@@ -24,7 +24,7 @@ from apache_beam.io.filesystem import BeamIOError
 from ..transforms.errors import UserError
 from ..transforms.spec import Source
 from .file_ranges import FileRange, file_ranges
-from .source_files import csv_delimiter, file_format, opened
+from .source_files import csv_delimiter, csv_header, file_format, opened
 
 BATCH_ROWS = 16_384
 _BLOCK_BYTES = 4 << 20
@@ -99,6 +99,30 @@ def read_batches(path: str, source: Source, columns: Sequence[str]) -> Iterator[
     """Yields the rows of a whole file, as `read_range` does."""
     for part in readable_ranges(path, source):
         yield from read_range(part, source, columns)
+
+
+def column_names(path: str, source: Source) -> list[str]:
+    """Returns the columns that a file has; of JSON Lines and TFRecords those that its first rows have.
+
+    Raises:
+        UserError: the file is not what its format promises.
+    """
+    kind = file_format(path, source)
+    with _named(path, source):
+        if kind == "csv":
+            return csv_header(path, source) or []
+        if kind == "parquet":
+            with opened(path, decompress=False) as file:
+                return list(pa.parquet.read_schema(file).names)
+        if kind == "jsonl":
+            with opened(path) as file:
+                return list(pa.json.open_json(file, pa.json.ReadOptions(block_size=_BLOCK_BYTES)).schema.names)
+        import tensorflow as tf
+        from tfx_bsl.coders.example_coder import ExamplesToRecordBatchDecoder
+
+        records = tf.data.TFRecordDataset(path, "GZIP" if path.endswith(".gz") else None)
+        first = [record for record in records.take(BATCH_ROWS).as_numpy_iterator()]
+        return list(ExamplesToRecordBatchDecoder().DecodeBatch(first).schema.names)
 
 
 def _check_columns(path: str, found: Sequence[str], wanted: Sequence[str]) -> None:
