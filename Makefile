@@ -20,7 +20,7 @@ TYPED := $(VENV)/src/fieldpool
 export PYTHONUNBUFFERED := 1
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: help setup demo test lint types pytest test-quality test-backends bench bench-train bench-serving lock clean
+.PHONY: help setup demo test lint types pytest test-quality test-backends bench bench-train bench-serving test-browser lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -52,6 +52,12 @@ test-backends: $(BACKENDS)/.installed ## Run the layers' tests on JAX and on PyT
 	    echo "Keras on $$backend"; \
 	    KERAS_BACKEND=$$backend $(BACKENDS)/bin/pytest -p no:cacheprovider tests/model </dev/null; \
 	done
+
+test-browser: $(SETUP) ## Show the report in headless Chromium: the machine's, or playwright's own
+	$(VENV)/bin/python $(PIP) install --quiet "playwright>=1.50"
+	command -v chromium chromium-browser google-chrome chromium-headless-shell >/dev/null \
+	    || $(VENV)/bin/playwright install chromium
+	$(VENV)/bin/pytest -m browser tests/pipeline/test_report.py </dev/null
 
 bench: $(SETUP) ## Measure the pipeline beside TFT's recipe and a polars script: minutes (ROWS=10000,1000000 REPEAT=3)
 	$(VENV)/bin/python $(PIP) install --quiet "polars>=1"

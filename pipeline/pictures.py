@@ -64,7 +64,7 @@ def picture(title: str, draw: Callable[[Axes], None], *, width: float = 4.2, hei
     svg = text.getvalue()
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
-    svg = re.sub(r' id="[a-zA-Z0-9]+_[0-9]+"', "", svg)  # Of groups: "axes_1" would be in each picture of a page.
+    svg = re.sub(r' id="[\w.]+_[0-9]+"', "", svg)  # Of groups: "axes_1" would be in each picture of a page.
     svg = re.sub(r"font: ([0-9.]+)px [^;\"]*", r"font: \1px var(--font)", svg)
     for marker, variable in _COLOURS.items():
         svg = svg.replace(marker, variable)
