@@ -70,7 +70,8 @@ def propose(table: pa.Table, files: Sequence[str], *, label: str | None = None) 
     taken |= _propose_split(proposal, samples, files, taken)
     proposal.spec["max_rejected"] = 0.01
     proposal.spec["vocabularies"] = {}
-    proposal.spec["fields"] = fields = {}
+    fields: dict[str, dict[str, Any]] = {}
+    proposal.spec["fields"] = fields
     labels = np.asarray(columns.numbers(samples[proposal.spec["label"]["field"]].values, "label").values.fill_null(0))
     for name, sample in samples.items():
         if name in taken:

@@ -124,7 +124,7 @@ def verify(run: Run, model: str, rows: Callable[[], beam.PTransform], options: P
     if read_spec(export).fields != spec.fields:
         raise UserError(f"{export}: was exported from a run with other fields than {run.path}; name the run it is of")
     passed_through = [(_REQUEST, columns.BAG), (_SOURCE, columns.BAG), (_ROW, pa.large_list(pa.int64()))]
-    raw = raw_feature_spec(spec)
+    raw: Mapping[str, Any] = raw_feature_spec(spec)
     arrow = [(n, columns.BAG if feature.dtype == tf.string else columns.WEIGHTS) for n, feature in raw.items()]
     config = TensorAdapterConfig(
         pa.schema([*arrow, *passed_through]), InferTensorRepresentationsFromMixedSchema(raw_metadata(spec).schema)
@@ -242,7 +242,7 @@ class _Models:
         }
         self._score = scorer(load_model(export_file(export, MODEL_FILE)), features)
 
-    def probabilities(self, features: Mapping[str, tf.Tensor], requests: tf.Tensor) -> tuple[np.ndarray, Any]:
+    def probabilities(self, features: dict[str, Any], requests: tf.Tensor) -> tuple[np.ndarray, Any]:
         """Returns those of the Keras model, float32 `[rows]`, and those by each way into the exported one."""
         raw = tf.io.parse_example(requests, serving_feature_spec(self._spec))
         arguments = argument_names(raw)
