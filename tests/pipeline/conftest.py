@@ -1,9 +1,9 @@
-"""Fixtures that tests of serving and of reports share."""
+"""Fixtures that several modules of tests share."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -32,3 +32,13 @@ def fieldpool(
         return int(leaving.value.code or 0), out, err
 
     return call
+
+
+@pytest.fixture(scope="module")
+def job_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Beam's own job server, on a loop-back port."""
+    from apache_beam.runners.portability.local_job_service import LocalJobServicer
+
+    server = LocalJobServicer(str(tmp_path_factory.mktemp("jobs")))
+    yield f"localhost:{server.start_grpc_server(0)}"
+    server.stop()

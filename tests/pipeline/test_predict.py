@@ -63,6 +63,14 @@ def test_workers_give_the_same(served: Served, tmp_path: Path, mode: Mode) -> No
     assert predictions(tmp_path / "two") == predictions(tmp_path / "one")
 
 
+def test_a_portable_job_server_gives_the_same(served: Served, job_server: str, tmp_path: Path) -> None:
+    """The way of Dataflow: the pipeline is sent away as a protocol buffer and comes back to workers of its own."""
+    portable = beam_options("PortableRunner", [f"--job_endpoint={job_server}", "--environment_type=LOOPBACK"])
+    predict(str(served.export), [str(served.data)], str(tmp_path / "one"))
+    predict(str(served.export), [str(served.data)], str(tmp_path / "two"), portable)
+    assert predictions(tmp_path / "two") == predictions(tmp_path / "one")
+
+
 def test_rows_that_cannot_be_used_are_set_aside_and_counted(served: Served, tmp_path: Path) -> None:
     rows = [unlabelled(click_row(i)) for i in range(10)]
     rows[3]["id"] = None
