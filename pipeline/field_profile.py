@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 from markupsafe import Markup
@@ -90,6 +91,7 @@ class FieldProfile:
             for cut in wanted
         ]
 
+    @cached_property
     def pictures(self) -> list[Markup]:
         """Returns the coverage curve and the histogram of lengths, as far as there are such."""
         drawn = []

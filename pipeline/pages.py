@@ -56,8 +56,13 @@ def field_row(field: FieldProfile) -> list[str]:
         share(field.oov_eval),
         share(field.oov_test),
         number(field.max_len),
-        "shared" if field.shared and field.table_rows is None else number(field.embedding_mb, 3),
+        "shared" if field.shared and field.table_rows is None else megabytes(field.embedding_mb),
     ]
+
+
+def megabytes(size: float | None) -> str:
+    """Returns a size; small ones as such."""
+    return "< 0.01" if size is not None and size < 0.01 else number(size, 3)
 
 
 def cut_row(cut: tuple[int, float, float]) -> list[str]:

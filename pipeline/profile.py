@@ -17,7 +17,7 @@ from ..transforms.spec import SPLITS, MultivaluedField, NumericField, Quantiles,
 from . import columns
 from .field_profile import FieldProfile
 from .measure import open_lengths, percentile
-from .pages import number, render, share
+from .pages import megabytes, number, render, share
 from .proposal import Proposal, propose
 from .quarantine import check_rows
 from .readers import SourceBatch, column_names
@@ -114,7 +114,7 @@ def page(found: DataProfile, title: str) -> str:
             *((split, share(found.rows[split] / total)) for split in SPLITS),
             ("rejected", number(found.rows["rejected"])),
             ("fields", number(len(found.fields))),
-            ("embeddings MB", number(sum(tables), 3)),
+            ("tables MB", megabytes(sum(tables))),
         ],
         "fields": found.fields,
         "field_hints": "Distinct tokens, lists and what is cut are those of the sample's train rows. OOV shares are "

@@ -97,7 +97,8 @@ def _content(
         ],
         "curves": [*learning_curves(training), *quality_curves(scores, split)],
         "slice_fields": ", ".join(name for name in sliced if isinstance(spec.fields[name], CategoricalField)) or "none",
-        "gauc_note": f"GAUC is the mean AUC within the values of {gauc_by}, weighted by rows."
+        "gauc_note": f"GAUC is the mean AUC within the values of {gauc_by}, weighted by rows, of the "
+        f"{number(best['gauc_examples'])} of {number(best['examples'])} rows whose value is in the vocabulary."
         if gauc_by
         else "Name a field in the spec's evaluation.gauc_by for the AUC within its values (GAUC).",
         "slice_pictures": slice_pictures(slices, run),
