@@ -58,18 +58,29 @@ def _read(ranges: tuple[str, Sequence[FileRange]], source: Source, columns: Sequ
 def sample_rows(files: Sequence[str], source: Source, columns: Sequence[str], rows: int) -> list[SourceBatch]:
     """Returns about `rows` rows, evenly from beginning to end of the files: always the same ones, in their order.
 
+    All rows if there are no more; fewer where sixteen ranges, of which at most 200,000 rows are read, hold fewer.
+
     Args:
         files: paths, without wildcards.
         source: their format.
         columns: those to read.
-        rows: more than 0; all rows if there are no more.
+        rows: more than 0.
     """
     ranges = [part for path in files for part in readable_ranges(path, source)]
     chosen = np.unique(np.linspace(0, len(ranges) - 1, min(_RANGES_OF_A_SAMPLE, len(ranges))).round().astype(int))
-    sample: list[SourceBatch] = []
-    for index in chosen.tolist():
-        sample += _every_nth(_head(ranges[index], source, columns), math.ceil(rows / len(chosen)))
-    return sample
+    heads = [_head(ranges[index], source, columns) for index in chosen.tolist()]
+    wanted = _shared_out(rows, [sum(len(batch.rows) for batch in head) for head in heads])
+    return [batch for head, number in zip(heads, wanted, strict=True) for batch in _every_nth(head, number)]
+
+
+def _shared_out(rows: int, sizes: Sequence[int]) -> list[int]:
+    """Returns how many rows to take of each range: equally many, but of small ones all, and so more of the others."""
+    wanted = [0] * len(sizes)
+    smallest_first = sorted(range(len(sizes)), key=lambda index: sizes[index])
+    for left, index in zip(range(len(sizes), 0, -1), smallest_first, strict=True):
+        wanted[index] = min(sizes[index], math.ceil(rows / left))
+        rows -= wanted[index]
+    return wanted
 
 
 def _head(part: FileRange, source: Source, columns: Sequence[str]) -> list[SourceBatch]:
@@ -83,7 +94,7 @@ def _head(part: FileRange, source: Source, columns: Sequence[str]) -> list[Sourc
 
 def _every_nth(batches: Sequence[SourceBatch], wanted: int) -> Iterator[SourceBatch]:
     total = sum(len(batch.rows) for batch in batches)
-    places = np.linspace(0, total, min(wanted, total), endpoint=False).astype(np.int64)
+    places = np.linspace(0, total, wanted, endpoint=False).astype(np.int64)
     start = 0
     for batch in batches:
         of_batch = places[(places >= start) & (places < start + len(batch.rows))] - start

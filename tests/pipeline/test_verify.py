@@ -10,15 +10,17 @@ from pathlib import Path
 import apache_beam as beam
 import keras
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from served_model import Served
+from served_model import SPEC, Served
 
 from fieldpool.model.run import Run
 from fieldpool.pipeline.quarantine import feature_columns
 from fieldpool.pipeline.sources import ReadBatches, sample_rows
 from fieldpool.pipeline.verify import verify
 from fieldpool.transforms.errors import UserError
+from fieldpool.transforms.spec import Spec
 
 
 def rows_of(served: Served) -> Callable[[], beam.PTransform]:
@@ -103,3 +105,16 @@ def test_a_sample_is_spread_over_the_rows(served: Served, wanted: int, found: in
     assert len(rows) == found
     assert ids == [f"r{row - 1}" for row in rows]
     assert wanted < 7 or rows[-1] > 100
+
+
+@pytest.mark.parametrize(
+    ("wanted", "found"), [(3, [1, 1, 1]), (30, [2, 5, 23]), (107, [2, 5, 100]), (999, [2, 5, 100])]
+)
+def test_a_sample_takes_all_of_small_files_and_more_of_large_ones(
+    tmp_path: Path, wanted: int, found: list[int]
+) -> None:
+    for name, rows in (("a", 2), ("b", 5), ("c", 100)):
+        pq.write_table(pa.table({"id": list(range(rows))}), tmp_path / f"{name}.parquet")
+    files = [str(tmp_path / f"{name}.parquet") for name in "abc"]
+    batches = sample_rows(files, Spec.model_validate(SPEC).source, ["id"], wanted)
+    assert [sum(len(b.rows) for b in batches if b.source == file) for file in files] == found
