@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from served_model import ROWS, Served
+from served_model import ROWS, SPEC, Served, click_row, make_served
 
 from fieldpool.model.evaluation import evaluate
 from fieldpool.model.run import Run
@@ -18,6 +18,8 @@ from fieldpool.pipeline.profile import page, profile
 from fieldpool.pipeline.report import write_report
 from fieldpool.pipeline.run_profile import field_profiles
 from fieldpool.transforms.errors import UserError
+
+AGE = SPEC["fields"]["age"]
 
 # Elements that have no end tag.
 VOID = {"meta", "link", "br", "hr", "img", "input"}
@@ -153,6 +155,16 @@ def test_fields_of_a_run(served: Served) -> None:
     assert fields["user"].counts.tolist() == sorted((users.count(u) for u in set(users)), reverse=True)
     assert fields["user"].embedding_mb == (2 + 4) * 5 * 4 / 1e6
     assert (fields["item"].table_rows, fields["history"].table_rows) == (3 + fields["item"].tokens, None)
+
+
+def test_a_report_of_train_rows_and_numbers_alone(tmp_path: Path) -> None:
+    """No vocabulary, no eval or test split, nothing to slice by."""
+    spec = {name: value for name, value in SPEC.items() if name != "vocabularies"} | {"fields": {"age": AGE}}
+    rows = [click_row(i) | {"part": "train"} for i in range(20)]
+    served = make_served(tmp_path, spec, rows)
+    write_report(Run(str(served.run)), str(served.model), str(tmp_path / "r.html"))
+    _, pictures = check_page((tmp_path / "r.html").read_text(encoding="utf-8"))
+    assert "ROC curve of train" in {picture.get("aria-label") for picture in pictures}
 
 
 def test_a_folder_without_a_training(served: Served, tmp_path: Path) -> None:
