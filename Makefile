@@ -20,7 +20,8 @@ TYPED := $(VENV)/src/fieldpool
 export PYTHONUNBUFFERED := 1
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: help setup demo test lint types pytest test-quality test-faults test-backends bench bench-train lock clean
+.PHONY: help setup demo test lint types pytest test-quality test-faults test-browser test-backends bench bench-train \
+    bench-serving lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -56,6 +57,12 @@ test-backends: $(BACKENDS)/.installed ## Run the layers' tests on JAX and on PyT
 	    KERAS_BACKEND=$$backend $(BACKENDS)/bin/pytest -p no:cacheprovider tests/model </dev/null; \
 	done
 
+test-browser: $(SETUP) ## Show the report in headless Chromium: the machine's, or playwright's own
+	$(VENV)/bin/python $(PIP) install --quiet "playwright>=1.50"
+	command -v chromium chromium-browser google-chrome chromium-headless-shell >/dev/null \
+	    || $(VENV)/bin/playwright install chromium
+	$(VENV)/bin/pytest -m browser tests/pipeline/test_report.py </dev/null
+
 bench: $(SETUP) ## Measure the pipeline beside TFT's recipe and a polars script: minutes (ROWS=10000,1000000 REPEAT=3)
 	$(VENV)/bin/python $(PIP) install --quiet "polars>=1"
 	$(VENV)/bin/python benchmarks/compare_pipelines.py --rows $(ROWS) --fields $(FIELDS) --repeat $(REPEAT)
@@ -64,6 +71,9 @@ bench: $(SETUP) ## Measure the pipeline beside TFT's recipe and a polars script:
 bench-train: $(SETUP) ## Measure training beside DeepCTR, FuxiCTR, FBGEMM and stock Keras; installs them: 6 GB, half an hour
 	$(VENV)/bin/python benchmarks/compare_training.py --repeat $(REPEAT)
 	for variant in lazy_adam rowwise_adagrad; do $(VENV)/bin/python benchmarks/train_step.py --variant $$variant; done
+
+bench-serving: $(SETUP) ## Measure an exported model: p50 and p99 of 1 and 256 rows, rows/s of batch prediction
+	$(VENV)/bin/python benchmarks/serving.py --repeat $(REPEAT)
 
 lock: $(SETUP) ## Resolve requirements.lock anew, for Python 3.11 to 3.13 on every platform
 	$(VENV)/bin/python $(PIP) install --quiet uv

@@ -23,7 +23,7 @@ setup(
     package_data={
         "fieldpool.transforms": ["py.typed"],
         "fieldpool.model": ["py.typed"],
-        "fieldpool.pipeline": ["py.typed"],
+        "fieldpool.pipeline": ["py.typed", "templates/*.html"],
     },
     install_requires=[
         "apache-beam>=2.77,<2.78",
@@ -32,6 +32,8 @@ setup(
         "keras>=3.15,<3.16",
         "pyarrow>=25,<26",
         "isal>=1.7",
+        "jinja2>=3.1",
+        "matplotlib>=3.10",
         "pydantic>=2.13",
         "PyYAML>=6",
         "rich>=14",

@@ -1,9 +1,10 @@
-"""Files that are there as a whole or not at all: a reader, or a crash, never finds half of one."""
+"""Files and folders that are there as a whole or not at all: a reader, or a crash, never finds half of one."""
 
 from __future__ import annotations
 
 import os
 import tempfile
+import uuid
 from collections.abc import Callable
 
 import tensorflow as tf
@@ -29,3 +30,18 @@ def write_atomically(path: str, write: Callable[[str], object]) -> None:
     finally:
         if os.path.exists(temporary):
             os.remove(temporary)
+
+
+def write_folder_atomically(path: str, write: Callable[[str], object]) -> None:
+    """Calls `write` with a temporary folder beside `path`, then moves it there; what was at `path` is replaced."""
+    path = path.rstrip("/")
+    folder, name = os.path.split(path)
+    temporary = os.path.join(folder, f".unfinished-{name}-{uuid.uuid4().hex[:8]}")
+    try:
+        write(temporary)
+        if tf.io.gfile.exists(path):
+            tf.io.gfile.rmtree(path)
+        tf.io.gfile.rename(temporary, path)
+    finally:
+        if tf.io.gfile.exists(temporary):
+            tf.io.gfile.rmtree(temporary)

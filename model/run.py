@@ -23,6 +23,7 @@ DONE_FILE = "DONE"
 EXAMPLES_FOLDER = "examples"
 TRANSFORM_FOLDER = "transform"
 REJECTED_FOLDER = "rejected"
+PREDICTIONS_FOLDER = "predictions"  # In the folder that `predict` makes, in the place of a run's examples.
 STATISTICS_FOLDER = "statistics"
 ASSETS_FOLDER = join(TRANSFORM_FOLDER, "transform_fn", "assets")
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,7 +17,7 @@ import typer
 
 from ..model.json_text import json_text
 from ..transforms.errors import UserError
-from . import console
+from . import cli_reports, cli_serving, console, serving_tables
 from .cli_arguments import (
     AsJson,
     BeamArguments,
@@ -178,7 +179,7 @@ def run_all(
     seed: Seed = None,
     as_json: AsJson = False,
 ) -> None:
-    """All of it: transform, train, evaluate.
+    """All of it: transform, train, evaluate, export, verify, report.
 
     Example: `fieldpool run spec.yaml clicks.parquet --out runs/monday`
     """
@@ -201,6 +202,13 @@ def inspect(
         from ..model.run import Run
         from .decoding import decoded_examples
     console.show_examples(list(decoded_examples(Run(run), _checked_split(split), rows)), as_json=as_json)
+
+
+app.command()(cli_serving.export)
+app.command()(cli_serving.predict)
+app.command()(cli_serving.verify)
+app.command()(cli_reports.profile)
+app.command()(cli_reports.report)
 
 
 @app.command()
@@ -326,13 +334,20 @@ def _run_all(
         console.show_stats(stats)
     training = _train(run, model, epochs, seed)
     metrics = _evaluate(model, run, ["train", "eval", "test"])
+    export = cli_serving.exported(run, model)
+    parity = cli_serving.verified(run, export, data, cli_serving.SAMPLE_ROWS)
+    report = cli_reports.reported(run, model, os.path.join(out, cli_reports.REPORT_NAME), data)
     if as_json:
-        summary = {"run": run, "model": model, "rows": stats, "metrics": metrics}
+        made = {"run": run, "model": model, "export": export, "report": report}
+        summary = {**made, "rows": stats, "metrics": metrics, "parity": asdict(parity)}
         print(json_text(summary | ({"best_auc": best_auc} if best_auc else {})))
-        return
-    console.show_training(training)
-    console.show_metrics(metrics, best_auc=best_auc)
-    console.say(f"Run: {run}\nModel: {model}\nCurves: tensorboard --logdir {model}/logs")
+    else:
+        console.show_training(training)
+        console.show_metrics(metrics, best_auc=best_auc)
+        serving_tables.show_parity(parity)
+        console.say(f"Run: {run}\nModel: {model}\nServing model: {export}\nReport: {report}")
+        console.say(f"Curves: tensorboard --logdir {model}/logs")
+    cli_serving.check_parity(parity)
 
 
 if __name__ == "__main__":

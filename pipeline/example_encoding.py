@@ -37,12 +37,17 @@ def encode_tfrecords(batch: pa.RecordBatch) -> pa.LargeBinaryArray:
     Args:
         batch: columns are lists of int64, float32 or binary; a list's length is the number of values.
     """
+    examples = encode_examples(batch)
+    frames = _by_length(examples, _frame_head)
+    return pc.binary_join_element_wise(frames, examples, _crcs(examples), _NOTHING)
+
+
+def encode_examples(batch: pa.RecordBatch) -> pa.LargeBinaryArray:
+    """Returns one serialized tf.Example a row, without the frame of a TFRecord."""
     pieces = [piece for name in sorted(batch.schema.names) for piece in _feature(name.encode(), batch[name])]
     features = pc.binary_join_element_wise(*pieces, _NOTHING)
     heads = _by_length(features, lambda length: _FIELD_1 + _varint(length))
-    examples = pc.binary_join_element_wise(heads, features, _NOTHING)
-    frames = _by_length(examples, _frame_head)
-    return pc.binary_join_element_wise(frames, examples, _crcs(examples), _NOTHING)
+    return pc.binary_join_element_wise(heads, features, _NOTHING)
 
 
 def end_to_end(records: pa.LargeBinaryArray) -> pa.Buffer:

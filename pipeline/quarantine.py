@@ -30,12 +30,21 @@ _TOLD_LIMIT = 200
 
 def raw_columns(spec: Spec) -> list[str]:
     """Returns the columns that the spec reads, each once."""
-    wanted = [spec.key, spec.label.field, split_column(spec)]
+    return _each_once([spec.key, spec.label.field, split_column(spec), *feature_columns(spec)])
+
+
+def feature_columns(spec: Spec) -> list[str]:
+    """Returns the columns that a prediction reads, each once: neither label nor split."""
+    wanted = [spec.key]
     for name, field in spec.fields.items():
         wanted.append(spec.column_of(name))
         if isinstance(field, MultivaluedField):
             wanted.append(field.weights)
-    return [column for column in dict.fromkeys(wanted) if column is not None]
+    return _each_once(wanted)
+
+
+def _each_once(columns: list[str | None]) -> list[str]:
+    return [column for column in dict.fromkeys(columns) if column is not None]
 
 
 def check_rows(batch: SourceBatch, spec: Spec) -> tuple[pa.RecordBatch, np.ndarray, list[Rejected]]:
@@ -46,24 +55,57 @@ def check_rows(batch: SourceBatch, spec: Spec) -> tuple[pa.RecordBatch, np.ndarr
     """
     if batch.data.num_rows == 0:
         return pa.RecordBatch.from_pylist([]), np.array([], np.int8), batch.rejected
-    checks: list[_Check] = []
     good: dict[str, pa.Array] = {}
+    checks = _check_key(batch, spec, good) + _check_label(batch, spec, good)
+    split, no_split_reason = assign_splits(batch, spec)
+    checks.append((split_column(spec) or "(file)", split == NO_SPLIT, no_split_reason))
+    checks += _check_fields(batch, spec, good)
+    rows, keep, rejected = _good_rows(batch, good, checks)
+    return rows, split[keep], rejected
 
-    if spec.key is not None:
-        key = columns.tokens(batch.data[spec.key], spec.key)
-        checks += [(spec.key, key.bad, key.reason), (spec.key, _is_null(key.values), "the key is missing")]
-        checks.append(_not_too_long(spec.key, key.values, spec))
-        good[KEY_FEATURE] = key.values
+
+def check_features(batch: SourceBatch, spec: Spec) -> tuple[pa.RecordBatch, np.ndarray, list[Rejected]]:
+    """Returns the rows that a prediction can be made for, their numbers in the source, and the rejected rows.
+
+    As `check_rows`, without label and split: neither their columns nor faults in them.
+    """
+    if batch.data.num_rows == 0:
+        return pa.RecordBatch.from_pylist([]), np.array([], np.int64), batch.rejected
+    good: dict[str, pa.Array] = {}
+    checks = _check_key(batch, spec, good) + _check_fields(batch, spec, good)
+    rows, keep, rejected = _good_rows(batch, good, checks)
+    return rows, batch.rows[keep], rejected
+
+
+# A column, which of its rows cannot be used, and why.
+_Check = tuple[str, np.ndarray, str]
+
+
+def _check_key(batch: SourceBatch, spec: Spec, good: dict[str, pa.Array]) -> list[_Check]:
+    if spec.key is None:
+        return []
+    key = columns.tokens(batch.data[spec.key], spec.key)
+    good[KEY_FEATURE] = key.values
+    return [
+        (spec.key, key.bad, key.reason),
+        (spec.key, _is_null(key.values), "the key is missing"),
+        _not_too_long(spec.key, key.values, spec),
+    ]
+
+
+def _check_label(batch: SourceBatch, spec: Spec, good: dict[str, pa.Array]) -> list[_Check]:
     label = columns.numbers(batch.data[spec.label.field], spec.label.field)
-    checks += [
+    good[LABEL_FEATURE] = label.values
+    return [
         (spec.label.field, label.bad, label.reason),
         (spec.label.field, _is_null(label.values), "the label is missing"),
         (spec.label.field, ~np.isin(label.values.fill_null(0), (0, 1)), "expected a label of 0 or 1"),
     ]
-    good[LABEL_FEATURE] = label.values
-    split, no_split_reason = assign_splits(batch, spec)
-    checks.append((split_column(spec) or "(file)", split == NO_SPLIT, no_split_reason))
 
+
+def _check_fields(batch: SourceBatch, spec: Spec, good: dict[str, pa.Array]) -> list[_Check]:
+    """Adds the converted columns of all fields to `good`; returns what is wrong with their rows."""
+    checks: list[_Check] = []
     for name, field in spec.fields.items():
         column_name = spec.column_of(name)
         column = batch.data[column_name]
@@ -98,15 +140,17 @@ def check_rows(batch: SourceBatch, spec: Spec) -> tuple[pa.RecordBatch, np.ndarr
             if field.missing == "reject":
                 checks.append((column_name, _is_null(converted.values) & ~converted.bad, "the value is missing"))
         good[name] = converted.values
+    return checks
 
+
+def _good_rows(
+    batch: SourceBatch, good: dict[str, pa.Array], checks: list[_Check]
+) -> tuple[pa.RecordBatch, np.ndarray, list[Rejected]]:
+    """Returns the rows without fault, which of the batch they are, and the rejected rows."""
     rejected, keep = _reject(batch, checks)
     rows = pa.RecordBatch.from_arrays(list(good.values()), list(good))
-    if rejected:
-        rows, split = rows.filter(pa.array(keep)), split[keep]
-    return rows, split, sorted(batch.rejected + rejected, key=lambda row: row.row)
-
-
-_Check = tuple[str, np.ndarray, str]
+    every = sorted(batch.rejected + rejected, key=lambda row: row.row)
+    return rows.filter(pa.array(keep)) if rejected else rows, keep, every
 
 
 def _value_checks(name: str, values: pa.Array, field: CategoricalField | MultivaluedField, spec: Spec) -> list[_Check]:

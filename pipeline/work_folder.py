@@ -24,6 +24,7 @@ from apache_beam.io.filesystems import FileSystems
 from ..model.run import (
     DONE_FILE,
     EXAMPLES_FOLDER,
+    PREDICTIONS_FOLDER,
     REJECTED_FOLDER,
     SPEC_FILE,
     STATISTICS_FOLDER,
@@ -35,8 +36,16 @@ from .source_files import FileStamp
 
 WORK_PREFIX = ".work-"
 
-# All that a run directory holds besides DONE.
-_PARTS = (SPEC_FILE, STATS_FILE, STATISTICS_FOLDER, TRANSFORM_FOLDER, EXAMPLES_FOLDER, REJECTED_FOLDER)
+# All that a run directory holds besides DONE, and one of predictions.
+_PARTS = (
+    SPEC_FILE,
+    STATS_FILE,
+    STATISTICS_FOLDER,
+    TRANSFORM_FOLDER,
+    EXAMPLES_FOLDER,
+    PREDICTIONS_FOLDER,
+    REJECTED_FOLDER,
+)
 
 _FINGERPRINT, _WHOLE, _OLD_ASIDE = "fingerprint.json", "WHOLE", "OLD_ASIDE"
 _RUN, _OLD = "run", "old"

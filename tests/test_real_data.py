@@ -5,14 +5,20 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import apache_beam as beam
 import pytest
 import tensorflow as tf
 
+from fieldpool.model.deepfm import deepfm
 from fieldpool.model.evaluation import evaluate
+from fieldpool.model.export import export_model
 from fieldpool.model.run import Run
 from fieldpool.model.training import load_model, train
+from fieldpool.pipeline.quarantine import feature_columns
 from fieldpool.pipeline.run_directory import TransformResult, transform
+from fieldpool.pipeline.sources import sample_rows
 from fieldpool.pipeline.spec_file import load_spec
+from fieldpool.pipeline.verify import Parity, verify
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 ROWS = ("read", "train", "eval", "test", "rejected")
@@ -86,3 +92,38 @@ def test_criteo_without_header_and_with_many_missing_values(real_data: Path, tmp
     assert [result.stats[name] for name in ROWS] == [8000, 7200, 409, 391, 0]
     assert sum(result.stats["fields"]["I1"]["missing"].values()) > 3000
     assert json.loads(Path(result.path, "stats.json").read_text()) == result.stats
+
+
+def parity(result: TransformResult, files: list[Path], folder: Path, rows: int) -> Parity:
+    """Exports a model of the run whose weights are random, and compares both on about `rows` rows."""
+    run, spec = Run(result.path), result.spec
+    deepfm(spec, run.vocabulary_sizes).save(folder / "model.keras")
+    export_model(run, str(folder))
+    sample = sample_rows([str(path) for path in files], spec.source, feature_columns(spec), rows)
+    return verify(run, str(folder), lambda: beam.Create(sample, reshuffle=False))
+
+
+def test_movielens_has_the_same_ids_and_scores_when_served(
+    movielens: TransformResult, real_data: Path, tmp_path: Path
+) -> None:
+    found = parity(movielens, [real_data / "ml100k/ratings.parquet"], tmp_path, 5000)
+    assert (found.holds, found.rows) == (True, 5000)
+
+
+@pytest.mark.quality
+@pytest.mark.parametrize(
+    ("example", "names", "rows"),
+    [
+        ("movielens.yaml", ["ml100k/ratings.parquet"], 100_000),
+        ("movielens.yaml", ["ml100k/ratings.csv"], 100_000),
+        ("mind.yaml", ["mind5k/candidates.parquet"], 189_359),
+        ("criteo.yaml", [f"criteo8k/{name}.csv" for name in ("train", "dev", "test")], 8000),
+    ],
+)
+def test_every_row_has_the_same_ids_and_scores_when_served(
+    real_data: Path, tmp_path: Path, example: str, names: list[str], rows: int
+) -> None:
+    files = [real_data / name for name in names]
+    result = transformed(example, files, tmp_path / "run")
+    found = parity(result, files, tmp_path, rows)
+    assert (found.holds, found.rows) == (True, rows)

@@ -14,23 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from fieldpool.pipeline import cli
-
 Fieldpool = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def fieldpool(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Fieldpool:
-    """`fieldpool("explain", …)` gives exit code, standard output and standard error."""
-
-    def call(*arguments: str | Path) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["fieldpool", *map(str, arguments)])
-        with pytest.raises(SystemExit) as leaving:
-            cli.main()
-        out, err = capfd.readouterr()
-        return int(leaving.value.code or 0), out, err
-
-    return call
 
 
 @pytest.fixture(scope="module")
@@ -48,8 +32,10 @@ def test_run_inspect_train_and_evaluate(fieldpool: Fieldpool, project: Path) -> 
     out = project / "all"
     code, output, _ = fieldpool("run", project / "spec.yaml", project / "rows.parquet", "--out", out)
     assert code == 0
-    for title in ("Rows", "Fields", "Training", "Metrics"):
+    for title in ("Rows", "Fields", "Training", "Metrics", "Parity"):
         assert title in output
+    assert (out / "model" / "serving" / "saved_model.pb").exists()
+    assert "</html>" in (out / "report.html").read_text(encoding="utf-8")
 
     code, output, _ = fieldpool("inspect", out / "run", "--split", "test", "--rows", "1")
     assert code == 0
@@ -121,7 +107,8 @@ def test_mistakes_exit_with_2_and_one_clear_message(
 
 
 def test_help_teaches_by_example(fieldpool: Fieldpool) -> None:
-    for command in ("explain", "transform", "train", "evaluate", "run", "inspect", "check"):
+    commands = ("explain", "transform", "check", "train", "evaluate", "run", "inspect")
+    for command in (*commands, "export", "predict", "verify", "profile", "report"):
         code, output, _ = fieldpool(command, "--help")
         assert code == 0
         assert f"Example: fieldpool {command} " in output

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,6 @@ import pyarrow.parquet as pq
 import pytest
 import tensorflow as tf
 from apache_beam.options.pipeline_options import PipelineOptions
-from apache_beam.runners.portability.local_job_service import LocalJobServicer
 
 from fieldpool.pipeline.options import Mode, beam_options
 from fieldpool.pipeline.run_directory import transform
@@ -19,14 +17,6 @@ from fieldpool.transforms.errors import UserError
 from fieldpool.transforms.spec import Spec
 
 ROWS = 300
-
-
-@pytest.fixture(scope="module")
-def job_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Beam's own job server, on a loop-back port."""
-    server = LocalJobServicer(str(tmp_path_factory.mktemp("jobs")))
-    yield f"localhost:{server.start_grpc_server(0)}"
-    server.stop()
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,276 @@
+"""One SavedModel from raw rows to probabilities: the run's transform and the trained model in one graph.
+
+A run and a trained model go in; a folder that plain TensorFlow loads, without fieldpool, Keras or TensorFlow Transform,
+comes out. TensorFlow only. docs/serving.md shows requests.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+from collections.abc import Callable, Iterable, Mapping
+from os.path import join
+from typing import Any
+from uuid import uuid4
+
+import keras
+import tensorflow as tf
+from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
+
+from ..transforms.errors import UserError
+from ..transforms.preprocessing import raw_feature_spec
+from ..transforms.spec import (
+    KEY_FEATURE,
+    LABEL_FEATURE,
+    CategoricalField,
+    MultivaluedField,
+    NumericField,
+    Quantiles,
+    Spec,
+)
+from .atomic import write_folder_atomically
+from .examples import feature_spec
+from .run import SPEC_FILE, TRANSFORM_FOLDER, Run
+from .training import MODEL_FILE, load_model
+
+# Where TensorFlow Serving, too, keeps files that go with a SavedModel.
+EXTRA_ASSETS_FOLDER = "assets.extra"
+SERVING_FOLDER = "serving"
+
+PROBABILITY = "probability"
+
+EXAMPLES_SIGNATURE = "serving_default"
+RAW_SIGNATURE = "raw"
+IDS_SIGNATURE = "ids"
+
+Features = Mapping[str, Any]
+
+
+class NoExport(UserError):
+    """The path holds no exported model."""
+
+
+def export_model(run: Run, model_path: str, out: str | None = None) -> str:
+    """Writes the serving model of a run and the model trained on it; returns its folder.
+
+    The folder is a SavedModel. Raw rows are named by field, as in the run's raw metadata, and hold what the readers
+    make of a source: text or numbers, lists already split. It has the signatures
+
+        serving_default: `examples`, serialized `tf.train.Example`s, string `[batch]`. A feature that is not there is a
+            missing value or an empty list.
+        raw: a tensor for each field: string `[batch]` (missing: ""), float32 `[batch]` (missing: NaN), lists string
+            `[batch, n]` with "" where there is no value, weights float32 `[batch, n]` beside them; n may differ
+            from field to field and from call to call. With a key in the spec also `key`, string `[batch]`. The names
+            are the fields' with `_` for what no argument's name can have (`argument_names`).
+        ids: `examples` as above; gives what the model sees, as in the run's examples.
+
+    and a method `predict` (a `tf.function`) that takes one dict of the same raw features with lists as
+    `tf.RaggedTensor`s, which a signature cannot take. Probabilities are float32 `[batch]`, under `probability`; with a
+    key in the spec it is handed through as `key`, string `[batch]`.
+
+    Vocabularies are the SavedModel's assets. `assets.extra/` holds `spec.yaml`, by which `fieldpool predict` reads
+    sources, and `model.keras`, the trained model alone.
+
+    Args:
+        run: The run that the model was trained on.
+        model_path: The folder of a training, or its `model.keras`.
+        out: Folder to make; by default `serving/` in the folder of the training. One that holds an export is replaced.
+
+    Raises:
+        UserError: if there is no such model, or it does not fit the run.
+    """
+    keras_file = model_path if model_path.endswith(".keras") else join(model_path, MODEL_FILE)
+    target = out or join(os.path.dirname(keras_file), SERVING_FOLDER)
+    if _has_files(target) and not _is_export(target):
+        raise UserError(f"{target}: exists already and is no exported model; choose another folder with --out")
+    model = load_model(keras_file)
+    _check_model_fits(model, run, keras_file)
+
+    def write(folder: str) -> None:
+        with tempfile.TemporaryDirectory() as copy:
+            _copy_transform(run, copy)
+            module, signatures = _serving_module(run, tf.saved_model.load(copy), model)
+            tf.saved_model.save(module, folder, signatures=signatures)  # Reads the vocabularies from the copy.
+        tf.io.gfile.makedirs(join(folder, EXTRA_ASSETS_FOLDER))
+        tf.io.gfile.copy(join(run.path, SPEC_FILE), export_file(folder, SPEC_FILE))
+        tf.io.gfile.copy(keras_file, export_file(folder, MODEL_FILE))
+
+    write_folder_atomically(target, write)
+    return target
+
+
+def find_export(path: str) -> str:
+    """Returns the folder of the exported model at `path`: itself, or `serving/` in the folder of a training.
+
+    Raises:
+        NoExport: if there is none.
+    """
+    for folder in (path, join(path, SERVING_FOLDER)):
+        if _is_export(folder):
+            return folder
+    raise NoExport(f"{path}: no exported model; make one with `fieldpool export RUN MODEL`")
+
+
+def export_file(export: str, name: str) -> str:
+    """Returns the path of a file that travels with an export: `spec.yaml` or `model.keras`."""
+    return join(export, EXTRA_ASSETS_FOLDER, name)
+
+
+def _is_export(folder: str) -> bool:
+    return tf.io.gfile.exists(join(folder, "saved_model.pb")) and tf.io.gfile.exists(export_file(folder, SPEC_FILE))
+
+
+def _check_model_fits(model: keras.Model, run: Run, path: str) -> None:
+    """Calls the model on the largest id of every field.
+
+    Raises:
+        UserError: it cannot be called: it reads other features, or has a smaller table.
+    """
+    sizes, features = run.vocabulary_sizes, {}
+    for name, feature in feature_spec(run.spec).items():
+        field = run.spec.fields.get(name)
+        largest = 0
+        if isinstance(field, CategoricalField | MultivaluedField):
+            largest = sizes[run.spec.vocabulary_of(name)] - 1
+        elif isinstance(field, NumericField) and isinstance(field.scale, Quantiles):
+            largest = field.scale.quantiles
+        if feature.dtype != tf.string:
+            features[name] = tf.fill([1, *feature.shape], tf.cast(largest, feature.dtype))
+    try:
+        model(features, training=False)
+    except (ValueError, tf.errors.InvalidArgumentError) as error:
+        raise UserError(
+            f"{path}: does not fit the run {run.path}; name the run that it was trained on. The model says: {error}"
+        ) from None
+
+
+def _has_files(folder: str) -> bool:
+    return tf.io.gfile.exists(folder) and bool(tf.io.gfile.listdir(folder))
+
+
+def _serving_module(run: Run, transform: Any, model: keras.Model) -> tuple[tf.Module, dict[str, Callable[..., Any]]]:
+    """Returns what `tf.saved_model.save` needs for the graph from raw rows to probabilities: module and signatures."""
+    spec = run.spec
+    module = tf.Module()
+    # The functions capture these; a SavedModel has only what hangs on its module.
+    module.transform = transform
+    module.weights = [variable.value for variable in model.variables]
+
+    def ids(raw: Features) -> dict[str, tf.Tensor]:
+        return _transformed(transform.transform_fn, raw)
+
+    def predict(raw: Features) -> dict[str, tf.Tensor]:
+        features = ids(raw)
+        logit = tf.squeeze(tf.cast(model(features, training=False), tf.float32), axis=1)
+        key = {KEY_FEATURE: features[KEY_FEATURE]} if KEY_FEATURE in features else {}
+        return {PROBABILITY: tf.sigmoid(logit), **key}
+
+    module.predict = tf.function(predict, input_signature=[_ragged_signature(spec)])
+    of_examples = [tf.TensorSpec([None], tf.string, name="examples")]
+    dense = _dense_signature(spec)
+
+    def of_dense(*tensors: tf.Tensor) -> dict[str, tf.Tensor]:
+        return predict({name: _ragged(tensor) for name, tensor in zip(dense, tensors, strict=True)})
+
+    return module, {
+        EXAMPLES_SIGNATURE: tf.function(lambda examples: predict(_parsed(examples, spec)), of_examples),
+        RAW_SIGNATURE: tf.function(of_dense, list(dense.values())),
+        IDS_SIGNATURE: tf.function(lambda examples: ids(_parsed(examples, spec)), of_examples),
+    }
+
+
+def serving_feature_spec(spec: Spec) -> dict[str, Any]:
+    """Returns the `tf.Example` features of a request: those of a raw row without the label, none of them needed."""
+    missing = {tf.string: "", tf.float32: float("nan")}
+    return {
+        name: tf.io.FixedLenFeature([], feature.dtype, default_value=missing[feature.dtype])
+        if isinstance(feature, tf.io.FixedLenFeature)
+        else feature
+        for name, feature in raw_feature_spec(spec).items()
+        if name != LABEL_FEATURE
+    }
+
+
+def _transformed(transform_fn: Callable[..., Features], raw: Features) -> dict[str, tf.Tensor]:
+    """Returns the outputs of the run's transform, but for the label, which a request does not have."""
+    features = dict(transform_fn({**raw, LABEL_FEATURE: tf.zeros([_batch_size(raw)])}))
+    del features[LABEL_FEATURE]
+    return features
+
+
+def _batch_size(raw: Features) -> tf.Tensor:
+    first = next(iter(raw.values()))
+    return first.nrows() if isinstance(first, tf.RaggedTensor) else tf.shape(first)[0]
+
+
+def _parsed(examples: tf.Tensor, spec: Spec) -> Features:
+    return tf.io.parse_example(examples, serving_feature_spec(spec))
+
+
+def _ragged_signature(spec: Spec) -> dict[str, tf.TypeSpec]:
+    return {
+        name: tf.TensorSpec([None], feature.dtype)
+        if isinstance(feature, tf.io.FixedLenFeature)
+        else tf.RaggedTensorSpec([None, None], feature.dtype)
+        for name, feature in serving_feature_spec(spec).items()
+    }
+
+
+def _dense_signature(spec: Spec) -> dict[str, tf.TensorSpec]:
+    features = serving_feature_spec(spec)
+    arguments = argument_names(features)
+    return {
+        name: tf.TensorSpec(
+            [None] * (1 if isinstance(feature, tf.io.FixedLenFeature) else 2), feature.dtype, arguments[name]
+        )
+        for name, feature in features.items()
+    }
+
+
+def argument_names(features: Iterable[str]) -> dict[str, str]:
+    """Returns the name of each feature's argument in the signature `raw`: letters, digits and `_`, each name once."""
+    names: dict[str, str] = {}
+    for feature in features:
+        name = re.sub(r"\W", "_", feature, flags=re.ASCII)
+        if name[0].isdigit() or name == "self":
+            name = f"arg_{name}"
+        while name in names.values():
+            name += "_"
+        names[feature] = name
+    return names
+
+
+def _ragged(tensor: tf.Tensor) -> tf.Tensor | tf.RaggedTensor:
+    """Returns padded lists as ragged ones; the transform drops their empty texts, each with its weight."""
+    return tf.RaggedTensor.from_tensor(tensor) if tensor.shape.rank == 2 else tensor
+
+
+def _copy_transform(run: Run, folder: str) -> None:
+    """Copies the run's transform to `folder`, with lookup tables that are not named after where the run was made.
+
+    The name of a table tells it from others in one process: two exports must not share one.
+    """
+    origin = join(run.path, TRANSFORM_FOLDER, "transform_fn")
+    for parent, _, files in tf.io.gfile.walk(origin):
+        inside = join(folder, os.path.relpath(parent, origin))
+        tf.io.gfile.makedirs(inside)
+        for file in files:
+            tf.io.gfile.copy(join(parent, file), join(inside, file))
+    _rename_tables(join(folder, "saved_model.pb"))
+
+
+def _rename_tables(path: str) -> None:
+    """Gives every lookup table in the SavedModel file at `path` a name of its own."""
+    model = SavedModel()
+    with open(path, "rb") as file:
+        model.ParseFromString(file.read())
+    renamed: dict[bytes, bytes] = {}
+    for meta_graph in model.meta_graphs:
+        graph = meta_graph.graph_def
+        for node in [*graph.node, *(node for function in graph.library.function for node in function.node_def)]:
+            if "HashTable" in node.op and node.attr["shared_name"].s:
+                name = node.attr["shared_name"]
+                name.s = renamed.setdefault(name.s, f"vocabulary_{uuid4().hex}".encode())
+    with open(path, "wb") as file:
+        file.write(model.SerializeToString())

@@ -1,0 +1,147 @@
+"""Pictures of reports: matplotlib figures as inline SVG that takes its colours from the page, light or dark.
+
+matplotlib, for its SVG is some kilobytes that need no script; plotly would put 4.5 MB into each page. A figure is drawn
+in marker colours, which the page's style sheet then owns as variables, and its text stays text.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Callable, Sequence
+from html import escape
+
+import matplotlib as mpl
+import numpy as np
+from markupsafe import Markup
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
+
+_COLOURS = {
+    "#010203": "var(--ink)",
+    "#040506": "var(--muted)",
+    "#070809": "var(--line)",
+    "#0a0b0c": "var(--series-1)",
+    "#0d0e0f": "var(--series-2)",
+    "#101112": "var(--series-3)",
+}
+_INK, _MUTED, _LINE, *SERIES = _COLOURS
+_STYLE = {
+    "svg.fonttype": "none",
+    "font.family": "sans-serif",
+    "font.size": 9,
+    "text.color": _INK,
+    "axes.labelcolor": _MUTED,
+    "axes.edgecolor": _LINE,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": _LINE,
+    "grid.linewidth": 0.5,
+    "xtick.color": _MUTED,
+    "ytick.color": _MUTED,
+    "legend.frameon": False,
+    "lines.linewidth": 1.8,
+}
+
+
+def picture(title: str, draw: Callable[[Axes], None], *, width: float = 4.2, height: float = 2.7) -> Markup:
+    """Returns what `draw` does to one pair of axes, as an `<svg>` element to stand in a page.
+
+    Args:
+        title: Says what is to be seen, for those who cannot; each once on a page, for the ids in the picture.
+        draw: Takes the axes.
+        width: In inches of 72 points.
+        height: In inches.
+    """
+    text = io.StringIO()
+    with mpl.rc_context({**_STYLE, "svg.hashsalt": title}):
+        figure = Figure(figsize=(width, height), layout="constrained")
+        draw(figure.add_subplot())
+        figure.savefig(text, format="svg", transparent=True, metadata={"Date": None})
+    svg = text.getvalue()
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    svg = re.sub(r' id="[\w.]+_[0-9]+"', "", svg)  # Of groups: "axes_1" would be in each picture of a page.
+    svg = re.sub(r"font: ([0-9.]+)px [^;\"]*", r"font: \1px var(--font)", svg)
+    for marker, variable in _COLOURS.items():
+        svg = svg.replace(marker, variable)
+    return Markup(svg.replace("<svg", f'<svg role="img" aria-label="{escape(title)}"', 1))
+
+
+def curves(
+    title: str,
+    lines: Sequence[tuple[str, Sequence[float], Sequence[float]]],
+    *,
+    labels: tuple[str, str],
+    marked: float | None = None,
+    diagonal: bool = False,
+    percent: str = "",
+    log_x: bool = False,
+) -> Markup:
+    """Returns lines over common axes.
+
+    Args:
+        title: As of `picture`.
+        lines: Name, x and y of each; at most three. A nameless one is not in the legend.
+        labels: Of both axes.
+        marked: An x with a vertical line.
+        diagonal: Adds a thin line from (0, 0) to (1, 1), or to the largest value.
+        percent: "x", "y" or "xy": axes that are shares.
+        log_x: Whether x is logarithmic.
+    """
+
+    def draw(axes: Axes) -> None:
+        if diagonal:
+            end = max((max(*x, *y) for _, x, y in lines if len(x)), default=1)
+            axes.plot([0, end], [0, end], color=_MUTED, linewidth=0.8, linestyle="--")
+        for (name, x, y), colour in zip(lines, SERIES, strict=False):
+            axes.plot(x, y, color=colour, label=name or None, marker="o" if len(x) < 30 else None, markersize=3)
+        if marked is not None:
+            axes.axvline(marked, color=_MUTED, linewidth=0.8, linestyle=":")
+        if any(name for name, *_ in lines):
+            axes.legend()
+        if log_x:
+            axes.set_xscale("log")
+            axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+        elif all(float(value).is_integer() for _, x, _ in lines for value in x):
+            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        _finish(axes, labels, percent)
+
+    return picture(title, draw)
+
+
+def bars(
+    title: str,
+    names: Sequence[object],
+    heights: Sequence[float],
+    *,
+    labels: tuple[str, str],
+    percent: str = "",
+    bottom: float = 0.0,
+    marked: float | None = None,
+) -> Markup:
+    """Returns one bar a name, from `bottom`; `marked` is a place between bars with a vertical line."""
+
+    def draw(axes: Axes) -> None:
+        places = np.arange(len(names))
+        axes.bar(places, np.asarray(heights) - bottom, 0.85, bottom=bottom, color=SERIES[0])
+        step = max(1, -(-len(names) // 12))
+        axes.set_xticks(places[::step], [str(name) for name in names][::step])
+        axes.grid(visible=False, axis="x")
+        if marked is not None:
+            axes.axvline(marked, color=_MUTED, linewidth=0.8, linestyle=":")
+        _finish(axes, labels, percent)
+
+    return picture(title, draw)
+
+
+def _finish(axes: Axes, labels: tuple[str, str], percent: str) -> None:
+    axes.set_xlabel(labels[0])
+    axes.set_ylabel(labels[1])
+    if "x" in percent:
+        axes.xaxis.set_major_formatter(PercentFormatter(1.0))
+    if "y" in percent:
+        axes.yaxis.set_major_formatter(PercentFormatter(1.0))
