@@ -176,7 +176,8 @@ def _move(source: str, target: str) -> None:
 def _children(folder: str) -> list[str]:
     if "://" not in folder:
         return sorted(os.listdir(folder)) if os.path.isdir(folder) else []
-    matches = FileSystems.match([FileSystems.join(folder, "*")])[0].metadata_list
+    # Object stores have no folders: what is in one is told by the names of all files below.
+    matches = FileSystems.match([FileSystems.join(folder, "**")])[0].metadata_list
     return sorted({match.path[len(folder.rstrip("/")) + 1 :].split("/")[0] for match in matches})
 
 

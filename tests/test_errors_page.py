@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from fieldpool.model.examples import NoExamples
+from fieldpool.model.export import NoExport
 from fieldpool.model.run import NotARun
 from fieldpool.pipeline import cli
 from fieldpool.transforms.errors import UserError
@@ -21,7 +22,7 @@ def kinds(error: type[UserError] = UserError) -> set[type[UserError]]:
 
 
 def test_the_table_has_every_kind_of_error_and_no_other() -> None:
-    assert {NotARun, NoExamples} < kinds()  # Their modules are imported.
+    assert {NotARun, NoExamples, NoExport} < kinds()  # Their modules are imported.
     table = set(re.findall(r"^\| `([A-Z]\w+)` \|", PAGE, re.MULTILINE))
     assert table == {kind.__name__ for kind in kinds()}
 

@@ -90,6 +90,6 @@ def expected_probabilities(served: Served) -> dict[str, float]:
         dataset = read_examples(run, split, batch_size=32)
         with_keys = read_examples(run, split, batch_size=32, with_key=True)
         keys = [key.decode() for *_, batch in with_keys for key in batch.numpy()]
-        _, logits, _ = score(scorer(model, dataset.element_spec[0]), dataset)
+        logits = score(scorer(model, dataset.element_spec[0]), dataset).logits
         found.update(zip(keys, tf.sigmoid(logits).numpy().tolist(), strict=True))
     return found
