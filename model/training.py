@@ -9,6 +9,7 @@ import math
 import platform
 import tempfile
 import warnings
+import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -228,13 +229,17 @@ def load_model(path: str) -> keras.Model:
     Loads in Keras' safe mode: a model file cannot run code of its own.
 
     Raises:
-        UserError: if there is none.
+        UserError: if there is none, or it cannot be loaded so.
     """
     if not path.endswith(".keras"):
         path = join(path, MODEL_FILE)
     if not tf.io.gfile.exists(path):
         raise UserError(f"{path}: no such model; train one with `fieldpool train`")
-    return keras.saving.load_model(path, safe_mode=True)
+    try:
+        return keras.saving.load_model(path, safe_mode=True)
+    except (ValueError, TypeError, KeyError, OSError, zipfile.BadZipFile) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise UserError(f"{path}: not a model of `fieldpool train`, or damaged: {reason}") from None
 
 
 def _monitor(run: Run, settings: Train) -> str | None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -179,3 +180,18 @@ def test_the_best_epoch_goes_by_the_named_metric(run, tmp_path):
     result = train(run, str(tmp_path / "out"), train_settings=settings_of(run, early_stopping=stopping))
     assert result.monitor == "val_pr_auc"
     assert result.best["val_pr_auc"] == max(epoch["val_pr_auc"] for epoch in result.history)
+
+
+def test_a_damaged_model_is_named(run, tmp_path):
+    result = train(run, str(tmp_path / "out"), train_settings=settings_of(run, epochs=1))
+    content = Path(result.model_path).read_bytes()
+    Path(result.model_path).write_bytes(content[: len(content) // 2])
+    with pytest.raises(UserError, match=r"model.keras: not a model of `fieldpool train`, or damaged"):
+        load_model(result.model_path)
+
+
+def test_a_model_with_code_of_its_own_is_refused(tmp_path):
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Lambda(lambda x: x + 1)])
+    model.save(tmp_path / "model.keras")
+    with pytest.raises(UserError, match="or damaged"):
+        load_model(str(tmp_path / "model.keras"))
