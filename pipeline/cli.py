@@ -55,6 +55,9 @@ app = typer.Typer(
 )
 
 
+_STOPPED = 130
+
+
 def main() -> None:
     """Runs the command line: exit code 0, 1 for a fault of ours, 2 for what the user can mend, 3 for new rows that
     are too far from a run's, 130 for ^C."""
@@ -64,9 +67,10 @@ def main() -> None:
     except UserError as error:
         console.error(str(error))
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        console.error("stopped")
-        sys.exit(130)
+    except SystemExit as end:
+        if end.code == _STOPPED:  # What typer makes of ^C.
+            console.error("stopped")
+        raise
 
 
 @app.command()

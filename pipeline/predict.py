@@ -31,7 +31,7 @@ from .source_batch import SourceBatch
 from .source_files import check_unchanged, find_files, stamp_files
 from .sources import ReadBatches
 from .statistics import Counts, SumCounts
-from .work_folder import WorkFolder, work_folder, write_whole
+from .work_folder import WorkFolder, remove, work_folder, write_whole
 from .worker_errors import errors_of_users
 
 Format = Literal["parquet", "jsonl"]
@@ -78,6 +78,8 @@ def predict(
         stats = _checked_counts(read_counts(FileSystems.join(work.path, COUNTS_FILE)), spec, work, target)
         for stamp in stamps:
             check_unchanged(stamp)
+        if not stats["rejected"]:
+            remove(FileSystems.join(work.run, REJECTED_FOLDER))
         write_whole(FileSystems.join(work.run, STATS_FILE), json.dumps(stats, indent=2) + "\n")
         work.publish()
     return stats
