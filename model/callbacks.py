@@ -135,7 +135,8 @@ class Checkpoints(keras.callbacks.Callback):
     def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
         """Writes a checkpoint within an epoch."""
         done = batch + 1 + self._skipped
-        if self._steps is not None and done % self._steps == 0:
+        # Not after the last step: the epoch's own checkpoint follows, and an epoch with no steps left cannot be run.
+        if self._steps is not None and done % self._steps == 0 and batch + 1 < self.params["steps"]:
             metrics = [keras.ops.convert_to_numpy(v).tolist() for v in self.model.metrics_variables]
             self._save(Progress(self._epoch, done, self.history, metrics))
 

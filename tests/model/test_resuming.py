@@ -66,6 +66,19 @@ def test_equals_an_unbroken_training(run, tmp_path, optimizer, checkpoint_steps,
         np.testing.assert_array_equal(ours, theirs)
 
 
+def test_a_break_after_the_last_step_of_an_epoch(run, tmp_path):
+    class BreakAfter(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            if epoch == 1:
+                raise Break
+
+    settings = settings_of(run, epochs=3, checkpoint_steps=19)
+    whole = train(run, str(tmp_path / "whole"), train_settings=settings)
+    with pytest.raises(Break):
+        train(run, str(tmp_path / "out"), train_settings=settings, callbacks=[BreakAfter()])
+    assert train(run, str(tmp_path / "out"), train_settings=settings, resume=True).history == whole.history
+
+
 def test_a_checkpoint_that_is_cut_short_is_left_out(run, tmp_path):
     settings = settings_of(run, epochs=3)
     whole = train(run, str(tmp_path / "whole"), train_settings=settings)

@@ -37,12 +37,7 @@ def test_scores_by_key_without_label_and_split(served: Served, tmp_path: Path) -
     assert predict(str(served.model), files, str(tmp_path / "out")) == {"read": 120, "predicted": 120, "rejected": 0}
     found = {row["key"]: row["probability"] for row in predictions(tmp_path / "out")}
     assert found == pytest.approx(expected_probabilities(served), rel=0, abs=1e-6)
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
-        "DONE",
-        "predictions",
-        "rejected",
-        "stats.json",
-    ]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["DONE", "predictions", "stats.json"]
 
 
 def test_json_lines_hold_what_parquet_holds(served: Served, tmp_path: Path) -> None:
