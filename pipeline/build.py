@@ -174,7 +174,12 @@ def _examples(transformed: tuple[pa.RecordBatch, Any]) -> Examples:
 
 
 def write_run(
-    rows: dict[str, beam.PCollection], spec: Spec, work: str, run: str, transform_path: str | None = None
+    rows: dict[str, beam.PCollection],
+    spec: Spec,
+    work: str,
+    run: str,
+    transform_path: str | None = None,
+    tft_temp: str | None = None,
 ) -> None:
     """Adds all that fills a run directory to the pipeline that `rows` belongs to.
 
@@ -184,9 +189,10 @@ def write_run(
         work: a folder for what is needed on the way, and for the counts.
         run: the folder to fill.
         transform_path: see PreprocessClickLog.
+        tft_temp: TensorFlow Transform's own temporary folder; default: in `work`.
     """
     result = rows | "Preprocess" >> PreprocessClickLog(
-        spec, FileSystems.join(work, "tft-temp"), limit_rejected=True, transform_path=transform_path
+        spec, tft_temp or FileSystems.join(work, "tft-temp"), limit_rejected=True, transform_path=transform_path
     )
     written = result["examples"] | "WriteExamples" >> WriteExamples(
         FileSystems.join(run, EXAMPLES_FOLDER), FileSystems.join(work, "shards-temp")

@@ -18,6 +18,7 @@ import typer
 from ..model.json_text import json_text
 from ..transforms.errors import UserError
 from . import cli_reports, cli_serving, console, serving_tables
+from .beam_arguments import CommandWithBeamOptions
 from .cli_arguments import (
     AsJson,
     BeamArguments,
@@ -103,7 +104,7 @@ def explain(
     console.show_explanation(explanation, as_json=as_json)
 
 
-@app.command()
+@app.command(cls=CommandWithBeamOptions)
 def transform(
     spec: SpecOrData,
     data: DataAfterSpec = None,
@@ -170,7 +171,7 @@ def evaluate(
 app.command()(check)
 
 
-@app.command(name="run")
+@app.command(name="run", cls=CommandWithBeamOptions)
 def run_all(
     spec: SpecPath,
     data: Data,
@@ -209,8 +210,8 @@ def inspect(
 
 
 app.command()(cli_serving.export)
-app.command()(cli_serving.predict)
-app.command()(cli_serving.verify)
+app.command(cls=CommandWithBeamOptions)(cli_serving.predict)
+app.command(cls=CommandWithBeamOptions)(cli_serving.verify)
 app.command()(cli_reports.profile)
 app.command()(cli_reports.report)
 
@@ -266,14 +267,11 @@ def _transform(
     with console.quiet_tensorflow():
         from ..model.run import Run
         from . import run_directory
-        from .options import beam_options
-        from .source_files import find_files, total_bytes
+        from .beam_job import beam_job
+    options = beam_job(where, "transform", data, out, using)
     run = Run(using) if using else None
     loaded = run.spec if run else given
     assert loaded is not None
-    mode, workers, runner, beam = where
-    size = total_bytes(find_files(data))
-    options = beam_options(runner, beam or [], mode=mode, workers=workers, input_bytes=size)
     with console.transforming(out):
         return run_directory.transform(loaded, data, out, options, overwrite=overwrite, resume=resume, using=run).stats
 
@@ -332,6 +330,11 @@ def _run_all(
     best_auc: dict[str, float] | None = None,
     as_json: bool = False,
 ) -> None:
+    if "://" in out:
+        raise UserError(
+            f"--out {out}: `run` also trains, on this machine; name a folder here, or use `fieldpool transform` with "
+            "this one and then `fieldpool train`"
+        )
     run, model = os.path.join(out, "run"), os.path.join(out, "model")
     stats = _transform(spec, data, run, where)
     if not as_json:

@@ -20,8 +20,17 @@ RunPath = Annotated[str, typer.Argument(metavar="RUN", help="A run directory, ma
 ModelPath = Annotated[str, typer.Argument(metavar="MODEL", help="The folder of a training, or its model.keras.")]
 Split = Annotated[str, typer.Option(help="train, eval or test.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
-Runner = Annotated[str | None, typer.Option(help="A Beam runner; default: in this process.")]
-BeamArguments = Annotated[list[str] | None, typer.Option("--beam", help="An option for Beam, such as --beam=--x=1.")]
+Runner = Annotated[
+    str | None,
+    typer.Option(
+        help="A Beam runner, such as DataflowRunner; default: in this process. Its options follow in Beam's own words "
+        "(--project, --region, --temp_location …): docs/dataflow.md, docs/runners.md."
+    ),
+]
+BeamArguments = Annotated[
+    list[str] | None,
+    typer.Option("--beam", help="An option that this Beam does not know, for a job server: --beam=--x=1."),
+]
 ModeOption = Annotated[
     Literal["auto", "memory", "threads", "processes"],
     typer.Option("--mode", help="Where to work on this machine: auto, memory (this process), threads or processes."),

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from ..transforms.errors import UserError
 from . import console, serving_tables
-from .cli_arguments import AsJson, BeamArguments, Data, ModelPath, ModeOption, Runner, RunPath, Workers
+from .cli_arguments import AsJson, BeamArguments, Data, ModelPath, ModeOption, Runner, RunPath, Where, Workers
 
 if TYPE_CHECKING:
     from .verify import Parity
@@ -49,11 +50,9 @@ def predict(
     Example: `fieldpool predict models/monday 'candidates/*.parquet' --out scores/tuesday`
     """
     with console.quiet_tensorflow():
-        from .options import beam_options
+        from .beam_job import beam_job
         from .predict import predict as predict_rows
-        from .source_files import find_files, total_bytes
-    size = total_bytes(find_files(data))
-    options = beam_options(runner, beam or [], mode=mode, workers=workers, input_bytes=size)
+    options = beam_job(Where(mode, workers, runner, beam), "predict", data, out, model)
     with console.working("Predicting"):
         counts = predict_rows(model, data, out, options, output=output)
     serving_tables.show_predictions(counts, out, as_json=as_json)
@@ -75,7 +74,10 @@ def verify(
     Example: `fieldpool verify runs/monday models/monday clicks.parquet`
     """
     with console.quiet_tensorflow():
+        from . import dataflow
         from .options import beam_options
+    if dataflow.is_dataflow(runner or ""):
+        raise UserError("verify compares on this machine or workers that share its disk; leave --runner out")
     options = beam_options(runner, beam or [], mode=mode, workers=workers)
     parity = verified(run, model, data, rows, options)
     serving_tables.show_parity(parity, as_json=as_json)

@@ -44,6 +44,14 @@ def error(text: str) -> None:
     _err.print(Text.assemble(("error: ", "bold red"), text), soft_wrap=True)
 
 
+def show_plan(lines: dict[str, str]) -> None:
+    """Prints what a job elsewhere is going to do."""
+    table = Table.grid(padding=(0, 2))
+    for title, text in lines.items():
+        table.add_row(Text(title, style="bold"), Text(text, overflow="fold"))
+    _err.print(table)
+
+
 @contextlib.contextmanager
 def quiet_tensorflow() -> Iterator[None]:
     """Keeps the log lines away that TensorFlow writes to standard error while it is imported.

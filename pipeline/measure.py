@@ -6,6 +6,7 @@ Each is one pass over the data, made only if the spec asks for it.
 from __future__ import annotations
 
 import math
+import os
 from collections import Counter
 from collections.abc import Callable
 
@@ -19,6 +20,7 @@ from ..transforms.spec import MultivaluedField, Spec, TimeSplit
 from .build import read_counts, write_counts
 from .quarantine import check_rows
 from .rejection import RejectedLimit
+from .running import running
 from .source_batch import SourceBatch
 from .splits import times_of
 from .statistics import Counts, SumCounts, count_rows
@@ -115,7 +117,8 @@ def _count(
 ) -> Counts:
     if FileSystems.exists(path):
         return read_counts(path)
-    with beam.Pipeline(options=options) as pipeline:
+    part, _ = os.path.splitext(os.path.basename(path))
+    with running(options, part) as pipeline:
         _ = (
             pipeline
             | "Read" >> rows()

@@ -27,6 +27,7 @@ from .options import beam_options
 from .quarantine import check_features, feature_columns
 from .readers import read_batches
 from .rejection import RejectedLimit, as_json_line, check_rejected
+from .running import prepare, running
 from .source_batch import SourceBatch
 from .source_files import check_unchanged, find_files, stamp_files
 from .sources import ReadBatches
@@ -66,13 +67,15 @@ def predict(
         UserError: there is no exported model, the target is not empty, an input cannot be read, or more rows than
             the spec's `max_rejected` were rejected.
     """
+    options = options or beam_options()
+    (*paths, model), target = prepare(options, [*patterns, model], target)
     export = find_export(model)
     spec = read_spec(export)
-    files = find_files(patterns)
+    files = find_files(paths)
     stamps = stamp_files(files)
     next(read_batches(files[0], spec.source, feature_columns(spec)), None)  # Fails here, in words.
     with errors_of_users(target), work_folder(target) as work:
-        with beam.Pipeline(options=options or beam_options()) as pipeline:
+        with running(options) as pipeline:
             batches = pipeline | "Read" >> ReadBatches(files, spec.source, feature_columns(spec), stamps)
             write_predictions(batches, export, spec, work, output)
         stats = _checked_counts(read_counts(FileSystems.join(work.path, COUNTS_FILE)), spec, work, target)

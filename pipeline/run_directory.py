@@ -33,10 +33,11 @@ from ..transforms.spec import SPLITS, Spec
 from ..transforms.vocabulary import METRICS_NAMESPACE
 from .build import COUNTS_FILE, raw_metadata, read_counts, write_run
 from .measure import resolve
-from .options import beam_options
+from .options import FieldpoolOptions, beam_options
 from .quarantine import raw_columns
 from .readers import all_columns, read_batches
 from .rejection import check_rejected, read_rejected
+from .running import new_pipeline, prepare, run
 from .source_files import check_unchanged, find_files, stamp_files
 from .sources import ReadBatches
 from .spec_file import dump_spec
@@ -87,7 +88,11 @@ def transform(
         TooManyRejected: more rows than `max_rejected`.
         EmptyTrainSplit: no row to take vocabularies from.
     """
-    files = find_files(patterns)
+    options = options or beam_options()
+    paths, target = prepare(options, [*patterns, *([using.path] if using else [])], target)
+    if using is not None:
+        using = Run(paths.pop())
+    files = find_files(paths)
     stamps = stamp_files(files)
     columns = raw_columns(spec)
     next(read_batches(files[0], spec.source, columns), None)  # Fails here, in words, before anything starts.
@@ -164,15 +169,15 @@ def _make_run(
 ) -> None:
     """Fills `work.run` with all that a run holds but DONE."""
     resolved = using.spec if using else resolve(spec, rows, options, work.path)
-    pipeline = beam.Pipeline(options=options)
+    pipeline = new_pipeline(options)
     readings = {"transform": pipeline | "ReadForTransform" >> rows()}
     if using is None:
         readings["analyze"] = pipeline | "ReadForAnalysis" >> rows()
     FileSystems.mkdirs(FileSystems.join(work.run, EXAMPLES_FOLDER))
     transform_path = FileSystems.join(using.path, TRANSFORM_FOLDER) if using else None
-    write_run(readings, resolved, work.path, work.run, transform_path)
-    result = pipeline.run()
-    result.wait_until_finish()
+    tft_temp = options.view_as(FieldpoolOptions).tft_temp_location
+    write_run(readings, resolved, work.path, work.run, transform_path, tft_temp)
+    result = run(pipeline)
 
     counts = read_counts(FileSystems.join(work.path, COUNTS_FILE))
     vocabularies = using.stats["vocabularies"] if using else _vocabularies(resolved, work.run, result)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 import apache_beam as beam
@@ -14,6 +14,7 @@ from ..transforms.spec import Source
 from .file_ranges import FileRange
 from .readers import SourceBatch, read_range, readable_ranges
 from .source_files import FileStamp, unchanged
+from .worker_versions import check_versions, versions
 
 # A sample is taken from so many ranges at most, and so many rows of each: seconds, however large the data.
 _RANGES_OF_A_SAMPLE = 16
@@ -44,24 +45,46 @@ class ReadBatches(beam.PTransform):
         return (
             pipeline
             | "Files" >> beam.Create(self._files, reshuffle=False)
-            | "FindRanges" >> beam.FlatMap(_keyed_ranges, self._source, self._stamps)
+            | "FindRanges" >> beam.ParDo(_FindRanges(self._source, self._stamps))
             | "SpreadRanges" >> beam.GroupByKey()
-            | "ReadRange" >> beam.FlatMap(_read, self._source, self._columns, self._stamps)
+            | "ReadRange" >> beam.ParDo(_ReadRange(self._source, self._columns, self._stamps))
         )
 
 
-def _keyed_ranges(path: str, source: Source, stamps: dict[str, FileStamp]) -> Iterator[tuple[str, FileRange]]:
-    with unchanged(stamps.get(path)):
-        for part in readable_ranges(path, source):
-            yield f"{part.path}:{part.start}", part
+class _OnAnyWorker(beam.DoFn):
+    """Where rows come in, whoever reads them first makes sure that the pipeline is its own."""
+
+    def __init__(self) -> None:
+        self._versions = versions()
+
+    def setup(self) -> None:
+        check_versions(self._versions)
 
 
-def _read(
-    ranges: tuple[str, Sequence[FileRange]], source: Source, columns: Sequence[str], stamps: dict[str, FileStamp]
-) -> Iterator[SourceBatch]:
-    for part in ranges[1]:
-        with unchanged(stamps.get(part.path)):
-            yield from read_range(part, source, columns)
+class _FindRanges(_OnAnyWorker):
+    """Path → (key, FileRange)."""
+
+    def __init__(self, source: Source, stamps: dict[str, FileStamp]) -> None:
+        super().__init__()
+        self._source, self._stamps = source, stamps
+
+    def process(self, path: str) -> Iterator[tuple[str, FileRange]]:
+        with unchanged(self._stamps.get(path)):
+            for part in readable_ranges(path, self._source):
+                yield f"{part.path}:{part.start}", part
+
+
+class _ReadRange(_OnAnyWorker):
+    """(key, FileRanges) → SourceBatch."""
+
+    def __init__(self, source: Source, columns: Sequence[str], stamps: dict[str, FileStamp]) -> None:
+        super().__init__()
+        self._source, self._columns, self._stamps = source, columns, stamps
+
+    def process(self, ranges: tuple[str, Iterable[FileRange]]) -> Iterator[SourceBatch]:
+        for part in ranges[1]:
+            with unchanged(self._stamps.get(part.path)):
+                yield from read_range(part, self._source, self._columns)
 
 
 def sample_rows(files: Sequence[str], source: Source, columns: Sequence[str], rows: int) -> list[SourceBatch]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import difflib
+import io
 import re
-from typing import Any
+from typing import IO, Any
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -40,13 +41,21 @@ def load_spec(path: str) -> Spec:
         SpecError: the file is missing, is not YAML, or does not hold a valid spec.
     """
     try:
-        with open(path, encoding="utf-8") as file:
+        with _opened(path) as file:
             text = file.read(MOST_BYTES + 1)
     except OSError as error:
-        raise SpecError(f"{path}: cannot read the spec ({error.strerror})") from None
+        raise SpecError(f"{path}: cannot read the spec ({error.strerror or error})") from None
     except UnicodeDecodeError as error:
         raise SpecError(f"{path}: not valid YAML: {error}") from None
     return parse_spec(parse_yaml(text, path), path)
+
+
+def _opened(path: str) -> IO[str]:
+    if "://" not in path:
+        return open(path, encoding="utf-8")
+    from apache_beam.io.filesystems import FileSystems  # Takes seconds to import, so only where it is needed.
+
+    return io.TextIOWrapper(FileSystems.open(path), encoding="utf-8")
 
 
 def parse_yaml(text: str, origin: str) -> Any:

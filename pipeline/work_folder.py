@@ -126,6 +126,11 @@ def work_folder(
     with _alone(target):
         stale = [name for name in _children(target) if name.startswith(WORK_PREFIX)]
         _refuse_others(target, stale, overwrite)
+        if stale and _is_object_store(target) and not (overwrite or resume):
+            raise TargetExists(
+                f"{target}: another process is at work in it, or was killed there ({stale[0]}/), which an object store "
+                "cannot tell; if it was killed, go on with --resume, begin anew with --overwrite, or remove that folder"
+            )
         work = _taken_up(target, stale, fingerprint) if resume and stale else None
         for name in stale:
             if work is None or FileSystems.join(target, name) != work.path:
@@ -159,6 +164,9 @@ def remove(path: str) -> None:
     """Removes a file or folder, as far as it can be."""
     with contextlib.suppress(BeamIOError, OSError):
         FileSystems.delete([path])
+    if _is_object_store(path):
+        with contextlib.suppress(BeamIOError, OSError):
+            FileSystems.delete([f"{path}/"])  # All that is as in a folder of this name.
 
 
 def _make(folder: str) -> None:
@@ -169,8 +177,20 @@ def _make(folder: str) -> None:
 
 
 def _move(source: str, target: str) -> None:
-    if FileSystems.exists(source):
+    if _is_object_store(source):
+        below = [match.path for match in FileSystems.match([FileSystems.join(source, "**")])[0].metadata_list]
+        # TensorFlow makes empty objects with names that end in "/", in the place of folders: nothing to move.
+        files = [path for path in below if not path.endswith("/")] + ([source] if FileSystems.exists(source) else [])
+        if files:
+            FileSystems.rename(files, [target + path[len(source) :] for path in files])
+        remove(source)
+    elif FileSystems.exists(source):
         FileSystems.rename([source], [target])
+
+
+def _is_object_store(path: str) -> bool:
+    """Returns whether there are no folders where the path leads, only objects with slashes in their names."""
+    return "://" in path and not FileSystems.get_filesystem(path).has_dirs()
 
 
 def _children(folder: str) -> list[str]:
@@ -178,7 +198,7 @@ def _children(folder: str) -> list[str]:
         return sorted(os.listdir(folder)) if os.path.isdir(folder) else []
     # Object stores have no folders: what is in one is told by the names of all files below.
     matches = FileSystems.match([FileSystems.join(folder, "**")])[0].metadata_list
-    return sorted({match.path[len(folder.rstrip("/")) + 1 :].split("/")[0] for match in matches})
+    return sorted({match.path[len(folder.rstrip("/")) + 1 :].split("/")[0] for match in matches} - {""})
 
 
 @contextlib.contextmanager

@@ -8,11 +8,19 @@ import re
 from collections.abc import Iterator
 
 from ..transforms import errors
-from ..transforms.errors import CannotWrite, OutOfMemory, UserError
+from ..transforms.errors import CannotWrite, OutOfMemory, UserError, WorkersDiffer
 
 # How Beam tells an error: with the step that it happened in, and, from another process, as the text of a traceback.
 _WHILE_RUNNING = re.compile(r" \[while running .*", re.DOTALL)
-_TOLD = re.compile(rf"{re.escape(errors.__name__)}\.(\w+): (.*?) \[while running ", re.DOTALL)
+# An error out of a DoFn's setup lacks the step.
+_TOLD = (
+    re.compile(rf"{re.escape(errors.__name__)}\.(\w+): (.*?) \[while running ", re.DOTALL),
+    re.compile(rf"{re.escape(errors.__name__)}\.(\w+): ([^\n]+)"),
+)
+# What a worker says that cannot unpickle our functions.
+_NO_PACKAGE = re.compile(
+    r"No module named '(fieldpool[\w.]*|tensorflow_transform|tensorflow|keras|pyarrow|isal|pydantic)'"
+)
 
 _CANNOT_WRITE = {
     errno.ENOSPC: "no space left on the disk; free some, or choose another with --out",
@@ -60,8 +68,15 @@ def _in_words(error: Exception, target: str) -> BaseException | None:
         if isinstance(cause, UserError):
             return type(cause)(_WHILE_RUNNING.sub("", str(cause)))
     text = "\n".join(map(str, chain))
-    if found := _TOLD.search(text):
-        return getattr(errors, found[1], UserError)(found[2])
+    for told in _TOLD:
+        if found := told.search(text):
+            return getattr(errors, found[1], UserError)(found[2])
+    if found := _NO_PACKAGE.search(text):
+        return WorkersDiffer(
+            f"workers cannot import {found[1]}: fieldpool or what it needs is not installed there. Give them an image "
+            "that has it (--sdk_container_image, see Dockerfile) or the package (--setup_file), or install it where "
+            "your workers start"
+        )
     if any(isinstance(cause, MemoryError) for cause in chain) or _OUT_OF_MEMORY.search(text):
         return OutOfMemory(
             f"{target}: a process ran out of memory; give the machine more, use fewer --workers, or keep vocabularies "

@@ -48,6 +48,14 @@ class OutOfMemory(UserError):
     """A process had not the memory that it asked for."""
 
 
+class WorkersDiffer(UserError):
+    """Workers have not what the job was submitted with: no fieldpool, or other versions."""
+
+
+class TimeLimitExceeded(UserError):
+    """A job took longer than it was given, and has been cancelled."""
+
+
 class CheckFailed(UserError):
     """New rows differ from a run's by more than the thresholds of its spec allow."""
 

@@ -1,0 +1,33 @@
+"""From the command line to the options of a Beam job, with its plan shown before it starts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from apache_beam.options.pipeline_options import PipelineOptions
+
+from . import console
+from .cli_arguments import Where
+from .options import beam_options, runs_in_process
+from .plan import plan
+from .running import prepare
+from .source_files import find_files, total_bytes
+
+
+def beam_job(where: Where, job: str, data: Sequence[str], out: str, other: str | None = None) -> PipelineOptions:
+    """Returns the options of a job that reads `data`, and `other`, a run or model, and writes to `out`.
+
+    A job elsewhere is held against the rules of where it runs, and its plan is shown.
+
+    Raises:
+        UserError: as `beam_options`, `running.prepare` and `find_files` say.
+    """
+    mode, workers, runner, beam = where
+    options = beam_options(runner, beam or [], mode=mode, workers=workers, job=job)
+    prepare(options, [*data, *([other] if other else [])], out)
+    files = find_files(data)
+    size = total_bytes(files)
+    if runs_in_process(options):
+        return beam_options(runner, beam or [], mode=mode, workers=workers, input_bytes=size, job=job)
+    console.show_plan(plan(options, files, size, out))
+    return options

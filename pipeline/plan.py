@@ -1,0 +1,67 @@
+"""What a job that runs elsewhere is going to do, for a person to read before it starts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from apache_beam.options.pipeline_options import (
+    GoogleCloudOptions,
+    PipelineOptions,
+    PortableOptions,
+    SetupOptions,
+    StandardOptions,
+    WorkerOptions,
+)
+
+from . import dataflow
+from .options import FieldpoolOptions
+
+
+def plan(options: PipelineOptions, files: Sequence[str], size: int, target: str) -> dict[str, str]:
+    """Returns the lines of the plan by their titles.
+
+    Args:
+        options: of the job, with all defaults.
+        files: that are read, of `size` bytes in all.
+        target: the folder that is made.
+    """
+    runner = str(options.view_as(StandardOptions).runner)
+    places = _of_dataflow(options) if dataflow.is_dataflow(runner) else _of_portable(options)
+    limit = options.view_as(FieldpoolOptions).time_limit
+    first = files[0] + (f" and {len(files) - 1} more" if len(files) > 1 else "")
+    return {
+        "Runner": runner,
+        **places,
+        "Input": f"{first}, {size / 1e6:,.1f} MB",
+        "Output": target,
+        "Own temporary files": options.view_as(FieldpoolOptions).tft_temp_location or f"{target}/.work-*",
+        "Cancelled after": "never (--time_limit)" if limit is None else f"{limit:g} minutes",
+    }
+
+
+def _of_dataflow(options: PipelineOptions) -> dict[str, str]:
+    from apache_beam.runners.dataflow.internal.apiclient import get_container_image_from_options
+
+    cloud, workers, setup = (options.view_as(kind) for kind in (GoogleCloudOptions, WorkerOptions, SetupOptions))
+    given = options.get_all_options()
+    most = f"at most {workers.max_num_workers}" if workers.max_num_workers else "as many as Dataflow finds useful"
+    first = f"{workers.num_workers} at first, " if workers.num_workers else ""
+    packages = [setup.setup_file, *(setup.extra_packages or []), setup.requirements_file]
+    return {
+        "Job": f"{cloud.job_name}, batch, project {cloud.project}, {cloud.region}",
+        "Labels": ", ".join(cloud.labels or []),
+        "Workers": f"{workers.machine_type}, {first}{most}; "
+        f"{given['number_of_worker_harness_threads']} threads a process",
+        "Resource hints": ", ".join(given["resource_hints"] or []),
+        "Image": get_container_image_from_options(options),
+        "Packages staged": ", ".join(filter(None, packages)) or "none: the image has them",
+        "Staging": cloud.staging_location or cloud.temp_location,
+        "Beam's temporary files": cloud.temp_location,
+    }
+
+
+def _of_portable(options: PipelineOptions) -> dict[str, str]:
+    portable = options.view_as(PortableOptions)
+    where = {"Job server": portable.job_endpoint} if portable.job_endpoint else {}
+    kind = portable.environment_type or "as the runner has it"
+    return where | {"Workers": " ".join(filter(None, [kind, portable.environment_config]))}
