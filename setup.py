@@ -44,11 +44,13 @@ setup(
     ],
     extras_require={
         "test": [
+            "gcp-storage-emulator>=2026.7",
             "hypothesis>=6.150",
             "mypy>=2",
             "pytest>=9",
             "pytest-xdist>=3.8",
             "ruff>=0.17",
+            "trustme>=1.2",
             "types-PyYAML",
         ],
         # The layers on Keras' other backends (`make test-backends`).
