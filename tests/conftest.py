@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -63,3 +65,31 @@ def real_data() -> Path:
     if not folder:
         pytest.skip("FIELDPOOL_DATA is not set: no real data to run on")
     return Path(folder)
+
+
+@pytest.fixture
+def fieldpool(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., tuple[int, str, str]]:
+    """`fieldpool("explain", …)` gives exit code, standard output and standard error."""
+
+    from fieldpool.pipeline import cli
+
+    def call(*arguments: str | Path) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["fieldpool", *map(str, arguments)])
+        with pytest.raises(SystemExit) as leaving:
+            cli.main()
+        out, err = capfd.readouterr()
+        return int(leaving.value.code or 0), out, err
+
+    return call
+
+
+@pytest.fixture(scope="module")
+def job_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Beam's own job server, on a loop-back port."""
+    from apache_beam.runners.portability.local_job_service import LocalJobServicer
+
+    server = LocalJobServicer(str(tmp_path_factory.mktemp("jobs")))
+    yield f"localhost:{server.start_grpc_server(0)}"
+    server.stop()
