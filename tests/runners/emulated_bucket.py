@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import ssl
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -61,8 +62,18 @@ class _Handler(emulator.RequestHandler):
         return True
 
     def do_GET(self) -> None:
+        if self.path.endswith("/storageLayout"):  # TensorFlow asks before it renames a folder.
+            return self._answer({"hierarchicalNamespace": {"enabled": False}})
         with self.lock:
-            super().do_GET()
+            return super().do_GET()
+
+    def _answer(self, content: Any) -> None:
+        text = json.dumps(content).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(text)))
+        self.end_headers()
+        self.wfile.write(text)
 
     def do_POST(self) -> None:
         with self.lock:
@@ -75,6 +86,14 @@ class _Handler(emulator.RequestHandler):
     def do_DELETE(self) -> None:
         with self.lock:
             super().do_DELETE()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        if not isinstance(sys.exc_info()[1], ConnectionError):  # A process that ended does not say good-bye.
+            super().handle_error(request, client_address)
 
 
 def _read_data(request: Any, query: dict[str, list[str]], _original: Any = emulator._read_data) -> Any:
@@ -133,8 +152,7 @@ def emulated_bucket(folder: Path) -> Iterator[EmulatedBucket]:
     buckets.create_bucket(BUCKET, storage)
     handler = type("Handler", (_Handler,), {"tls": tls, "lock": threading.Lock()})
     emulator._read_data = _read_data
-    server = ThreadingHTTPServer(("localhost", 0), partial(handler, storage))
-    server.daemon_threads = True
+    server = _Server(("localhost", 0), partial(handler, storage))
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield EmulatedBucket(storage, server.server_address[1], folder, certificates)
     server.shutdown()
