@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 
 from ..transforms import errors
-from ..transforms.errors import CannotWrite, OutOfMemory, UserError, WorkersDiffer
+from ..transforms.errors import CannotWrite, NoWorkers, OutOfMemory, UserError, WorkersDiffer
 
 # How Beam tells an error: with the step that it happened in, and, from another process, as the text of a traceback.
 _WHILE_RUNNING = re.compile(r" \[while running .*", re.DOTALL)
@@ -21,6 +21,7 @@ _TOLD = (
 _NO_PACKAGE = re.compile(
     r"No module named '(fieldpool[\w.]*|tensorflow_transform|tensorflow|keras|pyarrow|isal|pydantic)'"
 )
+_NOT_REACHED = re.compile(r"StatusCode\.UNAVAILABLE.*?failed to connect to all addresses.*?ipv[46]:(\S+?): ", re.DOTALL)
 
 _CANNOT_WRITE = {
     errno.ENOSPC: "no space left on the disk; free some, or choose another with --out",
@@ -76,6 +77,11 @@ def _in_words(error: Exception, target: str) -> BaseException | None:
             f"workers cannot import {found[1]}: fieldpool or what it needs is not installed there. Give them an image "
             "that has it (--sdk_container_image, see Dockerfile) or the package (--setup_file), or install it where "
             "your workers start"
+        )
+    if found := _NOT_REACHED.search(text):
+        return NoWorkers(
+            f"no workers answer at {found[1]}; start them (docs/runners.md), or give another address with "
+            "--environment_config"
         )
     if any(isinstance(cause, MemoryError) for cause in chain) or _OUT_OF_MEMORY.search(text):
         return OutOfMemory(

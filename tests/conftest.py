@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from served_model import ROWS, SPEC, Served, click_row, make_served
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ["COLUMNS"] = "200"  # What tables are printed for, read when the console is made.
@@ -93,3 +94,9 @@ def job_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     server = LocalJobServicer(str(tmp_path_factory.mktemp("jobs")))
     yield f"localhost:{server.start_grpc_server(0)}"
     server.stop()
+
+
+@pytest.fixture(scope="session")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Served:
+    """A small run, a model trained on it and its export; not to be changed."""
+    return make_served(tmp_path_factory.mktemp("served"), SPEC, [click_row(i) for i in range(ROWS)])

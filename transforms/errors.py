@@ -52,6 +52,10 @@ class WorkersDiffer(UserError):
     """Workers have not what the job was submitted with: no fieldpool, or other versions."""
 
 
+class NoWorkers(UserError):
+    """Nobody answers where workers should be."""
+
+
 class TimeLimitExceeded(UserError):
     """A job took longer than it was given, and has been cancelled."""
 

@@ -8,8 +8,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-import tensorflow as tf
 from apache_beam.options.pipeline_options import PipelineOptions
+from run_contents import contents
 
 from fieldpool.pipeline.options import Mode, beam_options
 from fieldpool.pipeline.run_directory import transform
@@ -51,27 +51,25 @@ SPEC: dict[str, Any] = {
 }
 
 
-def contents(files: list[str], out: Path, options: PipelineOptions) -> tuple[Any, dict[str, bytes], list[bytes]]:
-    """Returns counts, vocabularies and the sorted records of a run."""
-    run = transform(Spec.model_validate(SPEC), files, str(out), options)
-    vocabularies = {path.name: path.read_bytes() for path in out.glob("transform/transform_fn/assets/*")}
-    shards = [str(path) for path in out.glob("examples/*")]
-    return run.stats, vocabularies, sorted(tf.data.TFRecordDataset(shards, "GZIP").as_numpy_iterator())
+def made(files: list[str], out: Path, options: PipelineOptions) -> Any:
+    """Returns the contents of a run."""
+    transform(Spec.model_validate(SPEC), files, str(out), options)
+    return contents(out)
 
 
 @pytest.fixture(scope="module")
 def in_memory(files: list[str], tmp_path_factory: pytest.TempPathFactory) -> Any:
-    return contents(files, tmp_path_factory.mktemp("memory"), beam_options(mode="memory"))
+    return made(files, tmp_path_factory.mktemp("memory"), beam_options(mode="memory"))
 
 
 @pytest.mark.parametrize("mode", ["threads", "processes"])
 def test_workers_of_one_machine(mode: Mode, in_memory: Any, files: list[str], tmp_path: Path) -> None:
-    assert contents(files, tmp_path, beam_options(mode=mode, workers=2)) == in_memory
+    assert made(files, tmp_path, beam_options(mode=mode, workers=2)) == in_memory
 
 
 def test_a_portable_job_server(job_server: str, in_memory: Any, files: list[str], tmp_path: Path) -> None:
     loopback = [f"--job_endpoint={job_server}", "--environment_type=LOOPBACK"]
-    assert contents(files, tmp_path, beam_options("PortableRunner", loopback)) == in_memory
+    assert made(files, tmp_path, beam_options("PortableRunner", loopback)) == in_memory
 
 
 def test_what_a_worker_process_cannot_read_is_told_in_words(files: list[str], tmp_path: Path) -> None:

@@ -27,7 +27,9 @@ def replay_on(workers: str, bucket: EmulatedBucket) -> Callable[[Job], None]:
             del environment.dependencies[:]  # They are installed, as a container's start would have done it.
         result = FnApiRunner().run_via_runner_api(pipeline, PipelineOptions([]))
         job.metrics = [
-            _metric(counter, tentative) for counter in result.metrics().query()["counters"] for tentative in (True, False)
+            _metric(counter, tentative)
+            for counter in result.metrics().query()["counters"]
+            for tentative in (True, False)
         ]
 
     return execute

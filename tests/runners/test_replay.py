@@ -1,21 +1,28 @@
-"""Proof without a cloud: what is staged for Dataflow makes the local run's records, on workers that have nothing else."""
+"""Proof without a cloud: what is staged for Dataflow makes the local run's records, on workers with nothing else."""
 
 from __future__ import annotations
 
+import io
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
-import tensorflow as tf
 import yaml
+from apache_beam.runners.portability.fn_api_runner.worker_handlers import ExternalWorkerHandler
 from dataflow_service import DataflowService, Job, dataflow_service
 from emulated_bucket import EmulatedBucket
 from replay import replay_on
+from run_contents import contents
+from served_model import Served
 from workers import WorkerEnvironment
 
+from fieldpool.pipeline.predict import predict
 from fieldpool.pipeline.run_directory import transform
 from fieldpool.transforms.spec import Spec
 
@@ -36,36 +43,49 @@ SPEC: dict[str, Any] = {
 }
 
 
+@dataclass(frozen=True)
+class Cloud:
+    """A bucket, a stand-in for Dataflow whose jobs are executed, and a user's machine."""
+
+    bucket: EmulatedBucket
+    service: DataflowService
+    home: Path
+
+    def fieldpool(self, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+        """Runs a command on Dataflow as its user does."""
+        command = [sys.executable, "-m", "fieldpool.pipeline.cli", *map(str, arguments), "--json"]
+        dataflow = ["--runner", "DataflowRunner", "--project", "some-project", "--region", "europe-west1"]
+        stand_in = ["--temp_location", "gs://pool/beam", "--dataflow_endpoint", self.service.endpoint, "--no_auth"]
+        return subprocess.run(
+            [*command, *dataflow, *stand_in, "--time_limit", str(SECONDS / 60)],
+            cwd=self.home,
+            env={"PATH": "/usr/bin:/bin", "HOME": str(self.home), **self.bucket.environment},
+            capture_output=True,
+            text=True,
+            timeout=SECONDS + 60,
+        )
+
+    def downloaded(self, folder: str) -> Path:
+        """Returns a folder with what is in one of the bucket."""
+        for name in self.bucket.files(f"{folder}/"):
+            path = self.home / "bucket" / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(self.bucket.read(name))
+        return self.home / "bucket" / folder
+
+
 @pytest.fixture
-def workers(tmp_path: Path) -> WorkerEnvironment:
-    return WorkerEnvironment(tmp_path / "worker")
-
-
-def submit(command: str, service: DataflowService, bucket: EmulatedBucket, folder: Path, *arguments: str) -> Any:
-    """Runs a command as its user does; returns the finished process."""
-    fieldpool = [sys.executable, "-m", "fieldpool.pipeline.cli", command, *arguments, "--json"]
-    cloud = ["--runner", "DataflowRunner", "--project", "some-project", "--region", "europe-west1"]
-    stand_in = ["--temp_location", "gs://pool/beam", "--dataflow_endpoint", service.endpoint, "--no_auth"]
-    return subprocess.run(
-        [*fieldpool, *cloud, *stand_in, "--time_limit", str(SECONDS / 60)],
-        cwd=folder,
-        env={"PATH": "/usr/bin:/bin", "HOME": str(folder), "TF_CPP_MIN_LOG_LEVEL": "3", **bucket.environment},
-        capture_output=True,
-        text=True,
-        timeout=SECONDS + 60,
-    )
-
-
-def test_the_staged_pipeline_makes_the_local_runs_records(
-    bucket: EmulatedBucket, clicks: str, workers: WorkerEnvironment, tmp_path: Path
-) -> None:
-    (tmp_path / "spec.yaml").write_text(yaml.safe_dump(SPEC))
+def cloud(bucket: EmulatedBucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
+    """Workers get fieldpool from the package that the first job brings, and from nowhere else."""
+    monkeypatch.setattr(ExternalWorkerHandler, "host_from_worker", lambda _: "localhost")
+    workers = WorkerEnvironment(tmp_path / "worker")
     with workers.pool(tmp_path, bucket.environment) as endpoint:
 
         def execute(job: Job) -> None:
             if len(service.jobs) == 1:
                 assert "No module named 'fieldpool'" in workers.where("fieldpool.pipeline.build", tmp_path)
-                package = next(p for p in job.request["environment"]["workerPools"][0]["packages"] if "workflow" in p["name"])
+                (pool,) = job.request["environment"]["workerPools"]
+                (package,) = (package for package in pool["packages"] if package["name"] == "workflow.tar.gz")
                 sdist = tmp_path / "workflow.tar.gz"
                 sdist.write_bytes(bucket.read(package["location"].removeprefix("storage.googleapis.com/pool/")))
                 workers.install(sdist)
@@ -73,27 +93,55 @@ def test_the_staged_pipeline_makes_the_local_runs_records(
             replay_on(endpoint, bucket)(job)
 
         with dataflow_service(execute) as service:
-            done = submit("transform", service, bucket, tmp_path, "spec.yaml", clicks, "--out", "gs://pool/run")
+            yield Cloud(bucket, service, tmp_path)
+
+
+def test_a_run_has_the_local_runs_records(cloud: Cloud, clicks: str, tmp_path: Path) -> None:
+    (tmp_path / "spec.yaml").write_text(yaml.safe_dump(SPEC))
+    done = cloud.fieldpool("transform", "spec.yaml", clicks, "--out", "gs://pool/run")
     assert done.returncode == 0, done.stderr
-    assert [job.request["name"].rpartition("-")[2] for job in service.jobs[:1]] == ["lengths"]
-    assert "e2-standard-4" in done.stderr  # The plan.
+    for planned in ("e2-standard-4", "workers", "setup.py", "gs://pool/run"):
+        assert planned in done.stderr.lower()
+    first, second = (job.request["name"] for job in cloud.service.jobs)
+    assert first == f"{second}-lengths"
 
-    for part in range(2):
-        (tmp_path / f"{part}.parquet").write_bytes(bucket.read(f"clicks/{part}.parquet"))
-    local = transform(Spec.model_validate(SPEC), [str(tmp_path / "?.parquet")], str(tmp_path / "run"))
+    files = cloud.downloaded("clicks") / "*.parquet"
+    local = transform(Spec.model_validate(SPEC), [str(files)], str(tmp_path / "run"))
     assert json.loads(done.stdout) == local.stats
-    (tmp_path / "shards").mkdir()
-    shards = [name for name in bucket.files("run/examples/")]
-    for name in shards:
-        (tmp_path / "shards" / Path(name).name).write_bytes(bucket.read(name))
-    assert records(tmp_path / "shards") == records(tmp_path / "run" / "examples")
-    for name in ("item", "tags"):
-        asset = f"run/transform/transform_fn/assets/{name}"
-        assert bucket.read(asset) == (tmp_path / asset).read_bytes()
-    assert "run/DONE" in bucket.files()
-    assert [name for name in bucket.files("run/") if ".work-" in name] == []
+    assert contents(cloud.downloaded("run")) == contents(tmp_path / "run")
+    assert (cloud.downloaded("run") / "DONE").exists()
+    assert [name for name in cloud.bucket.files("run/") if ".work-" in name] == []
+
+    again = cloud.fieldpool("transform", "spec.yaml", clicks, "--out", "gs://pool/run")
+    assert again.returncode == 2
+    assert "exists already" in again.stderr
 
 
-def records(folder: Path) -> list[bytes]:
-    files = sorted(map(str, folder.glob("*.tfrecord.gz")))
-    return sorted(tf.data.TFRecordDataset(files, "GZIP").as_numpy_iterator())
+def test_predictions_are_the_local_ones(cloud: Cloud, served: Served, tmp_path: Path) -> None:
+    for path in served.export.rglob("*"):
+        if path.is_file():
+            cloud.bucket.write(f"model/{path.relative_to(served.export)}", path.read_bytes())
+    rows = cloud.bucket.write("rows.parquet", served.data.read_bytes())
+    done = cloud.fieldpool("predict", "gs://pool/model", rows, "--out", "gs://pool/scores")
+    assert done.returncode == 0, done.stderr
+    predict(str(served.export), [str(served.data)], str(tmp_path / "scores"))
+
+    def scores(folder: Path) -> list[dict[str, Any]]:
+        tables = [pq.read_table(io.BytesIO(path.read_bytes())) for path in (folder / "predictions").iterdir()]
+        return sorted((row for table in tables for row in table.to_pylist()), key=lambda row: row["key"])
+
+    assert scores(cloud.downloaded("scores")) == scores(tmp_path / "scores")
+
+
+def test_movielens_has_the_same_ids_and_counts(cloud: Cloud, real_data: Path, tmp_path: Path) -> None:
+    spec = Path(__file__).parents[2] / "examples" / "movielens.yaml"
+    ratings = cloud.bucket.write("ratings.parquet", (real_data / "ml100k/ratings.parquet").read_bytes())
+    done = cloud.fieldpool("transform", spec, ratings, "--out", "gs://pool/run")
+    assert done.returncode == 0, done.stderr
+    local = transform(
+        Spec.model_validate(yaml.safe_load(spec.read_text())),
+        [str(real_data / "ml100k/ratings.parquet")],
+        str(tmp_path / "run"),
+    )
+    assert json.loads(done.stdout) == local.stats
+    assert contents(cloud.downloaded("run")) == contents(tmp_path / "run")

@@ -1,0 +1,17 @@
+"""What two runs that ought to be the same are compared by."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+
+
+def contents(run: Path) -> tuple[Any, dict[str, bytes], list[bytes]]:
+    """Returns counts, vocabularies and the sorted records of a run: all but where its shards begin."""
+    stats = json.loads((run / "stats.json").read_text())
+    vocabularies = {path.name: path.read_bytes() for path in run.glob("transform/transform_fn/assets/*")}
+    shards = [str(path) for path in run.glob("examples/*")]
+    return stats, vocabularies, sorted(tf.data.TFRecordDataset(shards, "GZIP").as_numpy_iterator())

@@ -1,0 +1,129 @@
+"""The portable way: Beam's job server, with workers that it is given (LOOPBACK) or finds elsewhere (EXTERNAL)."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.runners.portability.fn_api_runner.worker_handlers import ExternalWorkerHandler
+from run_contents import contents
+from workers import WorkerEnvironment
+
+from fieldpool.pipeline.options import beam_options
+from fieldpool.pipeline.run_directory import transform
+from fieldpool.transforms.errors import NoWorkers, TimeLimitExceeded, WorkersDiffer
+from fieldpool.transforms.spec import Spec
+
+pytestmark = pytest.mark.runners
+
+CHECKOUT = Path(__file__).parents[2]
+MINUTES = 3.0
+
+
+@pytest.fixture(autouse=True)
+def _loop_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ExternalWorkerHandler, "host_from_worker", lambda _: "localhost")
+
+
+@pytest.fixture
+def workers(tmp_path: Path) -> WorkerEnvironment:
+    return WorkerEnvironment(tmp_path / "worker")
+
+
+@pytest.fixture
+def clicks(spec_data: dict[str, Any], rows: list[dict[str, Any]], tmp_path: Path) -> tuple[Spec, str]:
+    """A spec and a file of rows, on a directory that workers share."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "rows.parquet")
+    return Spec.model_validate(spec_data), str(tmp_path / "rows.parquet")
+
+
+def portable(job_server: str, *environment: str, minutes: float = MINUTES) -> PipelineOptions:
+    return beam_options("PortableRunner", [f"--job_endpoint={job_server}", f"--time_limit={minutes}", *environment])
+
+
+def external(address: str) -> tuple[str, str]:
+    return "--environment_type=EXTERNAL", f"--environment_config={address}"
+
+
+@contextmanager
+def installed(workers: WorkerEnvironment, folder: Path) -> Iterator[str]:
+    """Workers that have this checkout's fieldpool, as its users install it; gives their address."""
+    workers.install(CHECKOUT)
+    with workers.pool(folder, {}) as address:
+        yield address
+
+
+def test_workers_elsewhere_make_the_same_run(
+    job_server: str, workers: WorkerEnvironment, clicks: tuple[Spec, str], tmp_path: Path
+) -> None:
+    spec, data = clicks
+    transform(spec, [data], str(tmp_path / "here"))
+    with installed(workers, tmp_path) as address:
+        transform(spec, [data], str(tmp_path / "there"), portable(job_server, *external(address)))
+    assert contents(tmp_path / "there") == contents(tmp_path / "here")
+
+
+def test_workers_without_fieldpool_are_told_of(
+    job_server: str, workers: WorkerEnvironment, clicks: tuple[Spec, str], tmp_path: Path
+) -> None:
+    spec, data = clicks
+    with (
+        workers.pool(tmp_path, {}) as address,
+        pytest.raises(WorkersDiffer, match=r"workers cannot import fieldpool.*: fieldpool or what it needs is not"),
+    ):
+        transform(spec, [data], str(tmp_path / "run"), portable(job_server, *external(address)))
+    assert not (tmp_path / "run").exists()
+
+
+def test_workers_with_other_code_are_told_of(
+    job_server: str, workers: WorkerEnvironment, clicks: tuple[Spec, str], tmp_path: Path
+) -> None:
+    spec, data = clicks
+    workers.install(CHECKOUT)
+    with Path(workers.where("fieldpool.transforms.spec", tmp_path)).open("a") as file:
+        file.write("# Another version.\n")
+    with (
+        workers.pool(tmp_path, {}) as address,
+        pytest.raises(WorkersDiffer, match=r"fieldpool's code \w+ at submission, \w+ on the worker. Build the worker"),
+    ):
+        transform(spec, [data], str(tmp_path / "run"), portable(job_server, *external(address)))
+
+
+def test_nobody_where_workers_should_be_is_told(job_server: str, clicks: tuple[Spec, str], tmp_path: Path) -> None:
+    spec, data = clicks
+    with pytest.raises(NoWorkers, match="no workers answer at .*:1; start them"):
+        transform(spec, [data], str(tmp_path / "run"), portable(job_server, *external("localhost:1")))
+
+
+def test_who_answers_nothing_is_waited_for_no_longer_than_allowed(
+    job_server: str, clicks: tuple[Spec, str], tmp_path: Path
+) -> None:
+    spec, data = clicks
+    with socket.create_server(("localhost", 0)) as silent:
+        address = f"localhost:{silent.getsockname()[1]}"
+        with pytest.raises(TimeLimitExceeded, match=r"not done after 0\.05 minutes and has been cancelled"):
+            transform(spec, [data], str(tmp_path / "run"), portable(job_server, *external(address), minutes=0.05))
+
+
+@pytest.mark.parametrize("environment", ["LOOPBACK", "EXTERNAL"])
+def test_movielens_has_the_same_ids_and_counts(
+    job_server: str, workers: WorkerEnvironment, environment: str, real_data: Path, tmp_path: Path
+) -> None:
+    spec = Spec.model_validate(yaml.safe_load((CHECKOUT / "examples" / "movielens.yaml").read_text()))
+    data = [str(real_data / "ml100k/ratings.parquet")]
+    transform(spec, data, str(tmp_path / "here"))
+    if environment == "LOOPBACK":
+        transform(spec, data, str(tmp_path / "there"), portable(job_server, "--environment_type=LOOPBACK"))
+    else:
+        with installed(workers, tmp_path) as address:
+            transform(spec, data, str(tmp_path / "there"), portable(job_server, *external(address)))
+    assert contents(tmp_path / "there") == contents(tmp_path / "here")
