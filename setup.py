@@ -26,7 +26,7 @@ setup(
         "fieldpool.pipeline": ["py.typed", "templates/*.html"],
     },
     install_requires=[
-        "apache-beam>=2.77,<2.78",
+        "apache-beam[gcp]>=2.77,<2.78",
         "tensorflow>=2.21,<2.22",
         "tensorflow-transform>=1.21,<1.22",
         "keras>=3.15,<3.16",

@@ -14,10 +14,13 @@ from .running import prepare
 from .source_files import find_files, total_bytes
 
 
-def beam_job(where: Where, job: str, data: Sequence[str], out: str, other: str | None = None) -> PipelineOptions:
+def beam_job(
+    where: Where, job: str, data: Sequence[str], out: str, other: str | None = None, before: Sequence[str] = ()
+) -> PipelineOptions:
     """Returns the options of a job that reads `data`, and `other`, a run or model, and writes to `out`.
 
-    A job elsewhere is held against the rules of where it runs, and its plan is shown.
+    A job elsewhere is held against the rules of where it runs, its plan is shown, and then what is told of it.
+    `before`: what jobs of their own find out first.
 
     Raises:
         UserError: as `beam_options`, `running.prepare` and `find_files` say.
@@ -29,5 +32,6 @@ def beam_job(where: Where, job: str, data: Sequence[str], out: str, other: str |
     size = total_bytes(files)
     if runs_in_process(options):
         return beam_options(runner, beam or [], mode=mode, workers=workers, input_bytes=size, job=job)
-    console.show_plan(plan(options, files, size, out))
+    console.show_plan(plan(options, files, size, out, before))
+    console.follow_job()
     return options

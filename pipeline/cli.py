@@ -268,7 +268,8 @@ def _transform(
         from ..model.run import Run
         from . import run_directory
         from .beam_job import beam_job
-    options = beam_job(where, "transform", data, out, using)
+        from .measure import passes
+    options = beam_job(where, "transform", data, out, using, passes(given) if given else [])
     run = Run(using) if using else None
     loaded = run.spec if run else given
     assert loaded is not None

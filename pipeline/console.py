@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
+from rich.logging import RichHandler
 from rich.status import Status
 from rich.table import Table
 from rich.text import Text
@@ -50,6 +51,19 @@ def show_plan(lines: dict[str, str]) -> None:
     for title, text in lines.items():
         table.add_row(Text(title, style="bold"), Text(text, overflow="fold"))
     _err.print(table)
+
+
+def follow_job() -> None:
+    """Shows from now on what is told of a job elsewhere: its page, its states, what its workers warn of.
+
+    Its errors come as exceptions.
+    """
+    handler = RichHandler(console=_err, show_level=False, show_path=False, log_time_format="%X")
+    handler.addFilter(lambda record: record.levelno < logging.ERROR)
+    for name in ("fieldpool.pipeline.running", "apache_beam.runners.dataflow.dataflow_runner"):
+        logger = logging.getLogger(name)
+        logger.handlers, logger.propagate = [handler], False
+        logger.setLevel(logging.INFO)
 
 
 @contextlib.contextmanager

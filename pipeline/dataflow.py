@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import getpass
 import re
 from collections.abc import Sequence
@@ -9,8 +10,10 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
+from apache_beam.io.gcp.gcsio import GcsIO, parse_gcs_path
 from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions, SetupOptions, WorkerOptions
 from apache_beam.options.pipeline_options_validator import PipelineOptionsValidator
+from google.api_core.exceptions import Forbidden
 
 from ..transforms.errors import UserError
 
@@ -103,6 +106,30 @@ def check(options: PipelineOptions, reads: Sequence[str], target: str) -> None:
         faults.append(f"--setup_file {setup}: no such setup.py")
     if faults:
         raise UserError("the Dataflow job cannot be started:\n" + "\n".join(f"  {fault}" for fault in faults))
+
+
+def check_buckets(options: PipelineOptions, target: str) -> None:
+    """Raises UserError for a bucket that is not there: Beam would try for minutes to write to it."""
+    cloud = options.view_as(GoogleCloudOptions)
+    storage = GcsIO(pipeline_options=options)
+    places = {
+        "--temp_location": cloud.temp_location,
+        "--staging_location": cloud.staging_location,
+        "--out": target,
+    }
+    for name, path in places.items():
+        if not path or not path.startswith("gs://"):
+            continue
+        bucket, _ = parse_gcs_path(path, object_optional=True)
+        with contextlib.suppress(Forbidden):  # Who may write to a bucket need not be one who may look at it.
+            if storage.get_bucket(bucket) is None:
+                raise UserError(f"{name} {path}: there is no bucket gs://{bucket}; make it, or name another")
+
+
+def page_of(job: str, options: PipelineOptions) -> str:
+    """Returns the address of a job's page in the console."""
+    cloud = options.view_as(GoogleCloudOptions)
+    return f"https://console.cloud.google.com/dataflow/jobs/{cloud.region}/{job}?project={cloud.project}"
 
 
 def _brings_package(given: dict[str, object]) -> bool:

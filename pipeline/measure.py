@@ -50,6 +50,13 @@ def resolve(spec: Spec, rows: Callable[[], beam.PTransform], options: PipelineOp
     return spec
 
 
+def passes(spec: Spec) -> list[str]:
+    """Returns what `resolve` makes a pass over the data for; each is a job of its own, of this name."""
+    split = spec.split
+    has_open_times = isinstance(split, TimeSplit) and split.eval_from is None
+    return [*(["times"] if has_open_times else []), *(["lengths"] if open_lengths(spec) else [])]
+
+
 def open_lengths(spec: Spec) -> list[str]:
     """Returns the fields whose `max_len` is `auto` or a percentile."""
     return [

@@ -17,13 +17,16 @@ from . import dataflow
 from .options import FieldpoolOptions
 
 
-def plan(options: PipelineOptions, files: Sequence[str], size: int, target: str) -> dict[str, str]:
+def plan(
+    options: PipelineOptions, files: Sequence[str], size: int, target: str, before: Sequence[str] = ()
+) -> dict[str, str]:
     """Returns the lines of the plan by their titles.
 
     Args:
         options: of the job, with all defaults.
         files: that are read, of `size` bytes in all.
         target: the folder that is made.
+        before: what jobs of their own find out first (`measure.passes`).
     """
     runner = str(options.view_as(StandardOptions).runner)
     places = _of_dataflow(options) if dataflow.is_dataflow(runner) else _of_portable(options)
@@ -31,6 +34,7 @@ def plan(options: PipelineOptions, files: Sequence[str], size: int, target: str)
     first = files[0] + (f" and {len(files) - 1} more" if len(files) > 1 else "")
     return {
         "Runner": runner,
+        **({"Jobs": f"{len(before) + 1}, one after another: {', '.join([*before, 'the run'])}"} if before else {}),
         **places,
         "Input": f"{first}, {size / 1e6:,.1f} MB",
         "Output": target,

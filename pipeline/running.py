@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import logging
 import os
 import socket
 from collections.abc import Iterator, Sequence
@@ -16,6 +17,8 @@ from apache_beam.runners.runner import PipelineResult, PipelineState
 from ..transforms.errors import TimeLimitExceeded, UserError
 from . import dataflow
 from .options import FieldpoolOptions, runs_in_process
+
+_LOGGER = logging.getLogger(__name__)
 
 _SECONDS_TO_ANSWER = 10.0
 
@@ -34,6 +37,7 @@ def prepare(options: PipelineOptions, reads: Sequence[str], target: str) -> tupl
         return list(reads), target
     if dataflow.is_dataflow(str(options.view_as(StandardOptions).runner)):
         dataflow.check(options, reads, target)
+        dataflow.check_buckets(options, target)
     endpoint = options.view_as(PortableOptions).job_endpoint
     if endpoint and endpoint != "embed":
         _check_answers(endpoint)
@@ -83,6 +87,8 @@ def run(pipeline: beam.Pipeline) -> PipelineResult:
     """
     minutes = pipeline.options.view_as(FieldpoolOptions).time_limit
     result = pipeline.run()
+    if dataflow.is_dataflow(str(pipeline.options.view_as(StandardOptions).runner)):
+        _LOGGER.info("%s", dataflow.page_of(result.job_id(), pipeline.options))
     try:
         state = result.wait_until_finish(duration=None if minutes is None else max(1, int(minutes * 60_000)))
     except KeyboardInterrupt:

@@ -40,11 +40,12 @@ class ReadBatches(beam.PTransform):
 
     def expand(self, pipeline: beam.Pipeline) -> beam.PCollection:
         """Returns the batches of all files."""
-        # Grouped by what they are, so that ranges go to all workers; with random keys, as a reshuffle has them, two
-        # local runs would have their rows in another order.
+        # Grouped by what they are, so that files, and then ranges, go to all workers; with random keys, as a reshuffle
+        # has them, two local runs would have their rows in another order.
         return (
             pipeline
-            | "Files" >> beam.Create(self._files, reshuffle=False)
+            | "Files" >> beam.Create([(path, None) for path in self._files], reshuffle=False)
+            | "SpreadFiles" >> beam.GroupByKey()
             | "FindRanges" >> beam.ParDo(_FindRanges(self._source, self._stamps))
             | "SpreadRanges" >> beam.GroupByKey()
             | "ReadRange" >> beam.ParDo(_ReadRange(self._source, self._columns, self._stamps))
@@ -62,13 +63,14 @@ class _OnAnyWorker(beam.DoFn):
 
 
 class _FindRanges(_OnAnyWorker):
-    """Path → (key, FileRange)."""
+    """(path, …) → (key, FileRange)."""
 
     def __init__(self, source: Source, stamps: dict[str, FileStamp]) -> None:
         super().__init__()
         self._source, self._stamps = source, stamps
 
-    def process(self, path: str) -> Iterator[tuple[str, FileRange]]:
+    def process(self, file: tuple[str, object]) -> Iterator[tuple[str, FileRange]]:
+        path, _ = file
         with unchanged(self._stamps.get(path)):
             for part in readable_ranges(path, self._source):
                 yield f"{part.path}:{part.start}", part

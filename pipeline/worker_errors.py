@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 
 from ..transforms import errors
-from ..transforms.errors import CannotWrite, NoWorkers, OutOfMemory, UserError, WorkersDiffer
+from ..transforms.errors import CannotWrite, JobFailed, NoWorkers, OutOfMemory, UserError, WorkersDiffer
 
 # How Beam tells an error: with the step that it happened in, and, from another process, as the text of a traceback.
 _WHILE_RUNNING = re.compile(r" \[while running .*", re.DOTALL)
@@ -22,6 +22,7 @@ _NO_PACKAGE = re.compile(
     r"No module named '(fieldpool[\w.]*|tensorflow_transform|tensorflow|keras|pyarrow|isal|pydantic)'"
 )
 _NOT_REACHED = re.compile(r"StatusCode\.UNAVAILABLE.*?failed to connect to all addresses.*?ipv[46]:(\S+?): ", re.DOTALL)
+_NOT_STAGED = re.compile(r"Could not upload to GCS path .*? write access to it\.", re.DOTALL)
 
 _CANNOT_WRITE = {
     errno.ENOSPC: "no space left on the disk; free some, or choose another with --out",
@@ -92,7 +93,23 @@ def _in_words(error: Exception, target: str) -> BaseException | None:
         (cause.errno for cause in chain if isinstance(cause, OSError) and cause.errno in _CANNOT_WRITE), None
     )
     refused = refused or next((code for words, code in _CANNOT_WRITE_TEXTS.items() if words in text), None)
-    return None if refused is None else CannotWrite(f"{target}: cannot be written to: {_CANNOT_WRITE[refused]}")
+    if refused is not None:
+        return CannotWrite(f"{target}: cannot be written to: {_CANNOT_WRITE[refused]}")
+    return _refused_by_service(chain, text)
+
+
+def _refused_by_service(chain: list[BaseException], text: str) -> JobFailed | None:
+    """Returns what Google Cloud said; None where a traceback says that it was a function of ours."""
+    if any(type(cause).__name__ == "DataflowRuntimeException" for cause in chain):
+        return None if "Traceback" in text else JobFailed(f"{chain[0]}\nSee docs/dataflow.md, and the job's page above")
+    if found := _NOT_STAGED.search(text):
+        return JobFailed(f"{found[0]} (--temp_location, --staging_location)")
+    if any(type(cause).__module__.startswith("google.") for cause in chain):
+        return JobFailed(
+            f"Google Cloud refused: {chain[-1]}. Check --project and --region, that the Dataflow API is enabled there, "
+            "and who you are: `gcloud auth application-default login`"
+        )
+    return None
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

@@ -56,6 +56,10 @@ class NoWorkers(UserError):
     """Nobody answers where workers should be."""
 
 
+class JobFailed(UserError):
+    """The service that jobs are given to refused one, or ended it, for a reason that is not in our code."""
+
+
 class TimeLimitExceeded(UserError):
     """A job took longer than it was given, and has been cancelled."""
 

@@ -100,7 +100,7 @@ def test_workers_with_other_code_are_told_of(
 
 def test_nobody_where_workers_should_be_is_told(job_server: str, clicks: tuple[Spec, str], tmp_path: Path) -> None:
     spec, data = clicks
-    with pytest.raises(NoWorkers, match="no workers answer at .*:1; start them"):
+    with pytest.raises(NoWorkers, match=r"no workers answer at .*:1; start them"):
         transform(spec, [data], str(tmp_path / "run"), portable(job_server, *external("localhost:1")))
 
 
