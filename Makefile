@@ -20,7 +20,7 @@ TYPED := $(VENV)/src/fieldpool
 export PYTHONUNBUFFERED := 1
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: help setup demo test lint types pytest test-quality test-faults test-browser test-backends bench bench-train \
+.PHONY: help setup demo test lint types pytest test-quality test-faults test-runners test-browser test-backends bench bench-train \
     bench-serving lock clean
 
 help: ## List the targets
@@ -50,6 +50,9 @@ test-quality: $(SETUP) ## Train three seeds on MovieLens (FIELDPOOL_DATA) and ho
 
 test-faults: $(SETUP) ## Kill 200 processes at random moments and mutate 6,000 inputs (KILLS=10 SEED=1 FUZZ=100): 20 minutes
 	$(VENV)/bin/pytest -m faults -s tests/test_faults.py tests/test_fuzz.py </dev/null
+
+test-runners: $(SETUP) ## Jobs of other runners on workers elsewhere, without a cloud: Dataflow replayed, job servers; 6 minutes
+	$(VENV)/bin/pytest -m "runners or not runners" tests/runners </dev/null
 
 test-backends: $(BACKENDS)/.installed ## Run the layers' tests on JAX and on PyTorch, without TensorFlow
 	for backend in jax torch; do \

@@ -27,11 +27,11 @@ def beam_job(
     """
     mode, workers, runner, beam = where
     options = beam_options(runner, beam or [], mode=mode, workers=workers, job=job)
-    prepare(options, [*data, *([other] if other else [])], out)
-    files = find_files(data)
+    paths, target = prepare(options, [*data, *([other] if other else [])], out)
+    files = find_files(paths[: len(data)])
     size = total_bytes(files)
     if runs_in_process(options):
         return beam_options(runner, beam or [], mode=mode, workers=workers, input_bytes=size, job=job)
-    console.show_plan(plan(options, files, size, out, before))
+    console.show_plan(plan(options, files, size, target, before))
     console.follow_job()
     return options

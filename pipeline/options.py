@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import io
 import os
 from collections.abc import Sequence
 from typing import Literal
@@ -12,7 +14,7 @@ from apache_beam.options.pipeline_options_validator import PipelineOptionsValida
 from apache_beam.runners.runner import create_runner
 
 from ..transforms.errors import UserError
-from . import dataflow
+from . import dataflow, portable
 
 # How the in-process runner works: in one thread of this process, in several, or in processes of their own.
 Mode = Literal["auto", "memory", "threads", "processes"]
@@ -24,7 +26,6 @@ _BYTES_FOR_PROCESSES = 512 << 20
 
 # DirectRunner first tries to download another runner and may silently use that: here it is the in-process one.
 _IN_PROCESS = ("directrunner", "direct", "fnapirunner", "fnapi")
-
 _REFUSED = {
     "streaming": "TensorFlow Transform analyzes data that end",
     "save_main_session": "nothing here is defined in a main session, and pickling one breaks TensorFlow's modules",
@@ -82,12 +83,13 @@ def beam_options(
         job: what the job does, for its name.
 
     Raises:
-        UserError: there is no such runner, an option breaks TensorFlow Transform, or a mode or workers are for a
-            runner that has none.
+        UserError: there is no such runner, an option has no such value or breaks TensorFlow Transform, or a mode or
+            workers are for a runner that has none.
     """
     in_process = runner is None or runner.lower() in _IN_PROCESS
     if not in_process and (mode != "auto" or workers is not None):
         raise UserError(f"--mode and --workers are the in-process runner's; {runner} has options of its own")
+    _check_values(extra)
     arguments = [f"--runner={'FnApiRunner' if in_process else runner}", "--no_save_main_session"]
     if in_process:
         arguments += _in_process(mode, workers, input_bytes)
@@ -96,6 +98,16 @@ def beam_options(
     options = PipelineOptions([*arguments, *extra])
     _check(options)
     return options
+
+
+def _check_values(extra: Sequence[str]) -> None:
+    """Raises UserError for a value that an option cannot have; argparse would print all that Beam knows, and exit."""
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(said):
+            PipelineOptions([*extra]).get_all_options()
+    except SystemExit:
+        raise UserError(said.getvalue().strip().splitlines()[-1].partition("error: argument ")[2]) from None
 
 
 def runs_in_process(options: PipelineOptions) -> bool:
@@ -132,6 +144,6 @@ def _check(options: PipelineOptions) -> None:
         for name in sorted(_REFUSED_EXPERIMENTS.intersection(experiments))
     ]
     if not dataflow.is_dataflow(runner):  # Beam looks at Dataflow's in the cloud: not before ours are checked.
-        faults += PipelineOptionsValidator(options, made).validate()
+        faults += PipelineOptionsValidator(options, made).validate() or portable.faults(options)
     if faults:
         raise UserError("\n".join(faults))

@@ -13,7 +13,7 @@ from apache_beam.options.pipeline_options import (
     WorkerOptions,
 )
 
-from . import dataflow
+from . import dataflow, portable
 from .options import FieldpoolOptions
 
 
@@ -65,7 +65,5 @@ def _of_dataflow(options: PipelineOptions) -> dict[str, str]:
 
 
 def _of_portable(options: PipelineOptions) -> dict[str, str]:
-    portable = options.view_as(PortableOptions)
-    where = {"Job server": portable.job_endpoint} if portable.job_endpoint else {}
-    kind = portable.environment_type or "as the runner has it"
-    return where | {"Workers": " ".join(filter(None, [kind, portable.environment_config]))}
+    server = options.view_as(PortableOptions).job_endpoint or "the runner's own, started here"
+    return {"Job server": server, "Workers": portable.workers_of(options)}

@@ -6,21 +6,19 @@ import contextlib
 import copy
 import logging
 import os
-import socket
 from collections.abc import Iterator, Sequence
 
 import apache_beam as beam
 from apache_beam.io.filesystems import FileSystems
-from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions, PortableOptions, StandardOptions
+from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions, StandardOptions
 from apache_beam.runners.runner import PipelineResult, PipelineState
 
-from ..transforms.errors import TimeLimitExceeded, UserError
-from . import dataflow
+from ..transforms.errors import TimeLimitExceeded
+from . import dataflow, portable
 from .options import FieldpoolOptions, runs_in_process
+from .worker_errors import errors_of_users
 
 _LOGGER = logging.getLogger(__name__)
-
-_SECONDS_TO_ANSWER = 10.0
 
 
 def prepare(options: PipelineOptions, reads: Sequence[str], target: str) -> tuple[list[str], str]:
@@ -37,26 +35,15 @@ def prepare(options: PipelineOptions, reads: Sequence[str], target: str) -> tupl
         return list(reads), target
     if dataflow.is_dataflow(str(options.view_as(StandardOptions).runner)):
         dataflow.check(options, reads, target)
-        dataflow.check_buckets(options, target)
-    endpoint = options.view_as(PortableOptions).job_endpoint
-    if endpoint and endpoint != "embed":
-        _check_answers(endpoint)
+        with errors_of_users(target):
+            dataflow.check_buckets(options, target)
+    else:
+        portable.check_answers(options)
     return [_absolute(path) for path in reads], _absolute(target)
 
 
 def _absolute(path: str) -> str:
     return path if "://" in path else os.path.abspath(path)
-
-
-def _check_answers(endpoint: str) -> None:
-    host, _, port = endpoint.rpartition(":")
-    try:
-        socket.create_connection((host.strip("[]"), int(port)), timeout=_SECONDS_TO_ANSWER).close()
-    except (OSError, ValueError) as error:
-        raise UserError(
-            f"--job_endpoint {endpoint}: nobody answers there ({error}); start the job server, or give HOST:PORT of "
-            "one that runs"
-        ) from None
 
 
 @contextlib.contextmanager

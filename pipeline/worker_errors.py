@@ -19,9 +19,11 @@ _TOLD = (
 )
 # What a worker says that cannot unpickle our functions.
 _NO_PACKAGE = re.compile(
-    r"No module named '(fieldpool[\w.]*|tensorflow_transform|tensorflow|keras|pyarrow|isal|pydantic)'"
+    r"No module named '(fieldpool(?:\.[\w.]+)?|tensorflow_transform|tensorflow|keras|pyarrow|isal|pydantic)'"
 )
 _NOT_REACHED = re.compile(r"StatusCode\.UNAVAILABLE.*?failed to connect to all addresses.*?ipv[46]:(\S+?): ", re.DOTALL)
+_NO_JOB_SERVER = re.compile(r"Unable to fetch remote (job server jar|prism binary) .*|[^\n]*: 'java'")
+_FAILED = re.compile(r"Pipeline \S+ failed in state \w+: .*", re.DOTALL)
 _NOT_STAGED = re.compile(r"Could not upload to GCS path .*? write access to it\.", re.DOTALL)
 
 _CANNOT_WRITE = {
@@ -76,8 +78,8 @@ def _in_words(error: Exception, target: str) -> BaseException | None:
     if found := _NO_PACKAGE.search(text):
         return WorkersDiffer(
             f"workers cannot import {found[1]}: fieldpool or what it needs is not installed there. Give them an image "
-            "that has it (--sdk_container_image, see Dockerfile) or the package (--setup_file), or install it where "
-            "your workers start"
+            "made with Dockerfile (Dataflow: --sdk_container_image, others: --environment_config) or the package "
+            "(--setup_file), or install it where your workers start"
         )
     if found := _NOT_REACHED.search(text):
         return NoWorkers(
@@ -99,16 +101,23 @@ def _in_words(error: Exception, target: str) -> BaseException | None:
 
 
 def _refused_by_service(chain: list[BaseException], text: str) -> JobFailed | None:
-    """Returns what Google Cloud said; None where a traceback says that it was a function of ours."""
-    if any(type(cause).__name__ == "DataflowRuntimeException" for cause in chain):
-        return None if "Traceback" in text else JobFailed(f"{chain[0]}\nSee docs/dataflow.md, and the job's page above")
+    """Returns what a job server or Google Cloud said; None where a traceback says that it was a function of ours."""
+    if found := _NO_JOB_SERVER.search(text):
+        return JobFailed(f"the runner's job server did not start: {found[0]}. See docs/runners.md")
+    if "Traceback" in text:
+        return None
+    if found := _FAILED.search(text):
+        return JobFailed(f"{found[0]}\nSee docs/runners.md, and the runner's own log")
     if found := _NOT_STAGED.search(text):
         return JobFailed(f"{found[0]} (--temp_location, --staging_location)")
-    if any(type(cause).__module__.startswith("google.") for cause in chain):
-        return JobFailed(
-            f"Google Cloud refused: {chain[-1]}. Check --project and --region, that the Dataflow API is enabled there, "
-            "and who you are: `gcloud auth application-default login`"
-        )
+    for cause in chain:
+        if type(cause).__name__ == "DataflowRuntimeException":
+            return JobFailed(f"{cause}\nSee docs/dataflow.md, and the job's page above")
+        if type(cause).__module__.startswith("google."):
+            return JobFailed(
+                f"Google Cloud did not do as it was asked: {cause}. Check --project and --region, that the Dataflow "
+                "API is enabled there, and who you are: `gcloud auth application-default login`"
+            )
     return None
 
 

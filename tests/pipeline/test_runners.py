@@ -77,30 +77,3 @@ def test_what_a_worker_process_cannot_read_is_told_in_words(files: list[str], tm
     both = [*files, str(tmp_path / "bad.parquet")]
     with pytest.raises(UserError, match=r"bad.parquet: cannot be read as parquet: (?!.*while running)"):
         transform(Spec.model_validate(SPEC), both, str(tmp_path / "run"), beam_options(mode="processes", workers=2))
-
-
-@pytest.mark.parametrize(
-    ("arguments", "expected"),
-    [
-        ({"input_bytes": 1}, None),
-        ({"mode": "threads", "workers": 3}, "multi_threading"),
-        ({"workers": 2}, "multi_processing"),
-        ({"runner": "DataflowRunner"}, None),
-    ],
-)
-def test_the_mode_is_beams_own(arguments: dict[str, Any], expected: str | None) -> None:
-    chosen = beam_options(**arguments).get_all_options(drop_default=True)
-    assert chosen.get("direct_running_mode") == expected
-    assert chosen.get("direct_num_workers") == (arguments.get("workers") if expected else None)
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ({"runner": "DataflowRunner", "mode": "threads"}, "DataflowRunner has options of its own"),
-        ({"mode": "memory", "workers": 2}, "--mode memory has one worker"),
-    ],
-)
-def test_modes_that_cannot_be(arguments: dict[str, Any], message: str) -> None:
-    with pytest.raises(UserError, match=message):
-        beam_options(**arguments)

@@ -7,7 +7,15 @@ import errno
 import pytest
 
 from fieldpool.pipeline.worker_errors import errors_of_users
-from fieldpool.transforms.errors import CannotWrite, OutOfMemory, SourceError, TooManyRejected
+from fieldpool.transforms.errors import (
+    CannotWrite,
+    JobFailed,
+    NoWorkers,
+    OutOfMemory,
+    SourceError,
+    TooManyRejected,
+    WorkersDiffer,
+)
 
 # What Beam makes of an error in a worker process: a text.
 REMOTE = """Error processing instruction 7. Original traceback is
@@ -16,6 +24,33 @@ Traceback (most recent call last):
 fieldpool.transforms.errors.TooManyRejected: 2 of 9 rows cannot be used:
   a.csv  3 [while running 'CheckRows']
 """
+
+# An error of a DoFn's setup, which has no step.
+AT_START = """Error processing instruction 1. Original traceback is
+Traceback (most recent call last):
+  File "worker.py", line 1, in setup
+fieldpool.transforms.errors.WorkersDiffer: workers are not of the versions that the job was submitted with: keras 3 …
+
+Traceback (most recent call last):
+"""
+NO_PACKAGE = "Traceback (most recent call last):\nModuleNotFoundError: No module named '{}'"
+NO_WORKERS = """<_InactiveRpcError of RPC that terminated with:
+    status = StatusCode.UNAVAILABLE
+    details = "failed to connect to all addresses; last error: UNKNOWN: ipv4:127.0.0.1:1: Connection refused"
+"""
+NO_JAR = "Unable to fetch remote job server jar at https://repo/flink.jar: <urlopen error>"
+NO_BUCKET = "Could not upload to GCS path gs://no/b/pipeline.pb. Please verify that you have write access to it."
+QUOTA = "Dataflow pipeline failed. State: FAILED, Error:\nWorkflow failed. Causes: insufficient quota(s)"
+
+
+class DataflowRuntimeException(Exception):
+    """Beam's, by name."""
+
+
+class Forbidden(Exception):
+    """Google's, by its module."""
+
+    __module__ = "google.api_core.exceptions"
 
 
 @pytest.mark.parametrize(
@@ -26,6 +61,20 @@ fieldpool.transforms.errors.TooManyRejected: 2 of 9 rows cannot be used:
         (OSError(errno.ENOSPC, "No space left on device"), CannotWrite, "runs/x: cannot be written to: no space left"),
         (RuntimeError("UnknownError: x; No space left on device"), CannotWrite, "no space left on the disk"),
         (PermissionError(errno.EACCES, "Permission denied"), CannotWrite, "no permission to write there"),
+        (RuntimeError(AT_START), WorkersDiffer, "workers are not of the versions that the job was submitted with: ker"),
+        (RuntimeError(NO_PACKAGE.format("fieldpool.pipeline")), WorkersDiffer, "cannot import fieldpool.pipeline: fie"),
+        (RuntimeError(NO_PACKAGE.format("tensorflow")), WorkersDiffer, "workers cannot import tensorflow: "),
+        (RuntimeError(NO_WORKERS), NoWorkers, "no workers answer at 127.0.0.1:1; start them (docs/runners.md)"),
+        (RuntimeError(NO_JAR), JobFailed, f"the runner's job server did not start: {NO_JAR}. See docs/runners.md"),
+        (FileNotFoundError(2, "No such file or directory", "java"), JobFailed, "No such file or directory: 'java'"),
+        (RuntimeError("Pipeline p-1 failed in state FAILED: no slots"), JobFailed, "failed in state FAILED: no slots"),
+        (DataflowRuntimeException(QUOTA), JobFailed, "Causes: insufficient quota(s)\nSee docs/dataflow.md"),
+        (OSError(NO_BUCKET), JobFailed, f"{NO_BUCKET} (--temp_location, --staging_location)"),
+        (
+            Forbidden("403 POST: Dataflow API is off"),
+            JobFailed,
+            "asked: 403 POST: Dataflow API is off. Check --project",
+        ),
         (MemoryError(), OutOfMemory, "runs/x: a process ran out of memory"),
         (RuntimeError("std::bad_alloc"), OutOfMemory, "`min_count` and `top_k`"),
     ],
@@ -43,6 +92,16 @@ def test_told_in_words(raised: Exception, kind: type[Exception], message: str) -
     assert "while running" not in str(error.value)
 
 
-def test_a_fault_of_ours_keeps_its_traceback() -> None:
-    with pytest.raises(ZeroDivisionError), errors_of_users("runs/x"):
-        _ = 1 / 0
+@pytest.mark.parametrize(
+    "fault",
+    [
+        ZeroDivisionError(),
+        DataflowRuntimeException("Traceback (most recent call last):\nZeroDivisionError: division by zero"),
+        RuntimeError("Pipeline p-1 failed in state FAILED: Traceback …\nZeroDivisionError: division by zero"),
+        RuntimeError(NO_PACKAGE.format("fieldpools")),
+    ],
+)
+def test_a_fault_of_ours_keeps_its_traceback(fault: Exception) -> None:
+    with pytest.raises(type(fault)) as error, errors_of_users("runs/x"):
+        raise fault
+    assert error.value is fault
