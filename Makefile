@@ -20,8 +20,8 @@ TYPED := $(VENV)/src/fieldpool
 export PYTHONUNBUFFERED := 1
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: help setup demo test lint types pytest test-quality test-faults test-runners test-browser test-backends bench bench-train \
-    bench-serving lock clean
+.PHONY: help setup demo test lint types pytest test-quality test-faults test-runners test-browser test-backends bench \
+    bench-train bench-serving lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -52,7 +52,7 @@ test-faults: $(SETUP) ## Kill 200 processes at random moments and mutate 6,000 i
 	$(VENV)/bin/pytest -m faults -s tests/test_faults.py tests/test_fuzz.py </dev/null
 
 test-runners: $(SETUP) ## Jobs of other runners on workers elsewhere, without a cloud: Dataflow replayed, job servers; 6 minutes
-	$(VENV)/bin/pytest -m "runners or not runners" tests/runners </dev/null
+	$(VENV)/bin/pytest -n $(WORKERS) -m "runners or not runners" tests/runners </dev/null
 
 test-backends: $(BACKENDS)/.installed ## Run the layers' tests on JAX and on PyTorch, without TensorFlow
 	for backend in jax torch; do \

@@ -55,7 +55,10 @@ def _opened(path: str) -> IO[str]:
         return open(path, encoding="utf-8")
     from apache_beam.io.filesystems import FileSystems  # Takes seconds to import, so only where it is needed.
 
-    return io.TextIOWrapper(FileSystems.open(path), encoding="utf-8")
+    try:
+        return io.TextIOWrapper(FileSystems.open(path), encoding="utf-8")
+    except Exception as error:  # Each file system raises what its own client does.
+        raise OSError(str(error)) from None
 
 
 def parse_yaml(text: str, origin: str) -> Any:

@@ -98,6 +98,7 @@ class WorkFolder:
         for name in _PARTS:
             _move(FileSystems.join(self.run, name), FileSystems.join(self._target, name))
         write_whole(FileSystems.join(self._target, DONE_FILE), "")
+        _forget(self.path)
         remove(self.path)
 
 
@@ -183,7 +184,8 @@ def _move(source: str, target: str) -> None:
         files = [path for path in below if not path.endswith("/")] + ([source] if FileSystems.exists(source) else [])
         if files:
             FileSystems.rename(files, [target + path[len(source) :] for path in files])
-        remove(source)
+        if any(path.endswith("/") for path in below):
+            remove(source)
     elif FileSystems.exists(source):
         FileSystems.rename([source], [target])
 
@@ -269,8 +271,14 @@ def _taken_up(target: str, stale: list[str], fingerprint: Fingerprint | None) ->
     return None
 
 
+def _forget(path: str) -> None:
+    """Makes work one that cannot be taken up, before parts of it go: whoever is killed then leaves no half of a run."""
+    remove(FileSystems.join(path, _FINGERPRINT))
+
+
 def _clean(target: str, path: str) -> None:
     """Removes a killed process's work, and the parts of it that had been moved into the target."""
+    _forget(path)
     done = FileSystems.exists(FileSystems.join(target, DONE_FILE))
     if FileSystems.exists(FileSystems.join(path, _WHOLE)) and not done:
         for name in _PARTS:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -23,23 +25,34 @@ class Killed(BaseException):
 
 @contextlib.contextmanager
 def killed_at(step: int) -> Iterator[None]:
-    """The process ends just before its `step`-th move or mark, and leaves all as it is."""
+    """The process ends just before its `step`-th move, mark or removal of a file, and leaves all as it is."""
     left = step
 
     def counting(function: Callable[..., object]) -> Callable[..., object]:
         def call(*arguments: object) -> object:
             nonlocal left
             left -= 1
-            if left == 0:
+            if left <= 0:
                 raise Killed
             return function(*arguments)
 
         return call
 
+    unlink = counting(os.unlink)
+
+    def remove(path: str) -> None:
+        for folder, _, names in os.walk(path):
+            for name in sorted(names):
+                unlink(os.path.join(folder, name))
+        if os.path.isdir(path):
+            shutil.rmtree(path)
+        elif os.path.exists(path):
+            unlink(path)
+
     with pytest.MonkeyPatch.context() as patch, contextlib.suppress(Killed):
         for name in ("_move", "write_whole"):
             patch.setattr(work_folders, name, counting(getattr(work_folders, name)))
-        patch.setattr(work_folders, "remove", lambda path: None)
+        patch.setattr(work_folders, "remove", remove)
         yield
 
 
@@ -125,7 +138,7 @@ def test_two_processes_do_not_share_a_target(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("resume", [True, False])
 @pytest.mark.parametrize("old", [True, False])
-@pytest.mark.parametrize("step", range(1, 20))
+@pytest.mark.parametrize("step", range(1, 35))
 def test_killed_anywhere_a_run_is_whole_or_no_run_and_a_second_call_makes_it(
     tmp_path: Path, step: int, old: bool, resume: bool
 ) -> None:
@@ -141,11 +154,30 @@ def test_killed_anywhere_a_run_is_whole_or_no_run_and_a_second_call_makes_it(
     assert contents(target) == run_of("new")
 
 
+@pytest.mark.parametrize("again", range(1, 20))
+@pytest.mark.parametrize("step", [14, 16])
+def test_killed_again_while_what_was_left_is_removed_the_run_is_whole_at_last(
+    tmp_path: Path, step: int, again: int
+) -> None:
+    target = tmp_path / "run"
+    with killed_at(step):
+        make(target, fingerprint=PRINT)
+    with killed_at(again):
+        make(target, fingerprint=PRINT)
+    make(target, resume=True, overwrite=True, fingerprint=PRINT)
+    assert contents(target) == run_of("new")
+
+
 def killed_with(target: Path, names: list[str]) -> None:
     """Leaves work of a killed process that has come to make `names`."""
-    with killed_at(100), work_folder(str(target), fingerprint=PRINT) as work:
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        contextlib.suppress(Killed),
+        work_folder(str(target), fingerprint=PRINT) as work,
+    ):
         for name in names:
             Path(work.path, name).write_text("{}")
+        patch.setattr(work_folders, "remove", lambda path: None)
         raise Killed
 
 

@@ -1,0 +1,149 @@
+"""Whole or absent on an object store too, where a folder is but a part of names and is moved object by object."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+
+import pytest
+from apache_beam.io.filesystems import FileSystems
+from apache_beam.io.gcp.gcsio import GcsIO
+from emulated_bucket import EmulatedBucket
+
+from fieldpool.pipeline.source_files import find_files
+from fieldpool.pipeline.spec_file import load_spec
+from fieldpool.pipeline.work_folder import Fingerprint, WorkFolder, work_folder
+from fieldpool.transforms.errors import SourceError, SpecError, TargetExists
+
+TARGET = "gs://pool/run"
+PRINT = Fingerprint({"key": "id"})
+PARTS = ("spec.yaml", "stats.json", "examples/train-0", "examples/train-1", "transform/graph/saved_model.pb")
+
+
+class Killed(BaseException):
+    """Stands for SIGKILL: nothing is tidied up after it."""
+
+
+@contextlib.contextmanager
+def killed_at(step: int) -> Iterator[None]:
+    """The process ends in its `step`-th request that changes the bucket, a request for several objects half done."""
+    calls = 0
+
+    def dying(request: Callable, changes: Callable[..., bool] = lambda *_: True) -> Callable:
+        def call(self: GcsIO, what: str | list, *arguments: object, **named: object) -> object:
+            nonlocal calls
+            if not changes(*arguments):
+                return request(self, what, *arguments, **named)
+            calls += 1
+            if calls < step:
+                return request(self, what, *arguments, **named)
+            if calls == step and isinstance(what, list):
+                request(self, what[: len(what) // 2])
+            raise Killed
+
+        return call
+
+    with pytest.MonkeyPatch.context() as patch, contextlib.suppress(Killed):
+        for name in ("copy_batch", "delete_batch", "delete"):
+            patch.setattr(GcsIO, name, dying(getattr(GcsIO, name)))
+        patch.setattr(GcsIO, "open", dying(GcsIO.open, lambda mode="r", *_: mode != "rb"))
+        yield
+
+
+def write(path: str, text: str) -> None:
+    with FileSystems.create(path) as file:
+        file.write(text.encode())
+
+
+def make(text: str = "new", **options: object) -> None:
+    with work_folder(TARGET, fingerprint=PRINT, **options) as work:  # type: ignore[arg-type]
+        if not work.is_whole:
+            fill(work, text)
+        work.publish()
+
+
+def fill(work: WorkFolder, text: str) -> None:
+    for name in PARTS:
+        write(FileSystems.join(work.run, name), text)
+    write(FileSystems.join(work.run, "transform/graph/"), "")  # As TensorFlow makes one for a folder.
+
+
+def contents(bucket: EmulatedBucket) -> dict[str, bytes]:
+    return {name.removeprefix("run/"): bucket.read(name) for name in bucket.files("run/")}
+
+
+def run_of(text: str) -> dict[str, bytes]:
+    return {"DONE": b""} | {name: text.encode() for name in PARTS}
+
+
+def test_a_run_appears_whole(bucket: EmulatedBucket) -> None:
+    with work_folder(TARGET) as work:
+        fill(work, "new")
+        assert all(name.startswith(".work-") for name in contents(bucket))
+        work.publish()
+    assert contents(bucket) == run_of("new")
+
+
+def test_an_error_leaves_nothing(bucket: EmulatedBucket) -> None:
+    def fail() -> None:
+        with work_folder(TARGET) as work:
+            fill(work, "new")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    assert contents(bucket) == {}
+
+
+def test_a_run_is_replaced_only_on_demand(bucket: EmulatedBucket) -> None:
+    make("old")
+    with pytest.raises(TargetExists, match="replace this run with --overwrite"):
+        make()
+    assert contents(bucket) == run_of("old")
+    make(overwrite=True)
+    assert contents(bucket) == run_of("new")
+
+
+@pytest.mark.runners
+@pytest.mark.parametrize(
+    ("old", "resume", "step"),
+    [(old, resume, step) for old, resume in ((False, True), (True, True), (True, False)) for step in range(7, 36)],
+)
+def test_killed_anywhere_a_run_is_whole_or_no_run_and_a_second_call_makes_it(
+    bucket: EmulatedBucket, old: bool, resume: bool, step: int
+) -> None:
+    if old:
+        make("old")
+    with killed_at(step):
+        make(overwrite=old)
+    left = {name: text for name, text in contents(bucket).items() if not name.startswith(".work-")}
+    if "DONE" in left:
+        assert left in (run_of("old"), run_of("new"))
+    make(resume=resume, overwrite="DONE" in left or not resume)
+    assert contents(bucket) == run_of("new")
+
+
+def test_work_that_was_left_may_be_another_processs(bucket: EmulatedBucket) -> None:
+    with killed_at(4):
+        make()
+    before = contents(bucket)
+    with pytest.raises(TargetExists, match=r"another process is at work in it, or was killed there .* --resume"):
+        make()
+    assert contents(bucket) == before
+
+
+def test_a_spec_lies_beside_its_data(bucket: EmulatedBucket) -> None:
+    path = bucket.write(
+        "spec.yaml", b"key: id\nlabel: {field: click}\nsplit: {column: part}\nfields: {a: {type: numeric}}"
+    )
+    assert load_spec(path).key == "id"
+    with pytest.raises(SpecError, match=r"gs://pool/other\.yaml: cannot read the spec"):
+        load_spec("gs://pool/other.yaml")
+
+
+def test_files_are_found_by_a_pattern(bucket: EmulatedBucket) -> None:
+    paths = [bucket.write(f"clicks/{day}.csv", b"id\n1\n") for day in ("monday", "sunday")]
+    bucket.write("clicks/readme.txt", b"")
+    assert find_files(["gs://pool/clicks/*.csv"]) == paths
+    with pytest.raises(SourceError, match="no such file"):
+        find_files(["gs://pool/clicks/*.parquet"])
