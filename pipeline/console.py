@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
-from rich.logging import RichHandler
 from rich.status import Status
 from rich.table import Table
 from rich.text import Text
@@ -58,12 +57,20 @@ def follow_job() -> None:
 
     Its errors come as exceptions.
     """
-    handler = RichHandler(console=_err, show_level=False, show_path=False, log_time_format="%X")
+    handler = _Lines()
     handler.addFilter(lambda record: record.levelno < logging.ERROR)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%X"))
     for name in ("fieldpool.pipeline.running", "apache_beam.runners.dataflow.dataflow_runner"):
         logger = logging.getLogger(name)
         logger.handlers, logger.propagate = [handler], False
         logger.setLevel(logging.INFO)
+
+
+class _Lines(logging.Handler):
+    """Above a spinner, and not wrapped: an address is to be copied."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        _err.print(self.format(record), soft_wrap=True, markup=False)
 
 
 @contextlib.contextmanager

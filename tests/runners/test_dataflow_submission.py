@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import yaml
+from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.portability.api import beam_runner_api_pb2
 from apache_beam.runners.dataflow import dataflow_runner
 from dataflow_service import DataflowService, Job, dataflow_service
@@ -62,8 +63,7 @@ def service() -> Iterator[DataflowService]:
         yield serving
 
 
-def submit(service: DataflowService, clicks: str, folder: Path, fields: int, *extra: str) -> Job:
-    """Submits a job, which fails, and returns it."""
+def options(service: DataflowService, folder: Path, *extra: str) -> PipelineOptions:
     arguments = [
         "--project=some-project",
         "--region=europe-west1",
@@ -71,10 +71,14 @@ def submit(service: DataflowService, clicks: str, folder: Path, fields: int, *ex
         f"--dataflow_endpoint={service.endpoint}",
         "--no_auth",
         f"--tft_temp_location={folder / 'tft'}",
-        *extra,
     ]
+    return beam_options("DataflowRunner", [*arguments, *extra])
+
+
+def submit(service: DataflowService, clicks: str, folder: Path, fields: int, *extra: str) -> Job:
+    """Submits a job, which fails, and returns it."""
     with pytest.raises(UserError, match=r"^gs://pool/clicks/0.parquet: has been written to$"):
-        transform(spec_with(fields), [clicks], "gs://pool/run", beam_options("DataflowRunner", arguments))
+        transform(spec_with(fields), [clicks], "gs://pool/run", options(service, folder, *extra))
     return service.jobs[-1]
 
 
@@ -130,6 +134,18 @@ def test_the_graph_does_not_grow_with_the_number_of_vocabularies(
         return len(proto.components.transforms)
 
     assert steps(2) == steps(40)
+
+
+def test_a_bucket_that_is_not_there_is_told_before_anything_is_staged(
+    service: DataflowService, bucket: EmulatedBucket, clicks: str, tmp_path: Path
+) -> None:
+    with pytest.raises(
+        UserError, match=r"^--temp_location gs://nowhere/beam: there is no bucket gs://nowhere; make it"
+    ):
+        transform(
+            spec_with(2), [clicks], "gs://pool/run", options(service, tmp_path, "--temp_location=gs://nowhere/beam")
+        )
+    assert service.jobs == []
 
 
 def test_all_that_is_missing_is_told_at_once(fieldpool: Any, tmp_path: Path) -> None:

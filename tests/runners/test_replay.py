@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-import subprocess
-import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 from apache_beam.runners.portability.fn_api_runner.worker_handlers import ExternalWorkerHandler
-from dataflow_service import DataflowService, Job, dataflow_service
+from cloud import Cloud
+from dataflow_service import Job, dataflow_service
 from emulated_bucket import EmulatedBucket
 from replay import replay_on
 from run_contents import contents
@@ -28,8 +26,6 @@ from fieldpool.transforms.spec import Spec
 
 pytestmark = pytest.mark.runners
 
-SECONDS = 300
-
 SPEC: dict[str, Any] = {
     "key": "id",
     "label": {"field": "click"},
@@ -41,37 +37,6 @@ SPEC: dict[str, Any] = {
         "price": {"type": "numeric", "scale": {"quantiles": 4}},
     },
 }
-
-
-@dataclass(frozen=True)
-class Cloud:
-    """A bucket, a stand-in for Dataflow whose jobs are executed, and a user's machine."""
-
-    bucket: EmulatedBucket
-    service: DataflowService
-    home: Path
-
-    def fieldpool(self, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
-        """Runs a command on Dataflow as its user does."""
-        command = [sys.executable, "-m", "fieldpool.pipeline.cli", *map(str, arguments), "--json"]
-        dataflow = ["--runner", "DataflowRunner", "--project", "some-project", "--region", "europe-west1"]
-        stand_in = ["--temp_location", "gs://pool/beam", "--dataflow_endpoint", self.service.endpoint, "--no_auth"]
-        return subprocess.run(
-            [*command, *dataflow, *stand_in, "--time_limit", str(SECONDS / 60)],
-            cwd=self.home,
-            env={"PATH": "/usr/bin:/bin", "HOME": str(self.home), **self.bucket.environment},
-            capture_output=True,
-            text=True,
-            timeout=SECONDS + 60,
-        )
-
-    def downloaded(self, folder: str) -> Path:
-        """Returns a folder with what is in one of the bucket."""
-        for name in self.bucket.files(f"{folder}/"):
-            path = self.home / "bucket" / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(self.bucket.read(name))
-        return self.home / "bucket" / folder
 
 
 @pytest.fixture
