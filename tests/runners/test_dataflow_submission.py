@@ -133,7 +133,7 @@ def test_the_graph_does_not_grow_with_the_number_of_vocabularies(
         proto = beam_runner_api_pb2.Pipeline.FromString(staged_pipeline(bucket, job))
         return len(proto.components.transforms)
 
-    assert steps(2) == steps(40)
+    assert steps(2) == steps(200)
 
 
 def test_a_bucket_that_is_not_there_is_told_before_anything_is_staged(
