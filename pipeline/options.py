@@ -144,6 +144,6 @@ def _check(options: PipelineOptions) -> None:
         for name in sorted(_REFUSED_EXPERIMENTS.intersection(experiments))
     ]
     if not dataflow.is_dataflow(runner):  # Beam looks at Dataflow's in the cloud: not before ours are checked.
-        faults += PipelineOptionsValidator(options, made).validate() or portable.faults(options)
+        faults += portable.faults(options) or PipelineOptionsValidator(options, made).validate()
     if faults:
         raise UserError("\n".join(faults))

@@ -6,6 +6,7 @@ import copy
 import socket
 
 from apache_beam.options.pipeline_options import PipelineOptions, PortableOptions, StandardOptions
+from apache_beam.options.pipeline_options_validator import PipelineOptionsValidator
 from apache_beam.runners.runner import create_runner
 
 from ..transforms.errors import UserError
@@ -39,6 +40,9 @@ def workers_of(options: PipelineOptions) -> str:
     Raises:
         AttributeError, TypeError, ValueError: it is of no kind that Beam knows, or lacks what that kind needs.
     """
+    wrong = PipelineOptionsValidator(options, None).validate_environment_options(options.view_as(PortableOptions))
+    if wrong:
+        raise ValueError(" ".join(wrong).rstrip("."))
     own = copy.deepcopy(options)  # Runners write into them.
     environment = create_runner(_runner(own)).default_environment(own)
     kind = type(environment).__name__.removesuffix("Environment").removeprefix("Python").upper()
