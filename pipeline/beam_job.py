@@ -11,7 +11,7 @@ from .cli_arguments import Where
 from .options import beam_options, runs_in_process
 from .plan import plan
 from .running import prepare
-from .source_files import find_files, total_bytes
+from .source_files import find_files
 
 
 def beam_job(
@@ -29,9 +29,9 @@ def beam_job(
     options = beam_options(runner, beam or [], mode=mode, workers=workers, job=job)
     paths, target = prepare(options, [*data, *([other] if other else [])], out)
     files = find_files(paths[: len(data)])
-    size = total_bytes(files)
+    size = sum(file.size for file in files)
     if runs_in_process(options):
         return beam_options(runner, beam or [], mode=mode, workers=workers, input_bytes=size, job=job)
-    console.show_plan(plan(options, files, size, target, before))
+    console.show_plan(plan(options, files, target, before))
     console.follow_job()
     return options

@@ -115,5 +115,5 @@ def verified(run: str, model: str, data: list[str], rows: int | None, options: o
     with console.working("Verifying"):
         if rows is None:
             return verify_rows(opened, model, lambda: ReadBatches(files, source, columns), options)
-        sample = sample_rows(files, source, columns, rows)
+        sample = sample_rows([file.path for file in files], source, columns, rows)
         return verify_rows(opened, model, lambda: beam.Create(sample, reshuffle=False), options)

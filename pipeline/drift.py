@@ -18,7 +18,7 @@ from .build import COUNTS_FILE, PreprocessClickLog, read_counts, write_counts
 from .options import beam_options
 from .quarantine import raw_columns
 from .readers import all_columns
-from .source_files import find_files, stamp_files
+from .source_files import find_files
 from .sources import ReadBatches
 from .statistics import as_json
 from .worker_errors import errors_of_users
@@ -57,12 +57,13 @@ def check(run: Run, patterns: Sequence[str], options: PipelineOptions | None = N
         NotARun: the run has no counts to compare with.
     """
     files = find_files(patterns)
-    stamps, spec, ranges = stamp_files(files), run.spec, _ranges(run.stats)
-    found = set(all_columns(files, spec.source))
+    paths = [file.path for file in files]
+    spec, ranges = run.spec, _ranges(run.stats)
+    found = set(all_columns(paths, spec.source))
     with tempfile.TemporaryDirectory(prefix="fieldpool-check-") as folder, errors_of_users(folder):
         path = FileSystems.join(folder, COUNTS_FILE)
         with beam.Pipeline(options=options or beam_options()) as pipeline:
-            rows = pipeline | "Read" >> ReadBatches(files, spec.source, raw_columns(spec), stamps)
+            rows = pipeline | "Read" >> ReadBatches(files, spec.source, raw_columns(spec))
             result = {"transform": rows} | "Preprocess" >> PreprocessClickLog(
                 spec,
                 FileSystems.join(folder, "tft-temp"),
@@ -73,7 +74,7 @@ def check(run: Run, patterns: Sequence[str], options: PipelineOptions | None = N
         counts = read_counts(path)
     stats = as_json(counts, spec, run.stats["vocabularies"])
     if not stats["read"]:
-        raise SourceError(f"{', '.join(files)}: no rows to check")
+        raise SourceError(f"{', '.join(paths)}: no rows to check")
     outside = {name: sum(counts["outside", name, split] for split in SPLITS) for name in ranges}
     unknown = sorted(found - set(run.stats.get("columns") or found) - set(raw_columns(spec)))
     return compare(run.stats, stats, spec, outside=outside, unknown_columns=unknown)

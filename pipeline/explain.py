@@ -49,7 +49,7 @@ def explain(spec: Spec, patterns: Sequence[str], *, sample: int = 1000, shown: i
         UserError: as `transform` does; also if none of the rows is in the train split.
     """
     files = find_files(patterns)
-    batches = [batch for path in files for batch in _head(path, spec, max(1, sample // len(files)))]
+    batches = [batch for file in files for batch in _head(file.path, spec, max(1, sample // len(files)))]
     tolerant = spec.model_copy(update={"max_rejected": float("inf")})
     with tempfile.TemporaryDirectory(prefix="fieldpool-explain-") as folder:
         try:

@@ -15,28 +15,29 @@ from apache_beam.options.pipeline_options import (
 
 from . import dataflow, portable
 from .options import FieldpoolOptions
+from .source_files import FileStamp
 
 
 def plan(
-    options: PipelineOptions, files: Sequence[str], size: int, target: str, before: Sequence[str] = ()
+    options: PipelineOptions, files: Sequence[FileStamp], target: str, before: Sequence[str] = ()
 ) -> dict[str, str]:
     """Returns the lines of the plan by their titles.
 
     Args:
         options: of the job, with all defaults.
-        files: that are read, of `size` bytes in all.
+        files: that are read.
         target: the folder that is made.
         before: what jobs of their own find out first (`measure.passes`).
     """
     runner = str(options.view_as(StandardOptions).runner)
     places = _of_dataflow(options) if dataflow.is_dataflow(runner) else _of_portable(options)
     limit = options.view_as(FieldpoolOptions).time_limit
-    first = files[0] + (f" and {len(files) - 1} more" if len(files) > 1 else "")
+    first = files[0].path + (f" and {len(files) - 1} more" if len(files) > 1 else "")
     return {
         "Runner": runner,
         **({"Jobs": f"{len(before) + 1}, one after another: {', '.join([*before, 'the run'])}"} if before else {}),
         **places,
-        "Input": f"{first}, {size / 1e6:,.1f} MB",
+        "Input": f"{first}, {sum(file.size for file in files) / 1e6:,.1f} MB",
         "Output": target,
         "Own temporary files": options.view_as(FieldpoolOptions).tft_temp_location or f"{target}/.work-*",
         "Cancelled after": "never (--time_limit)" if limit is None else f"{limit:g} minutes",

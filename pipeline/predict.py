@@ -29,7 +29,7 @@ from .readers import read_batches
 from .rejection import RejectedLimit, as_json_line, check_rejected
 from .running import prepare, running
 from .source_batch import SourceBatch
-from .source_files import check_unchanged, find_files, stamp_files
+from .source_files import check_unchanged, find_files
 from .sources import ReadBatches
 from .statistics import Counts, SumCounts
 from .work_folder import WorkFolder, remove, work_folder, write_whole
@@ -72,15 +72,13 @@ def predict(
     export = find_export(model)
     spec = read_spec(export)
     files = find_files(paths)
-    stamps = stamp_files(files)
-    next(read_batches(files[0], spec.source, feature_columns(spec)), None)  # Fails here, in words.
+    next(read_batches(files[0].path, spec.source, feature_columns(spec)), None)  # Fails here, in words.
     with errors_of_users(target), work_folder(target) as work:
         with running(options) as pipeline:
-            batches = pipeline | "Read" >> ReadBatches(files, spec.source, feature_columns(spec), stamps)
+            batches = pipeline | "Read" >> ReadBatches(files, spec.source, feature_columns(spec))
             write_predictions(batches, export, spec, work, output)
         stats = _checked_counts(read_counts(FileSystems.join(work.path, COUNTS_FILE)), spec, work, target)
-        for stamp in stamps:
-            check_unchanged(stamp)
+        check_unchanged(files, paths)
         if not stats["rejected"]:
             remove(FileSystems.join(work.run, REJECTED_FOLDER))
         write_whole(FileSystems.join(work.run, STATS_FILE), json.dumps(stats, indent=2) + "\n")

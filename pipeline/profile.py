@@ -64,7 +64,7 @@ def profile(
     Raises:
         UserError: a file cannot be read, or there is no label.
     """
-    files, source = find_files(patterns), source or Source()
+    files, source = [file.path for file in find_files(patterns)], source or Source()
     names = all_columns(files[:1], source)
     batches = [batch for batch in sample_rows(files, source, names, rows) if batch.data.num_rows]
     if not batches:

@@ -38,7 +38,7 @@ from .quarantine import raw_columns
 from .readers import all_columns, read_batches
 from .rejection import check_rejected, read_rejected
 from .running import new_pipeline, prepare, run
-from .source_files import check_unchanged, find_files, stamp_files
+from .source_files import check_unchanged, find_files
 from .sources import ReadBatches
 from .spec_file import dump_spec
 from .statistics import Counts, as_json
@@ -93,29 +93,23 @@ def transform(
     if using is not None:
         using = Run(paths.pop())
     files = find_files(paths)
-    stamps = stamp_files(files)
     columns = raw_columns(spec)
-    next(read_batches(files[0], spec.source, columns), None)  # Fails here, in words, before anything starts.
-
-    def check_files() -> None:
-        for stamp in stamps:
-            check_unchanged(stamp)
-
+    next(read_batches(files[0].path, spec.source, columns), None)  # Fails here, in words, before anything starts.
     versions = {name: version(name) for name in ("fieldpool", "tensorflow-transform")}
     return transform_rows(
         spec,
-        lambda: ReadBatches(files, spec.source, columns, stamps),
+        lambda: ReadBatches(files, spec.source, columns),
         target,
         options,
         overwrite=overwrite,
         resume=resume,
         fingerprint=Fingerprint(
             spec.model_dump(mode="json", exclude_unset=True),
-            [*stamps, *(stamp_files([FileSystems.join(using.path, DONE_FILE)]) if using else [])],
-            all_columns(files, spec.source),
+            [*files, *(find_files([FileSystems.join(using.path, DONE_FILE)]) if using else [])],
+            all_columns([file.path for file in files], spec.source),
             versions,
         ),
-        check_source=check_files,
+        check_source=lambda: check_unchanged(files, paths),
         using=using,
     )
 

@@ -8,7 +8,6 @@ import csv
 import gzip
 import io
 import itertools
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -46,80 +45,76 @@ class FileStamp:
     modified: float
 
 
-def find_files(patterns: Sequence[str]) -> list[str]:
-    """Returns the files that the patterns match, sorted, each once.
+def find_files(patterns: Sequence[str]) -> list[FileStamp]:
+    """Returns the files that the patterns match as they are now, sorted by their paths, each once.
+
+    A pattern is listed once, however many files it matches: one by one, ten thousand objects take minutes to ask for.
 
     Raises:
         SourceError: if a pattern matches no file.
     """
-    files: set[str] = set()
+    files: dict[str, FileStamp] = {}
     for pattern in patterns:
         try:
-            matches = FileSystems.match([pattern])[0].metadata_list
+            found = _listed(pattern)
         except BeamIOError as error:
             raise SourceError(f"{pattern}: cannot be listed ({error})") from None
-        if not matches:
+        if not found:
             raise SourceError(f"{pattern}: no such file; check the path, or quote the pattern for the shell")
-        files |= {match.path for match in matches}
-    return sorted(files)
+        files |= found
+    return sorted(files.values())
 
 
-def stamp_files(files: Sequence[str]) -> list[FileStamp]:
-    """Returns what the files are, for `unchanged`.
-
-    Raises:
-        SourceError: a file is not there.
-    """
-    try:
-        return [_stamp(path) for path in files]
-    except (OSError, BeamIOError) as error:
-        raise SourceError(f"{error}; check the path") from None
-
-
-def _stamp(path: str) -> FileStamp:
-    if "://" not in path:
-        status = os.stat(path)
-        return FileStamp(path, status.st_size, status.st_mtime)
-    for metadata in FileSystems.match([path])[0].metadata_list:
-        return FileStamp(path, metadata.size_in_bytes, metadata.last_updated_in_seconds)
-    raise FileNotFoundError(f"{path}: no such file")
+def _listed(pattern: str) -> dict[str, FileStamp]:
+    return {
+        found.path: FileStamp(found.path, found.size_in_bytes, found.last_updated_in_seconds)
+        for found in FileSystems.match([pattern])[0].metadata_list
+    }
 
 
 @contextlib.contextmanager
-def unchanged(stamp: FileStamp | None) -> Iterator[None]:
-    """Holds a file against its stamp, before and after what is done with it; None: any file will do.
+def unchanged(file: FileStamp) -> Iterator[None]:
+    """Holds a file against what it was, before and after what is done with it.
 
     Raises:
         SourceChanged: it is another, or gone. Also in place of a SourceError, of which that is the cause.
     """
-    check_unchanged(stamp)
+    _check_same(file, _stamp(file.path))
     try:
         yield
     except SourceError:
-        check_unchanged(stamp)
+        _check_same(file, _stamp(file.path))
         raise
-    check_unchanged(stamp)
+    _check_same(file, _stamp(file.path))
 
 
-def check_unchanged(stamp: FileStamp | None) -> None:
-    """Raises SourceChanged if the file of `stamp` is another, or gone."""
-    if stamp is None:
-        return
+def check_unchanged(files: Sequence[FileStamp], patterns: Sequence[str]) -> None:
+    """Raises SourceChanged if one of the files, which `find_files` found for the patterns, is another now, or gone."""
+    now = {path: found for pattern in patterns for path, found in _listed(pattern).items()}
+    for file in files:
+        _check_same(file, now.get(file.path))
+
+
+def _stamp(path: str) -> FileStamp | None:
+    """Returns what a file is, None if it is not there; its name may hold what has a meaning in patterns."""
+    system = FileSystems.get_filesystem(path)
     try:
-        found = _stamp(stamp.path)
-    except FileNotFoundError:
-        raise SourceChanged(f"{stamp.path}: was there when the work began, and is gone; run again when it is") from None
-    if found != stamp:
+        found = system.metadata(path)
+    except BeamIOError:
+        if system.exists(path):
+            raise
+        return None
+    return FileStamp(path, found.size_in_bytes, found.last_updated_in_seconds)
+
+
+def _check_same(then: FileStamp, now: FileStamp | None) -> None:
+    if now is None:
+        raise SourceChanged(f"{then.path}: was there when the work began, and is gone; run again when it is")
+    if now != then:
         raise SourceChanged(
-            f"{stamp.path}: has been written to since the work began ({stamp.size:,} bytes then, {found.size:,} now), "
+            f"{then.path}: has been written to since the work began ({then.size:,} bytes then, {now.size:,} now), "
             "so its two readings differ; run again when it is left alone, on a copy if need be"
         )
-
-
-def total_bytes(files: Sequence[str]) -> int:
-    """Returns the size of the files as they are stored."""
-    matches = FileSystems.match(list(files))
-    return sum(metadata.size_in_bytes for match in matches for metadata in match.metadata_list)
 
 
 def file_format(path: str, source: Source) -> str:

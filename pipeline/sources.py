@@ -25,30 +25,28 @@ class ReadBatches(beam.PTransform):
     """Reads files: `pipeline | ReadBatches(files, source, columns)` gives a PCollection of SourceBatch.
 
     Args:
-        files: paths, without wildcards (`source_files.find_files`).
+        files: what `source_files.find_files` returns; a file that is another when it is read is refused.
         source: their format.
         columns: those to read.
-        stamps: what the files were (`source_files.stamp_files`); a file that is another now is refused.
     """
 
-    def __init__(
-        self, files: Sequence[str], source: Source, columns: Sequence[str], stamps: Sequence[FileStamp] = ()
-    ) -> None:
+    def __init__(self, files: Sequence[FileStamp], source: Source, columns: Sequence[str]) -> None:
         super().__init__()
         self._files, self._source, self._columns = list(files), source, list(columns)
-        self._stamps = {stamp.path: stamp for stamp in stamps}
 
     def expand(self, pipeline: beam.Pipeline) -> beam.PCollection:
         """Returns the batches of all files."""
         # Grouped by what they are, so that files, and then ranges, go to all workers; with random keys, as a reshuffle
-        # has them, two local runs would have their rows in another order.
+        # has them, two local runs would have their rows in another order. Not by beam.Create: the pipeline would hold
+        # all files three times, and services limit its size.
         return (
             pipeline
-            | "Files" >> beam.Create([(path, None) for path in self._files], reshuffle=False)
+            | "Start" >> beam.Impulse()
+            | "Files" >> beam.FlatMap(lambda _, files: ((file.path, file) for file in files), self._files)
             | "SpreadFiles" >> beam.GroupByKey()
-            | "FindRanges" >> beam.ParDo(_FindRanges(self._source, self._stamps))
+            | "FindRanges" >> beam.ParDo(_FindRanges(self._source))
             | "SpreadRanges" >> beam.GroupByKey()
-            | "ReadRange" >> beam.ParDo(_ReadRange(self._source, self._columns, self._stamps))
+            | "ReadRange" >> beam.ParDo(_ReadRange(self._source, self._columns))
         )
 
 
@@ -63,29 +61,29 @@ class _OnAnyWorker(beam.DoFn):
 
 
 class _FindRanges(_OnAnyWorker):
-    """(path, …) → (key, FileRange)."""
+    """(path, files) → (key, (file, range))."""
 
-    def __init__(self, source: Source, stamps: dict[str, FileStamp]) -> None:
+    def __init__(self, source: Source) -> None:
         super().__init__()
-        self._source, self._stamps = source, stamps
+        self._source = source
 
-    def process(self, file: tuple[str, object]) -> Iterator[tuple[str, FileRange]]:
-        path, _ = file
-        with unchanged(self._stamps.get(path)):
-            for part in readable_ranges(path, self._source):
-                yield f"{part.path}:{part.start}", part
+    def process(self, of_path: tuple[str, Iterable[FileStamp]]) -> Iterator[tuple[str, tuple[FileStamp, FileRange]]]:
+        for file in of_path[1]:
+            with unchanged(file):
+                for part in readable_ranges(file.path, self._source):
+                    yield f"{part.path}:{part.start}", (file, part)
 
 
 class _ReadRange(_OnAnyWorker):
-    """(key, FileRanges) → SourceBatch."""
+    """(key, (file, range)s) → SourceBatch."""
 
-    def __init__(self, source: Source, columns: Sequence[str], stamps: dict[str, FileStamp]) -> None:
+    def __init__(self, source: Source, columns: Sequence[str]) -> None:
         super().__init__()
-        self._source, self._columns, self._stamps = source, columns, stamps
+        self._source, self._columns = source, columns
 
-    def process(self, ranges: tuple[str, Iterable[FileRange]]) -> Iterator[SourceBatch]:
-        for part in ranges[1]:
-            with unchanged(self._stamps.get(part.path)):
+    def process(self, of_key: tuple[str, Iterable[tuple[FileStamp, FileRange]]]) -> Iterator[SourceBatch]:
+        for file, part in of_key[1]:
+            with unchanged(file):
                 yield from read_range(part, self._source, self._columns)
 
 

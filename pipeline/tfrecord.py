@@ -54,7 +54,7 @@ class WriteExamples(beam.PTransform):
             examples
             | "WriteShards" >> beam.ParDo(_WriteShards(self._temp_folder, self._shard_bytes))
             | "AllShards" >> beam.GroupByKey()
-            | "NameShards" >> beam.Map(_name_shards, self._folder)
+            | "NameShards" >> beam.Map(name_shards, self._folder, self._temp_folder)
         )
 
 
@@ -140,12 +140,21 @@ class _WriteShards(beam.DoFn):
             yield beam.transforms.window.GlobalWindows.windowed_value(shard)
 
 
-def _name_shards(element: tuple[str, Iterable[Shard]], folder: str) -> tuple[str, int, int]:
-    """Renames the shards of one split to their final names; a retry finds some renamed already."""
+def name_shards(element: tuple[str, Iterable[Shard]], folder: str, temp_folder: str) -> tuple[str, int, int]:
+    """Renames the shards of one split to their final names; a retry finds some renamed already.
+
+    All in one request to the file system, which object stores carry out by the hundred.
+    """
     split, shards = element
     ordered = sorted(shards)
-    for index, shard in enumerate(ordered):
-        target = FileSystems.join(folder, f"{split}-{index:05d}-of-{len(ordered):05d}.tfrecord.gz")
-        if FileSystems.exists(shard.path) or not FileSystems.exists(target):
-            FileSystems.rename([shard.path], [target])
+    names = [f"{split}-{index:05d}-of-{len(ordered):05d}.tfrecord.gz" for index in range(len(ordered))]
+    targets = {FileSystems.join(folder, name): shard.path for name, shard in zip(names, ordered, strict=True)}
+    unfinished, finished = _paths(temp_folder, f"{split}-*"), _paths(folder, f"{split}-*")
+    left = {target: path for target, path in targets.items() if path in unfinished or target not in finished}
+    if left:
+        FileSystems.rename(list(left.values()), list(left))
     return split, sum(shard.examples for shard in ordered), len(ordered)
+
+
+def _paths(folder: str, pattern: str) -> set[str]:
+    return {found.path for found in FileSystems.match([FileSystems.join(folder, pattern)])[0].metadata_list}

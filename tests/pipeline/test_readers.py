@@ -132,7 +132,7 @@ def test_globs_are_sorted_and_each_file_is_read_once(tmp_path: Path) -> None:
     for name in ("b.csv", "a.csv", "c.txt"):
         csv(tmp_path, "x\n", name)
     found = find_files([str(tmp_path / "*.csv"), str(tmp_path / "a.csv")])
-    assert [Path(path).name for path in found] == ["a.csv", "b.csv"]
+    assert [Path(file.path).name for file in found] == ["a.csv", "b.csv"]
 
 
 def test_a_pattern_without_files_is_an_error(tmp_path: Path) -> None:

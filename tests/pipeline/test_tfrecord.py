@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,13 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import tensorflow as tf
+from apache_beam.io.filesystems import FileSystems
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fieldpool.pipeline.example_encoding import encode_tfrecords
 from fieldpool.pipeline.statistics import Examples
-from fieldpool.pipeline.tfrecord import WriteExamples
+from fieldpool.pipeline.tfrecord import Shard, WriteExamples, name_shards
 
 INTS = st.integers(-(2**63), 2**63 - 1)
 ROW = st.fixed_dictionaries(
@@ -116,6 +118,26 @@ def test_a_bundle_starts_a_new_shard_when_one_is_full(tmp_path: Path) -> None:
 def test_no_temporary_file_is_left(tmp_path: Path) -> None:
     write([examples(3)], tmp_path)
     assert list((tmp_path / "temp").iterdir()) == []
+
+
+def test_a_retry_names_the_shards_that_are_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "out").mkdir()
+    shards = [Shard((0, index), str(tmp_path / f"train-{index}"), 1) for index in range(3)]
+    for shard in shards:
+        Path(shard.path).write_text(shard.path)
+    rename = FileSystems.rename
+
+    def die(sources: list[str], targets: list[str]) -> None:
+        rename(sources[:2], targets[:2])
+        monkeypatch.undo()
+        raise KeyboardInterrupt
+
+    named = partial(name_shards, ("train", shards), str(tmp_path / "out"), str(tmp_path))
+    monkeypatch.setattr(FileSystems, "rename", die)
+    with pytest.raises(KeyboardInterrupt):
+        named()
+    assert [named(), named()] == [("train", 3, 3)] * 2
+    assert [path.read_text() for path in sorted((tmp_path / "out").iterdir())] == [shard.path for shard in shards]
 
 
 def test_equal_rows_make_equal_files(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from served_model import SPEC, Served
 
 from fieldpool.model.run import Run
 from fieldpool.pipeline.quarantine import feature_columns
+from fieldpool.pipeline.source_files import find_files
 from fieldpool.pipeline.sources import ReadBatches, sample_rows
 from fieldpool.pipeline.verify import verify
 from fieldpool.transforms.errors import UserError
@@ -25,7 +26,7 @@ from fieldpool.transforms.spec import Spec
 
 def rows_of(served: Served) -> Callable[[], beam.PTransform]:
     spec = Run(str(served.run)).spec
-    return lambda: ReadBatches([str(served.data)], spec.source, feature_columns(spec))
+    return lambda: ReadBatches(find_files([str(served.data)]), spec.source, feature_columns(spec))
 
 
 @pytest.fixture
@@ -82,7 +83,7 @@ def test_nothing_compared_is_no_proof(served: Served, tmp_path: Path) -> None:
     table = pq.read_table(served.data).slice(0, 0)
     pq.write_table(table, tmp_path / "none.parquet")
     spec = Run(str(served.run)).spec
-    files = [str(tmp_path / "none.parquet")]
+    files = find_files([str(tmp_path / "none.parquet")])
     parity = verify(
         Run(str(served.run)), str(served.model), lambda: ReadBatches(files, spec.source, feature_columns(spec))
     )

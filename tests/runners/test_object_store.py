@@ -9,11 +9,12 @@ import pytest
 from apache_beam.io.filesystems import FileSystems
 from apache_beam.io.gcp.gcsio import GcsIO
 from emulated_bucket import EmulatedBucket
+from google.cloud import storage
 
-from fieldpool.pipeline.source_files import find_files
+from fieldpool.pipeline.source_files import check_unchanged, find_files, unchanged
 from fieldpool.pipeline.spec_file import load_spec
 from fieldpool.pipeline.work_folder import Fingerprint, WorkFolder, work_folder
-from fieldpool.transforms.errors import SourceError, SpecError, TargetExists
+from fieldpool.transforms.errors import SourceChanged, SourceError, SpecError, TargetExists
 
 TARGET = "gs://pool/run"
 PRINT = Fingerprint({"key": "id"})
@@ -141,9 +142,38 @@ def test_a_spec_lies_beside_its_data(bucket: EmulatedBucket) -> None:
         load_spec("gs://pool/other.yaml")
 
 
+def test_a_pattern_is_listed_once_however_many_files_it_matches(
+    bucket: EmulatedBucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for day in range(5):
+        bucket.write(f"clicks/{day}.csv", b"id\n1\n")
+    asked = []
+    list_blobs = storage.Client.list_blobs
+    monkeypatch.setattr(storage.Client, "list_blobs", lambda *a, **b: asked.append(a) or list_blobs(*a, **b))
+    pattern = ["gs://pool/clicks/*.csv"]
+    files = find_files(pattern)
+    check_unchanged(files, pattern)
+    assert len(asked) == 2
+    bucket.write("clicks/3.csv", b"id\n1\n2\n")
+    with pytest.raises(SourceChanged, match=r"clicks/3\.csv: has been written to .*5 bytes then, 7 now"):
+        check_unchanged(files, pattern)
+
+
+def test_a_file_is_held_against_what_it_was(bucket: EmulatedBucket) -> None:
+    path = bucket.write("clicks/1.csv", b"id\n1\n")
+    (file,) = find_files(["gs://pool/clicks/*.csv"])
+    with unchanged(file):
+        pass
+    with pytest.raises(SourceChanged, match="has been written to"), unchanged(file):
+        bucket.write("clicks/1.csv", b"id\n1\n")
+    FileSystems.delete([path])
+    with pytest.raises(SourceChanged, match="is gone"), unchanged(file):
+        pass
+
+
 def test_files_are_found_by_a_pattern(bucket: EmulatedBucket) -> None:
     paths = [bucket.write(f"clicks/{day}.csv", b"id\n1\n") for day in ("monday", "sunday")]
     bucket.write("clicks/readme.txt", b"")
-    assert find_files(["gs://pool/clicks/*.csv"]) == paths
+    assert [(file.path, file.size) for file in find_files(["gs://pool/clicks/*.csv"])] == [(path, 5) for path in paths]
     with pytest.raises(SourceError, match="no such file"):
         find_files(["gs://pool/clicks/*.parquet"])

@@ -122,8 +122,8 @@ def test_real_data(real_data: Path, tmp_path: Path, example: str, files: str) ->
 
     names = list(raw_feature_spec(spec))
     batches = []
-    for path in find_files([str(real_data / files)]):
-        for batch in read_batches(path, spec.source, raw_columns(spec)):
+    for file in find_files([str(real_data / files)]):
+        for batch in read_batches(file.path, spec.source, raw_columns(spec)):
             rows, _, _ = check_rows(batch, spec)
             arrays = [columns.as_lists(columns.without_nulls(rows[name])) for name in names]
             arrays.append(columns.as_lists(pa.array(np.zeros(rows.num_rows, np.int64))))
