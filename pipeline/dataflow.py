@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from apache_beam.io.gcp.gcsio import GcsIO, parse_gcs_path
 from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions, SetupOptions, WorkerOptions
@@ -46,7 +47,8 @@ def defaults(extra: Sequence[str], job: str) -> list[str]:
 
     Runner v2; machines and threads by what a worker needs; a name and labels to find the job by; one resource hint
     for all steps, since steps with different hints are not fused; and the `setup.py` of the checkout that this
-    process runs from, unless an image or another package brings fieldpool to the workers.
+    process runs from, unless an image or another package brings fieldpool to the workers. No machine where Dataflow
+    Prime chooses it, and no hint beside a machine of the user's own or with FlexRS, which knows none.
     """
     given = PipelineOptions([*extra]).get_all_options(drop_default=True)
     arguments = [
@@ -56,10 +58,12 @@ def defaults(extra: Sequence[str], job: str) -> list[str]:
     ]
     single = {
         "job_name": f"fieldpool-{job}-{_user()}{datetime.now(UTC):%Y%m%d-%H%M%S}",
-        "machine_type": _MACHINE_TYPE,
         "number_of_worker_harness_threads": str(_THREADS),
-        "resource_hints": f"min_ram={_MIN_RAM}",
     }
+    if not _is_prime(given):
+        single["machine_type"] = _MACHINE_TYPE
+    if "machine_type" not in given and not given.get("flexrs_goal"):
+        single["resource_hints"] = f"min_ram={_MIN_RAM}"
     setup = Path(__file__).resolve().parents[1] / "setup.py"
     if setup.exists() and not _brings_package(given):
         single["setup_file"] = str(setup)
@@ -92,6 +96,7 @@ def check(options: PipelineOptions, reads: Sequence[str], target: str) -> None:
             faults += validator.validate_gcs_path(cloud, name)
     faults += validator.validate_num_workers(options.view_as(WorkerOptions))
     faults += _wrong_names(cloud)
+    faults += _excluding_each_other(given)
     faults += [
         f"{path}: is on this machine, where workers cannot read it; copy it to gs://, for one with `gcloud storage cp`"
         for path in reads
@@ -132,10 +137,29 @@ def page_of(job: str, options: PipelineOptions) -> str:
     return f"https://console.cloud.google.com/dataflow/jobs/{cloud.region}/{job}?project={cloud.project}"
 
 
-def _brings_package(given: dict[str, object]) -> bool:
+def _brings_package(given: dict[str, Any]) -> bool:
     """Returns whether an option brings packages to the workers."""
     names = ("sdk_container_image", "setup_file", "extra_packages", "requirements_file")
     return any(given.get(name) for name in names)
+
+
+def _is_prime(given: dict[str, Any]) -> bool:
+    return "enable_prime" in [*(given.get("dataflow_service_options") or []), *(given.get("experiments") or [])]
+
+
+def _excluding_each_other(given: dict[str, Any]) -> list[str]:
+    """Returns what cannot stand together.
+
+    https://cloud.google.com/dataflow/docs/guides/enable-dataflow-prime, …/guides/right-fitting: unsupported features.
+    """
+    faults = []
+    if _is_prime(given) and given.get("machine_type"):
+        faults.append("--machine_type: Dataflow Prime (enable_prime) chooses machines; give --resource_hints instead")
+    if given.get("flexrs_goal") and given.get("resource_hints"):
+        faults.append("--resource_hints: --flexrs_goal knows none; give --machine_type instead")
+    if given.get("flexrs_goal") and _is_prime(given):
+        faults.append("--flexrs_goal: Dataflow Prime (enable_prime) has no FlexRS; leave one of the two out")
+    return faults
 
 
 def _wrong_names(cloud: GoogleCloudOptions) -> list[str]:

@@ -55,9 +55,9 @@ def _of_dataflow(options: PipelineOptions) -> dict[str, str]:
     return {
         "Job": f"{cloud.job_name}, batch, project {cloud.project}, {cloud.region}",
         "Labels": ", ".join(cloud.labels or []),
-        "Workers": f"{workers.machine_type}, {first}{most}; "
+        "Workers": f"{workers.machine_type or 'machines of Dataflow Prime'}, {first}{most}; "
         f"{given['number_of_worker_harness_threads']} threads a process",
-        "Resource hints": ", ".join(given["resource_hints"] or []),
+        "Resource hints": ", ".join(given["resource_hints"] or []) or "none",
         "Image": get_container_image_from_options(options),
         "Packages staged": ", ".join(filter(None, packages)) or "none: the image has them",
         "Staging": cloud.staging_location or cloud.temp_location,

@@ -74,6 +74,22 @@ def test_what_is_against_the_rules_is_told(changed: dict[str, str], told: str) -
     assert told in faults(**changed)
 
 
+@pytest.mark.parametrize(
+    ("extra", "told"),
+    [
+        (("--experiments=enable_prime", "--machine_type=e2-standard-8"), "--machine_type: Dataflow Prime"),
+        (("--flexrs_goal=COST_OPTIMIZED", "--resource_hints=min_ram=8GB"), "--resource_hints: --flexrs_goal knows"),
+        (("--flexrs_goal=COST_OPTIMIZED", "--dataflow_service_options=enable_prime"), "--flexrs_goal: Dataflow Prime"),
+        (("--flexrs_goal=COST_OPTIMIZED", "--machine_type=n1-standard-2"), ""),
+        (("--dataflow_service_options=enable_prime", "--resource_hints=min_ram=8GB"), ""),
+    ],
+)
+def test_what_cannot_stand_together_is_told(extra: tuple[str, ...], told: str) -> None:
+    found = faults(extra=extra)
+    assert told in found
+    assert bool(told) == bool(found)
+
+
 def test_too_many_labels_are_told() -> None:
     assert "--labels: 65 of them; at most 64" in faults(extra=tuple(f"--labels=l{i}=x" for i in range(63)))
 

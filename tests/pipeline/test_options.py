@@ -126,6 +126,10 @@ def test_defaults_of_a_dataflow_job() -> None:
     ("extra", "name", "value"),
     [
         ("--machine_type=n2-highmem-8", "machine_type", "n2-highmem-8"),
+        ("--machine_type=n2-standard-2", "resource_hints", []),
+        ("--flexrs_goal=COST_OPTIMIZED", "resource_hints", []),
+        ("--dataflow_service_options=enable_prime", "machine_type", None),
+        ("--experiments=enable_prime", "machine_type", None),
         ("--number_of_worker_harness_threads=5", "number_of_worker_harness_threads", 5),
         ("--resource_hints=min_ram=30GB", "resource_hints", ["min_ram=30GB"]),
         ("--job_name=nightly", "job_name", "nightly"),
