@@ -55,8 +55,9 @@ def show_plan(lines: dict[str, str]) -> None:
 def follow_job() -> None:
     """Shows from now on what is told of a job elsewhere: its page, its states, what its workers warn of.
 
-    Its errors come as exceptions.
+    Its errors come as exceptions; threads of ours that work for it (LOOPBACK) would print theirs when it is cancelled.
     """
+    threading.excepthook = lambda _: None
     handler = _Lines()
     handler.addFilter(lambda record: record.levelno < logging.ERROR)
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%X"))

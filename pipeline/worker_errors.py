@@ -7,15 +7,16 @@ import errno
 import re
 from collections.abc import Iterator
 
+import grpc
+
 from ..transforms import errors
 from ..transforms.errors import CannotWrite, JobFailed, NoWorkers, OutOfMemory, UserError, WorkersDiffer
 
 # How Beam tells an error: with the step that it happened in, and, from another process, as the text of a traceback.
 _WHILE_RUNNING = re.compile(r" \[while running .*", re.DOTALL)
-# An error out of a DoFn's setup lacks the step.
-_TOLD = (
-    re.compile(rf"{re.escape(errors.__name__)}\.(\w+): (.*?) \[while running ", re.DOTALL),
-    re.compile(rf"{re.escape(errors.__name__)}\.(\w+): ([^\n]+)"),
+# In a text the error ends where Beam names the step, or where the next traceback begins, Python's or Java's.
+_TOLD = re.compile(
+    rf"{re.escape(errors.__name__)}\.(\w+): (.*?)\s*(?: \[while running |\n\n|\nTraceback |\n\s+at |\Z)", re.DOTALL
 )
 # What a worker says that cannot unpickle our functions.
 _NO_PACKAGE = re.compile(
@@ -71,10 +72,10 @@ def _in_words(error: Exception, target: str) -> BaseException | None:
             return KeyboardInterrupt()
         if isinstance(cause, UserError):
             return type(cause)(_WHILE_RUNNING.sub("", str(cause)))
-    text = "\n".join(map(str, chain))
-    for told in _TOLD:
-        if found := told.search(text):
+    for cause in chain:
+        if found := _TOLD.search(str(cause)):
             return getattr(errors, found[1], UserError)(found[2])
+    text = "\n".join(map(str, chain))
     if found := _NO_PACKAGE.search(text):
         return WorkersDiffer(
             f"workers cannot import {found[1]}: fieldpool or what it needs is not installed there. Give them an image "
@@ -111,6 +112,8 @@ def _refused_by_service(chain: list[BaseException], text: str) -> JobFailed | No
     if found := _NOT_STAGED.search(text):
         return JobFailed(f"{found[0]} (--temp_location, --staging_location)")
     for cause in chain:
+        if isinstance(cause, grpc.RpcError):
+            return JobFailed(f"the job server does not answer any more: {_details(cause)}. See its own log")
         if type(cause).__name__ == "DataflowRuntimeException":
             return JobFailed(f"{cause}\nSee docs/dataflow.md, and the job's page above")
         if type(cause).__module__.startswith("google."):
@@ -119,6 +122,10 @@ def _refused_by_service(chain: list[BaseException], text: str) -> JobFailed | No
                 "API is enabled there, and who you are: `gcloud auth application-default login`"
             )
     return None
+
+
+def _details(error: grpc.RpcError) -> str:
+    return error.details() if isinstance(error, grpc.Call) else str(error)
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

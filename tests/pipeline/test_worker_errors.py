@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 
+import grpc
 import pytest
 
 from fieldpool.pipeline.worker_errors import errors_of_users
@@ -25,6 +26,22 @@ fieldpool.transforms.errors.TooManyRejected: 2 of 9 rows cannot be used:
   a.csv  3 [while running 'CheckRows']
 """
 
+# On Prism the step is told only in the second of two tracebacks.
+TWICE = """Traceback (most recent call last):
+  File "worker.py", line 1, in process
+fieldpool.transforms.errors.SourceError: a.csv: bad
+
+During handling of the above exception, another exception occurred:
+
+Traceback (most recent call last):
+  File "worker.py", line 2, in process
+fieldpool.transforms.errors.SourceError: a.csv: bad [while running 'Read']
+"""
+# Java's runners tell it inside a stack trace of their own.
+JAVA = """java.lang.RuntimeException: Error received from SDK harness: Traceback (most recent call last):
+fieldpool.transforms.errors.SourceError: a.csv: bad
+	at org.apache.beam.runners.fnexecution.control.FnApiControlClient.handle(FnApiControlClient.java:180)
+"""
 # An error of a DoFn's setup, which has no step.
 AT_START = """Error processing instruction 1. Original traceback is
 Traceback (most recent call last):
@@ -53,6 +70,17 @@ class Forbidden(Exception):
     __module__ = "google.api_core.exceptions"
 
 
+class ServerGone(grpc.RpcError, grpc.Call):
+    """gRPC's, when a job server ends during a job."""
+
+    def details(self) -> str:
+        return "Socket closed"
+
+    def _none(self, *_: object) -> None: ...
+
+    code = initial_metadata = trailing_metadata = is_active = time_remaining = cancel = add_callback = _none
+
+
 @pytest.mark.parametrize(
     ("raised", "kind", "message"),
     [
@@ -61,6 +89,8 @@ class Forbidden(Exception):
         (OSError(errno.ENOSPC, "No space left on device"), CannotWrite, "runs/x: cannot be written to: no space left"),
         (RuntimeError("UnknownError: x; No space left on device"), CannotWrite, "no space left on the disk"),
         (PermissionError(errno.EACCES, "Permission denied"), CannotWrite, "no permission to write there"),
+        (RuntimeError(TWICE), SourceError, "a.csv: bad"),
+        (RuntimeError(JAVA), SourceError, "a.csv: bad"),
         (RuntimeError(AT_START), WorkersDiffer, "workers are not of the versions that the job was submitted with: ker"),
         (RuntimeError(NO_PACKAGE.format("fieldpool.pipeline")), WorkersDiffer, "cannot import fieldpool.pipeline: fie"),
         (RuntimeError(NO_PACKAGE.format("tensorflow")), WorkersDiffer, "workers cannot import tensorflow: "),
@@ -68,6 +98,7 @@ class Forbidden(Exception):
         (RuntimeError(NO_JAR), JobFailed, f"the runner's job server did not start: {NO_JAR}. See docs/runners.md"),
         (FileNotFoundError(2, "No such file or directory", "java"), JobFailed, "No such file or directory: 'java'"),
         (RuntimeError("Pipeline p-1 failed in state FAILED: no slots"), JobFailed, "failed in state FAILED: no slots"),
+        (ServerGone(), JobFailed, "the job server does not answer any more: Socket closed. See its own log"),
         (DataflowRuntimeException(QUOTA), JobFailed, "Causes: insufficient quota(s)\nSee docs/dataflow.md"),
         (OSError(NO_BUCKET), JobFailed, f"{NO_BUCKET} (--temp_location, --staging_location)"),
         (
@@ -90,6 +121,8 @@ def test_told_in_words(raised: Exception, kind: type[Exception], message: str) -
         work()
     assert message in str(error.value)
     assert "while running" not in str(error.value)
+    assert "Traceback" not in str(error.value)
+    assert "\tat " not in str(error.value)
 
 
 @pytest.mark.parametrize(

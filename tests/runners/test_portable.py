@@ -114,16 +114,18 @@ def test_who_answers_nothing_is_waited_for_no_longer_than_allowed(
             transform(spec, [data], str(tmp_path / "run"), portable(job_server, *external(address), minutes=0.05))
 
 
-@pytest.mark.parametrize("environment", ["LOOPBACK", "EXTERNAL"])
-def test_movielens_has_the_same_ids_and_counts(
-    job_server: str, workers: WorkerEnvironment, environment: str, real_data: Path, tmp_path: Path
+def test_movielens_has_the_same_ids_and_counts_everywhere(
+    job_server: str, workers: WorkerEnvironment, real_data: Path, tmp_path: Path
 ) -> None:
     spec = Spec.model_validate(yaml.safe_load((CHECKOUT / "examples" / "movielens.yaml").read_text()))
-    data = [str(real_data / "ml100k/ratings.parquet")]
-    transform(spec, data, str(tmp_path / "here"))
-    if environment == "LOOPBACK":
-        transform(spec, data, str(tmp_path / "there"), portable(job_server, "--environment_type=LOOPBACK"))
-    else:
-        with installed(workers, tmp_path) as address:
-            transform(spec, data, str(tmp_path / "there"), portable(job_server, *external(address)))
-    assert contents(tmp_path / "there") == contents(tmp_path / "here")
+
+    def made(name: str, options: PipelineOptions | None = None) -> Any:
+        transform(spec, [str(real_data / "ml100k/ratings.parquet")], str(tmp_path / name), options)
+        return contents(tmp_path / name)
+
+    here = made("here")
+    assert made("threads", beam_options(mode="threads", workers=2)) == here
+    assert made("processes", beam_options(mode="processes", workers=2)) == here
+    assert made("loopback", portable(job_server, "--environment_type=LOOPBACK")) == here
+    with installed(workers, tmp_path) as address:
+        assert made("external", portable(job_server, *external(address))) == here
