@@ -331,6 +331,12 @@ def _run_all(
     best_auc: dict[str, float] | None = None,
     as_json: bool = False,
 ) -> None:
+    from .dataflow import is_dataflow
+
+    if is_dataflow(where.runner or ""):
+        raise UserError(
+            "`run` also trains, on this machine; on Dataflow, use `fieldpool transform` and then `fieldpool train`"
+        )
     if "://" in out:
         raise UserError(
             f"--out {out}: `run` also trains, on this machine; name a folder here, or use `fieldpool transform` with "

@@ -46,7 +46,7 @@ Strategy = Annotated[
 ]
 GaucBy = Annotated[str | None, typer.Option(help="A categorical field, the user for one: its values group GAUC.")]
 Slices = Annotated[list[str] | None, typer.Option("--slice", help="A field to measure value by value; repeatable.")]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace a run that is there, when the new one is whole.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what is there, when the new one is whole.")]
 
 
 class Where(NamedTuple):

@@ -8,7 +8,18 @@ import typer
 
 from ..transforms.errors import UserError
 from . import console, serving_tables
-from .cli_arguments import AsJson, BeamArguments, Data, ModelPath, ModeOption, Runner, RunPath, Where, Workers
+from .cli_arguments import (
+    AsJson,
+    BeamArguments,
+    Data,
+    ModelPath,
+    ModeOption,
+    Overwrite,
+    Runner,
+    RunPath,
+    Where,
+    Workers,
+)
 
 if TYPE_CHECKING:
     from .verify import Parity
@@ -43,6 +54,7 @@ def predict(
     workers: Workers = None,
     runner: Runner = None,
     beam: BeamArguments = None,
+    overwrite: Overwrite = False,
     as_json: AsJson = False,
 ) -> None:
     """Raw rows to files of key and probability; the rows need no label.
@@ -54,7 +66,7 @@ def predict(
         from .predict import predict as predict_rows
     options = beam_job(Where(mode, workers, runner, beam), "predict", data, out, model)
     with console.working("Predicting"):
-        counts = predict_rows(model, data, out, options, output=output)
+        counts = predict_rows(model, data, out, options, output=output, overwrite=overwrite)
     serving_tables.show_predictions(counts, out, as_json=as_json)
 
 

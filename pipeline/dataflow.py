@@ -14,6 +14,7 @@ from typing import Any
 from apache_beam.io.gcp.gcsio import GcsIO, parse_gcs_path
 from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions, SetupOptions, WorkerOptions
 from apache_beam.options.pipeline_options_validator import PipelineOptionsValidator
+from apache_beam.transforms.resources import resource_hints_from_options
 from google.api_core.exceptions import Forbidden
 
 from ..transforms.errors import UserError
@@ -39,7 +40,8 @@ _REGION = re.compile(r"[a-z]+-[a-z]+\d+")
 
 def is_dataflow(runner: str) -> bool:
     """Returns whether a runner of this name submits to Dataflow."""
-    return runner.lower().removesuffix("runner") in ("dataflow", "testdataflow")
+    name = runner.lower().rpartition(".")[2]  # Beam takes a class by its full name, too.
+    return name.removesuffix("runner") in ("dataflow", "testdataflow")
 
 
 def defaults(extra: Sequence[str], job: str) -> list[str]:
@@ -95,6 +97,9 @@ def check(options: PipelineOptions, reads: Sequence[str], target: str) -> None:
         if getattr(cloud, name):
             faults += validator.validate_gcs_path(cloud, name)
     faults += validator.validate_num_workers(options.view_as(WorkerOptions))
+    faults += validator.validate_worker_region_zone(options.view_as(WorkerOptions))
+    faults += validator.validate_pickle_library(options.view_as(SetupOptions))
+    faults += _wrong_hints(options)
     faults += _wrong_names(cloud)
     faults += _excluding_each_other(given)
     faults += [
@@ -102,10 +107,7 @@ def check(options: PipelineOptions, reads: Sequence[str], target: str) -> None:
         for path in reads
         if "://" not in path
     ]
-    if "://" not in target:
-        faults.append(f"--out {target}: is on this machine; name a folder on gs://")
-    elif cloud.temp_location and f"{cloud.temp_location.rstrip('/')}/".startswith(f"{target.rstrip('/')}/"):
-        faults.append(f"--temp_location {cloud.temp_location}: lies in --out {target}, which holds a run alone")
+    faults += _wrong_places(cloud, given.get("tft_temp_location"), target)
     setup = options.view_as(SetupOptions).setup_file
     if setup and (Path(setup).name not in ("setup.py", "pyproject.toml") or not Path(setup).is_file()):
         faults.append(f"--setup_file {setup}: no such setup.py")
@@ -141,6 +143,40 @@ def _brings_package(given: dict[str, Any]) -> bool:
     """Returns whether an option brings packages to the workers."""
     names = ("sdk_container_image", "setup_file", "extra_packages", "requirements_file")
     return any(given.get(name) for name in names)
+
+
+def _wrong_places(cloud: GoogleCloudOptions, tft_temp: str | None, target: str) -> list[str]:
+    """Returns which folders workers cannot reach, and which lie in one another: some hold what may go at any time."""
+    faults = []
+    if "://" not in target:
+        faults.append(f"--out {target}: is on this machine; name a folder on gs://")
+    if tft_temp and "://" not in tft_temp:
+        faults.append(f"--tft_temp_location {tft_temp}: is on this machine; name a folder on gs://")
+    temporary = {
+        "--temp_location": cloud.temp_location,
+        "--staging_location": cloud.staging_location,
+        "--tft_temp_location": tft_temp,
+    }
+    for name, path in temporary.items():
+        if path and _lies_in(path, target):
+            faults.append(f"{name} {path}: lies in --out {target}, which holds a run alone")
+        elif path and _lies_in(target, path):
+            faults.append(f"--out {target}: lies in {name} {path}, whose files may go at any time")
+    if tft_temp and cloud.temp_location and _lies_in(tft_temp, cloud.temp_location):
+        faults.append(f"--tft_temp_location {tft_temp}: lies in --temp_location {cloud.temp_location}; keep them apart")
+    return faults
+
+
+def _lies_in(path: str, folder: str) -> bool:
+    return f"{path.rstrip('/')}/".startswith(f"{folder.rstrip('/')}/")
+
+
+def _wrong_hints(options: PipelineOptions) -> list[str]:
+    try:
+        resource_hints_from_options(options)
+    except (ValueError, TypeError) as error:
+        return [f"--resource_hints: {error}"]
+    return []
 
 
 def _is_prime(given: dict[str, Any]) -> bool:

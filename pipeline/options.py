@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import io
+import math
 import os
 from collections.abc import Sequence
 from typing import Literal
@@ -32,6 +33,8 @@ _REFUSED = {
     "runtime_type_check": "Beam wraps each function in a check that TensorFlow Transform's do not survive",
     "performance_runtime_type_check": "Beam wraps each function in a check that TensorFlow Transform's do not survive",
     "template_location": "a template is no job: there would be nothing to wait for, and no run",
+    "output_executable_path": "an executable is no job: there would be nothing to wait for, and no run",
+    "dry_run": "it makes no job to wait for; `fieldpool explain` is a dry run",
     "update": "only streaming jobs can be updated",
 }
 _REFUSED_EXPERIMENTS = {
@@ -90,6 +93,8 @@ def beam_options(
     if not in_process and (mode != "auto" or workers is not None):
         raise UserError(f"--mode and --workers are the in-process runner's; {runner} has options of its own")
     _check_values(extra)
+    if "runner" in PipelineOptions([*extra]).get_all_options(drop_default=True):
+        raise UserError("--beam=--runner=…: give it as --runner, or the defaults of another runner would be taken")
     arguments = [f"--runner={'FnApiRunner' if in_process else runner}", "--no_save_main_session"]
     if in_process:
         arguments += _in_process(mode, workers, input_bytes)
@@ -137,13 +142,18 @@ def _check(options: PipelineOptions) -> None:
     except (ValueError, ImportError, AttributeError) as error:
         raise UserError(f"--runner {runner}: {str(error).splitlines()[0]}") from None
     given = options.get_all_options(drop_default=True)
+    limit = given.get("time_limit")
+    if limit is not None and not 0 < limit < math.inf:
+        raise UserError(f"--time_limit {limit:g}: expected minutes, more than 0")
     faults = [f"--{name}: {why}; leave it out" for name, why in _REFUSED.items() if given.get(name)]
     experiments = options.view_as(DebugOptions).experiments or []
     faults += [
         f"--experiments={name}: fieldpool needs the portable runner and batches; leave it out"
-        for name in sorted(_REFUSED_EXPERIMENTS.intersection(experiments))
+        for name in experiments
+        if name.partition("=")[0] in _REFUSED_EXPERIMENTS
     ]
     if not dataflow.is_dataflow(runner):  # Beam looks at Dataflow's in the cloud: not before ours are checked.
-        faults += portable.faults(options) or PipelineOptionsValidator(options, made).validate()
+        elsewhere = [] if runs_in_process(options) else portable.faults(options)
+        faults += elsewhere or PipelineOptionsValidator(options, made).validate()
     if faults:
         raise UserError("\n".join(faults))

@@ -40,7 +40,9 @@ def plan(
         "Input": f"{first}, {sum(file.size for file in files) / 1e6:,.1f} MB",
         "Output": target,
         "Own temporary files": options.view_as(FieldpoolOptions).tft_temp_location or f"{target}/.work-*",
-        "Cancelled after": "never (--time_limit)" if limit is None else f"{limit:g} minutes",
+        "Cancelled after": "never (--time_limit)"
+        if limit is None
+        else f"{limit:g} minutes{', each job' if before else ''}",
     }
 
 

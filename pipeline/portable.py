@@ -25,13 +25,25 @@ def faults(options: PipelineOptions) -> list[str]:
             f"--runner {_runner(options)}: missing: --job_endpoint HOST:PORT of a job server (docs/runners.md)"
         )
     try:
-        workers_of(options)
+        if workers_of(options).startswith("DOCKER") and not _brings_package(options):
+            found.append(
+                "missing: workers with fieldpool: --environment_type DOCKER and --environment_config IMAGE, made with "
+                "Dockerfile (--sdk_container_image is Dataflow's alone), or another type (docs/runners.md)"
+            )
     except (AttributeError, TypeError, ValueError) as error:
         found.append(
             f"--environment_type, --environment_config: {error}; expected LOOPBACK, EXTERNAL and HOST:PORT of workers, "
             'DOCKER and an image, or PROCESS and {"command": PATH}'
         )
     return found
+
+
+def _brings_package(options: PipelineOptions) -> bool:
+    """Returns whether containers have, or get, more than Beam's own image has."""
+    given = options.get_all_options(drop_default=True)
+    return any(
+        given.get(name) for name in ("environment_config", "environment_options", "setup_file", "extra_packages")
+    )
 
 
 def workers_of(options: PipelineOptions) -> str:

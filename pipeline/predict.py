@@ -45,6 +45,7 @@ def predict(
     options: PipelineOptions | None = None,
     *,
     output: Format = "parquet",
+    overwrite: bool = False,
 ) -> dict[str, int]:
     """Writes a probability for every row that can be used to the folder `target`; returns the counts.
 
@@ -59,9 +60,10 @@ def predict(
     Args:
         model: an exported model, or the folder of a training with `serving/` in it.
         patterns: files with the fields' columns and the key; label and split need not be there.
-        target: a folder that is empty or not there yet.
+        target: a folder that is empty or not there yet, or, with `overwrite`, one of predictions.
         options: of the Beam pipeline.
         output: the format of the predictions.
+        overwrite: replace predictions that are there, once the new ones are whole.
 
     Raises:
         UserError: there is no exported model, the target is not empty, an input cannot be read, or more rows than
@@ -73,7 +75,7 @@ def predict(
     spec = read_spec(export)
     files = find_files(paths)
     next(read_batches(files[0].path, spec.source, feature_columns(spec)), None)  # Fails here, in words.
-    with errors_of_users(target), work_folder(target) as work:
+    with errors_of_users(target), work_folder(target, overwrite=overwrite) as work:
         with running(options) as pipeline:
             batches = pipeline | "Read" >> ReadBatches(files, spec.source, feature_columns(spec))
             write_predictions(batches, export, spec, work, output)

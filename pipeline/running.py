@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import copy
 import logging
+import math
 import os
+import time
 from collections.abc import Iterator, Sequence
 
 import apache_beam as beam
@@ -19,6 +21,10 @@ from .options import FieldpoolOptions, runs_in_process
 from .worker_errors import errors_of_users
 
 _LOGGER = logging.getLogger(__name__)
+
+_SECONDS_AT_ONCE = 24 * 3600.0  # Waiting without an end, Beam takes a question that was refused for the end of the job.
+_SECONDS_BETWEEN = 1.0
+_SECONDS_TO_STOP = 20.0
 
 
 def prepare(options: PipelineOptions, reads: Sequence[str], target: str) -> tuple[list[str], str]:
@@ -39,6 +45,8 @@ def prepare(options: PipelineOptions, reads: Sequence[str], target: str) -> tupl
             dataflow.check_buckets(options, target)
     else:
         portable.check_answers(options)
+        ours = options.view_as(FieldpoolOptions)
+        ours.tft_temp_location = ours.tft_temp_location and _absolute(ours.tft_temp_location)
     return [_absolute(path) for path in reads], _absolute(target)
 
 
@@ -66,30 +74,56 @@ def new_pipeline(options: PipelineOptions, part: str = "") -> beam.Pipeline:
 def run(pipeline: beam.Pipeline) -> PipelineResult:
     """Runs a pipeline until it is done.
 
-    A job that nobody waits for makes nothing that counts, since a run is published from here: ^C and the time limit
-    (`--time_limit`) cancel it.
+    A job that nobody waits for makes nothing that counts, since a run is published from here: ^C, the time limit
+    (`--time_limit`) and whatever else ends the waiting cancel it.
 
     Raises:
         TimeLimitExceeded: it was cancelled.
     """
     minutes = pipeline.options.view_as(FieldpoolOptions).time_limit
+    end = math.inf if minutes is None else time.monotonic() + 60 * minutes
     result = pipeline.run()
+    page = ""
     if dataflow.is_dataflow(str(pipeline.options.view_as(StandardOptions).runner)):
-        _LOGGER.info("%s", dataflow.page_of(result.job_id(), pipeline.options))
+        page = dataflow.page_of(result.job_id(), pipeline.options)
+        _LOGGER.info("%s", page)
     try:
-        state = result.wait_until_finish(duration=None if minutes is None else max(1, int(minutes * 60_000)))
-    except KeyboardInterrupt:
-        _cancel(result)
+        state = _wait(result, end)
+    except BaseException:
+        _cancel(result, page)
         raise
     if not PipelineState.is_terminal(state):
-        _cancel(result)
+        cancelled = "has been cancelled" if _cancel(result, page) else "could not be cancelled"
         raise TimeLimitExceeded(
-            f"the job was not done after {minutes:g} minutes and has been cancelled (state {state}); look at its log, "
+            f"the job was not done after {minutes:g} minutes and {cancelled} (state {state}); look at its log, "
             "give it more workers, or raise --time_limit"
         )
     return result
 
 
-def _cancel(result: PipelineResult) -> None:
-    with contextlib.suppress(Exception):  # What led here is what is told.
-        result.cancel()
+def _wait(result: PipelineResult, end: float) -> str:
+    """Returns the state of a job when it is done, or at the time `end`.
+
+    Dataflow's result stops waiting when the service refuses one question for the job's state; it is asked again then.
+    """
+    while True:
+        left = min(max(end - time.monotonic(), 0.001), _SECONDS_AT_ONCE)
+        state = result.wait_until_finish(duration=int(1000 * left) or 1)
+        if PipelineState.is_terminal(state) or time.monotonic() >= end:
+            return state
+        time.sleep(_SECONDS_BETWEEN)
+
+
+def _cancel(result: PipelineResult, page: str) -> bool:
+    """Cancels a job that is not at its end, and waits a little for workers to stop; returns whether it will end."""
+    try:
+        if not PipelineState.is_terminal(result.state):
+            result.cancel()
+    except Exception as error:  # What led here is what is told in the first place.
+        _LOGGER.warning("The job could not be cancelled and may go on: %s %s", error, page)
+        return False
+    end = time.monotonic() + _SECONDS_TO_STOP
+    with contextlib.suppress(Exception):
+        while not PipelineState.is_terminal(result.state) and time.monotonic() < end:
+            time.sleep(_SECONDS_BETWEEN)
+    return True

@@ -42,7 +42,7 @@ class ReadBatches(beam.PTransform):
         return (
             pipeline
             | "Start" >> beam.Impulse()
-            | "Files" >> beam.FlatMap(lambda _, files: ((file.path, file) for file in files), self._files)
+            | "Files" >> beam.ParDo(_Files(self._files))
             | "SpreadFiles" >> beam.GroupByKey()
             | "FindRanges" >> beam.ParDo(_FindRanges(self._source))
             | "SpreadRanges" >> beam.GroupByKey()
@@ -58,6 +58,17 @@ class _OnAnyWorker(beam.DoFn):
 
     def setup(self) -> None:
         check_versions(self._versions)
+
+
+class _Files(_OnAnyWorker):
+    """Anything → (path, file)s."""
+
+    def __init__(self, files: Sequence[FileStamp]) -> None:
+        super().__init__()
+        self._files = files
+
+    def process(self, _: object) -> Iterator[tuple[str, FileStamp]]:
+        yield from ((file.path, file) for file in self._files)
 
 
 class _FindRanges(_OnAnyWorker):

@@ -150,6 +150,8 @@ def name_shards(element: tuple[str, Iterable[Shard]], folder: str, temp_folder: 
     names = [f"{split}-{index:05d}-of-{len(ordered):05d}.tfrecord.gz" for index in range(len(ordered))]
     targets = {FileSystems.join(folder, name): shard.path for name, shard in zip(names, ordered, strict=True)}
     unfinished, finished = _paths(temp_folder, f"{split}-*"), _paths(folder, f"{split}-*")
+    if stale := finished - targets.keys():  # Of shards that a runner has made anew, by other bundles than before.
+        FileSystems.delete(sorted(stale))
     left = {target: path for target, path in targets.items() if path in unfinished or target not in finished}
     if left:
         FileSystems.rename(list(left.values()), list(left))

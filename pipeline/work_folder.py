@@ -130,7 +130,8 @@ def work_folder(
         if stale and _is_object_store(target) and not (overwrite or resume):
             raise TargetExists(
                 f"{target}: another process is at work in it, or was killed there ({stale[0]}/), which an object store "
-                "cannot tell; if it was killed, go on with --resume, begin anew with --overwrite, or remove that folder"
+                "cannot tell; if it was killed, begin anew with --overwrite, or go on with --resume (only `transform` "
+                "can), or remove that folder"
             )
         work = _taken_up(target, stale, fingerprint) if resume and stale else None
         for name in stale:

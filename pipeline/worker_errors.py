@@ -87,6 +87,8 @@ def _in_words(error: Exception, target: str) -> BaseException | None:
             f"no workers answer at {found[1]}; start them (docs/runners.md), or give another address with "
             "--environment_config"
         )
+    if "Traceback" not in text and (refusal := _refused_by_cloud(chain, text)):
+        return refusal
     if any(isinstance(cause, MemoryError) for cause in chain) or _OUT_OF_MEMORY.search(text):
         return OutOfMemory(
             f"{target}: a process ran out of memory; give the machine more, use fewer --workers, or keep vocabularies "
@@ -98,22 +100,28 @@ def _in_words(error: Exception, target: str) -> BaseException | None:
     refused = refused or next((code for words, code in _CANNOT_WRITE_TEXTS.items() if words in text), None)
     if refused is not None:
         return CannotWrite(f"{target}: cannot be written to: {_CANNOT_WRITE[refused]}")
-    return _refused_by_service(chain, text)
+    return _refused_by_job_server(chain, text)
 
 
-def _refused_by_service(chain: list[BaseException], text: str) -> JobFailed | None:
-    """Returns what a job server or Google Cloud said; None where a traceback says that it was a function of ours."""
+def _refused_by_job_server(chain: list[BaseException], text: str) -> JobFailed | None:
+    """Returns what a job server said; None where a traceback says that it was a function of ours."""
     if found := _NO_JOB_SERVER.search(text):
         return JobFailed(f"the runner's job server did not start: {found[0]}. See docs/runners.md")
     if "Traceback" in text:
         return None
     if found := _FAILED.search(text):
         return JobFailed(f"{found[0]}\nSee docs/runners.md, and the runner's own log")
+    gone = next((cause for cause in chain if isinstance(cause, grpc.RpcError)), None)
+    return gone and JobFailed(f"the job server does not answer any more: {_details(gone)}. See its own log")
+
+
+def _refused_by_cloud(chain: list[BaseException], text: str) -> UserError | None:
+    """Returns what Google Cloud said; None if it was not asked."""
     if found := _NOT_STAGED.search(text):
         return JobFailed(f"{found[0]} (--temp_location, --staging_location)")
     for cause in chain:
-        if isinstance(cause, grpc.RpcError):
-            return JobFailed(f"the job server does not answer any more: {_details(cause)}. See its own log")
+        if type(cause).__name__ == "DataflowRuntimeException" and _OUT_OF_MEMORY.search(text):
+            return None
         if type(cause).__name__ == "DataflowRuntimeException":
             return JobFailed(f"{cause}\nSee docs/dataflow.md, and the job's page above")
         if type(cause).__module__.startswith("google."):

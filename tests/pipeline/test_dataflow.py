@@ -59,6 +59,14 @@ def test_an_installed_package_has_no_setup_py_to_stage(monkeypatch: pytest.Monke
         ({"staging_location": "gs://"}, "Invalid GCS path (gs://), given for the option: staging_location"),
         ({"temp_location": f"{OUT}/tmp"}, f"--temp_location {OUT}/tmp: lies in --out {OUT}, which holds a run alone"),
         ({"temp_location": OUT}, f"--temp_location {OUT}: lies in --out"),
+        ({"staging_location": f"{OUT}/staging"}, f"--staging_location {OUT}/staging: lies in --out"),
+        ({"temp_location": "gs://pool"}, f"--out {OUT}: lies in --temp_location gs://pool, whose files may go"),
+        ({"tft_temp_location": "tft"}, "--tft_temp_location tft: is on this machine; name a folder on gs://"),
+        ({"tft_temp_location": f"{OUT}/tft"}, f"--tft_temp_location {OUT}/tft: lies in --out"),
+        ({"tft_temp_location": "gs://pool/beam"}, "lies in --temp_location gs://pool/beam; keep them apart"),
+        ({"worker_region": "europe-west1", "worker_zone": "europe-west1-b"}, "mutually exclusive"),
+        ({"resource_hints": "min_rma=8GB"}, "--resource_hints: Unknown resource hint: min_rma"),
+        ({"pickle_library": "dill"}, "dill"),
         ({"job_name": "Nightly run"}, "Invalid job_name (Nightly run)"),
         ({"job_name": "x" * 1001}, "--job_name: 1001 characters; at most 1000"),
         ({"labels": "Team=ads"}, "--labels=Team=ads: expected KEY=VALUE of lower-case letters"),
@@ -108,7 +116,7 @@ def test_the_plan_shows_what_will_run_where() -> None:
     assert shown["Output"] == OUT
     assert shown["Beam's temporary files"] == "gs://pool/beam"
     assert shown["Own temporary files"] == f"{OUT}/.work-*"
-    assert shown["Cancelled after"] == "90 minutes"
+    assert shown["Cancelled after"] == "90 minutes, each job"
 
 
 def test_the_plan_of_a_portable_runner() -> None:

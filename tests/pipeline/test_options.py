@@ -55,6 +55,8 @@ def test_the_direct_runner_is_the_one_in_process_and_no_download(runner: str | N
         "--performance_runtime_type_check",
         "--template_location=gs://pool/template",
         "--update",
+        "--dry_run=true",
+        "--output_executable_path=job.jar",
         "--experiments=disable_runner_v2",
         "--experiments=disable_prime_runner_v2",
         "--experiments=disable_portable_runner",
@@ -63,7 +65,8 @@ def test_the_direct_runner_is_the_one_in_process_and_no_download(runner: str | N
 )
 @pytest.mark.parametrize("runner", ["DirectRunner", "DataflowRunner"])
 def test_options_that_break_tensorflow_transform_are_refused(runner: str, breaking: str) -> None:
-    with pytest.raises(UserError, match=rf"^{breaking.partition('=gs')[0]}: .*; leave it out$"):
+    name = breaking if "experiments" in breaking else breaking.partition("=")[0]
+    with pytest.raises(UserError, match=rf"^{name}: .*; leave it out$"):
         beam_options(runner, [breaking])
 
 
@@ -71,6 +74,24 @@ def test_all_options_that_break_it_are_told_at_once() -> None:
     with pytest.raises(UserError) as error:
         beam_options("DataflowRunner", ["--streaming", "--update", "--experiments=disable_runner_v2"])
     assert str(error.value).count("leave it out") == 3
+
+
+def test_an_experiment_with_a_value_is_refused_too() -> None:
+    with pytest.raises(UserError, match=r"--experiments=disable_runner_v2=true: .*; leave it out"):
+        beam_options("DataflowRunner", ["--experiments=disable_runner_v2=true"])
+
+
+@pytest.mark.parametrize("limit", ["0", "-5", "inf", "nan"])
+def test_a_time_limit_is_a_time(limit: str) -> None:
+    with pytest.raises(UserError, match=rf"--time_limit {limit}: expected minutes, more than 0"):
+        beam_options("DataflowRunner", [f"--time_limit={limit}"])
+
+
+def test_a_runner_has_its_defaults_however_it_is_named() -> None:
+    with pytest.raises(UserError, match="give it as --runner"):
+        beam_options(None, ["--runner=DataflowRunner"])
+    named = "apache_beam.runners.dataflow.dataflow_runner.DataflowRunner"
+    assert beam_options(named).get_all_options()["machine_type"] == "e2-standard-4"
 
 
 def test_no_main_session_is_pickled() -> None:
@@ -95,6 +116,12 @@ def test_a_value_that_an_option_cannot_have_is_told(option: str, message: str) -
     ("runner", "options", "message"),
     [
         ("PortableRunner", [], "--runner PortableRunner: missing: --job_endpoint HOST:PORT"),
+        ("FlinkRunner", ["--flink_master=h:8081"], "missing: workers with fieldpool: --environment_type DOCKER"),
+        (
+            "SparkRunner",
+            ["--spark_master_url=spark://h:7077", "--sdk_container_image=x"],
+            "(--sdk_container_image is Dataflow's alone)",
+        ),
         ("FlinkRunner", ["--environment_type=FOO"], "Unknown environment type: FOO; expected LOOPBACK, EXTERNAL"),
         ("FlinkRunner", ["--environment_type=EXTERNAL"], "EXTERNAL and HOST:PORT of workers"),
         ("PrismRunner", ["--environment_type=PROCESS", "--environment_config={x"], 'PROCESS and {"command": PATH}'),

@@ -140,6 +140,16 @@ def test_a_retry_names_the_shards_that_are_left(tmp_path: Path, monkeypatch: pyt
     assert [path.read_text() for path in sorted((tmp_path / "out").iterdir())] == [shard.path for shard in shards]
 
 
+def test_shards_made_anew_by_other_bundles_replace_those_before(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    for count in (2, 3):
+        shards = [Shard((0, index), str(tmp_path / f"train-{count}-{index}"), 1) for index in range(count)]
+        for shard in shards:
+            Path(shard.path).write_text(shard.path)
+        name_shards(("train", shards), str(tmp_path / "out"), str(tmp_path))
+    assert [path.read_text() for path in sorted((tmp_path / "out").iterdir())] == [shard.path for shard in shards]
+
+
 def test_equal_rows_make_equal_files(tmp_path: Path) -> None:
     for name in ("a", "b"):
         write([examples(50)], tmp_path / name)

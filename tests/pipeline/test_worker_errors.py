@@ -106,6 +106,13 @@ class ServerGone(grpc.RpcError, grpc.Call):
             JobFailed,
             "asked: 403 POST: Dataflow API is off. Check --project",
         ),
+        (Forbidden("403 Permission denied on resource project my-projekt."), JobFailed, "asked: 403 Permission denied"),
+        (
+            DataflowRuntimeException("State: FAILED, Error:\nPermission denied on 'x'"),
+            JobFailed,
+            "Permission denied on",
+        ),
+        (DataflowRuntimeException("State: FAILED, Error:\nMemoryError"), OutOfMemory, "ran out of memory"),
         (MemoryError(), OutOfMemory, "runs/x: a process ran out of memory"),
         (RuntimeError("std::bad_alloc"), OutOfMemory, "`min_count` and `top_k`"),
     ],

@@ -15,10 +15,10 @@ from emulated_bucket import EmulatedBucket, emulated_bucket
 
 @pytest.fixture
 def bucket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[EmulatedBucket]:
-    """gs://pool, for Beam's client in this process, and in others by its `environment`."""
+    """gs://pool, for Beam's client and TensorFlow's, in this process and, by its `environment`, in others."""
     options = FileSystems._pipeline_options
     with emulated_bucket(tmp_path) as made:
-        for name, value in made.beam_environment.items():
+        for name, value in made.environment.items():
             monkeypatch.setenv(name, value)
         yield made
     FileSystems._pipeline_options = options

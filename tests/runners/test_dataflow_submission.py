@@ -70,7 +70,6 @@ def options(service: DataflowService, folder: Path, *extra: str) -> PipelineOpti
         "--temp_location=gs://pool/beam",
         f"--dataflow_endpoint={service.endpoint}",
         "--no_auth",
-        f"--tft_temp_location={folder / 'tft'}",
     ]
     return beam_options("DataflowRunner", [*arguments, *extra])
 

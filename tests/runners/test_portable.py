@@ -15,8 +15,10 @@ from apache_beam.runners.portability.fn_api_runner.worker_handlers import Extern
 from run_contents import contents
 from workers import WorkerEnvironment
 
+from fieldpool.pipeline import sources
 from fieldpool.pipeline.options import beam_options
 from fieldpool.pipeline.run_directory import transform
+from fieldpool.pipeline.worker_versions import versions
 from fieldpool.transforms.errors import NoWorkers, TimeLimitExceeded, WorkersDiffer
 from fieldpool.transforms.spec import Spec
 
@@ -94,6 +96,22 @@ def test_workers_with_other_code_are_told_of(
     with (
         workers.pool(tmp_path, {}) as address,
         pytest.raises(WorkersDiffer, match=r"fieldpool's code \w+ at submission, \w+ on the worker. Build the worker"),
+    ):
+        transform(spec, [data], str(tmp_path / "run"), portable(job_server, *external(address)))
+
+
+def test_workers_of_other_versions_are_told_of(
+    job_server: str,
+    workers: WorkerEnvironment,
+    clicks: tuple[Spec, str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    spec, data = clicks
+    monkeypatch.setattr(sources, "versions", lambda: versions() | {"Python": "3.9", "keras": "3.14.0"})
+    with (
+        installed(workers, tmp_path) as address,
+        pytest.raises(WorkersDiffer, match=r"with: Python 3\.9 at submission, .*; keras 3\.14\.0 at submission, 3\."),
     ):
         transform(spec, [data], str(tmp_path / "run"), portable(job_server, *external(address)))
 
