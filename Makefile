@@ -51,7 +51,7 @@ test-quality: $(SETUP) ## Train three seeds on MovieLens (FIELDPOOL_DATA) and ho
 test-faults: $(SETUP) ## Kill 200 processes at random moments and mutate 6,000 inputs (KILLS=10 SEED=1 FUZZ=100): 20 minutes
 	$(VENV)/bin/pytest -m faults -s tests/test_faults.py tests/test_fuzz.py </dev/null
 
-test-runners: $(SETUP) ## Jobs of other runners on workers elsewhere, without a cloud: Dataflow replayed, job servers; 6 minutes
+test-runners: $(SETUP) ## Jobs of other runners on workers elsewhere, without a cloud: Dataflow replayed, job servers; 9 minutes
 	$(VENV)/bin/pytest -n $(WORKERS) -m "runners or not runners" tests/runners </dev/null
 
 test-backends: $(BACKENDS)/.installed ## Run the layers' tests on JAX and on PyTorch, without TensorFlow
