@@ -32,6 +32,9 @@ _out = Console(highlight=False)
 _err = Console(stderr=True, highlight=False)
 
 _WATCH_SECONDS = 0.3
+# Loggers that say what reaches the user as an exception, and those that tell of a job elsewhere.
+QUIETED = ("absl", "apache_beam", "tensorflow", "tensorflow_transform", "root")
+FOLLOWED = ("fieldpool.pipeline.running", "apache_beam.runners.dataflow.dataflow_runner")
 
 
 def say(text: str) -> None:
@@ -61,7 +64,7 @@ def follow_job() -> None:
     handler = _Lines()
     handler.addFilter(lambda record: record.levelno < logging.ERROR)
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%X"))
-    for name in ("fieldpool.pipeline.running", "apache_beam.runners.dataflow.dataflow_runner"):
+    for name in FOLLOWED:
         logger = logging.getLogger(name)
         logger.handlers, logger.propagate = [handler], False
         logger.setLevel(logging.INFO)
@@ -100,8 +103,7 @@ def quiet_tensorflow() -> Iterator[None]:
         finally:
             os.dup2(saved, 2)
             os.close(saved)
-    for name in ("absl", "apache_beam", "tensorflow", "tensorflow_transform", "root"):
-        # An error reaches the user as an exception; Beam would log its traceback besides.
+    for name in QUIETED:
         logging.getLogger(name).setLevel(logging.CRITICAL)
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,21 @@ from served_model import ROWS, SPEC, Served, click_row, make_served
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ["COLUMNS"] = "200"  # What tables are printed for, read when the console is made.
+
+
+@pytest.fixture(autouse=True)
+def _logging_of_one_test(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The command line sets up the logging of a process that is its own; the next test finds it as it was before."""
+    from fieldpool.pipeline.console import FOLLOWED, QUIETED
+
+    monkeypatch.setattr(threading, "excepthook", threading.excepthook)
+    levels = [(logging.getLogger(name), logging.getLogger(name).level) for name in (*QUIETED, *FOLLOWED)]
+    for name in FOLLOWED:
+        for attribute in ("propagate", "handlers"):
+            monkeypatch.setattr(logging.getLogger(name), attribute, getattr(logging.getLogger(name), attribute))
+    yield
+    for logger, level in levels:
+        logger.setLevel(level)
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,6 @@ import tensorflow as tf
 from tensorflow_metadata.proto.v0 import statistics_pb2
 
 from fieldpool.model.run import NotARun, Run
-from fieldpool.pipeline import cli
 from fieldpool.pipeline.drift import Finding, check, compare
 from fieldpool.pipeline.run_directory import TransformResult, transform
 from fieldpool.transforms.spec import Spec
@@ -129,22 +128,17 @@ def test_thresholds_are_the_specs(thresholds: dict[str, Any], expected: set[tupl
 
 
 def test_the_command_leaves_with_3_and_a_table(
-    run: TransformResult, rows: Rows, folder: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    run: TransformResult, rows: Rows, folder: Path, fieldpool: Callable[..., tuple[int, str, str]]
 ) -> None:
     new = write([row | {"user": "nobody"} for row in rows], folder / "nobody.parquet")
-    monkeypatch.setattr(sys, "argv", ["fieldpool", "check", run.path, new])
-    with pytest.raises(SystemExit) as leaving:
-        cli.main()
-    out, err = capfd.readouterr()
-    assert leaving.value.code == 3
+    code, out, err = fieldpool("check", run.path, new)
+    assert code == 3
     assert "too far" in out
     assert "the new rows are too far from this run's (" in err
 
-    monkeypatch.setattr(sys, "argv", ["fieldpool", "check", run.path, new, "--json"])
-    with pytest.raises(SystemExit) as leaving:
-        cli.main()
-    assert leaving.value.code == 3
-    assert {"field", "measure", "run", "new", "most", "is_broken", "note"} == set(json.loads(capfd.readouterr()[0])[0])
+    code, out, _ = fieldpool("check", run.path, new, "--json")
+    assert code == 3
+    assert {"field", "measure", "run", "new", "most", "is_broken", "note"} == set(json.loads(out)[0])
 
 
 def test_a_run_without_counts_cannot_be_checked_against(run: TransformResult, folder: Path) -> None:

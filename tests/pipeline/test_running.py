@@ -36,9 +36,6 @@ class Job:
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(running, "_SECONDS_BETWEEN", 0.01)
-    # The command line shows what is told here itself.
-    monkeypatch.setattr(running._LOGGER, "propagate", True)
-    monkeypatch.setattr(running._LOGGER, "handlers", [])
 
 
 def run(job: Job, *options: str) -> Any:
