@@ -6,6 +6,7 @@ ours. Its OOV bucket and ours hold the same tokens.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -121,18 +122,20 @@ def test_real_data(real_data: Path, tmp_path: Path, example: str, files: str) ->
         return preprocessing_fn(spec)(inputs)
 
     names = list(raw_feature_spec(spec))
-    batches = []
-    for file in find_files([str(real_data / files)]):
-        for batch in read_batches(file.path, spec.source, raw_columns(spec)):
+
+    def batches(path: str) -> Iterator[pa.RecordBatch]:
+        for batch in read_batches(path, spec.source, raw_columns(spec)):
             rows, _, _ = check_rows(batch, spec)
             arrays = [columns.as_lists(columns.without_nulls(rows[name])) for name in names]
             arrays.append(columns.as_lists(pa.array(np.zeros(rows.num_rows, np.int64))))
-            batches.append(pa.RecordBatch.from_arrays(arrays, [*names, "__split__"]))
+            yield pa.RecordBatch.from_arrays(arrays, [*names, "__split__"])
+
     with (
         beam.Pipeline(runner="FnApiRunner") as pipeline,
         tft_beam.Context(temp_dir=str(tmp_path / "temp"), passthrough_keys={"__split__"}),
     ):
-        rows = pipeline | beam.Create([0], reshuffle=False) | beam.FlatMap(lambda _: batches)
+        paths = [file.path for file in find_files([str(real_data / files)])]
+        rows = pipeline | beam.Create(paths, reshuffle=False) | beam.FlatMap(batches)
         transform_fn = (rows, raw_tensor_adapter_config(spec)) | tft_beam.AnalyzeDataset(both)
         _ = transform_fn | tft_beam.WriteTransformFn(str(tmp_path / "out"))
     assets = tmp_path / "out/transform_fn/assets"
