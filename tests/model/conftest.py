@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -75,6 +76,8 @@ def write_run() -> Callable[..., str]:
                         features = {name: feature(values) for name, values in row.items()}
                         example = tf.train.Example(features=tf.train.Features(feature=features))
                         file.write(example.SerializeToString())
+        counts = {split: sum(map(len, shards)) for split, shards in examples.items()}
+        (folder / "stats.json").write_text(json.dumps(counts))
         (folder / "DONE").write_text("")
         return str(folder)
 

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 tf = pytest.importorskip("tensorflow", reason="tf.data reads the examples")
 
-from fieldpool.model.examples import NoExamples, feature_spec, read_examples  # noqa: E402
+from fieldpool.model.examples import NoExamples, count_examples, feature_spec, read_examples  # noqa: E402
 from fieldpool.model.run import Run  # noqa: E402
 from fieldpool.transforms.spec import Spec  # noqa: E402
 
@@ -80,6 +82,13 @@ def test_each_example_once(run):
     assert sizes == [4, 4, 1]
     assert items(read_examples(run, "train", batch_size=4)) == list(range(9))
     assert sorted(items(read_examples(run, "train", batch_size=4, shuffle_buffer=3))) == list(range(9))
+
+
+def test_examples_are_counted_where_a_run_made_by_other_means_has_no_counts(run):
+    assert [count_examples(run, split) for split in ("train", "eval", "test")] == [9, 1, 0]
+    Path(run.path, "stats.json").unlink()
+    uncounted = Run(run.path)
+    assert [count_examples(uncounted, split) for split in ("train", "eval", "test")] == [9, 1, 0]
 
 
 def test_key_on_demand(run):

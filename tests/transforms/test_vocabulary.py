@@ -91,14 +91,27 @@ def test_a_vocabulary_without_tokens_has_tfts_placeholder(tmp_path: Path) -> Non
     assert one([[], [b""]], tmp_path) == NO_TOKENS
 
 
+FIELDS = 5  # As many examples as one pipeline counts.
+
+
 @given(
-    batches=st.lists(st.lists(st.binary(max_size=3), max_size=30), min_size=1, max_size=4),
-    min_count=st.integers(1, 3),
-    top_k=st.none() | st.integers(1, 5),
+    batches=st.lists(
+        st.tuples(*[st.lists(st.binary(max_size=3), max_size=30)] * FIELDS),
+        min_size=1,
+        max_size=4,
+    ),
+    thresholds=st.tuples(*[st.tuples(st.integers(1, 3), st.none() | st.integers(1, 5))] * FIELDS),
 )
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_equals_a_plain_count(tmp_path: Path, batches: list[list[bytes]], min_count: int, top_k: int | None) -> None:
-    counts = Counter(token for batch in batches for token in batch)
-    allowed = [t for t, n in counts.items() if n >= min_count and t and b"\n" not in t and b"\r" not in t]
-    expected = sorted(allowed, key=lambda token: (-counts[token], token))[:top_k]
-    assert one(batches, tmp_path, min_count, top_k) == (expected or NO_TOKENS)
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_equals_a_plain_count(
+    tmp_path: Path, batches: list[tuple[list[bytes], ...]], thresholds: tuple[tuple[int, int | None], ...]
+) -> None:
+    def plain_count(field: int, min_count: int, top_k: int | None) -> list[bytes]:
+        counts = Counter(token for batch in batches for token in batch[field])
+        allowed = [t for t, n in counts.items() if n >= min_count and t and b"\n" not in t and b"\r" not in t]
+        return sorted(allowed, key=lambda token: (-counts[token], token))[:top_k] or NO_TOKENS
+
+    counted = vocabularies(
+        batches, tmp_path, fed=list(range(FIELDS)), thresholds=[(f"v{i}", *t) for i, t in enumerate(thresholds)]
+    )
+    assert counted == [plain_count(i, *t) for i, t in enumerate(thresholds)]
