@@ -72,6 +72,15 @@ def defaults(extra: Sequence[str], job: str) -> list[str]:
     return arguments + [f"--{name}={value}" for name, value in single.items() if name not in given]
 
 
+def missing(options: PipelineOptions) -> list[str]:
+    """Returns what no job can do without and this one has not."""
+    cloud = options.view_as(GoogleCloudOptions)
+    found = [what for name, what in _NEEDED.items() if not getattr(cloud, name)]
+    if not _brings_package(options.get_all_options(drop_default=True)):
+        found.append(_PACKAGE)
+    return [f"missing: {what}" for what in found]
+
+
 def check(options: PipelineOptions, reads: Sequence[str], target: str) -> None:
     """Holds a job against Dataflow's rules and what its workers can reach.
 
@@ -85,10 +94,7 @@ def check(options: PipelineOptions, reads: Sequence[str], target: str) -> None:
     """
     cloud = options.view_as(GoogleCloudOptions)
     given = options.get_all_options(drop_default=True)
-    missing = [what for name, what in _NEEDED.items() if not getattr(cloud, name)]
-    if not _brings_package(given):
-        missing.append(_PACKAGE)
-    faults = [f"missing: {what}" for what in missing]
+    faults = missing(options)
     validator = PipelineOptionsValidator(options, None)
     if cloud.project and cloud.region:
         found = validator.validate_cloud_options(cloud)

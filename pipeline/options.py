@@ -152,7 +152,9 @@ def _check(options: PipelineOptions) -> None:
         for name in experiments
         if name.partition("=")[0] in _REFUSED_EXPERIMENTS
     ]
-    if not dataflow.is_dataflow(runner):  # Beam looks at Dataflow's in the cloud: not before ours are checked.
+    if dataflow.is_dataflow(runner):  # Beam looks at Dataflow's in the cloud: not before ours are checked.
+        faults += dataflow.missing(options) if faults else []
+    else:
         elsewhere = [] if runs_in_process(options) else portable.faults(options)
         faults += elsewhere or PipelineOptionsValidator(options, made).validate()
     if faults:

@@ -66,7 +66,7 @@ def test_the_direct_runner_is_the_one_in_process_and_no_download(runner: str | N
 @pytest.mark.parametrize("runner", ["DirectRunner", "DataflowRunner"])
 def test_options_that_break_tensorflow_transform_are_refused(runner: str, breaking: str) -> None:
     name = breaking if "experiments" in breaking else breaking.partition("=")[0]
-    with pytest.raises(UserError, match=rf"^{name}: .*; leave it out$"):
+    with pytest.raises(UserError, match=rf"(?m)^{name}: .*; leave it out$"):
         beam_options(runner, [breaking])
 
 
@@ -74,6 +74,14 @@ def test_all_options_that_break_it_are_told_at_once() -> None:
     with pytest.raises(UserError) as error:
         beam_options("DataflowRunner", ["--streaming", "--update", "--experiments=disable_runner_v2"])
     assert str(error.value).count("leave it out") == 3
+
+
+def test_what_dataflow_misses_is_told_with_what_breaks_it() -> None:
+    with pytest.raises(UserError) as error:
+        beam_options("DataflowRunner", ["--streaming", "--region=europe-west1"])
+    refused, *missing = str(error.value).splitlines()
+    assert refused.startswith("--streaming: ")
+    assert [line.split()[1] for line in missing] == ["--project", "--temp_location"]
 
 
 def test_an_experiment_with_a_value_is_refused_too() -> None:
