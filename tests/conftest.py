@@ -1,4 +1,7 @@
-"""Fixtures of all tests: a small click log whose every corner is known."""
+"""Fixtures of all tests: a small click log whose every corner is known.
+
+What they import they import themselves: `make test-backends` has neither TensorFlow nor Arrow.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +11,12 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from served_model import ROWS, SPEC, Served, click_row, make_served
+
+if TYPE_CHECKING:
+    from served_model import Served
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ["COLUMNS"] = "200"  # What tables are printed for, read when the console is made.
@@ -119,4 +124,6 @@ def job_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Served:
     """A small run, a model trained on it and its export; not to be changed."""
+    from served_model import ROWS, SPEC, click_row, make_served
+
     return make_served(tmp_path_factory.mktemp("served"), SPEC, [click_row(i) for i in range(ROWS)])

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +20,7 @@ FORBIDDEN = {
 # These run on every backend of Keras.
 ANY_BACKEND = ("model/pooling.py", "model/embedding.py", "model/deepfm.py", "model/metrics.py")
 ONE_BACKEND = ("tensorflow", "tensorflow_transform", "apache_beam", "jax", "torch")
+NOT_WITH_THEM = ("tensorflow", "tensorflow_transform", "apache_beam", "pyarrow")
 
 
 def imports(path: Path, source: str) -> Iterator[str]:
@@ -45,6 +48,14 @@ def test_imports_go_one_way(path):
 @pytest.mark.parametrize("path", ANY_BACKEND)
 def test_layers_import_no_backend(path):
     assert [name for name in imports(ROOT / path, (ROOT / path).read_text()) if is_in(name, ONE_BACKEND)] == []
+
+
+def test_fixtures_of_all_tests_load_without_tensorflow_and_arrow():
+    """As `make test-backends` has them."""
+    script = f"import sys; sys.modules.update(dict.fromkeys({NOT_WITH_THEM})); import conftest"
+    process = [sys.executable, "-c", script]
+    done = subprocess.run(process, cwd=ROOT / "tests", capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
