@@ -32,8 +32,9 @@ _out = Console(highlight=False)
 _err = Console(stderr=True, highlight=False)
 
 _WATCH_SECONDS = 0.3
-# Loggers that say what reaches the user as an exception, and those that tell of a job elsewhere.
+# An error reaches the user as an exception; Beam, for one, would log its traceback besides.
 QUIETED = ("absl", "apache_beam", "tensorflow", "tensorflow_transform", "root")
+# What tells of a job elsewhere: its page and its states.
 FOLLOWED = ("fieldpool.pipeline.running", "apache_beam.runners.dataflow.dataflow_runner")
 
 
