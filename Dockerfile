@@ -9,4 +9,4 @@ FROM apache/beam_python${PYTHON}_sdk:2.77.0
 COPY . /opt/fieldpool
 RUN cd /opt/fieldpool && pip install --no-cache-dir --constraint requirements.lock .
 # Shows in the log what jobs will be held against, and that all of it can be imported.
-RUN python -c "import fieldpool.pipeline.build, fieldpool.pipeline.worker_versions as w; print(w.versions())"
+RUN python -c "import fieldpool.pipeline.runs.preprocess, fieldpool.pipeline.jobs.versions as w; print(w.versions())"

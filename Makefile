@@ -64,7 +64,7 @@ test-browser: $(SETUP) ## Show the report in headless Chromium: the machine's, o
 	$(VENV)/bin/python $(PIP) install --quiet "playwright>=1.50"
 	command -v chromium chromium-browser google-chrome chromium-headless-shell >/dev/null \
 	    || $(VENV)/bin/playwright install chromium
-	$(VENV)/bin/pytest -m browser tests/pipeline/test_report.py </dev/null
+	$(VENV)/bin/pytest -m browser tests/pipeline/reports/test_model_report.py </dev/null
 
 bench: $(SETUP) ## Measure the pipeline beside TFT's recipe and a polars script: minutes (ROWS=10000,1000000 REPEAT=3)
 	$(VENV)/bin/python $(PIP) install --quiet "polars>=1"

@@ -2,19 +2,23 @@
 
 from pathlib import Path
 
-from setuptools import setup
+from setuptools import find_packages, setup
+
+ROOT = Path(__file__).parent
 
 setup(
     name="fieldpool",
     version="0.1.0",
     description="Multi-valued click logs to trained rankers: Beam + TensorFlow Transform + Keras 3 DeepFM",
-    long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
+    long_description=(ROOT / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     python_requires=">=3.11,<3.14",
     # `fieldpool` itself is a namespace without files of its own: an installed top-level `model` or
     # `pipeline` package would collide with those of other projects.
-    packages=["fieldpool.transforms", "fieldpool.model", "fieldpool.pipeline"],
+    packages=[
+        f"fieldpool.{package}" for package in find_packages(str(ROOT), include=["transforms*", "model*", "pipeline*"])
+    ],
     package_dir={
         "fieldpool.transforms": "transforms",
         "fieldpool.model": "model",
@@ -23,7 +27,8 @@ setup(
     package_data={
         "fieldpool.transforms": ["py.typed"],
         "fieldpool.model": ["py.typed"],
-        "fieldpool.pipeline": ["py.typed", "templates/*.html"],
+        "fieldpool.pipeline": ["py.typed"],
+        "fieldpool.pipeline.reports": ["templates/*.html"],
     },
     install_requires=[
         "apache-beam[gcp]>=2.77,<2.78",
@@ -56,5 +61,5 @@ setup(
         # The layers on Keras' other backends (`make test-backends`).
         "backends": ["jax", "torch"],
     },
-    entry_points={"console_scripts": ["fieldpool=fieldpool.pipeline.cli:main"]},
+    entry_points={"console_scripts": ["fieldpool=fieldpool.pipeline.cli.app:main"]},
 )

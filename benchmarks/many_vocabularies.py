@@ -20,8 +20,8 @@ import tensorflow_transform.beam as tft_beam
 from rich.console import Console
 from rich.table import Table
 
-from fieldpool.pipeline.build import raw_tensor_adapter_config, write_run
-from fieldpool.pipeline.options import beam_options
+from fieldpool.pipeline.jobs.options import beam_options
+from fieldpool.pipeline.runs.preprocess import raw_tensor_adapter_config, write_run
 from fieldpool.transforms.preprocessing import preprocessing_fn
 from fieldpool.transforms.spec import Spec
 

@@ -34,8 +34,8 @@ def make_model(folder: Path) -> Path:
     """Returns the folder of a model trained on some rows, with its export; makes it if it is not there."""
     from fieldpool.model.export import export_model
     from fieldpool.model.run import Run
-    from fieldpool.model.training import train
-    from fieldpool.pipeline.run_directory import transform
+    from fieldpool.model.training.train import train
+    from fieldpool.pipeline.runs.run_directory import transform
     from fieldpool.transforms.spec import Spec
 
     data, run, model = folder / f"rows-{TRAINED_ROWS}x18.parquet", folder / "serving-run", folder / "serving-model"
@@ -56,10 +56,10 @@ def requests(data: Path, rows: int, number: int) -> dict[str, list[dict[str, Any
     import tensorflow as tf
 
     from fieldpool.model.export import argument_names, serving_feature_spec
-    from fieldpool.pipeline.example_encoding import encode_examples
-    from fieldpool.pipeline.exported_model import as_request
-    from fieldpool.pipeline.quarantine import check_features, feature_columns
-    from fieldpool.pipeline.readers import read_batches
+    from fieldpool.pipeline.rows.checks import check_features, feature_columns
+    from fieldpool.pipeline.serving.exported_model import as_request
+    from fieldpool.pipeline.sources.readers import read_batches
+    from fieldpool.pipeline.tfrecords.encoding import encode_examples
     from fieldpool.transforms.spec import Spec
 
     spec = Spec.model_validate(click_rows.spec(click_rows.columns_of(str(data))))
@@ -91,7 +91,7 @@ def milliseconds(answer: Callable[..., Any], asked: list[dict[str, Any]]) -> np.
 def predicted(model: Path, data: Path, out: Path, rows: int) -> float:
     """Returns the seconds of one `fieldpool predict`, which must account for all rows."""
     shutil.rmtree(out, ignore_errors=True)
-    program = "from fieldpool.pipeline.cli import main; main()"
+    program = "from fieldpool.pipeline.cli.app import main; main()"
     command = [sys.executable, "-c", program, "predict", str(model), str(data), "--out", str(out), "--json"]
     started = time.perf_counter()
     done = subprocess.run(command, capture_output=True, text=True, check=False)

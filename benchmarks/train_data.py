@@ -11,7 +11,7 @@ from train_task import Field, Rows, Task
 
 from fieldpool.model.examples import read_examples
 from fieldpool.model.run import Run
-from fieldpool.pipeline.run_directory import transform
+from fieldpool.pipeline.runs.run_directory import transform
 from fieldpool.transforms.spec import CategoricalField, NumericField, Spec
 
 EXAMPLES = Path(__file__).parents[1] / "examples"

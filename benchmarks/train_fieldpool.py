@@ -10,9 +10,9 @@ import tensorflow as tf
 from train_batches import batches
 from train_task import Settings, Task, main
 
-from fieldpool.model.deepfm import DeepFM
-from fieldpool.model.embedding import EmbeddedField, Table
-from fieldpool.model.sparse_optimizers import optimizer
+from fieldpool.model.layers.deepfm import DeepFM
+from fieldpool.model.layers.pooled_embeddings import EmbeddedField, Table
+from fieldpool.model.training.optimizers import optimizer
 
 # What DLRM trains its tables with; Adagrad's steps get smaller by themselves.
 ADAGRAD_RATE = 0.01
@@ -58,7 +58,7 @@ def deepfm(task: Task) -> DeepFM:
 
 
 def compile_model(model: DeepFM, name: str, learning_rate: float) -> None:
-    """Compiles a model as `fieldpool.model.training.train` does."""
+    """Compiles a model as `fieldpool.model.training.train.train` does."""
     model.compile(
         optimizer=optimizer(name, learning_rate),
         loss=keras.losses.BinaryCrossentropy(from_logits=True),

@@ -12,8 +12,8 @@ import keras
 from train_fieldpool import compile_model
 from train_task import Clock
 
-from fieldpool.model.deepfm import deepfm
 from fieldpool.model.examples import read_examples
+from fieldpool.model.layers.deepfm import deepfm
 from fieldpool.model.run import Run
 
 

@@ -10,7 +10,7 @@ import sys
 from click_rows import columns_of, spec
 from measured import tell
 
-from fieldpool.pipeline.run_directory import transform
+from fieldpool.pipeline.runs.run_directory import transform
 from fieldpool.transforms.spec import Spec
 
 if __name__ == "__main__":

@@ -29,10 +29,10 @@ from ..transforms.spec import (
     Quantiles,
     Spec,
 )
-from .atomic import write_folder_atomically
 from .examples import feature_spec
+from .files import write_folder_atomically
 from .run import SPEC_FILE, TRANSFORM_FOLDER, Run
-from .training import MODEL_FILE, load_model
+from .training.train import MODEL_FILE, load_model
 
 # Where TensorFlow Serving, too, keeps files that go with a SavedModel.
 EXTRA_ASSETS_FOLDER = "assets.extra"

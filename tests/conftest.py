@@ -25,7 +25,7 @@ os.environ["COLUMNS"] = "200"  # What tables are printed for, read when the cons
 @pytest.fixture(autouse=True)
 def _logging_of_one_test(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The command line sets up the logging of a process that is its own; the next test finds it as it was before."""
-    from fieldpool.pipeline.console import FOLLOWED, QUIETED
+    from fieldpool.pipeline.terminal.console import FOLLOWED, QUIETED
 
     monkeypatch.setattr(threading, "excepthook", threading.excepthook)
     levels = [(logging.getLogger(name), logging.getLogger(name).level) for name in (*QUIETED, *FOLLOWED)]
@@ -96,7 +96,7 @@ def fieldpool(
 ) -> Callable[..., tuple[int, str, str]]:
     """`fieldpool("explain", …)` gives exit code, standard output and standard error."""
 
-    from fieldpool.pipeline import cli
+    from fieldpool.pipeline.cli import app as cli
 
     def call(*arguments: str | Path) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["fieldpool", *map(str, arguments)])

@@ -70,10 +70,10 @@ def test_tf_keras_is_never_used(path):
 @pytest.mark.parametrize(
     ("source", "name"),
     [
-        ("from ..pipeline.splits import a", "fieldpool.pipeline.splits.a"),
+        ("from ..pipeline.splits import a", "fieldpool.pipeline.rows.splits.a"),
         ("from .. import pipeline", "fieldpool.pipeline"),
         ("from .spec import a", "fieldpool.model.spec.a"),
-        ("import fieldpool.pipeline.cli", "fieldpool.pipeline.cli"),
+        ("import fieldpool.pipeline.cli.app", "fieldpool.pipeline.cli.app"),
         ("def f():\n    from fieldpool import pipeline", "fieldpool.pipeline"),
         ("from tensorflow import keras", "tensorflow.keras"),
     ],

@@ -10,7 +10,7 @@ import pytest
 from fieldpool.model.examples import NoExamples
 from fieldpool.model.export import NoExport
 from fieldpool.model.run import NotARun
-from fieldpool.pipeline import cli
+from fieldpool.pipeline.cli import app as cli
 from fieldpool.transforms.errors import UserError
 
 PAGE = (Path(__file__).parents[1] / "docs/errors.md").read_text(encoding="utf-8")

@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from fieldpool.pipeline.click_log import write_click_log
+from fieldpool.pipeline.demo_log import write_click_log
 
 KILLS, SEED = int(os.environ.get("KILLS", "100")), int(os.environ.get("SEED", "0"))
 FEW = 2

@@ -22,9 +22,9 @@ import yaml
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from fieldpool.pipeline.file_ranges import file_ranges
-from fieldpool.pipeline.quarantine import check_rows, raw_columns
-from fieldpool.pipeline.readers import SourceBatch, read_batches, read_range
+from fieldpool.pipeline.rows.checks import check_rows, raw_columns
+from fieldpool.pipeline.sources.ranges import file_ranges
+from fieldpool.pipeline.sources.readers import SourceBatch, read_batches, read_range
 from fieldpool.pipeline.spec_file import dump_spec, parse_spec, parse_yaml
 from fieldpool.transforms.errors import SpecError, UserError
 from fieldpool.transforms.spec import Spec

@@ -9,16 +9,16 @@ import apache_beam as beam
 import pytest
 import tensorflow as tf
 
-from fieldpool.model.deepfm import deepfm
 from fieldpool.model.evaluation import evaluate
 from fieldpool.model.export import export_model
+from fieldpool.model.layers.deepfm import deepfm
 from fieldpool.model.run import Run
-from fieldpool.model.training import load_model, train
-from fieldpool.pipeline.quarantine import feature_columns
-from fieldpool.pipeline.run_directory import TransformResult, transform
-from fieldpool.pipeline.sources import sample_rows
+from fieldpool.model.training.train import load_model, train
+from fieldpool.pipeline.rows.checks import feature_columns
+from fieldpool.pipeline.rows.read_rows import sample_rows
+from fieldpool.pipeline.runs.run_directory import TransformResult, transform
+from fieldpool.pipeline.serving.parity import Parity, verify
 from fieldpool.pipeline.spec_file import load_spec
-from fieldpool.pipeline.verify import Parity, verify
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 ROWS = ("read", "train", "eval", "test", "rejected")

@@ -7,8 +7,8 @@ import pytest
 tf = pytest.importorskip("tensorflow", reason="runs are read with tf.data")
 
 from fieldpool.model import metrics  # noqa: E402
-from fieldpool.model.deepfm import deepfm  # noqa: E402
 from fieldpool.model.evaluation import evaluate  # noqa: E402
+from fieldpool.model.layers.deepfm import deepfm  # noqa: E402
 from fieldpool.model.run import Run  # noqa: E402
 from fieldpool.transforms.errors import UserError  # noqa: E402
 

@@ -21,7 +21,7 @@ def test_a_run_in_a_bucket_is_trained_on_and_its_model_is_used_there(
 ) -> None:
     def fieldpool(*arguments: str) -> str:
         done = subprocess.run(
-            [sys.executable, "-m", "fieldpool.pipeline.cli", *arguments],
+            [sys.executable, "-m", "fieldpool.pipeline.cli.app", *arguments],
             cwd=tmp_path,
             env={"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), **bucket.environment},
             capture_output=True,

@@ -19,8 +19,8 @@ from apache_beam.runners.dataflow import dataflow_runner
 from dataflow_service import DataflowService, Job, dataflow_service
 from emulated_bucket import EmulatedBucket
 
-from fieldpool.pipeline.options import beam_options
-from fieldpool.pipeline.run_directory import transform
+from fieldpool.pipeline.jobs.options import beam_options
+from fieldpool.pipeline.runs.run_directory import transform
 from fieldpool.transforms.errors import UserError
 from fieldpool.transforms.spec import Spec
 

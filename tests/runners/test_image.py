@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from fieldpool.pipeline.worker_versions import versions
+from fieldpool.pipeline.jobs.versions import versions
 
 CHECKOUT = Path(__file__).parents[2]
 DOCKERFILE = (CHECKOUT / "Dockerfile").read_text(encoding="utf-8")
@@ -31,9 +31,7 @@ def test_what_is_sent_to_the_engine_makes_the_package_that_submits(tmp_path: Pat
 
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation"]
     subprocess.run([*pip, "--target", tmp_path / "image", tmp_path], check=True)
-    code = (
-        "import fieldpool.pipeline.worker_versions as w; print(w.__file__); print(w.versions()['fieldpool\\'s code'])"
-    )
+    code = "import fieldpool.pipeline.jobs.versions as w; print(w.__file__); print(w.versions()['fieldpool\\'s code'])"
     done = subprocess.run(
         [sys.executable, "-c", f"import sys; sys.path.insert(0, {str(tmp_path / 'image')!r}); {code}"],
         cwd=tmp_path,

@@ -11,9 +11,9 @@ from apache_beam.io.gcp.gcsio import GcsIO
 from emulated_bucket import EmulatedBucket
 from google.cloud import storage
 
-from fieldpool.pipeline.source_files import check_unchanged, find_files, unchanged
+from fieldpool.pipeline.folders.work_folder import Fingerprint, WorkFolder, work_folder
+from fieldpool.pipeline.sources.files import check_unchanged, find_files, unchanged
 from fieldpool.pipeline.spec_file import load_spec
-from fieldpool.pipeline.work_folder import Fingerprint, WorkFolder, work_folder
 from fieldpool.transforms.errors import SourceChanged, SourceError, SpecError, TargetExists
 
 TARGET = "gs://pool/run"

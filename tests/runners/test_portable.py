@@ -15,10 +15,10 @@ from apache_beam.runners.portability.fn_api_runner.worker_handlers import Extern
 from run_contents import contents
 from workers import WorkerEnvironment
 
-from fieldpool.pipeline import sources
-from fieldpool.pipeline.options import beam_options
-from fieldpool.pipeline.run_directory import transform
-from fieldpool.pipeline.worker_versions import versions
+from fieldpool.pipeline.jobs.options import beam_options
+from fieldpool.pipeline.jobs.versions import versions
+from fieldpool.pipeline.rows import read_rows as sources
+from fieldpool.pipeline.runs.run_directory import transform
 from fieldpool.transforms.errors import NoWorkers, TimeLimitExceeded, WorkersDiffer
 from fieldpool.transforms.spec import Spec
 

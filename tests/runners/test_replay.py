@@ -20,8 +20,8 @@ from run_contents import contents
 from served_model import Served
 from workers import WorkerEnvironment
 
-from fieldpool.pipeline.predict import predict
-from fieldpool.pipeline.run_directory import transform
+from fieldpool.pipeline.runs.run_directory import transform
+from fieldpool.pipeline.serving.batch_prediction import predict
 from fieldpool.transforms.spec import Spec
 
 pytestmark = pytest.mark.runners
@@ -48,13 +48,15 @@ def cloud(bucket: EmulatedBucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
         def execute(job: Job) -> None:
             if len(service.jobs) == 1:
-                assert "No module named 'fieldpool'" in workers.where("fieldpool.pipeline.build", tmp_path)
+                assert "No module named 'fieldpool'" in workers.where("fieldpool.pipeline.runs.preprocess", tmp_path)
                 (pool,) = job.request["environment"]["workerPools"]
                 (package,) = (package for package in pool["packages"] if package["name"] == "workflow.tar.gz")
                 sdist = tmp_path / "workflow.tar.gz"
                 sdist.write_bytes(bucket.read(package["location"].removeprefix("storage.googleapis.com/pool/")))
                 workers.install(sdist)
-                assert workers.where("fieldpool.pipeline.build", tmp_path).startswith(str(tmp_path / "worker"))
+                assert workers.where("fieldpool.pipeline.runs.preprocess", tmp_path).startswith(
+                    str(tmp_path / "worker")
+                )
             replay_on(endpoint, bucket)(job)
 
         with dataflow_service(execute) as service:

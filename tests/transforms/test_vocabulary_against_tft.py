@@ -20,11 +20,11 @@ import tensorflow_transform.beam as tft_beam
 from hypothesis import Phase, example, given, settings
 from hypothesis import strategies as st
 
-from fieldpool.pipeline import columns
-from fieldpool.pipeline.build import raw_tensor_adapter_config
-from fieldpool.pipeline.quarantine import check_rows, raw_columns
-from fieldpool.pipeline.readers import read_batches
-from fieldpool.pipeline.source_files import find_files
+from fieldpool.pipeline.rows import columns
+from fieldpool.pipeline.rows.checks import check_rows, raw_columns
+from fieldpool.pipeline.runs.preprocess import raw_tensor_adapter_config
+from fieldpool.pipeline.sources.files import find_files
+from fieldpool.pipeline.sources.readers import read_batches
 from fieldpool.pipeline.spec_file import load_spec
 from fieldpool.transforms.preprocessing import preprocessing_fn, raw_feature_spec
 from fieldpool.transforms.spec import CategoricalField, MultivaluedField, Vocabulary

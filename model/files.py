@@ -1,0 +1,77 @@
+"""Files and folders that are there as a whole or not at all, and JSON as its standard has it.
+
+For the file systems that TensorFlow reads: a reader, or a crash, never finds half of a file. What Beam writes goes
+through `pipeline.folders.storage`, since Beam's file systems are set up with the options of a job.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import tempfile
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+import tensorflow as tf
+
+
+def write_atomically(path: str, write: Callable[[str], object]) -> None:
+    """Calls `write` with a temporary path that ends like `path`, then puts the file at `path`.
+
+    On a local disk the file is renamed within its folder; to an object store (gs://…) it is uploaded from
+    a temporary folder, and appears when the upload is complete. A file that was there before is replaced.
+    """
+    folder, name = os.path.split(path)
+    if "://" in path:
+        with tempfile.TemporaryDirectory() as local:
+            temporary = os.path.join(local, name)
+            write(temporary)
+            tf.io.gfile.copy(temporary, path, overwrite=True)
+        return
+    temporary = os.path.join(folder, f".unfinished-{name}")
+    try:
+        write(temporary)
+        os.replace(temporary, path)
+    finally:
+        if os.path.exists(temporary):
+            os.remove(temporary)
+
+
+def write_folder_atomically(path: str, write: Callable[[str], object]) -> None:
+    """Calls `write` with a temporary folder beside `path`, then moves it there; what was at `path` is replaced."""
+    path = path.rstrip("/")
+    folder, name = os.path.split(path)
+    temporary = os.path.join(folder, f".unfinished-{name}-{uuid.uuid4().hex[:8]}")
+    try:
+        write(temporary)
+        if tf.io.gfile.exists(path):
+            tf.io.gfile.rmtree(path)
+        tf.io.gfile.rename(temporary, path)
+    finally:
+        if tf.io.gfile.exists(temporary):
+            tf.io.gfile.rmtree(temporary)
+
+
+def write_json(path: str, content: Any) -> None:
+    """Writes `content` to `path` as `json_text` has it."""
+
+    def write(temporary: str) -> None:
+        with open(temporary, "w", encoding="utf-8") as file:
+            file.write(json_text(content, indent=2) + "\n")
+
+    write_atomically(path, write)
+
+
+def json_text(content: Any, *, indent: int | None = None) -> str:
+    """Returns `content` as JSON, with null for numbers that are not finite."""
+    return json.dumps(_finite(content), indent=indent, allow_nan=False)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: _finite(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(v) for v in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

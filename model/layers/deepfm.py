@@ -1,0 +1,264 @@
+"""DeepFM over pooled fields: a factorisation machine and an MLP that share their embeddings.
+
+A features dict goes in (see `fieldpool.model.examples`), one logit a row comes out.
+https://arxiv.org/abs/1703.04247
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import keras
+from keras import ops
+
+from ...transforms.spec import CategoricalField, MultivaluedField, Quantiles, Spec, weights_feature
+from .pooled_embeddings import INITIAL_STDDEV, EmbeddedField, PooledEmbeddings, Table, check_features
+from .pooling import Tensor
+
+
+@keras.saving.register_keras_serializable(package="fieldpool")
+class DeepFM(keras.Model):
+    """logit = bias + Σ_f linear_f + FM + MLP.
+
+    - m_f, `[dim]`, is the pooled embedding of field f; a number x has m_f = x·v_f, with a vector v_f.
+    - linear_f pools a weight a value as m_f pools vectors; a number x has x·w_f.
+    - FM = ½(‖Σ_f m_f‖² − Σ_f ‖m_f‖²): the dot products of all pairs of fields (DeepFM, equation 2, with pooled
+      fields in the place of its features). `exact_fm`: ½(‖Σ_f m_f‖² − Σ_i ‖x_i·v_i‖²), over all values i of all
+      fields, is Rendle's FM (https://doi.org/10.1109/ICDM.2010.127, equation 1, as lemma 3.1 computes it) of the
+      values with x_i = w_i/n: it adds the pairs within a bag. A value that stands in a bag twice is two values.
+    - MLP reads all m_f, one after the other; its last layer has one unit and no bias.
+
+    `deepfm(spec, vocabulary_sizes)` makes one from a spec. The arguments here are plain Python, so that a
+    saved model loads without its spec.
+
+    Args:
+        tables: Embedding tables by name.
+        fields: The fields that are looked up in them, by name.
+        numeric: Names of the features that enter as a number.
+        embedding_dim: Length of every m_f. A table of another `dim` is projected to it, without bias.
+        hidden_units: Units of the MLP's layers; each is dense, batch norm (if any), activation, dropout.
+            Empty: no MLP, a plain factorisation machine.
+        activation: Activation of the MLP's layers.
+        dropout: Share of the units that are dropped in training.
+        batch_norm: Whether batch norm stands before the activation.
+        l2_embedding: Factor of the sum of squares of embedding and linear weights: of the rows that a batch used
+            (see `PooledEmbeddings`), and of the numbers' vectors.
+        l2_hidden: Factor of the sum of squares of the MLP's kernels.
+        exact_fm: Whether pairs of values within one bag count, too. Not with max pooling.
+        **kwargs: As of `keras.Model`.
+
+    Call arguments:
+        features: Single values int `[batch]`, bags int `[batch, max_len]`, their weights float
+            `[batch, max_len]`, numbers float `[batch]`; others are ignored. Id 0 is padding and counts for
+            nothing.
+
+    Returns:
+        The logit, `[batch, 1]`: Keras' shape for one output, which sample weights and metrics rely on. In float32
+        under mixed precision, too: a loss of bfloat16 logits has two digits.
+
+    Raises:
+        ValueError: if there is neither a looked-up field nor a number; if a feature has another rank; for `exact_fm`
+            with max pooling.
+        MissingFeatures: if a feature is not there.
+    """
+
+    def __init__(
+        self,
+        *,
+        tables: Mapping[str, Table],
+        fields: Mapping[str, EmbeddedField],
+        numeric: Sequence[str] = (),
+        embedding_dim: int = 16,
+        hidden_units: Sequence[int] = (128, 64),
+        activation: str = "relu",
+        dropout: float = 0.0,
+        batch_norm: bool = False,
+        l2_embedding: float = 0.0,
+        l2_hidden: float = 0.0,
+        exact_fm: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        if not fields and not numeric:
+            raise ValueError("DeepFM: expected at least one of `fields` and `numeric`, received neither")
+        self._settings: dict[str, Any] = {
+            "tables": {name: dict(table) for name, table in tables.items()},
+            "fields": {name: dict(field) for name, field in fields.items()},
+            "numeric": list(numeric),
+            "embedding_dim": embedding_dim,
+            "hidden_units": list(hidden_units),
+            "activation": activation,
+            "dropout": dropout,
+            "batch_norm": batch_norm,
+            "l2_embedding": l2_embedding,
+            "l2_hidden": l2_hidden,
+            "exact_fm": exact_fm,
+        }
+        self.numeric = list(numeric)
+        self.embedding_dim = embedding_dim
+        self.num_fields = len(fields) + len(self.numeric)
+        self.embeddings = (
+            PooledEmbeddings(tables, fields, embedding_dim, l2=l2_embedding, squares=exact_fm, dtype=self.dtype_policy)
+            if fields
+            else None
+        )
+        self._l2_embedding = keras.regularizers.L2(l2_embedding) if l2_embedding else None
+        self.mlp = self._mlp(hidden_units, activation, dropout, batch_norm, l2_hidden)
+
+    def _mlp(
+        self, units: Sequence[int], activation: str, dropout: float, batch_norm: bool, l2: float
+    ) -> list[keras.Layer]:
+        if not units:
+            return []
+        policy, regularizer = self.dtype_policy, keras.regularizers.L2(l2) if l2 else None
+        layers: list[keras.Layer] = []
+        for size in units:
+            layers.append(keras.layers.Dense(size, kernel_regularizer=regularizer, dtype=policy))
+            if batch_norm:
+                layers.append(keras.layers.BatchNormalization(dtype=policy))
+            layers.append(keras.layers.Activation(activation, dtype=policy))
+            if dropout:
+                layers.append(keras.layers.Dropout(dropout, dtype=policy))
+        layers.append(keras.layers.Dense(1, use_bias=False, kernel_regularizer=regularizer, dtype=policy))
+        return layers
+
+    def build(self, input_shape: Any = None) -> None:
+        """Makes all weights; their shapes do not depend on the inputs."""
+        if self.embeddings is not None:
+            self.embeddings.build()
+        self.bias = self.add_weight(name="bias", shape=(1,), initializer="zeros")
+        if self.numeric:
+            n = len(self.numeric)
+            self.numeric_vectors = self.add_weight(
+                name="numeric_vectors",
+                shape=(n, self.embedding_dim),
+                initializer=keras.initializers.RandomNormal(stddev=INITIAL_STDDEV),
+                regularizer=self._l2_embedding,
+            )
+            self.numeric_linear = self.add_weight(
+                name="numeric_linear", shape=(n,), initializer="zeros", regularizer=self._l2_embedding
+            )
+        shape: tuple[int | None, ...] = (None, self.num_fields * self.embedding_dim)
+        for layer in self.mlp:
+            layer.build(shape)
+            shape = layer.compute_output_shape(shape)
+        self.built = True
+
+    def call(self, features: Mapping[str, Tensor], training: bool | None = None) -> Tensor:
+        """Returns the logit, `[batch, 1]`."""
+        check_features(features, self.feature_ranks())
+        m, linear, *squares = self.fields_of(features)
+        terms = [self.bias, ops.sum(linear, axis=1, keepdims=True), factorisation_machine(m, *squares)]
+        if self.mlp:
+            hidden = ops.reshape(m, (-1, self.num_fields * self.embedding_dim))
+            for layer in self.mlp:
+                hidden = (
+                    layer(hidden, training=training)
+                    if isinstance(layer, (keras.layers.Dropout, keras.layers.BatchNormalization))
+                    else layer(hidden)
+                )
+            terms.append(hidden)
+        return sum(_wide(term) for term in terms)
+
+    def compute_output_shape(self, input_shape: Mapping[str, tuple]) -> tuple[int | None, int]:
+        """Returns `[batch, 1]`."""
+        return (next(iter(input_shape.values()))[0], 1)
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns what `from_config` needs."""
+        return {**super().get_config(), **self._settings}
+
+    def feature_ranks(self) -> dict[str, int]:
+        """Returns the features that the model reads, with their ranks."""
+        ranks = {} if self.embeddings is None else self.embeddings.feature_ranks()
+        return {**ranks, **dict.fromkeys(self.numeric, 1)}
+
+    def fields_of(self, features: Mapping[str, Tensor]) -> tuple[Tensor, ...]:
+        """Returns m_f, `[batch, fields, dim]`, and linear_f, `[batch, fields]`; numbers come last.
+
+        With `exact_fm` also Σ ‖x·v‖² over each field's values, `[batch, fields]`.
+        """
+        parts: list[tuple[Tensor, ...]] = []
+        if self.embeddings is not None:
+            # Its own features alone: Keras would try to cast any other, a string key say.
+            parts.append(self.embeddings({name: features[name] for name in self.embeddings.feature_ranks()}))
+        if self.numeric:
+            x = ops.stack([ops.cast(features[name], self.compute_dtype) for name in self.numeric], axis=1)
+            m = ops.expand_dims(x, axis=2) * self.numeric_vectors
+            exact = [_squared_norm(m)] if self._settings["exact_fm"] else []
+            parts.append((m, x * self.numeric_linear, *exact))
+        return tuple(ops.concatenate(part, axis=1) for part in zip(*parts, strict=True))
+
+
+def factorisation_machine(m: Tensor, squares: Tensor | None = None) -> Tensor:
+    """Returns ½(‖Σ_f m_f‖² − Σ_f s_f), `[batch, 1]`, in float32 where `m` is narrower.
+
+    Args:
+        m: m_f, `[batch, fields, dim]`.
+        squares: s_f, `[batch, fields]`: what of a field pairs with itself. Default: ‖m_f‖², all of it.
+    """
+    square_of_sum = _squared_norm(ops.sum(_wide(m), axis=1))
+    if squares is None:
+        squares = _squared_norm(m)
+    difference = square_of_sum - ops.sum(_wide(squares), axis=1)
+    return 0.5 * ops.expand_dims(difference, axis=1)
+
+
+def _squared_norm(x: Tensor) -> Tensor:
+    return ops.sum(ops.square(_wide(x)), axis=-1)
+
+
+def _wide(x: Tensor) -> Tensor:
+    """Returns `x` in float32 if it is narrower: a difference of sums of squares keeps few of bfloat16's digits."""
+    x = ops.convert_to_tensor(x)
+    return ops.cast(x, "float32") if keras.backend.standardize_dtype(x.dtype) in ("float16", "bfloat16") else x
+
+
+def deepfm(spec: Spec, vocabulary_sizes: Mapping[str, int], *, dtype: str | None = None) -> DeepFM:
+    """Returns the DeepFM that a spec describes, its weights made.
+
+    A number in quantile buckets is looked up in a table of its own, one row a bucket and row 0 for missing.
+
+    Args:
+        spec: Fields and model settings.
+        vocabulary_sizes: Rows of each vocabulary, padding and OOV buckets counted: `Run.vocabulary_sizes`.
+        dtype: Of the model: "mixed_bfloat16" for example. Default: Keras' own setting.
+
+    Raises:
+        ValueError: if the size of a vocabulary is not there.
+    """
+    vocabularies = spec.resolved_vocabularies()
+    missing = [name for name in vocabularies if name not in vocabulary_sizes]
+    if missing:
+        raise ValueError(
+            f"expected the sizes of the vocabularies {', '.join(vocabularies)}; "
+            f"missing: {', '.join(missing)}. `Run(path).vocabulary_sizes` has them"
+        )
+    dim = spec.model.embedding_dim
+    tables = {
+        name: Table(rows=vocabulary_sizes[name], dim=settings.dim or dim) for name, settings in vocabularies.items()
+    }
+    fields: dict[str, EmbeddedField] = {}
+    numeric: list[str] = []
+    for name, field in spec.fields.items():
+        if isinstance(field, CategoricalField):
+            fields[name] = EmbeddedField(table=spec.vocabulary_of(name), pooling=None, weights=None)
+        elif isinstance(field, MultivaluedField):
+            weights = weights_feature(name) if field.weights else None
+            fields[name] = EmbeddedField(table=spec.vocabulary_of(name), pooling=field.pooling, weights=weights)
+        elif isinstance(field.scale, Quantiles):
+            table = f"{name}:buckets"  # No vocabulary can be called that.
+            tables[table] = Table(rows=field.scale.quantiles + 1, dim=field.dim or dim)
+            fields[name] = EmbeddedField(table=table, pooling=None, weights=None)
+        else:
+            numeric.append(name)
+    model = DeepFM(
+        tables=tables,
+        fields=fields,
+        numeric=numeric,
+        **spec.model.model_dump(),
+        dtype=dtype,
+    )
+    model.build()
+    return model

@@ -1,0 +1,190 @@
+"""Keras callbacks of a training: exact metrics of the eval split, checkpoints, an end in time."""
+
+from __future__ import annotations
+
+import math
+from os.path import join
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from ...transforms.errors import UserError
+from ...transforms.spec import Spec
+from .. import metrics
+from ..evaluation import score, scorer
+from ..files import write_atomically
+from .checkpoints import Progress, save_checkpoint
+
+Logs = dict[str, Any] | None
+
+# Whether more is better.
+IS_BETTER_HIGH = {"auc": True, "gauc": True, "pr_auc": True, "logloss": False}
+
+
+class EvalMetrics(keras.callbacks.Callback):
+    """Adds `val_auc`, `val_pr_auc`, `val_logloss` and, with groups, `val_gauc` of the whole eval split to the logs.
+
+    Callbacks that come after it can use them: `EarlyStopping(monitor="val_auc", mode="max")`,
+    `ModelCheckpoint`, `TensorBoard`. Keras' own validation would give means over batches, and an AUC of
+    200 buckets.
+
+    Args:
+        dataset: The eval split: `(features, label)`, always in the same order.
+        gauc_by: The feature whose ids are the groups of GAUC; None: no GAUC.
+        num_oov: Of its vocabulary: ids up to it are no groups.
+    """
+
+    def __init__(self, dataset: tf.data.Dataset, gauc_by: str | None = None, num_oov: int = 1) -> None:
+        super().__init__()
+        self._dataset, self._gauc_by, self._num_oov = dataset, gauc_by, num_oov
+        self._logits_of: Any = None
+
+    def on_train_begin(self, logs: Logs = None) -> None:
+        """Makes the scoring graph, once for all epochs."""
+        self._logits_of = scorer(self.model, self._dataset.element_spec[0])
+
+    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
+        """Scores the eval split."""
+        if logs is None:
+            return
+        by = self._gauc_by
+        labels, logits, columns = score(
+            self._logits_of, self._dataset, {by: lambda features: features[by]} if by else None
+        )
+        logs["val_auc"] = metrics.auc(labels, logits)
+        logs["val_pr_auc"] = metrics.pr_auc(labels, logits)
+        logs["val_logloss"] = metrics.logloss(labels, logits)
+        if by:
+            known = columns[by] > self._num_oov
+            logs["val_gauc"] = metrics.gauc(labels[known], logits[known], columns[by][known])
+
+
+def eval_metrics(dataset: tf.data.Dataset, spec: Spec) -> EvalMetrics:
+    """Returns the callback for a spec: GAUC by its `evaluation.gauc_by`."""
+    by = spec.evaluation.gauc_by
+    if by is None:
+        return EvalMetrics(dataset)
+    return EvalMetrics(dataset, by, spec.resolved_vocabularies()[spec.vocabulary_of(by)].num_oov)
+
+
+class FiniteLoss(keras.callbacks.Callback):
+    """Ends a training whose loss is no number any more.
+
+    Raises:
+        UserError: at the end of such an epoch.
+    """
+
+    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
+        """Looks at the loss."""
+        loss = (logs or {}).get("loss", 0.0)
+        if not math.isfinite(loss):
+            raise UserError(
+                f"epoch {epoch + 1}: the loss is {loss}; expected a number. Lower `train.learning_rate`, or "
+                "scale the numeric fields (`scale: zscore`)"
+            )
+
+
+class EpochWeights(keras.callbacks.Callback):
+    """Writes the weights after each epoch, each file complete or not there at all.
+
+    Args:
+        folder: Where the files go; see `weights_path`.
+    """
+
+    def __init__(self, folder: str) -> None:
+        super().__init__()
+        self._folder = folder
+
+    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
+        """Writes the weights."""
+        write_atomically(weights_path(self._folder, epoch + 1), self.model.save_weights)
+
+
+def weights_path(folder: str, epoch: int) -> str:
+    """Returns the file with the weights after `epoch`, counted from 1."""
+    return join(folder, f"epoch-{epoch:04d}.weights.h5")
+
+
+class Checkpoints(keras.callbacks.Callback):
+    """Writes a checkpoint after each epoch, and after so many steps; keeps the history.
+
+    To stand after all callbacks that add to the logs.
+
+    Args:
+        folder: Where checkpoints go.
+        start: Where the training begins. The model has that checkpoint's state already.
+        settings: See `save_checkpoint`.
+        steps: A checkpoint after so many steps of an epoch, too; None: after epochs alone.
+    """
+
+    def __init__(self, folder: str, start: Progress, settings: dict[str, Any], steps: int | None) -> None:
+        super().__init__()
+        self.history = list(start.history)
+        self._folder, self._start, self._settings, self._steps = folder, start, settings, steps
+        self._epoch = self._skipped = 0
+
+    def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
+        """Brings back the metrics of an epoch that was broken off: Keras has cleared them."""
+        goes_on = epoch == self._start.epoch and self._start.step > 0
+        self._epoch, self._skipped = epoch, self._start.step if goes_on else 0
+        if goes_on:
+            for variable, value in zip(self.model.metrics_variables, self._start.metrics, strict=True):
+                variable.assign(value)
+
+    def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
+        """Writes a checkpoint within an epoch."""
+        done = batch + 1 + self._skipped
+        # Not after the last step: the epoch's own checkpoint follows, and an epoch with no steps left cannot be run.
+        if self._steps is not None and done % self._steps == 0 and batch + 1 < self.params["steps"]:
+            metrics = [keras.ops.convert_to_numpy(v).tolist() for v in self.model.metrics_variables]
+            self._save(Progress(self._epoch, done, self.history, metrics))
+
+    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
+        """Writes the checkpoint of a whole epoch."""
+        numbers = {name: float(value) for name, value in (logs or {}).items()}
+        self.history.append({"epoch": epoch + 1, **numbers})
+        self._save(Progress(epoch + 1, 0, self.history))
+
+    def _save(self, progress: Progress) -> None:
+        save_checkpoint(self._folder, self.model, progress, self._settings)
+
+
+class StopEarly(keras.callbacks.Callback):
+    """Ends a training when a metric has not improved for `patience` epochs.
+
+    Keras' `EarlyStopping` counts from where `fit` begins; this goes by the history, and so ends a training that was
+    resumed where it would have ended without a break.
+
+    Args:
+        history: The list that `Checkpoints` fills; this callback stands after it.
+        monitor: What to go by, `val_auc` for example.
+        patience: Epochs.
+    """
+
+    def __init__(self, history: list[dict[str, float]], monitor: str, patience: int) -> None:
+        super().__init__()
+        self._history, self._monitor, self._patience = history, monitor, patience
+
+    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
+        """Looks at the history."""
+        if self.is_over():
+            self.model.stop_training = True
+
+    def is_over(self) -> bool:
+        """Returns whether the training has come to its end."""
+        if not self._history:
+            return False
+        return len(self._history) - best_epoch(self._history, self._monitor) >= max(self._patience, 1)
+
+
+def best_epoch(history: list[dict[str, float]], monitor: str | None) -> int:
+    """Returns the epoch, counted from 1, that is best by `monitor`, the first of equals; the last one for None."""
+    if monitor is None:
+        return len(history)
+    sign = 1 if IS_BETTER_HIGH[monitor.removeprefix("val_")] else -1
+
+    def value(epoch: dict[str, float]) -> float:
+        return -math.inf if math.isnan(epoch[monitor]) else sign * epoch[monitor]
+
+    return int(max(history, key=value)["epoch"])

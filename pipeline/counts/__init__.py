@@ -1,0 +1,1 @@
+"""Counts of rows and values, and what follows from them: `stats.json`, list lengths, time boundaries."""

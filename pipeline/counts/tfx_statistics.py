@@ -1,0 +1,69 @@
+"""A run's counts as tensorflow_metadata's DatasetFeatureStatisticsList, for TFX's tools.
+
+They lie as TFX's StatisticsGen leaves them, `statistics/Split-train/FeatureStats.pb`, one data set a file, and so
+`tfdv.load_stats_binary` reads them. What is described are the raw rows that were taken, by field; the share of OOV
+values is a custom statistic.
+
+https://github.com/tensorflow/metadata/blob/master/tensorflow_metadata/proto/v0/statistics.proto
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tensorflow_metadata.proto.v0 import statistics_pb2
+
+from ...transforms.spec import LABEL_FEATURE, SPLITS
+
+TFX_STATISTICS_FILE = "FeatureStats.pb"
+
+_TYPES = statistics_pb2.FeatureNameStatistics
+
+
+def tfx_statistics(stats: dict[str, Any]) -> dict[str, statistics_pb2.DatasetFeatureStatisticsList]:
+    """Returns the statistics of each split that has rows, from the contents of `stats.json`."""
+    return {split: _of_split(stats, split) for split in SPLITS if stats[split]}
+
+
+def _of_split(stats: dict[str, Any], split: str) -> statistics_pb2.DatasetFeatureStatisticsList:
+    rows = stats[split]
+    result = statistics_pb2.DatasetFeatureStatisticsList()
+    dataset = result.datasets.add(name=split, num_examples=rows)
+    label = dataset.features.add(type=_TYPES.FLOAT)
+    label.path.step.append(LABEL_FEATURE)
+    rate = stats["positives"][split] / rows
+    _common(label.num_stats.common_stats, rows, {"1": rows})
+    label.num_stats.mean, label.num_stats.std_dev = rate, (rate * (1 - rate)) ** 0.5
+    label.num_stats.min, label.num_stats.max = float(rate == 1), float(rate > 0)
+    label.num_stats.num_zeros = rows - stats["positives"][split]
+    for name, field in stats["fields"].items():
+        feature = dataset.features.add(type=_TYPES.FLOAT if field["type"] == "numeric" else _TYPES.STRING)
+        feature.path.step.append(name)
+        missing = field["missing" if "missing" in field else "empty"][split]
+        lengths = field["lengths"][split] if "lengths" in field else {"0": missing, "1": rows - missing}
+        if field["type"] == "numeric":
+            _common(feature.num_stats.common_stats, rows, lengths)
+            _numbers(feature.num_stats, field["numbers"].get(split))
+            continue
+        _common(feature.string_stats.common_stats, rows, lengths)
+        if field["values"][split]:
+            feature.custom_stats.add(name="oov_rate", num=field["oov"][split] / field["values"][split])
+    return result
+
+
+def _common(common: statistics_pb2.CommonStatistics, rows: int, lengths: dict[str, int]) -> None:
+    """Fills in how many values the rows have; one without any is missing."""
+    present = {int(length): number for length, number in lengths.items() if number and int(length)}
+    common.num_non_missing = sum(present.values())
+    common.num_missing = rows - common.num_non_missing
+    common.tot_num_values = sum(length * number for length, number in present.items())
+    if present:
+        common.min_num_values, common.max_num_values = min(present), max(present)
+        common.avg_num_values = common.tot_num_values / common.num_non_missing
+
+
+def _numbers(statistics: statistics_pb2.NumericStatistics, numbers: dict[str, float] | None) -> None:
+    if numbers is not None:
+        statistics.mean, statistics.std_dev = numbers["mean"], numbers["deviation"]
+        statistics.min, statistics.max = numbers["low"], numbers["high"]
+        statistics.num_zeros = int(numbers["zeros"])

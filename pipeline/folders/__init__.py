@@ -1,0 +1,1 @@
+"""Output folders that are there as a whole or not at all, on any file system."""

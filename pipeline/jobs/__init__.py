@@ -1,0 +1,1 @@
+"""Where and how a Beam job runs: options, runners, errors. Knows nothing of rows."""

@@ -1,0 +1,129 @@
+"""A Beam job from building to its end, on whatever runner: named, limited in time, and cancelled if nobody waits."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import logging
+import math
+import os
+import time
+from collections.abc import Iterator, Sequence
+
+import apache_beam as beam
+from apache_beam.io.filesystems import FileSystems
+from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions, StandardOptions
+from apache_beam.runners.runner import PipelineResult, PipelineState
+
+from ...transforms.errors import TimeLimitExceeded
+from . import dataflow, portable
+from .errors import errors_of_users
+from .options import FieldpoolOptions, runs_in_process
+
+_LOGGER = logging.getLogger(__name__)
+
+_SECONDS_AT_ONCE = 24 * 3600.0  # Waiting without an end, Beam takes a question that was refused for the end of the job.
+_SECONDS_BETWEEN = 1.0
+_SECONDS_TO_STOP = 20.0
+
+
+def prepare(options: PipelineOptions, reads: Sequence[str], target: str) -> tuple[list[str], str]:
+    """Checks that a job with these options can begin; returns the paths as workers will find them.
+
+    Elsewhere than in this process a relative path would be another, so paths on a shared directory become absolute.
+    Beam's file systems are set up with the options, for they are used before there is a pipeline.
+
+    Raises:
+        UserError: Dataflow would refuse it or its workers could not read it; nobody answers at the job's endpoint.
+    """
+    FileSystems.set_options(options)
+    if runs_in_process(options):
+        return list(reads), target
+    if dataflow.is_dataflow(str(options.view_as(StandardOptions).runner)):
+        dataflow.check(options, reads, target)
+        with errors_of_users(target):
+            dataflow.check_buckets(options, target)
+    else:
+        portable.check_answers(options)
+        ours = options.view_as(FieldpoolOptions)
+        ours.tft_temp_location = ours.tft_temp_location and _absolute(ours.tft_temp_location)
+    return [_absolute(path) for path in reads], _absolute(target)
+
+
+def _absolute(path: str) -> str:
+    return path if "://" in path else os.path.abspath(path)
+
+
+@contextlib.contextmanager
+def running(options: PipelineOptions, part: str = "") -> Iterator[beam.Pipeline]:
+    """Gives a pipeline to add steps to; runs it at the end, until it is done. See `run`."""
+    pipeline = new_pipeline(options, part)
+    yield pipeline
+    run(pipeline)
+
+
+def new_pipeline(options: PipelineOptions, part: str = "") -> beam.Pipeline:
+    """Returns a pipeline with options of its own, for runners write into theirs; `part` goes to the job's name."""
+    own = copy.deepcopy(options)
+    cloud = own.view_as(GoogleCloudOptions)
+    if part and cloud.job_name:
+        cloud.job_name = f"{cloud.job_name}-{part}"
+    return beam.Pipeline(options=own)
+
+
+def run(pipeline: beam.Pipeline) -> PipelineResult:
+    """Runs a pipeline until it is done.
+
+    A job that nobody waits for makes nothing that counts, since a run is published from here: ^C, the time limit
+    (`--time_limit`) and whatever else ends the waiting cancel it.
+
+    Raises:
+        TimeLimitExceeded: it was cancelled.
+    """
+    minutes = pipeline.options.view_as(FieldpoolOptions).time_limit
+    end = math.inf if minutes is None else time.monotonic() + 60 * minutes
+    result = pipeline.run()
+    page = ""
+    if dataflow.is_dataflow(str(pipeline.options.view_as(StandardOptions).runner)):
+        page = dataflow.page_of(result.job_id(), pipeline.options)
+        _LOGGER.info("%s", page)
+    try:
+        state = _wait(result, end)
+    except BaseException:
+        _cancel(result, page)
+        raise
+    if not PipelineState.is_terminal(state):
+        cancelled = "has been cancelled" if _cancel(result, page) else "could not be cancelled"
+        raise TimeLimitExceeded(
+            f"the job was not done after {minutes:g} minutes and {cancelled} (state {state}); look at its log, "
+            "give it more workers, or raise --time_limit"
+        )
+    return result
+
+
+def _wait(result: PipelineResult, end: float) -> str:
+    """Returns the state of a job when it is done, or at the time `end`.
+
+    Dataflow's result stops waiting when the service refuses one question for the job's state; it is asked again then.
+    """
+    while True:
+        left = min(max(end - time.monotonic(), 0.001), _SECONDS_AT_ONCE)
+        state = result.wait_until_finish(duration=int(1000 * left) or 1)
+        if PipelineState.is_terminal(state) or time.monotonic() >= end:
+            return state
+        time.sleep(_SECONDS_BETWEEN)
+
+
+def _cancel(result: PipelineResult, page: str) -> bool:
+    """Cancels a job that is not at its end, and waits a little for workers to stop; returns whether it will end."""
+    try:
+        if not PipelineState.is_terminal(result.state):
+            result.cancel()
+    except Exception as error:  # What led here is what is told in the first place.
+        _LOGGER.warning("The job could not be cancelled and may go on: %s %s", error, page)
+        return False
+    end = time.monotonic() + _SECONDS_TO_STOP
+    with contextlib.suppress(Exception):
+        while not PipelineState.is_terminal(result.state) and time.monotonic() < end:
+            time.sleep(_SECONDS_BETWEEN)
+    return True

@@ -1,0 +1,1 @@
+"""Pages to look at: the profile of new data, the report of a model."""

@@ -1,0 +1,103 @@
+"""A column of a sample of rows, and what its values look like."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from functools import cached_property
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ..rows import columns
+
+# Integers of so few kinds are taken for categories, not for amounts; floats rarely are categories.
+FEW, FEW_FLOATS = 50, 8
+
+_AMOUNTS = re.compile(r"(.*_)?(age|price|cost|amount|count|num|number|score|size|duration|length)(_.*)?", re.IGNORECASE)
+_LETTERS_AND_DIGITS = re.compile(rb"([A-Za-z]+[-_]?)\d+")
+
+_TIMES = re.compile(r"(.*_)?(time|timestamp|date|datetime|ts)(_.*)?|.*_at", re.IGNORECASE)
+
+
+class Sample:
+    """A column of the sample and what it looks like; everything is worked out once, when it is asked for."""
+
+    def __init__(self, name: str, values: pa.Array) -> None:
+        self.name, self.values = name, values
+
+    @cached_property
+    def is_list(self) -> bool:
+        """Whether the column holds lists."""
+        kind = self.values.type
+        return pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
+
+    @cached_property
+    def texts(self) -> pa.Array:
+        """The values as the tokens they would become, without missing ones; those of lists end to end."""
+        if self.is_list:
+            bags = columns.bags(self.values, None, self.name).values
+            flat = pc.list_flatten(bags)
+            return flat.filter(pc.not_equal(flat, pa.scalar(b"", columns.TEXT)))
+        return columns.tokens(self.values, self.name).values.drop_null()
+
+    @cached_property
+    def counts(self) -> dict[bytes, int]:
+        """How often each token occurs, most frequent first."""
+        counted = pc.value_counts(self.texts)
+        pairs = zip(counted.field("values").to_pylist(), counted.field("counts").to_pylist(), strict=True)
+        return dict(sorted(pairs, key=lambda pair: (-pair[1], pair[0])))
+
+    @cached_property
+    def numbers(self) -> np.ndarray | None:
+        """The present values as numbers, if all are."""
+        if self.is_list or pa.types.is_timestamp(self.values.type) or pa.types.is_date(self.values.type):
+            return None
+        converted = columns.numbers(self.values, self.name)
+        return None if converted.bad.any() else np.asarray(converted.values.drop_null())
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the values are all whole numbers."""
+        return self.numbers is not None and bool(np.all(np.floor(self.numbers) == self.numbers))
+
+    @property
+    def is_binary(self) -> bool:
+        """Whether the values are all 0 or 1, and both occur."""
+        return self.numbers is not None and set(np.unique(self.numbers).tolist()) == {0.0, 1.0}
+
+    @property
+    def is_category(self) -> bool:
+        """Whether numbers are of so few kinds that they are names of things."""
+        is_float = pa.types.is_floating(self.values.type)
+        amount = _AMOUNTS.fullmatch(self.name) is not None
+        return self.is_whole and not amount and len(self.counts) <= (FEW_FLOATS if is_float else FEW)
+
+    @property
+    def shape(self) -> str | None:
+        """The letters that nearly all tokens begin with, if digits follow: N of N123 and N456."""
+        matched = [_LETTERS_AND_DIGITS.fullmatch(token) for token in self.counts]
+        prefixes = Counter(match[1] for match in matched if match)
+        prefix, times = prefixes.most_common(1)[0] if prefixes else (b"", 0)
+        return prefix.decode() if times > 0.95 * len(self.counts) else None
+
+    def tells(self, labels: np.ndarray) -> bool:
+        """Whether every value goes with one label, in a column whose values repeat: the label in other words."""
+        if self.is_list or self.values.null_count or len(self.counts) > len(self.values) / 20:
+            return False
+        codes = self.values.dictionary_encode().indices.to_numpy()
+        rates = np.bincount(codes, labels) / np.bincount(codes)
+        return bool(np.isin(rates, (0.0, 1.0)).all())
+
+    @property
+    def is_unique(self) -> bool:
+        """Whether every row has a value of its own."""
+        return len(self.counts) == len(self.values) and not self.is_list
+
+    @property
+    def is_time(self) -> bool:
+        """Whether the values look like times: by their type, or as numbers by the column's name."""
+        kind = self.values.type
+        by_name = self.numbers is not None and _TIMES.fullmatch(self.name) is not None
+        return pa.types.is_timestamp(kind) or pa.types.is_date(kind) or (by_name and len(self.counts) > FEW)

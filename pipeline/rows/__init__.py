@@ -1,0 +1,1 @@
+"""Batches of rows to checked rows, and those to what TensorFlow Transform takes."""

@@ -1,0 +1,228 @@
+"""Raw Arrow columns of any type to the three forms that the transform takes: tokens, bags and numbers.
+
+Everything is vectorised; nothing is dropped. A value that cannot be used is marked, for the caller to
+reject its row with a reason. Texts are bytes, so that invalid UTF-8 passes as any other token.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ...transforms.errors import SourceError
+
+TEXT = pa.large_binary()
+BAG = pa.large_list(pa.large_binary())
+WEIGHTS = pa.large_list(pa.float32())
+
+
+@dataclass(frozen=True)
+class Column:
+    """Converted values, and which rows could not be: a boolean `[rows]` with the reason they share."""
+
+    values: pa.Array
+    bad: np.ndarray
+    reason: str = ""
+
+
+def tokens(column: pa.Array, name: str) -> Column:
+    """Returns one token a row, large_binary; null where there is none (the empty text is none).
+
+    Integers become decimal text, and so do whole floats (`3.0` is `3`: a column of ids with gaps is often
+    read as floats). A list must have at most one value.
+    """
+    if _is_list(column.type):
+        return _only_values(column, name)
+    return Column(_without_empty(_text(column, name)), _none_bad(column))
+
+
+def bags(column: pa.Array, separator: str | None, name: str) -> Column:
+    """Returns one list of tokens a row, large_list<large_binary>; empty where it is missing.
+
+    Text is split at `separator`; without one it is a list of one. Null elements become empty texts, which
+    the transform drops, so that a parallel list of weights keeps its places.
+    """
+    if not _is_list(column.type):
+        text = _text(column, name)
+        if separator is not None:
+            lists = pc.split_pattern(text.cast(pa.large_binary()), pattern=separator)
+        else:
+            lengths = np.asarray(pc.is_valid(text)).astype(np.int64)
+            lists = _lists(lengths, text.drop_null())
+    else:
+        lists = column
+    lengths = list_lengths(lists)
+    flat = _text(pc.list_flatten(lists), name)
+    return Column(_lists(lengths, flat.fill_null(b"")), _none_bad(column))
+
+
+def numbers(column: pa.Array, name: str) -> Column:
+    """Returns one number a row, float32, null where it is missing (NaN is missing); bad: not a finite number."""
+    if _is_list(column.type):
+        single = _only_values(column, name, as_text=False)
+        inner = numbers(single.values, name)
+        return Column(inner.values, inner.bad | single.bad, single.reason if single.bad.any() else inner.reason)
+    values, bad = _float64(column, name)
+    dense = values.fill_null(np.nan).to_numpy(zero_copy_only=False)
+    with np.errstate(over="ignore"):
+        narrow = dense.astype(np.float32)
+    bad = bad | np.isinf(narrow)
+    return Column(pa.array(narrow, mask=np.isnan(narrow) | bad), bad, "not a finite number")
+
+
+def weights(column: pa.Array, separator: str | None, name: str) -> Column:
+    """Returns one list of numbers a row, large_list<float>; bad: an element is no finite number of 0 or more."""
+    if _is_list(column.type):
+        lists, lengths = column, list_lengths(column)
+    else:
+        lists = bags(column, separator, name).values
+        lengths = list_lengths(lists)
+    flat = pc.list_flatten(lists)
+    converted = numbers(flat, name)
+    dense = converted.values.fill_null(np.nan).to_numpy(zero_copy_only=False)
+    wrong = converted.bad | ~(dense >= 0)
+    bad = _sum_by_row(wrong, lengths) > 0
+    values = _lists(lengths, pa.array(np.where(wrong, 0, dense).astype(np.float32)))
+    return Column(values, bad, "a weight is not a finite number of 0 or more")
+
+
+def without_nulls(values: pa.Array) -> pa.Array:
+    """Returns what the transform takes for a missing value: the empty text, or NaN."""
+    if values.null_count == 0 or _is_list(values.type):
+        return values
+    return values.fill_null(b"" if values.type == TEXT else float("nan"))
+
+
+def as_lists(values: pa.Array) -> pa.Array:
+    """Returns the Arrow form of a tf.Example feature: lists as they are, a value as a list of one."""
+    return values if _is_list(values.type) else _lists(np.ones(len(values), np.int64), values)
+
+
+def list_lengths(lists: pa.Array) -> np.ndarray:
+    """Returns the number of elements of each list, int64; 0 for null."""
+    return np.asarray(pc.list_value_length(lists).cast(pa.int64()).fill_null(0))
+
+
+def bag_lengths(lists: pa.Array) -> np.ndarray:
+    """Returns the number of values of each bag, int64: its elements less the empty texts."""
+    present = np.asarray(pc.not_equal(pc.list_flatten(lists), pa.scalar(b"", TEXT)))
+    return _sum_by_row(present, list_lengths(lists))
+
+
+def longer_than(values: pa.Array, limit: int) -> np.ndarray:
+    """Returns which rows of texts, or of lists of texts, have one of more than `limit` bytes, bool `[rows]`."""
+    return _any_by_row(values, lambda texts: np.asarray(pc.binary_length(texts).fill_null(0)) > limit)
+
+
+def not_utf8(values: pa.Array) -> np.ndarray:
+    """Returns which rows of texts, or of lists of texts, have one that is not valid UTF-8, bool `[rows]`."""
+
+    def invalid(texts: pa.Array) -> np.ndarray:
+        try:
+            texts.cast(pa.large_string())
+        except pa.ArrowInvalid:
+            return np.array([text is not None and not _is_utf8(text) for text in texts.to_pylist()])
+        return np.zeros(len(texts), bool)
+
+    return _any_by_row(values, invalid)
+
+
+def _is_utf8(text: bytes) -> bool:
+    try:
+        text.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _any_by_row(values: pa.Array, holds: Callable[[pa.Array], np.ndarray]) -> np.ndarray:
+    if not _is_list(values.type):
+        return holds(values)
+    return _sum_by_row(holds(pc.list_flatten(values)), list_lengths(values)) > 0
+
+
+def _sum_by_row(flags: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    total = np.concatenate([[0], np.cumsum(flags)])
+    ends = np.cumsum(lengths)
+    return total[ends] - total[ends - lengths]
+
+
+def _is_list(kind: pa.DataType) -> bool:
+    return pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
+
+
+def _none_bad(column: pa.Array) -> np.ndarray:
+    return np.zeros(len(column), bool)
+
+
+def _lists(lengths: np.ndarray, values: pa.Array) -> pa.Array:
+    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+    return pa.LargeListArray.from_arrays(pa.array(offsets), values)
+
+
+def _only_values(column: pa.Array, name: str, as_text: bool = True) -> Column:
+    """Returns the one value of each list; bad: lists of several."""
+    lengths = list_lengths(column)
+    several = lengths > 1
+    firsts = np.cumsum(lengths) - lengths
+    flat = pc.list_flatten(column)
+    values = flat.take(pa.array(np.where(lengths == 1, firsts, 0), mask=lengths != 1))
+    if as_text:
+        values = _without_empty(_text(values, name))
+    return Column(values, several, "a list of several values where one value is expected")
+
+
+def _without_empty(text: pa.Array) -> pa.Array:
+    empty = pc.equal(text, pa.scalar(b"", TEXT))
+    return pc.if_else(empty, pa.scalar(None, TEXT), text)
+
+
+def _text(values: pa.Array, name: str) -> pa.Array:
+    """Returns scalars of any type as large_binary."""
+    kind = values.type
+    if pa.types.is_dictionary(kind):
+        return _text(values.dictionary_decode(), name)
+    if pa.types.is_floating(kind):
+        values = values.cast(pa.float64())
+        dense = values.fill_null(0.5).to_numpy(zero_copy_only=False)
+        whole = (np.floor(dense) == dense) & (np.abs(dense) < 2**53)
+        as_ints = pa.array(np.where(whole, dense, 0).astype(np.int64)).cast(pa.large_string())
+        text = pc.if_else(pa.array(whole), as_ints, values.cast(pa.large_string()))
+        return pc.if_else(pc.is_nan(values), None, text).cast(TEXT)
+    if pa.types.is_nested(kind):
+        raise SourceError(f"column {name!r}: expected text or numbers, found {kind}; flatten it first")
+    if pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
+        return values.cast(TEXT)
+    return values.cast(pa.large_string()).cast(TEXT)
+
+
+def _float64(column: pa.Array, name: str) -> tuple[pa.Array, np.ndarray]:
+    """Returns float64 values, and which rows do not parse."""
+    kind = column.type
+    if pa.types.is_null(kind) or pa.types.is_boolean(kind) or pa.types.is_integer(kind):
+        return column.cast(pa.float64(), safe=False), _none_bad(column)
+    if pa.types.is_floating(kind) or pa.types.is_decimal(kind):
+        return column.cast(pa.float64()), _none_bad(column)
+    text = _text(column, name)
+    try:
+        trimmed = pc.utf8_trim_whitespace(text.cast(pa.large_string()))
+        trimmed = pc.if_else(pc.equal(trimmed, ""), None, trimmed)
+        return trimmed.cast(pa.float64()), _none_bad(column)
+    except pa.ArrowInvalid:
+        parsed = [_float_or_none(value) for value in text.to_pylist()]
+        bad = np.array([value is None for value in parsed])
+        return pa.array([0.0 if value is None else value for value in parsed], pa.float64()), bad
+
+
+def _float_or_none(text: bytes | None) -> float | None:
+    """Returns the number in `text`, NaN where there is no text, None where it is no number."""
+    if text is None or not text.strip():
+        return float("nan")
+    try:
+        return float(text.decode("ascii").replace("_", "x"))  # Python alone reads 1_000.
+    except ValueError:
+        return None

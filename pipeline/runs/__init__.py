@@ -1,0 +1,1 @@
+"""What makes a run directory, and what compares new rows with one."""

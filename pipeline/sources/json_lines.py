@@ -1,0 +1,178 @@
+"""JSON Lines, one object a line: whole blocks through pyarrow; a block with a bad line in it, line by line.
+
+Each block finds its own types, so a column may be numbers here and text there: the row checks take either.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.json
+
+from .batches import BATCH_ROWS, Rejected, SourceBatch, no_rows, selected
+
+# Whole numbers from here on are not all float64.
+_EXACT = 2**53
+
+_NULL_ROW = re.compile(rb"\}\s*null")
+
+
+def json_blocks(file: Any, block_bytes: int) -> Iterator[bytes]:
+    """Yields the lines of a file in blocks of about `block_bytes`.
+
+    Raises:
+        pa.ArrowInvalid: a line is longer than a block.
+    """
+    rest = b""
+    while block := file.read(block_bytes):
+        end = block.rfind(b"\n") + 1
+        if end:
+            yield rest + block[:end]
+            rest = block[end:]
+        else:
+            rest += block
+        if len(rest) > block_bytes:
+            raise pa.ArrowInvalid(f"a line is longer than {block_bytes:,} bytes")
+    if rest:
+        yield rest
+
+
+def parse_json(block: bytes, path: str, first_row: int, columns: list[str]) -> tuple[list[SourceBatch], int, set[str]]:
+    """Returns the rows of a block in batches, how many lines they are, blank ones aside, and the keys that are there.
+
+    A line that is no JSON object, or has an object where a value should be, is rejected.
+    """
+    lines = [line for line in map(bytes.strip, block.removeprefix(b"\xef\xbb\xbf").split(b"\n")) if line]
+    if not lines:
+        return [], 0, set()
+    # A null where an object should be ends pyarrow, and the process with it.
+    are_objects = all(line.startswith(b"{") and line.endswith(b"}") for line in lines) and not _NULL_ROW.search(block)
+    table = _whole_block(block, columns) if are_objects else None
+    if table is None or table.num_rows != len(lines):
+        batches, names = _line_by_line(lines, path, first_row, columns)
+        return batches, len(lines), names
+    names = set(table.schema.names)
+    batches = []
+    for batch in selected(table, columns).combine_chunks().to_batches(max_chunksize=BATCH_ROWS):
+        rows = np.arange(first_row, first_row + batch.num_rows)
+        batches.append(SourceBatch(path, rows, batch))
+        first_row += batch.num_rows
+    return batches, len(lines), names
+
+
+def _whole_block(block: bytes, columns: Iterable[str]) -> pa.Table | None:
+    """Returns the rows, or None if pyarrow cannot read them all as they stand there."""
+    try:
+        table = _read(block)
+        # Texts that look like times are texts: `2024-01-31` must not become another token by its neighbours.
+        times = {f.name: _as_text(f.type) for f in table.schema if f.name in columns and _holds_times(f.type)}
+        if times:
+            table = _read(block, pa.schema(list(times.items())))
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, UnicodeDecodeError):
+        return None
+    for name in set(columns) & set(table.schema.names):
+        values = table[name]
+        while pa.types.is_list(values.type):
+            values = pc.list_flatten(values)
+        is_large = pa.types.is_float64(values.type) and (pc.max(pc.abs(values)).as_py() or 0) >= _EXACT
+        if is_large or pa.types.is_struct(values.type):
+            return None
+    return table
+
+
+def _read(block: bytes, schema: pa.Schema | None = None) -> pa.Table:
+    return pa.json.read_json(
+        io.BytesIO(block),
+        read_options=pa.json.ReadOptions(use_threads=False, block_size=len(block) + 1),
+        parse_options=pa.json.ParseOptions(explicit_schema=schema),
+    )
+
+
+def _holds_times(kind: pa.DataType) -> bool:
+    return _holds_times(kind.value_type) if pa.types.is_list(kind) else pa.types.is_timestamp(kind)
+
+
+def _as_text(kind: pa.DataType) -> pa.DataType:
+    return pa.list_(_as_text(kind.value_type)) if pa.types.is_list(kind) else pa.string()
+
+
+def _line_by_line(
+    lines: list[bytes], path: str, first_row: int, columns: list[str]
+) -> tuple[list[SourceBatch], set[str]]:
+    rejected: list[Rejected] = []
+    names: set[str] = set()
+    alike: dict[tuple[str, ...], list[tuple[int, list[Any]]]] = {}
+    for number, line in enumerate(lines, first_row):
+        try:
+            row = _object(line)
+            names |= row.keys()
+        except (ValueError, RecursionError) as error:
+            reason = f"no JSON object: {error}"
+            rejected.append(Rejected(path, number, "(row)", reason, {"text": line[:1000].decode(errors="replace")}))
+            continue
+        values = [_value(row.get(column)) for column in columns]
+        kinds = tuple(map(_kind, values))
+        if "other" in kinds:
+            column = columns[kinds.index("other")]
+            reason = f"expected text, a number or a list of these, found {str(row[column])[:100]}"
+            rejected.append(Rejected(path, number, column, reason, {"text": line[:1000].decode(errors="replace")}))
+            continue
+        alike.setdefault(kinds, []).append((number, values))
+    batches = []
+    for rows in alike.values():
+        arrays = [pa.array(column) for column in zip(*(values for _, values in rows), strict=True)]
+        data = pa.RecordBatch.from_arrays(arrays, columns)
+        batches.append(SourceBatch(path, np.array([number for number, _ in rows]), data))
+    return [*batches, SourceBatch(path, np.array([], np.int64), no_rows(), rejected)], names
+
+
+def _object(line: bytes) -> dict[str, Any]:
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        row = dict(pairs)
+        if len(row) < len(pairs):
+            raise ValueError("a key stands there twice")
+        return row
+
+    found = json.loads(line.decode(), object_pairs_hook=unique)
+    if not isinstance(found, dict):
+        raise ValueError(f"found {type(found).__name__}")
+    return found
+
+
+def _value(value: Any) -> Any:
+    """Returns a value of a JSON object in a form of which a whole column can be made."""
+    if isinstance(value, list):
+        values = [_value(item) for item in value]
+        kinds = {_kind(item) for item in values} - {"null"}
+        return values if len(kinds) < 2 or not kinds <= _SCALARS else [_text(item) for item in values]
+    if isinstance(value, str):
+        return value.encode("utf-8", "surrogatepass")
+    # int64 and float64 do not hold every whole number; a text does.
+    return str(value).encode() if type(value) is int and abs(value) >= _EXACT else value
+
+
+_SCALARS = {"bool", "int", "float", "bytes"}
+
+
+def _kind(value: Any) -> str:
+    """Returns what a column of such values is made of."""
+    if isinstance(value, list):
+        kinds = {_kind(item) for item in value} - {"null"}
+        return f"list of {min(kinds, default='null')}" if kinds <= _SCALARS else "other"
+    kind = "null" if value is None else type(value).__name__
+    return kind if kind in _SCALARS | {"null"} else "other"
+
+
+def _text(value: Any) -> bytes | None:
+    if value is None or isinstance(value, bytes):
+        return value
+    if isinstance(value, float) and value.is_integer() and abs(value) < _EXACT:
+        value = int(value)
+    return str(pa.scalar(value).cast(pa.string()).as_py()).encode()

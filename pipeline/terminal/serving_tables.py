@@ -1,0 +1,79 @@
+"""What a person sees of exports, predictions and comparisons."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from ..serving.parity import Difference, Parity
+
+_out = Console(highlight=False)
+
+
+def show_export(folder: str, *, as_json: bool = False) -> None:
+    """Prints where an exported model is."""
+    if as_json:
+        print(json.dumps({"export": folder}))
+        return
+    _out.print(f"Serving model: {folder}", markup=False)
+
+
+def show_predictions(counts: dict[str, int], out: str, *, as_json: bool = False) -> None:
+    """Prints the counts of a prediction."""
+    if as_json:
+        print(json.dumps(counts))
+        return
+    table = Table(title="Rows", title_justify="left")
+    for name in counts:
+        table.add_column(name, justify="right")
+    table.add_row(*(f"{number:,}" for number in counts.values()))
+    _out.print(table)
+    _out.print(f"Predictions: {out}/predictions", markup=False)
+
+
+def show_parity(parity: Parity, *, as_json: bool = False) -> None:
+    """Prints what a comparison of batch pipeline and exported model found."""
+    if as_json:
+        print(json.dumps(asdict(parity) | {"holds": parity.holds}))
+        return
+    title = "Parity of batch pipeline and exported model"
+    table = Table(title=title, title_justify="left")
+    for name in ("rows", "rejected", "with differing ids", "with differing scores", "largest score difference"):
+        table.add_column(name, justify="right")
+    numbers = (parity.rows, parity.rejected, parity.differing_ids, parity.differing_scores)
+    table.add_row(*(f"{number:,}" for number in numbers), f"{parity.largest_score_difference:.2g}")
+    _out.print(table)
+    if parity.holds:
+        return
+    if not parity.rows:
+        _out.print("Nothing was compared: no row of the data can be used.")
+        return
+    differences = Table(title="The first differences", title_justify="left")
+    for name in ("row", "field", "batch pipeline", "exported model"):
+        differences.add_column(name, overflow="fold")
+    for difference in parity.differences:
+        shown = (_place(difference), difference.field, _shown(difference.batch), _shown(difference.served))
+        differences.add_row(*(Text(text) for text in shown))
+    _out.print(differences)
+
+
+def _place(difference: Difference) -> str:
+    key = "" if difference.key is None else f"key {difference.key}, "
+    return f"{key}{difference.source}, row {difference.row}"
+
+
+def _shown(value: Any) -> str:
+    """Returns a value; of a list no padding."""
+    if not isinstance(value, list):
+        return str(value)
+    end = len(value)
+    while end and not value[end - 1]:
+        end -= 1
+    padding = f" + {len(value) - end} × 0" if end < len(value) else ""
+    return (" ".join(map(str, value[:end])) + padding).removeprefix(" + ")

@@ -1,0 +1,1 @@
+"""tf.Examples in and out of TFRecord files."""

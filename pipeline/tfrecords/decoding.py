@@ -1,0 +1,74 @@
+"""Examples back in words: ids of a run's examples beside the tokens they stand for, for a person to read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from ...model.examples import feature_spec
+from ...model.run import Run
+from ...transforms.errors import UserError
+from ...transforms.spec import KEY_FEATURE, LABEL_FEATURE, NumericField, Quantiles, weights_feature
+
+
+@dataclass(frozen=True)
+class DecodedField:
+    """One field of one example: its ids without padding and their tokens, or its number."""
+
+    tokens: list[str]
+    ids: list[int]
+    padding: int = 0
+    number: float | None = None
+    weights: list[float] | None = None
+
+
+@dataclass(frozen=True)
+class DecodedExample:
+    """One example in words."""
+
+    key: str | None
+    label: float
+    fields: dict[str, DecodedField]
+
+
+def decoded_examples(run: Run, split: str, limit: int) -> Iterator[DecodedExample]:
+    """Yields the first `limit` examples of a split, in the order of its files."""
+    if not run.shards(split):
+        raise UserError(f"{run.path}: has no examples in the {split} split; choose another with --split")
+    names = {vocabulary: _names(run, vocabulary) for vocabulary in run.spec.vocabulary_fields()}
+    records = tf.data.TFRecordDataset(run.shards(split), "GZIP").take(limit)
+    for record in records:
+        yield _decoded(tf.io.parse_single_example(record, feature_spec(run.spec)), run, names)
+
+
+def _names(run: Run, vocabulary: str) -> list[str]:
+    oov = [f"[OOV {bucket}]" for bucket in range(1, run.spec.resolved_vocabularies()[vocabulary].num_oov + 1)]
+    return [
+        "[padding]",
+        *oov,
+        *(token.decode("utf-8", "backslashreplace") for token in run.tokens(vocabulary)),
+    ]
+
+
+def _decoded(example: dict[str, tf.Tensor], run: Run, names: dict[str, list[str]]) -> DecodedExample:
+    fields = {}
+    for name, field in run.spec.fields.items():
+        value = example[name].numpy()
+        if isinstance(field, NumericField) and not isinstance(field.scale, Quantiles):
+            fields[name] = DecodedField([], [], number=float(value))
+            continue
+        ids = np.atleast_1d(value).tolist()
+        real = [i for i in ids if i != 0]
+        if isinstance(field, NumericField):
+            tokens = [f"bucket {i}" for i in real]
+        else:
+            tokens = [names[run.spec.vocabulary_of(name)][i] for i in real]
+        weights: Any = example.get(weights_feature(name))
+        shown = None if weights is None else [w for w, i in zip(weights.numpy().tolist(), ids, strict=True) if i]
+        fields[name] = DecodedField(tokens, real, len(ids) - len(real), weights=shown)
+    key = example[KEY_FEATURE].numpy().decode("utf-8", "backslashreplace") if KEY_FEATURE in example else None
+    return DecodedExample(key, float(example[LABEL_FEATURE].numpy()), fields)

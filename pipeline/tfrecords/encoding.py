@@ -1,0 +1,159 @@
+"""Arrow to framed TFRecords of tf.Example, a whole batch at a time, without a Python object a value.
+
+The bytes are a function of the values alone: features stand in the order of their names. (Protobuf's own
+map serialisation changes its order from process to process, so equal runs would not have equal files.)
+
+Every row is laid out as pieces, end to end: for each feature a head (tags, lengths, the feature's name), which
+depends on the length of the values alone, and the values. Arrow joins the pieces.
+
+Wire format: https://protobuf.dev/programming-guides/encoding and tensorflow/core/example/*.proto;
+framing: https://www.tensorflow.org/tutorials/load_data/tfrecord#tfrecords_format_details.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+
+import google_crc32c
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ..rows.columns import list_lengths
+
+# Protobuf tags (field << 3 | wire type 2, length-delimited).
+_FIELD_1 = b"\x0a"
+_MAP_VALUE = b"\x12"
+_BYTES_LIST, _FLOAT_LIST, _INT64_LIST = b"\x0a", b"\x12", b"\x1a"
+
+_BYTES = pa.large_binary()
+_NOTHING = pa.scalar(b"", _BYTES)
+
+
+def encode_tfrecords(batch: pa.RecordBatch) -> pa.LargeBinaryArray:
+    """Returns one framed tf.Example a row: written end to end, they are a TFRecord file.
+
+    Args:
+        batch: columns are lists of int64, float32 or binary; a list's length is the number of values.
+    """
+    examples = encode_examples(batch)
+    frames = _by_length(examples, _frame_head)
+    return pc.binary_join_element_wise(frames, examples, _crcs(examples), _NOTHING)
+
+
+def encode_examples(batch: pa.RecordBatch) -> pa.LargeBinaryArray:
+    """Returns one serialized tf.Example a row, without the frame of a TFRecord."""
+    pieces = [piece for name in sorted(batch.schema.names) for piece in _feature(name.encode(), batch[name])]
+    features = pc.binary_join_element_wise(*pieces, _NOTHING)
+    heads = _by_length(features, lambda length: _FIELD_1 + _varint(length))
+    return pc.binary_join_element_wise(heads, features, _NOTHING)
+
+
+def end_to_end(records: pa.LargeBinaryArray) -> pa.Buffer:
+    """Returns the bytes of an array that Arrow has just made (no slice of another)."""
+    return _parts(records)[0]
+
+
+def _varint(value: int) -> bytes:
+    """Returns a whole number of 0 or more, seven bits a byte, little end first."""
+    out = bytearray()
+    while value > 0x7F:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    return bytes([*out, value])
+
+
+def _by_length(values: pa.Array, head: Callable[[int], bytes]) -> pa.Array:
+    """Returns `head(length)` of each value, worked out once for each distinct length."""
+    lengths = pc.binary_length(values).dictionary_encode()
+    heads = pa.array([head(length) for length in lengths.dictionary.to_pylist()], _BYTES)
+    return heads.take(lengths.indices)
+
+
+def _feature(name: bytes, column: pa.Array) -> tuple[pa.Array, pa.Array]:
+    """Returns two pieces of each row: the head of the map's entry, and the values of the list."""
+    lengths = list_lengths(column)
+    values = column.flatten()
+    tag, packed = _BYTES_LIST, False
+    if pa.types.is_integer(values.type):
+        tag, packed = _INT64_LIST, True
+        body = _rows(*_varints(np.asarray(values.cast(pa.int64()))), lengths)
+    elif pa.types.is_floating(values.type):
+        tag, packed = _FLOAT_LIST, True
+        numbers = np.ascontiguousarray(np.asarray(values.cast(pa.float32())), "<f4")
+        body = _rows(pa.py_buffer(numbers), np.arange(len(numbers) + 1) * 4, lengths)
+    else:
+        text = values.cast(_BYTES)
+        joined = pc.binary_join_element_wise(_by_length(text, lambda n: _FIELD_1 + _varint(n)), text, _NOTHING)
+        body = _rows(*_parts(joined), lengths)
+
+    def head(length: int) -> bytes:
+        # Numbers stand behind one tag and length; each bytes value has its own.
+        inner = _FIELD_1 + _varint(length) if packed and length else b""
+        in_list = tag + _varint(len(inner) + length) + inner
+        value = _MAP_VALUE + _varint(len(in_list) + length) + in_list
+        key = _FIELD_1 + _varint(len(name)) + name
+        return _FIELD_1 + _varint(len(key) + len(value) + length) + key + value
+
+    return _by_length(body, head), body
+
+
+def _rows(data: pa.Buffer, splits: np.ndarray, lengths: np.ndarray) -> pa.Array:
+    """Returns the bytes of each row's values, given where each value starts in `data` and the last one ends."""
+    return _binary(data, splits[_splits(lengths)])
+
+
+def _splits(lengths: np.ndarray) -> np.ndarray:
+    """Returns where each of a run of things starts and the last one ends, int64."""
+    splits = np.zeros(len(lengths) + 1, np.int64)
+    np.cumsum(lengths, out=splits[1:])
+    return splits
+
+
+def _binary(data: pa.Buffer, splits: np.ndarray) -> pa.Array:
+    """Returns an array of bytes that stand end to end in `data`, without a copy."""
+    return pa.Array.from_buffers(_BYTES, len(splits) - 1, [None, pa.py_buffer(splits), data])
+
+
+def _parts(array: pa.Array) -> tuple[pa.Buffer, np.ndarray]:
+    """Returns the bytes of an array that Arrow has just made, and where each value stands in them."""
+    _, splits, data = array.buffers()
+    return data or pa.py_buffer(b""), np.frombuffer(splits, np.int64)[: len(array) + 1]
+
+
+def _varints(values: np.ndarray) -> tuple[pa.Buffer, np.ndarray]:
+    """Returns the bytes of all values, end to end, and where each starts and the last one ends."""
+    bits = values.view(np.uint64)
+    width = max(1, -(-int(bits.max(initial=0)).bit_length() // 7))
+    rest: np.ndarray = bits.astype(np.uint32) if width <= 4 else bits
+    table = np.empty((len(values), width), np.uint8)
+    used = np.ones((len(values), width), bool)
+    sizes = np.ones(len(values), np.int64)
+    for place in range(width):
+        np.copyto(table[:, place], rest & 0x7F, casting="unsafe")
+        rest = rest >> 7
+        if place + 1 < width:
+            more = rest > 0
+            table[:, place] |= more.view(np.uint8) << 7
+            used[:, place + 1] = more
+            sizes += more
+    return pa.py_buffer(table[used]), _splits(sizes)
+
+
+def _frame_head(length: int) -> bytes:
+    size = length.to_bytes(8, "little")
+    return size + int(_masked(np.array([google_crc32c.value(size)]))[0]).to_bytes(4, "little")
+
+
+def _crcs(examples: pa.Array) -> pa.Array:
+    """Returns the masked CRC of each example, 4 bytes."""
+    data, splits = _parts(examples)
+    view = data.to_pybytes()
+    crcs = [google_crc32c.value(view[start:end]) for start, end in itertools.pairwise(splits.tolist())]
+    return _binary(pa.py_buffer(_masked(np.array(crcs))), np.arange(len(crcs) + 1) * 4)
+
+
+def _masked(crcs: np.ndarray) -> np.ndarray:
+    crcs = crcs.astype(np.uint32)
+    return (((crcs >> 15) | (crcs << 17)) + np.uint32(0xA282EAD8)).astype("<u4")

@@ -1,0 +1,208 @@
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+
+from fieldpool.model.layers.deepfm import DeepFM, deepfm, factorisation_machine
+from fieldpool.model.layers.pooled_embeddings import MissingFeatures, PooledEmbeddings
+from fieldpool.transforms.spec import Spec
+
+SPEC = Spec.model_validate(
+    {
+        "label": {"field": "label"},
+        "split": {"column": "split"},
+        "vocabularies": {"items": {}},
+        "fields": {
+            "item_id": {"type": "categorical", "vocabulary": "items"},
+            "history": {"type": "multivalued", "vocabulary": "items", "max_len": 3},
+            "genres": {"type": "multivalued", "max_len": 2, "weights": "w", "pooling": "sqrtn", "dim": 3},
+            "age": {"type": "numeric"},
+            "price": {"type": "numeric", "scale": {"quantiles": 4}},
+        },
+        "model": {"embedding_dim": 2, "hidden_units": [4, 3], "dropout": 0.0},
+    }
+)
+SIZES = {"items": 7, "genres": 5}
+FEATURES = {
+    "item_id": np.array([2, 0, 6]),
+    "history": np.array([[3, 4, 0], [0, 0, 0], [6, 6, 1]]),
+    "genres": np.array([[1, 2], [4, 0], [0, 0]]),
+    "genres_weights": np.array([[1.0, 2.0], [0.5, 0.0], [0.0, 0.0]], "float32"),
+    "age": np.array([0.5, -1.0, 0.0], "float32"),
+    "price": np.array([1, 0, 4]),
+}
+
+
+def to_numpy(x) -> np.ndarray:
+    return keras.ops.convert_to_numpy(x)
+
+
+def with_large_weights(model: DeepFM) -> DeepFM:
+    """First values are next to nothing by design; these make every term count."""
+    random = np.random.default_rng(7)
+    model.set_weights([random.normal(size=w.shape).astype("float32") for w in model.get_weights()])
+    return model
+
+
+def test_factorisation_machine_by_hand():
+    # Dot products of the pairs: (1,2)·(3,4) = 11, (1,2)·(5,6) = 17, (3,4)·(5,6) = 39.
+    m = np.array([[[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]]], "float32")
+    assert to_numpy(factorisation_machine(m)).tolist() == [[67.0]]
+
+
+def test_logit_by_hand():
+    model = DeepFM(
+        tables={"items": {"rows": 3, "dim": 2}},
+        fields={
+            "item": {"table": "items", "pooling": None, "weights": None},
+            "seen": {"table": "items", "pooling": "mean", "weights": None},
+        },
+        numeric=["x"],
+        embedding_dim=2,
+        hidden_units=[],
+    )
+    model.build()
+    model.embeddings.variables_by_dim[2].assign([[9, 9, 9], [1, 2, 10], [3, 4, 20]])
+    model.bias.assign([0.5])
+    model.numeric_vectors.assign([[1, -1]])
+    model.numeric_linear.assign([3])
+
+    logit = model({"item": np.array([1]), "seen": np.array([[1, 2, 0]]), "x": np.array([2.0])})
+
+    # m: (1,2), ((1,2)+(3,4))/2 = (2,3), 2·(1,-1) = (2,-2). Pairs: 8, -2, -2. Linear: 10 + 15 + 6.
+    assert to_numpy(logit).tolist() == [[0.5 + 31 + 4]]
+
+
+def test_fields_of_one_vocabulary_share_its_table():
+    model = deepfm(SPEC, SIZES)
+    assert {name: tuple(model.embeddings.table(name).shape) for name in model.embeddings.table_settings} == {
+        "items": (7, 3),
+        "genres": (5, 4),
+        "price:buckets": (5, 3),
+    }
+    one = {**FEATURES, "item_id": np.array([5]), "history": np.array([[5, 0, 0]])}
+    one = {name: values[:1] for name, values in one.items()}
+    m, _ = model.fields_of(one)
+    np.testing.assert_array_equal(to_numpy(m)[0, 0], to_numpy(m)[0, 1])
+
+
+def test_id_zero_counts_for_nothing():
+    model = with_large_weights(deepfm(SPEC, SIZES))
+    empty = {name: np.zeros_like(values) for name, values in FEATURES.items()}
+    m, linear = model.fields_of(empty)
+    assert not to_numpy(m).any()
+    assert not to_numpy(linear).any()
+
+
+def test_longer_padding_changes_nothing():
+    model = with_large_weights(deepfm(SPEC, SIZES))
+    longer = {**FEATURES, "history": np.pad(FEATURES["history"], ((0, 0), (0, 4)))}
+    np.testing.assert_allclose(to_numpy(model(longer)), to_numpy(model(FEATURES)), rtol=1e-5)
+
+
+def test_missing_features_are_named():
+    features = {name: FEATURES[name] for name in ("item_id", "history", "age", "price")}
+    with pytest.raises(MissingFeatures, match="missing: genres, genres_weights; received: item_id"):
+        deepfm(SPEC, SIZES)(features)
+
+
+def test_wrong_rank_is_named():
+    with pytest.raises(ValueError, match=r"feature history: expected the shape \[batch, max_len\]"):
+        deepfm(SPEC, SIZES)({**FEATURES, "history": np.array([1, 2, 3])})
+
+
+def test_other_features_are_ignored():
+    model = with_large_weights(deepfm(SPEC, SIZES))
+    more = {**FEATURES, "other": np.zeros((3, 9), "float32")}
+    np.testing.assert_array_equal(to_numpy(model(more)), to_numpy(model(FEATURES)))
+
+
+def test_missing_vocabulary_size_is_named():
+    with pytest.raises(ValueError, match="missing: genres"):
+        deepfm(SPEC, {"items": 7})
+
+
+def test_no_field_is_an_error():
+    with pytest.raises(ValueError, match="at least one of `fields` and `numeric`"):
+        DeepFM(tables={}, fields={})
+
+
+def test_unknown_table_is_named():
+    with pytest.raises(ValueError, match="field a: expected a table of items; received 'gone'"):
+        PooledEmbeddings(
+            {"items": {"rows": 3, "dim": 2}}, {"a": {"table": "gone", "pooling": None, "weights": None}}, 2
+        )
+
+
+def test_numbers_alone():
+    model = DeepFM(tables={}, fields={}, numeric=["x", "y"], embedding_dim=2, hidden_units=[3])
+    logit = model({"x": np.array([1.0, 2.0]), "y": np.array([0.0, 1.0])})
+    assert tuple(logit.shape) == (2, 1)
+
+
+def test_l2_is_the_sum_of_squares_of_the_rows_used():
+    model = DeepFM(
+        tables={"t": {"rows": 4, "dim": 1}},
+        fields={"a": {"table": "t", "pooling": "mean", "weights": None}},
+        numeric=["x"],
+        embedding_dim=1,
+        hidden_units=[1],
+        l2_embedding=0.5,
+        l2_hidden=0.25,
+    )
+    model.build()
+    model.set_weights([np.ones(w.shape) for w in model.get_weights()])
+    model({"a": np.array([[1, 3], [3, 0]]), "x": np.array([1.0, 1.0])})
+    rows = 2 if keras.backend.backend() == "tensorflow" else 4
+    # Rows × (1 + 1), the number's v and w; kernels 2 × 1 and 1 × 1.
+    assert sum(float(loss) for loss in model.losses) == pytest.approx(0.5 * (2 * rows + 2) + 0.25 * (2 + 1))
+
+
+@pytest.mark.parametrize("batch_norm", [False, True])
+def test_config_and_file_round_trip(tmp_path, batch_norm):
+    settings = SPEC.model.model_copy(update={"batch_norm": batch_norm, "dropout": 0.3, "l2_hidden": 1e-3})
+    model = with_large_weights(deepfm(SPEC.model_copy(update={"model": settings}), SIZES))
+    assert DeepFM.from_config(model.get_config()).get_config() == model.get_config()
+
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras", safe_mode=True)
+
+    np.testing.assert_array_equal(to_numpy(loaded(FEATURES)), to_numpy(model(FEATURES)))
+
+
+def test_learns():
+    keras.utils.set_random_seed(1)
+    model = deepfm(SPEC, SIZES)
+    model.compile(
+        optimizer=keras.optimizers.Adam(0.05),
+        loss=keras.losses.BinaryCrossentropy(from_logits=True),
+        jit_compile=keras.backend.backend() == "jax",
+    )
+    features = {name: np.tile(v, (20,) + (1,) * (v.ndim - 1)) for name, v in FEATURES.items()}
+    labels = np.tile(np.array([1.0, 0.0, 1.0], "float32"), 20)
+    history = model.fit(features, labels, batch_size=20, epochs=10, verbose=0)
+    assert history.history["loss"][-1] < 0.1 < history.history["loss"][0]
+
+
+def test_sample_weights_weigh_rows():
+    model = with_large_weights(deepfm(SPEC, SIZES))
+    model.compile(loss=keras.losses.BinaryCrossentropy(from_logits=True), jit_compile=False)
+    labels, first = np.array([1.0, 0.0, 1.0]), np.array([3.0, 0.0, 0.0])
+    logit = to_numpy(model(FEATURES))[0, 0]
+    penalty = sum(float(x) for x in model.losses)
+    loss = model.evaluate(FEATURES, labels, sample_weight=first, verbose=0)
+    assert loss == pytest.approx(np.log1p(np.exp(-logit)) + penalty, rel=1e-3)
+
+
+def test_mixed_precision_gives_a_logit_of_full_precision():
+    model = with_large_weights(deepfm(SPEC, SIZES))
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        narrow = deepfm(SPEC, SIZES)
+        narrow.set_weights(model.get_weights())
+        logit = narrow(FEATURES)
+    finally:
+        keras.config.set_dtype_policy("float32")
+    assert keras.backend.standardize_dtype(logit.dtype) == "float32"
+    np.testing.assert_allclose(to_numpy(logit), to_numpy(model(FEATURES)), rtol=0.1, atol=0.2)

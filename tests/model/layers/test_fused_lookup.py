@@ -1,0 +1,127 @@
+"""Pooled embeddings equal `Embedding → masked pool`, field by field, in value and in gradient."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fieldpool.model.layers.pooled_embeddings import EmbeddedField, PooledEmbeddings, Table
+from fieldpool.model.layers.pooling import masked_pool
+
+if keras.backend.backend() != "tensorflow":
+    pytest.skip("the fused lookup is TensorFlow's", allow_module_level=True)
+
+import tensorflow as tf
+
+TABLES = {"small": Table(rows=4, dim=2), "large": Table(rows=7, dim=2), "wide": Table(rows=5, dim=3)}
+POOLINGS = st.sampled_from(["mean", "sum", "sqrtn", "max"])
+
+
+@st.composite
+def cases(draw: st.DrawFn) -> tuple[dict[str, EmbeddedField], dict[str, np.ndarray]]:
+    """Returns fields, and a batch for them with padding anywhere, empty bags and repeats."""
+    batch = draw(st.integers(1, 4))
+    fields: dict[str, EmbeddedField] = {}
+    features: dict[str, np.ndarray] = {}
+    for index in range(draw(st.integers(1, 4))):
+        table = draw(st.sampled_from(sorted(TABLES)))
+        pooling = draw(st.none() | POOLINGS)
+        weighted = pooling not in (None, "max") and draw(st.booleans())
+        length = 1 if pooling is None else draw(st.integers(1, 4))
+        ids = draw(
+            st.lists(st.integers(0, TABLES[table]["rows"] - 1), min_size=batch * length, max_size=batch * length)
+        )
+        shape = (batch,) if pooling is None else (batch, length)
+        features[f"f{index}"] = np.array(ids).reshape(shape)
+        if weighted:
+            numbers = st.lists(st.sampled_from([0.0, 0.5, 2.0]), min_size=batch * length, max_size=batch * length)
+            features[f"w{index}"] = np.array(draw(numbers), "float32").reshape(shape)
+        fields[f"f{index}"] = EmbeddedField(table=table, pooling=pooling, weights=f"w{index}" if weighted else None)
+    return fields, features
+
+
+def with_random_tables(fields: dict[str, EmbeddedField]) -> PooledEmbeddings:
+    layer = PooledEmbeddings(TABLES, fields, dim=2)
+    layer.build()
+    random = np.random.default_rng(3)
+    layer.set_weights([random.normal(size=w.shape).astype("float32") for w in layer.get_weights()])
+    return layer
+
+
+def plainly(layer: PooledEmbeddings, tables: dict[str, tf.Tensor], features: dict[str, np.ndarray]) -> tuple[Any, Any]:
+    """Returns what `layer` does, with a lookup and a pool for each field."""
+    vectors, linear = [], []
+    for name, field in layer.fields.items():
+        ids = tf.constant(features[name])
+        ids = ids[:, tf.newaxis] if field["pooling"] is None else ids
+        weights = None if field["weights"] is None else features[field["weights"]]
+        pool = masked_pool(field["pooling"] or "sum")
+        pooled = pool(tf.gather(tables[field["table"]], ids), mask=tf.not_equal(ids, 0), weights=weights)
+        vector = pooled[:, :-1]
+        if field["table"] in layer.projections:
+            vector = vector @ layer.projections[field["table"]].kernel.value
+        vectors.append(vector)
+        linear.append(pooled[:, -1])
+    return tf.stack(vectors, axis=1), tf.stack(linear, axis=1)
+
+
+@given(case=cases())
+@settings(max_examples=60, deadline=None)
+def test_values_and_gradients_equal_those_of_embedding_and_pool(case: Any) -> None:
+    fields, features = case
+    layer = with_random_tables(fields)
+    tables = {name: tf.constant(layer.table(name)) for name in TABLES}
+
+    def loss(output: tuple[Any, Any]) -> tf.Tensor:
+        m, linear = output
+        return tf.reduce_sum(m * tf.reshape(tf.range(1.0, tf.size(m, tf.int32) + 1), tf.shape(m))) + tf.reduce_sum(
+            linear**2
+        )
+
+    with tf.GradientTape() as tape:
+        fused = layer(features)
+        fused_loss = loss(fused)
+    variables = {dim: variable.value for dim, variable in layer.variables_by_dim.items()}
+    gradients = tape.gradient(fused_loss, variables)
+    with tf.GradientTape() as tape:
+        tape.watch(tables)
+        plain = plainly(layer, tables, features)
+        plain_loss = loss(plain)
+    expected = tape.gradient(plain_loss, tables)
+
+    for ours, theirs in zip(fused, plain, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-5)
+    for name, table in TABLES.items():
+        if not any(field["table"] == name for field in fields.values()):
+            continue
+        first = layer.first_rows[name]
+        whole = tf.convert_to_tensor(gradients[table["dim"]])[first : first + table["rows"]]
+        np.testing.assert_allclose(whole, tf.convert_to_tensor(expected[name]), rtol=1e-4, atol=1e-4)
+
+
+def test_the_gradient_has_each_used_row_once() -> None:
+    layer = with_random_tables({"a": EmbeddedField(table="large", pooling="mean", weights=None)})
+    with tf.GradientTape() as tape:
+        m, _ = layer({"a": np.array([[2, 2, 0], [5, 2, 0], [0, 0, 0]])})
+    gradient = tape.gradient(m, layer.variables_by_dim[2].value)
+    assert isinstance(gradient, tf.IndexedSlices)
+    assert sorted(gradient.indices.numpy() - layer.first_rows["large"]) == [2, 5]
+
+
+def test_padding_of_nan_weight_counts_for_nothing() -> None:
+    layer = with_random_tables({"a": EmbeddedField(table="large", pooling="mean", weights="w")})
+    one = {"a": np.array([[2, 0]]), "w": np.array([[1.0, np.nan]], "float32")}
+    np.testing.assert_array_equal(layer(one)[0], layer({"a": one["a"], "w": np.array([[1.0, 0.0]], "float32")})[0])
+
+
+def test_a_graph_and_an_empty_batch() -> None:
+    layer = with_random_tables({"a": EmbeddedField(table="small", pooling="max", weights=None)})
+    traced = tf.function(layer, input_signature=[{"a": tf.TensorSpec([None, None], tf.int64)}])
+    ids = np.array([[1, 3], [0, 0]])
+    np.testing.assert_array_equal(traced({"a": tf.constant(ids)})[0], layer({"a": ids})[0])
+    assert traced({"a": tf.zeros([0, 2], tf.int64)})[0].shape == (0, 1, 2)

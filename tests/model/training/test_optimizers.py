@@ -1,0 +1,111 @@
+"""Row-sparse optimizers: the dense rule where both must agree, and no other row touched."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+from fieldpool.model.training.optimizers import LazyAdam, RowwiseAdagrad
+
+if keras.backend.backend() != "tensorflow":
+    pytest.skip("only TensorFlow has sparse gradients", allow_module_level=True)
+
+import tensorflow as tf
+
+START = np.arange(8, dtype="float32").reshape(4, 2)
+
+
+def stepped(optimizer: keras.optimizers.Optimizer, gradients: list[Any], name: str = "embeddings") -> np.ndarray:
+    """Returns a table of 4 rows after a step with each gradient."""
+    variable = keras.Variable(START, name=name)
+    optimizer.build([variable])
+    for gradient in gradients:
+        optimizer.apply([gradient])
+    return variable.numpy()
+
+
+def slices(values: Any, rows: list[int]) -> tf.IndexedSlices:
+    return tf.IndexedSlices(tf.constant(values, tf.float32), tf.constant(rows), tf.constant([4, 2]))
+
+
+def random_gradients(steps: int) -> list[np.ndarray]:
+    random = np.random.default_rng(1)
+    return [random.normal(size=(4, 2)).astype("float32") for _ in range(steps)]
+
+
+@pytest.mark.parametrize(
+    ("sparse", "dense"),
+    [(LazyAdam, keras.optimizers.Adam), (RowwiseAdagrad, RowwiseAdagrad)],
+)
+def test_equals_the_dense_rule_where_every_row_is_used(sparse: Callable[..., Any], dense: Callable[..., Any]) -> None:
+    gradients = random_gradients(5)
+    expected = stepped(dense(0.1), [tf.constant(g) for g in gradients])
+    order = [2, 0, 3, 1]
+    np.testing.assert_allclose(stepped(sparse(0.1), [slices(g[order], order) for g in gradients]), expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("optimizer", [LazyAdam, RowwiseAdagrad])
+def test_dense_gradients_get_the_dense_rule(optimizer: Callable[..., Any]) -> None:
+    adagrad = partial(keras.optimizers.Adagrad, initial_accumulator_value=0.0, epsilon=1e-14)
+    usual = {LazyAdam: keras.optimizers.Adam, RowwiseAdagrad: adagrad}[optimizer]
+    gradients = [tf.constant(g) for g in random_gradients(5)]
+    np.testing.assert_allclose(
+        stepped(optimizer(0.1), gradients, "kernel"), stepped(usual(0.1), gradients, "kernel"), rtol=1e-6
+    )
+
+
+@pytest.mark.parametrize("optimizer", [LazyAdam, RowwiseAdagrad])
+def test_rows_that_are_not_used_do_not_move(optimizer: Callable[..., Any]) -> None:
+    moved = stepped(optimizer(0.1), [slices([[1, 1]], [0]), slices([[1, 1]], [2]), slices([[1, 1]], [2])])
+    np.testing.assert_array_equal(moved[[1, 3]], START[[1, 3]])
+    assert (moved[[0, 2]] < START[[0, 2]]).all()
+
+
+@pytest.mark.parametrize("optimizer", [LazyAdam, RowwiseAdagrad])
+def test_parts_of_a_row_add_up(optimizer: Callable[..., Any]) -> None:
+    np.testing.assert_allclose(
+        stepped(optimizer(0.1), [slices([[1, 2], [5, 5], [3, 0]], [1, 3, 1])]),
+        stepped(optimizer(0.1), [slices([[4, 2], [5, 5]], [1, 3])]),
+    )
+
+
+def test_rowwise_adagrad_by_hand() -> None:
+    table = stepped(RowwiseAdagrad(1.0, initial_accumulator_value=0.0, epsilon=0.0), [slices([[3, 4]], [0])])
+    np.testing.assert_allclose(table[0], START[0] - np.array([3, 4]) / np.sqrt((9 + 16) / 2), rtol=1e-6)
+
+
+def test_rowwise_adagrad_keeps_one_number_a_row() -> None:
+    optimizer = RowwiseAdagrad()
+    optimizer.build([keras.Variable(START, name="tables_1"), keras.Variable(START, name="kernel")])
+    assert [variable.shape for variable in optimizer.variables[2:]] == [(4, 1), (4, 2)]
+
+
+@pytest.mark.parametrize("optimizer", [LazyAdam, RowwiseAdagrad])
+def test_trains_saves_and_goes_on(optimizer: Callable[..., Any], tmp_path: Path) -> None:
+    def model() -> keras.Model:
+        keras.utils.set_random_seed(0)
+        layers = [keras.layers.Embedding(50, 4), keras.layers.Flatten(), keras.layers.Dense(1)]
+        made = keras.Sequential([keras.Input((3,), dtype="int32"), *layers])
+        made.compile(optimizer=optimizer(0.05), loss="mse", jit_compile=False)
+        return made
+
+    x = np.random.default_rng(0).integers(0, 50, (64, 3))
+    y = (x.sum(axis=1) % 2).astype("float32")
+    whole, first = model(), model()
+    losses = whole.fit(x, y, epochs=8, shuffle=False, verbose=0).history["loss"]
+    assert losses[-1] < losses[0] / 2
+    first.fit(x, y, epochs=4, shuffle=False, verbose=0)
+    first.save(tmp_path / "model.keras")
+    resumed = keras.saving.load_model(tmp_path / "model.keras")
+    np.testing.assert_allclose(resumed.fit(x, y, epochs=4, shuffle=False, verbose=0).history["loss"], losses[4:])
+
+
+def test_amsgrad_is_refused() -> None:
+    with pytest.raises(ValueError, match="expected amsgrad=False"):
+        LazyAdam(amsgrad=True)

@@ -1,0 +1,92 @@
+"""Replicas and workers share each batch, and so give the losses of a single process."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import pytest
+
+tf = pytest.importorskip("tensorflow", reason="training reads runs with tf.data")
+
+from tiny_run import EXAMPLES, SPEC, TOKENS  # noqa: E402
+
+from fieldpool.model.run import Run  # noqa: E402
+from fieldpool.model.training.train import evaluate, load_model, train  # noqa: E402
+
+pytestmark = pytest.mark.skipif(
+    keras.backend.backend() != "tensorflow", reason="training is for the TensorFlow backend"
+)
+
+SECONDS = 120
+
+
+@pytest.fixture
+def run(tmp_path, write_run):
+    # Dropout would draw other units in each replica.
+    spec = {**SPEC, "model": {**SPEC["model"], "dropout": 0.0, "l2_embedding": 0.0}}
+    return Run(write_run(tmp_path / "run", spec, TOKENS, EXAMPLES))
+
+
+def start(kind: str, run: Run, out: Path, **environment: str) -> subprocess.Popen:
+    script = Path(__file__).parents[2] / "support/train_with_strategy.py"
+    return subprocess.Popen(
+        [sys.executable, str(script), kind, run.path, str(out)],
+        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def history_of(process: subprocess.Popen) -> list[dict[str, float]]:
+    try:
+        out, err = process.communicate(timeout=SECONDS)
+    finally:
+        process.kill()
+    assert process.returncode == 0, err
+    return json.loads(out.splitlines()[-1])
+
+
+def free_ports(count: int) -> list[int]:
+    sockets = [socket.socket() for _ in range(count)]
+    for each in sockets:
+        each.bind(("localhost", 0))
+    ports = [each.getsockname()[1] for each in sockets]
+    for each in sockets:
+        each.close()
+    return ports
+
+
+def same_numbers(ours: list[dict[str, float]], theirs: list[dict[str, float]]) -> bool:
+    return len(ours) == len(theirs) and all(a == pytest.approx(b, rel=1e-4) for a, b in zip(ours, theirs, strict=True))
+
+
+def test_two_replicas(run, tmp_path):
+    single = train(run, str(tmp_path / "single")).history
+    assert same_numbers(history_of(start("mirrored", run, tmp_path / "out")), single)
+
+
+def test_two_workers(run, tmp_path):
+    single = train(run, str(tmp_path / "single")).history
+    cluster = {"worker": [f"localhost:{port}" for port in free_ports(2)]}
+    workers = [
+        start(
+            "workers",
+            run,
+            tmp_path / "out",
+            TF_CONFIG=json.dumps({"cluster": cluster, "task": {"type": "worker", "index": index}}),
+        )
+        for index in range(2)
+    ]
+    first, second = (history_of(worker) for worker in workers)
+    assert first == second
+    assert same_numbers(first, single)
+    # What the first one wrote is a model like any other.
+    best = max(epoch["val_auc"] for epoch in first)
+    assert evaluate(load_model(str(tmp_path / "out")), run, "eval")["auc"] == pytest.approx(best)

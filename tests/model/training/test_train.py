@@ -1,0 +1,197 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+tf = pytest.importorskip("tensorflow", reason="training reads runs with tf.data")
+
+from tiny_run import EXAMPLES, SPEC, TOKENS, settings_of  # noqa: E402
+
+from fieldpool.model.examples import NoExamples, read_examples  # noqa: E402
+from fieldpool.model.layers.deepfm import DeepFM  # noqa: E402
+from fieldpool.model.run import Run  # noqa: E402
+from fieldpool.model.training.train import evaluate, load_model, train  # noqa: E402
+from fieldpool.transforms.errors import UserError  # noqa: E402
+
+pytestmark = pytest.mark.skipif(
+    keras.backend.backend() != "tensorflow", reason="training is for the TensorFlow backend"
+)
+
+
+@pytest.fixture
+def run(tmp_path, write_run):
+    return Run(write_run(tmp_path / "run", SPEC, TOKENS, EXAMPLES))
+
+
+def test_learns_and_leaves_everything_behind(run, tmp_path):
+    result = train(run, str(tmp_path / "out"), train_settings=settings_of(run, epochs=8))
+
+    assert result.history[-1]["loss"] < result.history[0]["loss"]
+    assert result.best["val_auc"] > 0.8
+    assert result.best["val_auc"] == max(epoch["val_auc"] for epoch in result.history)
+    files = {p.relative_to(tmp_path / "out").as_posix() for p in (tmp_path / "out").rglob("*") if p.is_file()}
+    weights = {f"checkpoints/epoch-{e['epoch']:04d}.weights.h5" for e in result.history}
+    assert {"model.keras", "training.json", *weights} <= files
+    assert any(name.startswith("logs/train/events") for name in files)
+    assert any(name.startswith("logs/validation/events") for name in files)
+    assert not any(".unfinished" in name for name in files)
+
+    written = json.loads((tmp_path / "out" / "training.json").read_text())
+    assert written["history"] == result.history
+    assert written["best_epoch"] == result.best_epoch
+    assert written["spec"]["train"]["epochs"] == 8
+    assert set(written["versions"]) == {"fieldpool", "python", "keras", "tensorflow", "numpy"}
+
+
+def test_loaded_model_is_the_best_epoch(run, tmp_path):
+    result = train(run, str(tmp_path / "out"))
+    model = load_model(str(tmp_path / "out"))
+
+    assert isinstance(model, DeepFM)
+    measured = evaluate(model, run, "eval", batch_size=64)
+    assert measured["auc"] == pytest.approx(result.best["val_auc"])
+    assert measured["pr_auc"] == pytest.approx(result.best["val_pr_auc"])
+    assert measured["logloss"] == pytest.approx(result.best["val_logloss"], rel=1e-6)
+    features, _ = next(iter(read_examples(run, "eval", batch_size=8)))
+    again = load_model(result.model_path)
+    np.testing.assert_array_equal(model(features).numpy(), again(features).numpy())
+
+
+def test_one_seed_gives_the_same_numbers_twice(run, tmp_path):
+    first, second = (train(run, str(tmp_path / name)).history for name in "ab")
+    other = train(run, str(tmp_path / "c"), train_settings=settings_of(run, seed=1)).history
+    assert first == second
+    assert first != other
+
+
+def test_early_stopping_ends_a_training(run, tmp_path):
+    settings = settings_of(
+        run, epochs=30, early_stopping=run.spec.train.early_stopping.model_copy(update={"patience": 1})
+    )
+    result = train(run, str(tmp_path / "out"), train_settings=settings)
+    assert len(result.history) < 30
+    assert result.best_epoch == len(result.history) - 1
+
+
+def test_own_callbacks_find_the_metrics(run, tmp_path):
+    seen = []
+
+    class Watch(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            seen.append(dict(logs))
+
+    best = keras.callbacks.ModelCheckpoint(
+        str(tmp_path / "own.keras"), monitor="val_logloss", mode="min", save_best_only=True
+    )
+    result = train(run, str(tmp_path / "out"), callbacks=[Watch(), best])
+
+    assert [{"epoch": i + 1, **logs} for i, logs in enumerate(seen)] == result.history
+    assert (tmp_path / "own.keras").exists()
+
+
+def test_second_training_replaces_the_first(run, tmp_path):
+    train(run, str(tmp_path / "out"))
+    train(run, str(tmp_path / "out"), train_settings=settings_of(run, epochs=1))
+    assert sorted(p.name for p in (tmp_path / "out" / "checkpoints").iterdir()) == [
+        "epoch-0001.weights.h5",
+        "state-0001-000000000.npz",
+    ]
+
+
+@pytest.mark.parametrize("eval_shards", [{}, {"eval": [[]]}])
+def test_no_eval_split_keeps_the_last_epoch(tmp_path, write_run, eval_shards):
+    run = Run(write_run(tmp_path / "run", SPEC, TOKENS, {"train": EXAMPLES["train"], **eval_shards}))
+    with pytest.warns(UserWarning, match="the eval split is empty"):
+        result = train(run, str(tmp_path / "out"), train_settings=settings_of(run, epochs=2))
+    assert (result.best_epoch, result.monitor) == (2, None)
+    assert set(result.best) == {"epoch", "loss"}
+
+
+def test_eval_split_of_one_class_goes_by_logloss(tmp_path, write_run):
+    ones = [row for row in EXAMPLES["eval"][0] if row["label"] == [1.0]]
+    run = Run(write_run(tmp_path / "run", SPEC, TOKENS, {"train": EXAMPLES["train"], "eval": [ones]}))
+    with pytest.warns(UserWarning, match="all labels of the eval split are 1"):
+        result = train(run, str(tmp_path / "out"))
+    assert result.monitor == "val_logloss"
+    assert json.loads((tmp_path / "out" / "training.json").read_text())["best"]["val_auc"] is None
+
+
+@pytest.mark.parametrize("train_shards", [{}, {"train": [[]]}])
+def test_empty_train_split_is_named(tmp_path, write_run, train_shards):
+    run = Run(write_run(tmp_path / "run", SPEC, TOKENS, {**train_shards, "eval": EXAMPLES["eval"]}))
+    with pytest.raises(NoExamples, match="train"):
+        train(run, str(tmp_path / "out"))
+    assert not (tmp_path / "out").exists()
+
+
+def test_loss_that_is_no_number_is_named(run, tmp_path):
+    with pytest.raises(UserError, match=r"epoch 1: the loss is .*Lower `train.learning_rate`"):
+        train(run, str(tmp_path / "out"), train_settings=settings_of(run, learning_rate=1e30))
+
+
+def test_missing_model_is_named(tmp_path):
+    with pytest.raises(UserError, match="no such model; train one"):
+        load_model(str(tmp_path))
+
+
+def test_learning_rate_follows_the_schedule(run, tmp_path):
+    rates = []
+
+    class Watch(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            rates.append(float(self.model.optimizer.learning_rate))
+
+    changes = {"batch_size": 300, "epochs": 2, "learning_rate": 0.1, "decay": "linear", "warmup_steps": 2}
+    train(run, str(tmp_path / "out"), train_settings=settings_of(run, **changes), callbacks=[Watch()])
+    # Read after each of the four steps: what the next one will use.
+    assert rates == pytest.approx([0.075, 0.05, 0.025, 0.0])
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_mixed_precision_learns_too(run, tmp_path, precision):
+    result = train(run, str(tmp_path / "out"), train_settings=settings_of(run, epochs=8, precision=precision))
+    assert result.best["val_auc"] > 0.8
+    model = load_model(result.model_path)
+    assert {str(weight.dtype) for weight in model.weights} == {"float32"}
+
+
+@pytest.mark.parametrize("name", ["lazy_adam", "adam", "rowwise_adagrad"])
+def test_every_optimizer_learns(run, tmp_path, name):
+    rate = 0.05 if name == "rowwise_adagrad" else 0.02
+    result = train(
+        run, str(tmp_path / "out"), train_settings=settings_of(run, epochs=8, optimizer=name, learning_rate=rate)
+    )
+    assert result.best["val_auc"] > 0.8
+
+
+@pytest.mark.parametrize("cache", ["memory", "disk"])
+def test_a_cache_learns_and_is_removed(run, tmp_path, cache):
+    result = train(run, str(tmp_path / "out"), train_settings=settings_of(run, cache=cache))
+    assert result.history[-1]["loss"] < result.history[0]["loss"]
+    assert not (tmp_path / "out" / "cache").exists()
+
+
+def test_the_best_epoch_goes_by_the_named_metric(run, tmp_path):
+    stopping = run.spec.train.early_stopping.model_copy(update={"metric": "pr_auc"})
+    result = train(run, str(tmp_path / "out"), train_settings=settings_of(run, early_stopping=stopping))
+    assert result.monitor == "val_pr_auc"
+    assert result.best["val_pr_auc"] == max(epoch["val_pr_auc"] for epoch in result.history)
+
+
+def test_a_damaged_model_is_named(run, tmp_path):
+    result = train(run, str(tmp_path / "out"), train_settings=settings_of(run, epochs=1))
+    content = Path(result.model_path).read_bytes()
+    Path(result.model_path).write_bytes(content[: len(content) // 2])
+    with pytest.raises(UserError, match=r"model.keras: not a model of `fieldpool train`, or damaged"):
+        load_model(result.model_path)
+
+
+def test_a_model_with_code_of_its_own_is_refused(tmp_path):
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Lambda(lambda x: x + 1)])
+    model.save(tmp_path / "model.keras")
+    with pytest.raises(UserError, match="or damaged"):
+        load_model(str(tmp_path / "model.keras"))

@@ -1,0 +1,123 @@
+"""The command line as its users meet it: output, exit codes, and no traceback for their mistakes."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import yaml
+
+Fieldpool = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture(scope="module")
+def project(spec_data: dict[str, Any], rows: list[dict[str, Any]], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with spec.yaml and rows.parquet."""
+    folder = tmp_path_factory.mktemp("project")
+    small = {"model": {"hidden_units": [4], "embedding_dim": 2}, "train": {"epochs": 2, "batch_size": 4}}
+    (folder / "spec.yaml").write_text(yaml.safe_dump(spec_data | small))
+    test_rows = [rows[-1] | {"id": "r7", "click": 1}, rows[-2] | {"id": "r8", "click": 0}]
+    pq.write_table(pa.Table.from_pylist([*rows, *test_rows]), folder / "rows.parquet")
+    return folder
+
+
+def test_run_inspect_train_and_evaluate(fieldpool: Fieldpool, project: Path) -> None:
+    out = project / "all"
+    code, output, _ = fieldpool("run", project / "spec.yaml", project / "rows.parquet", "--out", out)
+    assert code == 0
+    for title in ("Rows", "Fields", "Training", "Metrics", "Parity"):
+        assert title in output
+    assert (out / "model" / "serving" / "saved_model.pb").exists()
+    assert "</html>" in (out / "report.html").read_text(encoding="utf-8")
+
+    code, output, _ = fieldpool("inspect", out / "run", "--split", "test", "--rows", "1")
+    assert code == 0
+    assert "[OOV" in output
+    assert "c · a · b · b" not in output  # Three at most.
+
+    code, output, _ = fieldpool("train", out / "run", "--out", project / "again", "--epochs", "1", "--json")
+    assert code == 0
+    assert len(json.loads(output)["history"]) == 1
+
+    code, output, _ = fieldpool("evaluate", project / "again", out / "run", "--split", "eval", "--json")
+    assert code == 0
+    assert json.loads(output)["eval"]["examples"] == 2
+
+
+def test_explain_shows_before_and_after_and_writes_nothing(fieldpool: Fieldpool, project: Path) -> None:
+    before = sorted(project.iterdir())
+    code, output, _ = fieldpool("explain", project / "spec.yaml", project / "rows.parquet", "--rows", "2")
+    assert code == 0
+    assert "row 2 → train, key r2, label 0" in output
+    assert "[a, c, b, a]" in output
+    assert "c · b · a" in output
+    assert sorted(project.iterdir()) == before
+
+
+def test_explain_as_json(fieldpool: Fieldpool, project: Path) -> None:
+    code, output, _ = fieldpool("explain", project / "spec.yaml", project / "rows.parquet", "--json", "--rows", "1")
+    assert code == 0
+    (row,) = json.loads(output)["rows"]
+    assert row["raw"]["user"] == "u1"
+    assert row["example"]["fields"]["user"]["tokens"] == ["u1"]
+
+
+def test_schema_is_a_json_schema(fieldpool: Fieldpool) -> None:
+    code, output, _ = fieldpool("schema")
+    assert code == 0
+    assert json.loads(output)["properties"]["fields"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            ["transform", "{}/none.yaml", "{}/rows.parquet", "--out", "{}/x"],
+            "none.yaml: cannot read the spec",
+        ),
+        (["transform", "{}/spec.yaml", "{}/none.parquet", "--out", "{}/x"], "none.parquet: no such file"),
+        (["transform", "{}/spec.yaml", "{}/spec.yaml", "--out", "{}/x"], "the format cannot be told"),
+        (["train", "{}/nothing", "--out", "{}/x"], "nothing: no such folder"),
+        (["train", "{}", "--out", "{}/x"], "an unfinished run"),
+        (["evaluate", "{}/nothing", "{}/nothing"], "nothing: no such folder"),
+        (["inspect", "{}/nothing"], "nothing: no such folder"),
+        (["explain", "{}/spec.yaml"], "Missing argument"),
+        (["transform", "{}/spec.yaml"], "Missing option"),
+        (["transform", "{}/spec.yaml", "--out", "{}/x"], "no data: give files after the spec"),
+        (["transform", "--using", "{}", "{}/rows.parquet", "--out", "{}/x"], "an unfinished run"),
+        (["check", "{}", "{}/rows.parquet"], "an unfinished run"),
+        (["fly"], "No such command"),
+    ],
+)
+def test_mistakes_exit_with_2_and_one_clear_message(
+    fieldpool: Fieldpool, project: Path, arguments: list[str], message: str
+) -> None:
+    code, output, errors = fieldpool(*(argument.format(project) for argument in arguments))
+    assert code == 2
+    assert output == ""
+    assert message in errors
+    assert "Traceback" not in errors
+
+
+def test_help_teaches_by_example(fieldpool: Fieldpool) -> None:
+    commands = ("explain", "transform", "check", "train", "evaluate", "run", "inspect")
+    for command in (*commands, "export", "predict", "verify", "profile", "report"):
+        code, output, _ = fieldpool(command, "--help")
+        assert code == 0
+        assert f"Example: fieldpool {command} " in output
+
+
+def test_results_alone_on_standard_output_and_no_tensorflow_noise(project: Path) -> None:
+    """In a process of its own: TensorFlow logs when it is first imported."""
+    program = "from fieldpool.pipeline.cli.app import main; main()"
+    arguments = ["explain", str(project / "spec.yaml"), str(project / "rows.parquet"), "--json"]
+    done = subprocess.run([sys.executable, "-c", program, *arguments], capture_output=True, text=True, check=True)
+    json.loads(done.stdout)
+    assert done.stderr == ""

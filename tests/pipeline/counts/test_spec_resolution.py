@@ -1,0 +1,71 @@
+"""What a spec leaves open: lengths from the train lists, time boundaries from shares."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from fieldpool.pipeline.counts.spec_resolution import _boundaries, percentile, with_lengths
+from fieldpool.transforms.errors import UserError
+from fieldpool.transforms.spec import Spec, TimeSplit
+
+
+@pytest.mark.parametrize(
+    ("rows_by_length", "percent", "expected"),
+    [
+        ({1: 90, 5: 9, 100: 1}, 100, 100),
+        ({1: 90, 5: 9, 100: 1}, 99, 5),
+        ({1: 90, 5: 9, 100: 1}, 90, 1),
+        ({1: 90, 5: 9, 100: 1}, 90.5, 5),
+        ({0: 10}, 100, 0),
+        ({}, 99, 0),
+    ],
+)
+def test_percentiles_of_lengths(rows_by_length: dict[int, int], percent: float, expected: int) -> None:
+    assert percentile(rows_by_length, percent) == expected
+
+
+def test_lengths_come_from_train_and_are_at_least_one() -> None:
+    fields = {
+        "a": {"type": "multivalued", "max_len": "auto"},
+        "b": {"type": "multivalued", "max_len": "p50"},
+        "c": {"type": "multivalued", "max_len": 7},
+        "d": {"type": "multivalued"},
+    }
+    spec = Spec.model_validate({"label": {"field": "y"}, "split": {"column": "s"}, "fields": fields})
+    counts = Counter(
+        {
+            ("length", "a", "train", 3): 1,
+            ("length", "a", "test", 9): 1,
+            ("length", "b", "train", 2): 5,
+            ("length", "b", "train", 8): 4,
+            ("length", "c", "train", 1): 1,
+        }
+    )
+    resolved = with_lengths(spec, counts)
+    assert [resolved.fields[name].max_len for name in "abcd"] == [3, 2, 7, 1]  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("times", "expected"),
+    [
+        ({t: 1 for t in range(10)}, (8.0, 9.0)),
+        ({0: 80, 1: 10, 2: 10}, (1.0, 2.0)),
+        ({0: 79, 1: 12, 2: 9}, (1.0, 2.0)),
+    ],
+)
+def test_time_boundaries_come_nearest_to_the_shares(times: dict[int, int], expected: tuple[float, float]) -> None:
+    counts = Counter({(float(time),): rows for time, rows in times.items()})
+    assert _boundaries(counts, TimeSplit(time="t")) == expected
+
+
+def test_shares_of_zero_make_empty_splits() -> None:
+    counts = Counter({(float(time),): 1 for time in range(10)})
+    assert _boundaries(counts, TimeSplit(time="t", train=0.7, eval=0.0, test=0.3)) == (7.0, 7.0)
+    assert _boundaries(counts, TimeSplit(time="t", train=0.7, eval=0.3, test=0.0)) == (7.0, float("inf"))
+
+
+def test_no_time_at_all_is_an_error() -> None:
+    with pytest.raises(UserError, match="no row has a time that can be read in column 't'"):
+        _boundaries(Counter(), TimeSplit(time="t"))

@@ -1,0 +1,147 @@
+"""Errors out of a pipeline: the user's own as they were raised, the machine's in words, ours untouched."""
+
+from __future__ import annotations
+
+import errno
+
+import grpc
+import pytest
+
+from fieldpool.pipeline.jobs.errors import errors_of_users
+from fieldpool.transforms.errors import (
+    CannotWrite,
+    JobFailed,
+    NoWorkers,
+    OutOfMemory,
+    SourceError,
+    TooManyRejected,
+    WorkersDiffer,
+)
+
+# What Beam makes of an error in a worker process: a text.
+REMOTE = """Error processing instruction 7. Original traceback is
+Traceback (most recent call last):
+  File "worker.py", line 1, in process
+fieldpool.transforms.errors.TooManyRejected: 2 of 9 rows cannot be used:
+  a.csv  3 [while running 'CheckRows']
+"""
+
+# On Prism the step is told only in the second of two tracebacks.
+TWICE = """Traceback (most recent call last):
+  File "worker.py", line 1, in process
+fieldpool.transforms.errors.SourceError: a.csv: bad
+
+During handling of the above exception, another exception occurred:
+
+Traceback (most recent call last):
+  File "worker.py", line 2, in process
+fieldpool.transforms.errors.SourceError: a.csv: bad [while running 'Read']
+"""
+# Java's runners tell it inside a stack trace of their own.
+JAVA = """java.lang.RuntimeException: Error received from SDK harness: Traceback (most recent call last):
+fieldpool.transforms.errors.SourceError: a.csv: bad
+	at org.apache.beam.runners.fnexecution.control.FnApiControlClient.handle(FnApiControlClient.java:180)
+"""
+# An error of a DoFn's setup, which has no step.
+AT_START = """Error processing instruction 1. Original traceback is
+Traceback (most recent call last):
+  File "worker.py", line 1, in setup
+fieldpool.transforms.errors.WorkersDiffer: workers are not of the versions that the job was submitted with: keras 3 …
+
+Traceback (most recent call last):
+"""
+NO_PACKAGE = "Traceback (most recent call last):\nModuleNotFoundError: No module named '{}'"
+NO_WORKERS = """<_InactiveRpcError of RPC that terminated with:
+    status = StatusCode.UNAVAILABLE
+    details = "failed to connect to all addresses; last error: UNKNOWN: ipv4:127.0.0.1:1: Connection refused"
+"""
+NO_JAR = "Unable to fetch remote job server jar at https://repo/flink.jar: <urlopen error>"
+NO_BUCKET = "Could not upload to GCS path gs://no/b/pipeline.pb. Please verify that you have write access to it."
+QUOTA = "Dataflow pipeline failed. State: FAILED, Error:\nWorkflow failed. Causes: insufficient quota(s)"
+
+
+class DataflowRuntimeException(Exception):
+    """Beam's, by name."""
+
+
+class Forbidden(Exception):
+    """Google's, by its module."""
+
+    __module__ = "google.api_core.exceptions"
+
+
+class ServerGone(grpc.RpcError, grpc.Call):
+    """gRPC's, when a job server ends during a job."""
+
+    def details(self) -> str:
+        return "Socket closed"
+
+    def _none(self, *_: object) -> None: ...
+
+    code = initial_metadata = trailing_metadata = is_active = time_remaining = cancel = add_callback = _none
+
+
+@pytest.mark.parametrize(
+    ("raised", "kind", "message"),
+    [
+        (SourceError("a.csv: bad [while running 'Read']"), SourceError, "a.csv: bad"),
+        (RuntimeError(REMOTE), TooManyRejected, "2 of 9 rows cannot be used:\n  a.csv  3"),
+        (OSError(errno.ENOSPC, "No space left on device"), CannotWrite, "runs/x: cannot be written to: no space left"),
+        (RuntimeError("UnknownError: x; No space left on device"), CannotWrite, "no space left on the disk"),
+        (PermissionError(errno.EACCES, "Permission denied"), CannotWrite, "no permission to write there"),
+        (RuntimeError(TWICE), SourceError, "a.csv: bad"),
+        (RuntimeError(JAVA), SourceError, "a.csv: bad"),
+        (RuntimeError(AT_START), WorkersDiffer, "workers are not of the versions that the job was submitted with: ker"),
+        (RuntimeError(NO_PACKAGE.format("fieldpool.pipeline")), WorkersDiffer, "cannot import fieldpool.pipeline: fie"),
+        (RuntimeError(NO_PACKAGE.format("tensorflow")), WorkersDiffer, "workers cannot import tensorflow: "),
+        (RuntimeError(NO_WORKERS), NoWorkers, "no workers answer at 127.0.0.1:1; start them (docs/runners.md)"),
+        (RuntimeError(NO_JAR), JobFailed, f"the runner's job server did not start: {NO_JAR}. See docs/runners.md"),
+        (FileNotFoundError(2, "No such file or directory", "java"), JobFailed, "No such file or directory: 'java'"),
+        (RuntimeError("Pipeline p-1 failed in state FAILED: no slots"), JobFailed, "failed in state FAILED: no slots"),
+        (ServerGone(), JobFailed, "the job server does not answer any more: Socket closed. See its own log"),
+        (DataflowRuntimeException(QUOTA), JobFailed, "Causes: insufficient quota(s)\nSee docs/dataflow.md"),
+        (OSError(NO_BUCKET), JobFailed, f"{NO_BUCKET} (--temp_location, --staging_location)"),
+        (
+            Forbidden("403 POST: Dataflow API is off"),
+            JobFailed,
+            "asked: 403 POST: Dataflow API is off. Check --project",
+        ),
+        (Forbidden("403 Permission denied on resource project my-projekt."), JobFailed, "asked: 403 Permission denied"),
+        (
+            DataflowRuntimeException("State: FAILED, Error:\nPermission denied on 'x'"),
+            JobFailed,
+            "Permission denied on",
+        ),
+        (DataflowRuntimeException("State: FAILED, Error:\nMemoryError"), OutOfMemory, "ran out of memory"),
+        (MemoryError(), OutOfMemory, "runs/x: a process ran out of memory"),
+        (RuntimeError("std::bad_alloc"), OutOfMemory, "`min_count` and `top_k`"),
+    ],
+)
+def test_told_in_words(raised: Exception, kind: type[Exception], message: str) -> None:
+    def work() -> None:
+        try:
+            raise raised
+        except Exception as error:
+            raise RuntimeError("Beam's own words") from error
+
+    with pytest.raises(kind) as error, errors_of_users("runs/x"):
+        work()
+    assert message in str(error.value)
+    assert "while running" not in str(error.value)
+    assert "Traceback" not in str(error.value)
+    assert "\tat " not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        ZeroDivisionError(),
+        DataflowRuntimeException("Traceback (most recent call last):\nZeroDivisionError: division by zero"),
+        RuntimeError("Pipeline p-1 failed in state FAILED: Traceback …\nZeroDivisionError: division by zero"),
+        RuntimeError(NO_PACKAGE.format("fieldpools")),
+    ],
+)
+def test_a_fault_of_ours_keeps_its_traceback(fault: Exception) -> None:
+    with pytest.raises(type(fault)) as error, errors_of_users("runs/x"):
+        raise fault
+    assert error.value is fault

@@ -1,0 +1,80 @@
+"""A job elsewhere is waited for until its end, and cancelled when nobody waits any longer."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from apache_beam.runners.runner import PipelineState
+
+from fieldpool.pipeline.jobs import job as running
+from fieldpool.pipeline.jobs.options import beam_options
+from fieldpool.transforms.errors import TimeLimitExceeded
+
+
+class Job:
+    """A job's result: `waits` are the states, or errors, that waiting for it ends with, one after another."""
+
+    def __init__(self, *waits: str | BaseException, cancellable: bool = True) -> None:
+        self._waits, self._cancellable = list(waits), cancellable
+        self.state, self.is_cancelled = PipelineState.RUNNING, False
+
+    def wait_until_finish(self, duration: int) -> str:
+        assert duration > 0
+        found = self._waits.pop(0) if len(self._waits) > 1 else self._waits[0]
+        if isinstance(found, BaseException):
+            raise found
+        return found
+
+    def cancel(self) -> None:
+        if not self._cancellable:
+            raise PermissionError("403")
+        self.is_cancelled, self.state = True, PipelineState.CANCELLED
+
+
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(running, "_SECONDS_BETWEEN", 0.01)
+
+
+def run(job: Job, *options: str) -> Any:
+    portable = beam_options("PortableRunner", ["--job_endpoint=localhost:1", "--environment_type=LOOPBACK", *options])
+    return running.run(SimpleNamespace(options=portable, run=lambda: job))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("options", [(), ("--time_limit=5",)])
+def test_a_question_that_was_refused_is_not_the_jobs_end(options: tuple[str, ...]) -> None:
+    job = Job(PipelineState.RUNNING, PipelineState.UNKNOWN, PipelineState.DONE)
+    assert run(job, *options) is job
+    assert not job.is_cancelled
+
+
+def test_a_job_is_cancelled_at_its_time_limit() -> None:
+    job = Job(PipelineState.RUNNING)
+    with pytest.raises(TimeLimitExceeded, match=r"not done after 0\.001 minutes and has been cancelled"):
+        run(job, "--time_limit=0.001")
+    assert job.is_cancelled
+
+
+def test_a_job_that_cannot_be_cancelled_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    with pytest.raises(TimeLimitExceeded, match="could not be cancelled"):
+        run(Job(PipelineState.RUNNING, cancellable=False), "--time_limit=0.001")
+    assert "The job could not be cancelled and may go on: 403" in caplog.text
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), AssertionError("not at its end")])
+def test_whatever_ends_the_waiting_cancels_the_job(error: BaseException) -> None:
+    job = Job(error)
+    with pytest.raises(type(error)):
+        run(job)
+    assert job.is_cancelled
+
+
+def test_a_job_that_failed_needs_no_cancelling(caplog: pytest.LogCaptureFixture) -> None:
+    job = Job(RuntimeError("failed"))
+    job.state = PipelineState.FAILED
+    with pytest.raises(RuntimeError, match="failed"):
+        run(job)
+    assert not job.is_cancelled
+    assert caplog.text == ""

@@ -1,0 +1,90 @@
+"""Row checks: what is rejected, why, and that all other rows pass untouched."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from fieldpool.pipeline.rows.checks import check_rows, raw_columns
+from fieldpool.pipeline.sources.readers import Rejected, SourceBatch
+from fieldpool.transforms.spec import Spec
+
+SPEC = {
+    "key": "id",
+    "label": {"field": "click"},
+    "split": {"column": "part"},
+    "fields": {
+        "user": {"type": "categorical", "missing": "reject"},
+        "tags": {"type": "multivalued", "separator": "|", "empty": "reject", "weights": "w"},
+        "age": {"type": "numeric", "missing": "reject"},
+    },
+}
+GOOD = {"id": "1", "click": "1", "part": "train", "user": "u", "tags": "a|b", "w": "1|2", "age": "30"}
+
+
+def check(rows: list[dict[str, Any]]) -> tuple[pa.RecordBatch, list[str], list[Rejected]]:
+    data = pa.RecordBatch.from_pylist(rows)
+    batch = SourceBatch("rows.csv", np.arange(1, len(rows) + 1), data)
+    return check_rows(batch, Spec.model_validate(SPEC))
+
+
+def test_a_good_row_passes() -> None:
+    rows, splits, rejected = check([GOOD])
+    assert rows.to_pylist() == [
+        {
+            "key": b"1",
+            "label": 1.0,
+            "user": b"u",
+            "tags": [b"a", b"b"],
+            "tags_weights": [1.0, 2.0],
+            "age": 30.0,
+        }
+    ]
+    assert (splits.tolist(), rejected) == ([0], [])
+
+
+@pytest.mark.parametrize(
+    ("change", "field", "reason"),
+    [
+        ({"id": None}, "id", "the key is missing"),
+        ({"click": None}, "click", "the label is missing"),
+        ({"click": "2"}, "click", "expected a label of 0 or 1, found '2'"),
+        ({"click": "yes"}, "click", "not a finite number, found 'yes'"),
+        ({"part": "training"}, "part", "expected one of 'train', 'eval', 'test', found 'training'"),
+        ({"user": ""}, "user", "the value is missing, found ''"),
+        ({"tags": "|", "w": "1|1"}, "tags", "the list is empty, found '|'"),
+        ({"w": "1"}, "w", "as many weights as values of 'tags' expected, found '1'"),
+        ({"w": "1|x"}, "w", "a weight is not a finite number of 0 or more, found '1|x'"),
+        ({"age": "old"}, "age", "not a finite number, found 'old'"),
+        ({"age": None}, "age", "the value is missing"),
+    ],
+)
+def test_a_bad_row_is_rejected_and_the_others_pass(change: dict[str, Any], field: str, reason: str) -> None:
+    rows, splits, rejected = check([GOOD, GOOD | {"id": "2"} | change, GOOD | {"id": "3"}])
+    assert rows["key"].to_pylist() == [b"1", b"3"]
+    assert len(splits) == 2
+    assert [(bad.source, bad.row, bad.field, bad.reason) for bad in rejected] == [("rows.csv", 2, field, reason)]
+    assert rejected[0].raw == GOOD | {"id": "2"} | change
+
+
+def test_a_row_is_rejected_once_for_its_first_fault() -> None:
+    _, _, rejected = check([GOOD | {"click": "5", "age": "old"}])
+    assert [bad.field for bad in rejected] == ["click"]
+
+
+def test_rejected_text_is_cut_to_a_readable_length() -> None:
+    _, _, rejected = check([GOOD | {"age": "x" * 5000}])
+    assert len(rejected[0].raw["age"]) < 1100
+
+
+def test_bytes_that_are_not_utf8_can_be_shown() -> None:
+    data = {key: value.encode() for key, value in GOOD.items()} | {"user": b"\xff", "age": b"old"}
+    _, _, rejected = check([data])
+    assert rejected[0].raw["user"] == "\\xff"
+
+
+def test_the_columns_that_a_spec_reads() -> None:
+    assert raw_columns(Spec.model_validate(SPEC)) == ["id", "click", "part", "user", "tags", "w", "age"]

@@ -1,0 +1,110 @@
+"""Columns of any Arrow type to tokens, bags and numbers."""
+
+from __future__ import annotations
+
+import datetime
+import decimal
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from fieldpool.pipeline.rows import columns
+from fieldpool.transforms.errors import UserError
+
+
+@pytest.mark.parametrize(
+    ("raw", "expected"),
+    [
+        (pa.array(["a", "", None, "é"]), [b"a", None, None, "é".encode()]),
+        (pa.array([b"\xff", b"a"]), [b"\xff", b"a"]),
+        (pa.array([7, None, -1]), [b"7", None, b"-1"]),
+        (pa.array([3.0, 2.5, None, float("nan")]), [b"3", b"2.5", None, None]),
+        (pa.array([True, False]), [b"true", b"false"]),
+        (pa.array(["x", None, "x"]).dictionary_encode(), [b"x", None, b"x"]),
+        (pa.array([datetime.date(2024, 1, 2)]), [b"2024-01-02"]),
+        (pa.nulls(2), [None, None]),
+        (pa.array([["a"], [], None]), [b"a", None, None]),
+        (pa.array([[5]]), [b"5"]),
+    ],
+)
+def test_tokens(raw: pa.Array, expected: list[bytes | None]) -> None:
+    column = columns.tokens(raw, "c")
+    assert column.values.to_pylist() == expected
+    assert not column.bad.any()
+
+
+def test_a_list_of_several_is_no_token() -> None:
+    column = columns.tokens(pa.array([["a", "b"], ["c"]]), "c")
+    assert column.bad.tolist() == [True, False]
+    assert "several values" in column.reason
+
+
+def test_a_struct_is_refused_with_the_columns_name() -> None:
+    with pytest.raises(UserError, match="column 'c': expected text or numbers, found struct"):
+        columns.tokens(pa.array([{"x": 1}]), "c")
+
+
+@pytest.mark.parametrize(
+    ("raw", "separator", "expected"),
+    [
+        (pa.array(["a|b", "", None, "a||c"]), "|", [[b"a", b"b"], [b""], [], [b"a", b"", b"c"]]),
+        (pa.array(["a|b", None]), None, [[b"a|b"], []]),
+        (pa.array([["a|b", None], [], None]), "|", [[b"a|b", b""], [], []]),
+        (pa.array([[1, 2], [3]]), None, [[b"1", b"2"], [b"3"]]),
+        (pa.array([7, None]), "|", [[b"7"], []]),
+        (pa.array([["a", "b"], ["c", "d"]], pa.list_(pa.string(), 2)), None, [[b"a", b"b"], [b"c", b"d"]]),
+    ],
+)
+def test_bags(raw: pa.Array, separator: str | None, expected: list[list[bytes]]) -> None:
+    assert columns.bags(raw, separator, "c").values.to_pylist() == expected
+
+
+def test_bags_of_a_sliced_batch() -> None:
+    raw = pa.array([["a"], ["b", "c"], [], ["d"]]).slice(1, 2)
+    assert columns.bags(raw, None, "c").values.to_pylist() == [[b"b", b"c"], []]
+
+
+def test_the_length_of_a_bag_leaves_empty_texts_out() -> None:
+    bags = columns.bags(pa.array(["a||b", "", "x"]), "|", "c").values
+    assert columns.bag_lengths(bags).tolist() == [2, 0, 1]
+
+
+@pytest.mark.parametrize(
+    ("raw", "expected"),
+    [
+        (pa.array([1, None]), [1.0, None]),
+        (pa.array([1.5, float("nan")]), [1.5, None]),
+        (pa.array([True]), [1.0]),
+        (pa.array([decimal.Decimal("1.25")]), [1.25]),
+        (pa.array(["1", " -2.5e1 ", "", None]), [1.0, -25.0, None, None]),
+        (pa.array([b"3"]), [3.0]),
+        (pa.array([[4.0], [], None]), [4.0, None, None]),
+        (pa.nulls(1), [None]),
+    ],
+)
+def test_numbers(raw: pa.Array, expected: list[float | None]) -> None:
+    column = columns.numbers(raw, "c")
+    assert column.values.to_pylist() == expected
+    assert not column.bad.any()
+
+
+@pytest.mark.parametrize("text", ["x", "1,5", "1_000", "inf", "-inf", "1e99", "0x10", "٣"])
+def test_what_is_no_finite_number_is_marked(text: str) -> None:
+    column = columns.numbers(pa.array(["1", text, None]), "c")
+    assert column.bad.tolist() == [False, True, False]
+
+
+@pytest.mark.parametrize(
+    ("raw", "expected", "bad"),
+    [
+        (pa.array([[1.0, 0.5], [], None]), [[1.0, 0.5], [], []], [False] * 3),
+        (pa.array(["1|2", "", "3"]), [[1.0, 2.0], [0.0], [3.0]], [False, True, False]),
+        (pa.array([[1.0, -1.0], [float("nan")]]), [[1.0, 0.0], [0.0]], [True, True]),
+        (pa.array(["1|x"]), [[1.0, 0.0]], [True]),
+    ],
+)
+def test_weights(raw: pa.Array, expected: list[Any], bad: list[bool]) -> None:
+    column = columns.weights(raw, "|", "w")
+    assert column.values.to_pylist() == expected
+    assert column.bad.tolist() == bad

@@ -1,0 +1,95 @@
+"""Which split a row belongs to."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from fieldpool.pipeline.rows.splits import assign_splits, times_of
+from fieldpool.pipeline.sources.readers import SourceBatch
+from fieldpool.transforms.errors import UserError
+from fieldpool.transforms.spec import SPLITS, Spec
+
+
+def splits(split: dict[str, Any], column: pa.Array, source: str = "data/rows.csv") -> list[str | None]:
+    spec = Spec.model_validate({"label": {"field": "y"}, "split": split, "fields": {"a": {"type": "categorical"}}})
+    batch = SourceBatch(source, np.arange(len(column)), pa.RecordBatch.from_arrays([column], ["s"]))
+    codes, _ = assign_splits(batch, spec)
+    return [None if code < 0 else SPLITS[code] for code in codes]
+
+
+def test_by_column() -> None:
+    assert splits({"column": "s"}, pa.array(["train", "test", "eval", "?", None])) == [
+        "train",
+        "test",
+        "eval",
+        None,
+        None,
+    ]
+
+
+def test_by_column_with_other_names() -> None:
+    by = {"column": "s", "train": ["0", "1"], "eval": ["2"], "test": ["3"]}
+    assert splits(by, pa.array([0, 1, 2, 3])) == ["train", "train", "eval", "test"]
+
+
+@pytest.mark.parametrize(("source", "expected"), [("x/train-1.csv", "train"), ("gs://b/dev.csv", "eval")])
+def test_by_file(source: str, expected: str) -> None:
+    by = {"files": {"train": "train-*.csv", "eval": "dev.csv"}}
+    assert splits(by, pa.array([1, 2]), source) == [expected] * 2
+
+
+def test_a_file_that_matches_nothing_is_an_error() -> None:
+    with pytest.raises(UserError, match=r"other.csv: matches no pattern"):
+        splits({"files": {"train": "train.csv"}}, pa.array([1]), "other.csv")
+
+
+def test_by_hash_keeps_a_value_together_and_meets_the_shares() -> None:
+    users = pa.array([f"user {i % 10_000}" for i in range(20_000)])
+    got = splits({"hash": "s", "train": 0.7, "eval": 0.2, "test": 0.1}, users)
+    assert got[:10_000] == got[10_000:]
+    shares = [got.count(split) / len(got) for split in SPLITS]
+    np.testing.assert_allclose(shares, [0.7, 0.2, 0.1], atol=0.02)
+
+
+def test_the_hash_is_the_same_for_ever() -> None:
+    """Rows must not wander from train to test when the project is updated."""
+    users = pa.array(["ann", "bob", "cleo", "dan", "eve", "fay", "gus", "hal"])
+    half = {"train": 0.5, "eval": 0.25, "test": 0.25}
+    golden = ["train", "test", "eval", "test", "train", "test", "train", "train"]
+    assert splits({"hash": "s"} | half, users) == golden
+    assert splits({"hash": "s", "salt": "another"} | half, users) != golden
+
+
+def test_no_value_to_hash_is_no_split() -> None:
+    assert splits({"hash": "s"}, pa.array([None, ""])) == [None, None]
+
+
+@pytest.mark.parametrize(
+    ("eval_from", "test_from", "column"),
+    [
+        (20, 30, pa.array([10, 20, 29, 30, None])),
+        (20, 30, pa.array(["10", "20", "29.5", "30", "later"])),
+        (
+            "2024-01-02",
+            "2024-01-03",
+            pa.array(["2024-01-01", "2024-01-02", "2024-01-02T23:59:59Z", "2024-01-03", ""]),
+        ),
+        (
+            "2024-01-02",
+            "2024-01-03",
+            pa.array(np.array(["2024-01-01", "2024-01-02", "2024-01-02T12:00", "2024-01-03", "NaT"], "datetime64[ms]")),
+        ),
+    ],
+)
+def test_by_time(eval_from: float | str, test_from: float | str, column: pa.Array) -> None:
+    by = {"time": "s", "eval_from": eval_from, "test_from": test_from}
+    assert splits(by, column) == ["train", "eval", "eval", "test", None]
+
+
+def test_times_with_a_zone_are_compared_in_utc() -> None:
+    texts = pa.array(["2024-01-01T01:00:00+01:00", "2024-01-01T00:00:00Z", "2024-01-01"])
+    assert len(set(times_of(texts, "t").tolist())) == 1

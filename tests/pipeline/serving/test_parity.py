@@ -1,0 +1,121 @@
+"""Proof of parity: it holds for an export, and says which row and field differ for one that was tampered with."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+
+import apache_beam as beam
+import keras
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from served_model import SPEC, Served
+
+from fieldpool.model.run import Run
+from fieldpool.pipeline.rows.checks import feature_columns
+from fieldpool.pipeline.rows.read_rows import ReadBatches, sample_rows
+from fieldpool.pipeline.serving.parity import verify
+from fieldpool.pipeline.sources.files import find_files
+from fieldpool.transforms.errors import UserError
+from fieldpool.transforms.spec import Spec
+
+
+def rows_of(served: Served) -> Callable[[], beam.PTransform]:
+    spec = Run(str(served.run)).spec
+    return lambda: ReadBatches(find_files([str(served.data)]), spec.source, feature_columns(spec))
+
+
+@pytest.fixture
+def tampered(served: Served, tmp_path: Path) -> Path:
+    """A copy of the export, to be changed."""
+    return Path(shutil.copytree(served.export, tmp_path / "tampered"))
+
+
+def test_it_holds_for_every_row_and_every_way_in(served: Served) -> None:
+    parity = verify(Run(str(served.run)), str(served.model), rows_of(served))
+    assert parity.holds
+    assert asdict(parity) | {"largest_score_difference": 0} == {
+        "rows": 120,
+        "rejected": 0,
+        "differing_ids": 0,
+        "differing_scores": 0,
+        "largest_score_difference": 0,
+        "differences": [],
+    }
+
+
+def test_another_vocabulary_is_told_by_row_and_field(served: Served, tampered: Path) -> None:
+    asset = tampered / "assets" / "user"
+    lines = asset.read_bytes().splitlines(keepends=True)
+    swapped = [lines.index(b"u1\n"), lines.index(b"u2\n")]
+    lines[swapped[0]], lines[swapped[1]] = lines[swapped[1]], lines[swapped[0]]
+    asset.write_bytes(b"".join(lines))
+
+    parity = verify(Run(str(served.run)), str(tampered), rows_of(served))
+    assert not parity.holds
+    of_user = [d for d in parity.differences if d.field == "user"]
+    users = {row["id"]: row["user"] for row in served.rows}
+    assert {users[d.key or ""] for d in of_user} == {"u1", "u2"}
+    assert parity.differing_ids == sum(user in ("u1", "u2") for user in users.values())
+    first = of_user[0]
+    assert {first.batch, first.served} == {2 + place for place in swapped}
+    assert (first.source, f"r{first.row - 1}") == (str(served.data), first.key)
+
+
+def test_another_model_is_told_by_its_scores(served: Served, tampered: Path) -> None:
+    path = tampered / "assets.extra" / "model.keras"
+    model = keras.saving.load_model(path)
+    for variable in model.trainable_variables:
+        variable.assign(np.ones(variable.shape))
+    model.save(path)
+    parity = verify(Run(str(served.run)), str(tampered), rows_of(served))
+    assert (parity.differing_ids, parity.differing_scores) == (0, 120)
+    assert {d.field for d in parity.differences} <= {
+        f"probability by {w}" for w in ("serving_default", "raw", "predict")
+    }
+
+
+def test_nothing_compared_is_no_proof(served: Served, tmp_path: Path) -> None:
+    table = pq.read_table(served.data).slice(0, 0)
+    pq.write_table(table, tmp_path / "none.parquet")
+    spec = Run(str(served.run)).spec
+    files = find_files([str(tmp_path / "none.parquet")])
+    parity = verify(
+        Run(str(served.run)), str(served.model), lambda: ReadBatches(files, spec.source, feature_columns(spec))
+    )
+    assert (parity.rows, parity.holds) == (0, False)
+
+
+def test_an_export_of_a_run_with_other_fields(served: Served, tampered: Path) -> None:
+    spec = tampered / "assets.extra" / "spec.yaml"
+    spec.write_text(spec.read_text().replace("max_len: 2", "max_len: 4"))
+    with pytest.raises(UserError, match="a run with other fields"):
+        verify(Run(str(served.run)), str(tampered), rows_of(served))
+
+
+@pytest.mark.parametrize(("wanted", "found"), [(1, 1), (7, 7), (120, 120), (10_000, 120)])
+def test_a_sample_is_spread_over_the_rows(served: Served, wanted: int, found: int) -> None:
+    spec = Run(str(served.run)).spec
+    batches = sample_rows([str(served.data)], spec.source, ["id"], wanted)
+    rows = np.concatenate([batch.rows for batch in batches])
+    ids = [key for batch in batches for key in batch.data["id"].to_pylist()]
+    assert len(rows) == found
+    assert ids == [f"r{row - 1}" for row in rows]
+    assert wanted < 7 or rows[-1] > 100
+
+
+@pytest.mark.parametrize(
+    ("wanted", "found"), [(3, [1, 1, 1]), (30, [2, 5, 23]), (107, [2, 5, 100]), (999, [2, 5, 100])]
+)
+def test_a_sample_takes_all_of_small_files_and_more_of_large_ones(
+    tmp_path: Path, wanted: int, found: list[int]
+) -> None:
+    for name, rows in (("a", 2), ("b", 5), ("c", 100)):
+        pq.write_table(pa.table({"id": list(range(rows))}), tmp_path / f"{name}.parquet")
+    files = [str(tmp_path / f"{name}.parquet") for name in "abc"]
+    batches = sample_rows(files, Spec.model_validate(SPEC).source, ["id"], wanted)
+    assert [sum(len(b.rows) for b in batches if b.source == file) for file in files] == found

@@ -1,0 +1,54 @@
+"""The spec, section by section; `Spec` puts them together."""
+
+from .base import NAME_PATTERN, Name, Strict
+from .fields import (
+    CategoricalField,
+    FieldSpec,
+    FieldType,
+    MultivaluedField,
+    NumericField,
+    Quantiles,
+    TokenPolicy,
+    Vocabulary,
+    VocabularyField,
+)
+from .limits import Check, Limits
+from .source import Source
+from .spec import KEY_FEATURE, LABEL_FEATURE, EmbeddingTable, Spec, weights_feature
+from .split import SPLITS, ColumnSplit, FilePatterns, FileSplit, HashSplit, Label, Split, TimeSplit
+from .training import EarlyStopping, Evaluation, Model, Train
+
+__all__ = [
+    "KEY_FEATURE",
+    "LABEL_FEATURE",
+    "NAME_PATTERN",
+    "SPLITS",
+    "CategoricalField",
+    "Check",
+    "ColumnSplit",
+    "EarlyStopping",
+    "EmbeddingTable",
+    "Evaluation",
+    "FieldSpec",
+    "FieldType",
+    "FilePatterns",
+    "FileSplit",
+    "HashSplit",
+    "Label",
+    "Limits",
+    "Model",
+    "MultivaluedField",
+    "Name",
+    "NumericField",
+    "Quantiles",
+    "Source",
+    "Spec",
+    "Split",
+    "Strict",
+    "TimeSplit",
+    "TokenPolicy",
+    "Train",
+    "Vocabulary",
+    "VocabularyField",
+    "weights_feature",
+]
