@@ -148,7 +148,7 @@ def count_examples(run: Run, split: str) -> int:
     if not run.shards(split):
         return 0
     if run.has_stats:
-        return int(run.stats[split])
+        return run.stats.rows(split)
     return sum(len(label) for _, label in read_examples(run, split, batch_size=4096))
 
 

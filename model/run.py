@@ -6,16 +6,16 @@ TensorFlow Transform's output, one token a line. Paths may be any that TensorFlo
 
 from __future__ import annotations
 
-import json
 from functools import cached_property
 from os.path import join
-from typing import Any
 
 import tensorflow as tf
 import yaml
+from pydantic import ValidationError
 
 from ..transforms.errors import UserError
 from ..transforms.spec import Spec
+from .run_stats import RunStats
 
 SPEC_FILE = "spec.yaml"
 STATS_FILE = "stats.json"
@@ -57,17 +57,25 @@ class Run:
         return bool(tf.io.gfile.exists(join(self.path, STATS_FILE)))
 
     @cached_property
-    def stats(self) -> dict[str, Any]:
+    def stats(self) -> RunStats:
         """The counts of the run: rows by split, and what each field holds.
 
         Raises:
-            NotARun: there are none, so it was not fieldpool that made the run.
+            NotARun: there are none, so it was not fieldpool that made the run; or they are not what they should be.
         """
         if not self.has_stats:
             raise NotARun(f"{self.path}: has no {STATS_FILE}, which this needs; make one with `fieldpool transform`")
         with tf.io.gfile.GFile(join(self.path, STATS_FILE)) as file:
-            stats: dict[str, Any] = json.loads(file.read())
-        return stats
+            text = file.read()
+        try:
+            return RunStats.model_validate_json(text)
+        except ValidationError as error:
+            first = error.errors()[0]
+            place = ".".join(map(str, first["loc"]))
+            raise NotARun(
+                f"{self.path}: {STATS_FILE} is not one of a run ({place}: {first['msg']}); make the run again with "
+                "`fieldpool transform`"
+            ) from None
 
     def shards(self, split: str) -> list[str]:
         """Returns the TFRecord files of `split` ("train", "eval" or "test"), sorted by name."""
@@ -78,7 +86,7 @@ class Run:
         return join(self.path, ASSETS_FOLDER, vocabulary)
 
     def tokens(self, vocabulary: str) -> list[bytes]:
-        """Returns the tokens of `vocabulary`; the first has the id `1 + num_oov`."""
+        """Returns the tokens of `vocabulary`; the first has the id `first_token_id`."""
         with tf.io.gfile.GFile(self.vocabulary_path(vocabulary), "rb") as file:
             return file.read().split(b"\n")[:-1]
 
@@ -86,6 +94,6 @@ class Run:
     def vocabulary_sizes(self) -> dict[str, int]:
         """Rows of each vocabulary's embedding table: padding, the OOV buckets, and the tokens."""
         return {
-            name: 1 + settings.num_oov + len(self.tokens(name))
+            name: settings.table_rows(len(self.tokens(name)))
             for name, settings in self.spec.resolved_vocabularies().items()
         }

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
+from typing import TypeAlias
 
 import tensorflow as tf
 
@@ -29,28 +30,35 @@ from .vocabulary import lookup, packed_vocabularies
 
 Inputs = Mapping[str, bags.TensorLike]
 Outputs = dict[str, tf.Tensor]
+RawFeature: TypeAlias = "tf.io.FixedLenFeature | tf.io.RaggedFeature"
 
 
-def raw_feature_spec(spec: Spec) -> dict[str, object]:
+def raw_feature_spec(spec: Spec, *, label: bool = True) -> dict[str, RawFeature]:
     """Returns the `tf.Example` features of a raw row: what `preprocessing_fn(spec)` takes.
 
     Single values are `FixedLenFeature` (a missing token is the empty string, a missing number NaN), lists are
-    `RaggedFeature`; `key` and `label` are there in training data alone.
+    `RaggedFeature`.
+
+    Args:
+        spec: Of the rows.
+        label: Whether the label is one of them: in training data, not in a request.
     """
-    features: dict[str, object] = {}
+    features: dict[str, RawFeature] = {}
     if spec.key is not None:
         features[KEY_FEATURE] = tf.io.FixedLenFeature([], tf.string)
-    features[LABEL_FEATURE] = tf.io.FixedLenFeature([], tf.float32)
+    if label:
+        features[LABEL_FEATURE] = tf.io.FixedLenFeature([], tf.float32)
     for name, field in spec.fields.items():
-        if isinstance(field, NumericField):
-            features[name] = tf.io.FixedLenFeature([], tf.float32)
-        elif isinstance(field, CategoricalField):
-            features[name] = tf.io.FixedLenFeature([], tf.string)
-        else:
-            features[name] = tf.io.RaggedFeature(tf.string, row_splits_dtype=tf.int64)
-            if field.weights:
-                features[weights_feature(name)] = tf.io.RaggedFeature(tf.float32, row_splits_dtype=tf.int64)
+        dtype = tf.float32 if field.raw == "number" else tf.string
+        is_list = field.raw == "list"
+        features[name] = _ragged(dtype) if is_list else tf.io.FixedLenFeature([], dtype)
+        if field.is_weighted:
+            features[weights_feature(name)] = _ragged(tf.float32)
     return features
+
+
+def _ragged(dtype: tf.DType) -> tf.io.RaggedFeature:
+    return tf.io.RaggedFeature(dtype, row_splits_dtype=tf.int64)
 
 
 def preprocessing_fn(spec: Spec) -> Callable[[Inputs], Outputs]:
