@@ -104,9 +104,26 @@ def evaluate(
         NoExamples: if the split is empty.
         UserError: if `gauc_by` or `slices` name a field that does not suit.
     """
+    gauc_by = gauc_by or run.spec.evaluation.gauc_by
+    slices = run.spec.evaluation.slices if slices is None else slices
+    scores = score_split(model, run, split, batch_size=batch_size, gauc_by=gauc_by, slices=slices)
+    return measure(scores, run, gauc_by=gauc_by, slices=slices)
+
+
+def score_split(
+    model: keras.Model,
+    run: Run,
+    split: str,
+    *,
+    batch_size: int = 1024,
+    gauc_by: str | None = None,
+    slices: Sequence[str] = (),
+) -> Scores:
+    """Returns the scores of all of a split, with the columns that `measure` needs for `gauc_by` and `slices`.
+
+    Arguments and errors are those of `evaluate`, without its defaults from the spec.
+    """
     spec = run.spec
-    gauc_by = gauc_by or spec.evaluation.gauc_by
-    slices = spec.evaluation.slices if slices is None else slices
     keep = {name: _kept(spec, name) for name in dict.fromkeys([*slices, *([gauc_by] if gauc_by else [])])}
     if gauc_by and not isinstance(spec.fields[gauc_by], CategoricalField):
         raise UserError(f"gauc_by: expected a categorical field, found {gauc_by!r}, which has several values a row")
@@ -114,6 +131,12 @@ def evaluate(
     scores = score(scorer(model, dataset.element_spec[0]), dataset, keep)
     if len(scores.labels) == 0:
         raise NoExamples(f"{run.path}: the files of the split {split!r} hold no examples; evaluate another")
+    return scores
+
+
+def measure(scores: Scores, run: Run, *, gauc_by: str | None = None, slices: Sequence[str] = ()) -> dict[str, Any]:
+    """Returns what `evaluate` does, of a split that was scored with the same `gauc_by` and `slices`."""
+    spec = run.spec
     result: dict[str, Any] = _measures(scores, spec, gauc_by, np.ones(len(scores.labels), bool))
     if slices:
         result["slices"] = {
