@@ -16,12 +16,37 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.json
 
-from .batches import BATCH_ROWS, Rejected, SourceBatch, no_rows, selected
+from .batches import BATCH_ROWS, Reason, Rejected, SourceBatch, check_columns, no_rows, selected
+from .formats import ROW_BYTES, SourceFile
+from .ranges import FileRange, open_range, text_ranges
 
 # Whole numbers from here on are not all float64.
 _EXACT = 2**53
 
 _NULL_ROW = re.compile(rb"\}\s*null")
+
+
+def column_names(file: SourceFile) -> list[str]:
+    """Returns the keys of the first rows."""
+    with file.open() as content:
+        return list(parse_json(next(json_blocks(content, ROW_BYTES), b""), file.path, 1, [])[2])
+
+
+def ranges(file: SourceFile, range_bytes: int) -> list[FileRange]:
+    """Returns the ranges of the file, in order."""
+    return text_ranges(file, FileRange(file.path), range_bytes)
+
+
+def read(file: SourceFile, part: FileRange, columns: list[str]) -> Iterator[SourceBatch]:
+    """Yields the rows of a range."""
+    next_row = part.first_row
+    with open_range(file, part) as text:
+        for block in json_blocks(text, ROW_BYTES):
+            batches, rows, names = parse_json(block, part.path, next_row, columns)
+            if part.start == 0 and next_row == 1 and names:
+                check_columns(part.path, sorted(names), columns)
+            next_row += rows
+            yield from batches
 
 
 def json_blocks(file: Any, block_bytes: int) -> Iterator[bytes]:
@@ -114,14 +139,14 @@ def _line_by_line(
             row = _object(line)
             names |= row.keys()
         except (ValueError, RecursionError) as error:
-            reason = f"no JSON object: {error}"
+            reason = Reason.NO_JSON_OBJECT.format(error=error)
             rejected.append(Rejected(path, number, "(row)", reason, {"text": line[:1000].decode(errors="replace")}))
             continue
         values = [_value(row.get(column)) for column in columns]
         kinds = tuple(map(_kind, values))
         if "other" in kinds:
             column = columns[kinds.index("other")]
-            reason = f"expected text, a number or a list of these, found {str(row[column])[:100]}"
+            reason = Reason.NESTED_VALUE.format(found=str(row[column])[:100])
             rejected.append(Rejected(path, number, column, reason, {"text": line[:1000].decode(errors="replace")}))
             continue
         alike.setdefault(kinds, []).append((number, values))

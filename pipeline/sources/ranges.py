@@ -1,19 +1,22 @@
 """Parts of files that can be read apart: row groups of Parquet, byte ranges of CSV and JSON Lines.
 
-A part knows the number of its first row, so that a rejected row is told with its number in the file. Compressed text
-and TFRecords have no places to begin at but the first: each such file is one part.
+A part knows the number of its first row, so that a rejected row is reported with its number in the file.
+
+Why byte ranges of text are found here: pyarrow.dataset does not split a CSV file, Beam's ReadFromText splits inside
+quoted values, and DuckDB, which reports rejected rows with their line, does not read through Beam's file systems.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import contextlib
+import io
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
-import pyarrow.parquet
+import pyarrow as pa
 
-from ...transforms.spec import Source
-from .files import csv_delimiter, csv_header, file_format, is_compressed, opened
+from .formats import ROW_BYTES, SourceFile
 
 # Aim for the bytes of a range (of Parquet, before compression): some hundred thousand rows.
 RANGE_BYTES = 16 << 20
@@ -35,57 +38,52 @@ class FileRange:
     header: tuple[str, ...] | None = None
 
 
-def file_ranges(path: str, source: Source, range_bytes: int = RANGE_BYTES) -> list[FileRange]:
-    """Returns the ranges that make up a file, in order; an empty CSV file has none.
-
-    Text is read once to find where rows end. A CSV file whose quotes do not stand around whole values, or that ends
-    lines with lone carriage returns, is one range: only a reader that begins at its first row can tell its rows.
+def open_range(file: SourceFile, part: FileRange) -> contextlib.AbstractContextManager[Any]:
+    """Returns the bytes of a range of text, held in memory unless it is the whole file.
 
     Raises:
-        OSError: or another error of the format: the file cannot be read.
+        pa.ArrowInvalid: a row is so long that the range is larger than ranges of rows are.
     """
-    kind = file_format(path, source)
-    if kind == "parquet":
-        return list(_row_groups(path, range_bytes))
-    if kind == "tfrecord":
-        return [FileRange(path)]
-    whole = FileRange(path)
-    if kind == "csv":
-        header = csv_header(path, source)
-        if header is None:
-            return []
-        whole = replace(whole, header=tuple(header))
-    if is_compressed(path):
+    if part.stop is None and part.start == 0:
+        return file.open()
+    most = 2 * RANGE_BYTES + ROW_BYTES
+    with file.open() as content:
+        content.seek(part.start)
+        text = content.read(most + 1 if part.stop is None else min(most + 1, part.stop - part.start))
+    if len(text) > most:
+        raise pa.ArrowInvalid(f"after row {part.first_row}, a row is longer than {ROW_BYTES:,} bytes")
+    return io.BytesIO(text)
+
+
+def text_ranges(
+    file: SourceFile, whole: FileRange, range_bytes: int, *, quotes: bool = False, rows_of_header: int = 0
+) -> list[FileRange]:
+    """Returns the ranges of a file of lines, each a whole number of rows; `whole` alone if it cannot be split.
+
+    The file is read once to find where rows end. Compressed text has no positions to begin at but the first.
+
+    Args:
+        file: The file.
+        whole: All of it.
+        range_bytes: The size to aim for.
+        quotes: Whether a quoted value may hold line ends. A file whose quotes do not stand around whole values, or
+            that ends lines with lone carriage returns, is one range: only a reader that begins at its first row can
+            tell its rows.
+        rows_of_header: Lines at the start that are no rows.
+    """
+    if file.compression:
         return [whole]
-    rows_of_header = int(kind == "csv" and source.header)
-    delimiter = csv_delimiter(path, source).encode() if kind == "csv" else None
-    return _text_ranges(whole, delimiter, rows_of_header, range_bytes) or [whole]
-
-
-def _row_groups(path: str, range_bytes: int) -> Iterator[FileRange]:
-    with opened(path, decompress=False) as file:
-        metadata = pyarrow.parquet.ParquetFile(file).metadata
-    start, rows, first_row, size = 0, 0, 1, 0
-    for index in range(metadata.num_row_groups):
-        group = metadata.row_group(index)
-        rows, size = rows + group.num_rows, size + group.total_byte_size
-        if size >= range_bytes or index + 1 == metadata.num_row_groups:
-            yield FileRange(path, start, index + 1, first_row)
-            start, rows, first_row, size = index + 1, 0, first_row + rows, 0
-
-
-def _text_ranges(whole: FileRange, delimiter: bytes | None, rows_of_header: int, range_bytes: int) -> list[FileRange]:
-    """Returns the ranges, each a whole number of rows; none if the file cannot be split."""
+    delimiter = file.delimiter.encode() if quotes else None
     ranges: list[FileRange] = []
     start, first_row = 0, 1 - rows_of_header
     at, in_quotes, before = 0, False, b"\n\n"
-    with opened(whole.path) as file:
-        block = file.read(range_bytes)
+    with file.open() as text:
+        block = text.read(range_bytes)
         while block:
-            following = file.read(range_bytes)
+            following = text.read(range_bytes)
             found = _row_ends(before, block, following[:1] or b"\n", in_quotes, delimiter)
             if found is None:
-                return []
+                return [whole]
             ends, rows, in_quotes = found
             if rows and following:
                 stop = at + int(ends[-1]) + 1

@@ -1,6 +1,7 @@
-"""TFRecord files record by record, checksums verified: a wrong length never asks for the memory it claims.
+"""TFRecord files of tf.Examples, record by record, checksums verified: one range a file.
 
-Framing: https://www.tensorflow.org/tutorials/load_data/tfrecord#tfrecords_format_details.
+A wrong length never asks for the memory that it claims, and a record has its number: `tf.data.TFRecordDataset` and
+Beam's own reader offer neither. Framing: https://www.tensorflow.org/tutorials/load_data/tfrecord#tfrecords_format_details.
 """
 
 from __future__ import annotations
@@ -10,10 +11,70 @@ from collections.abc import Iterator
 from typing import Any
 
 import google_crc32c
+import numpy as np
 import pyarrow as pa
+
+from .batches import BATCH_ROWS, Reason, Rejected, SourceBatch, no_rows, selected
+from .formats import SourceFile
+from .ranges import FileRange
 
 _HEAD, _CRC = struct.Struct("<QI"), struct.Struct("<I")
 _READ_BYTES = 1 << 20
+
+# The largest record, and about how many bytes of them are held at a time.
+_RECORD_BYTES = 16 << 20
+_HELD_BYTES = 64 << 20
+
+
+def column_names(file: SourceFile) -> list[str]:
+    """Returns the names of the features of the first records."""
+    with file.open() as content:
+        for records in read_records(content, _RECORD_BYTES, BATCH_ROWS, _HELD_BYTES):
+            try:
+                names: list[str] = _decoder().DecodeBatch(records).schema.names
+                return names
+            except ValueError:
+                break  # Records that are no tf.Example are rejected one by one as they are read.
+    return []
+
+
+def ranges(file: SourceFile, range_bytes: int) -> list[FileRange]:
+    """Returns the whole file: records have no positions to begin at but the first."""
+    return [FileRange(file.path)]
+
+
+def read(file: SourceFile, part: FileRange, columns: list[str]) -> Iterator[SourceBatch]:
+    """Yields the records of the file."""
+    decoder = _decoder()
+    first = part.first_row
+    with file.open() as content:
+        for records in read_records(content, _RECORD_BYTES, BATCH_ROWS, _HELD_BYTES):
+            numbers = np.arange(first, first + len(records))
+            first += len(records)
+            try:
+                yield SourceBatch(part.path, numbers, selected(decoder.DecodeBatch(records), columns))
+            except ValueError:
+                yield from _one_by_one(part.path, numbers, records, columns)
+
+
+def _one_by_one(path: str, numbers: np.ndarray, records: list[bytes], columns: list[str]) -> Iterator[SourceBatch]:
+    """Yields each record of a batch that cannot be decoded as a whole, rejected if it is no tf.Example."""
+    decoder = _decoder()
+    for number, record in zip(numbers.tolist(), records, strict=True):
+        rows = np.array([number])
+        try:
+            yield SourceBatch(path, rows, selected(decoder.DecodeBatch([record]), columns))
+        except ValueError as error:
+            reason = Reason.NO_EXAMPLE.format(error=str(error)[:200])
+            bad = Rejected(path, number, "(row)", reason, {"text": record[:1000].decode("utf-8", "backslashreplace")})
+            yield SourceBatch(path, rows[:0], no_rows(), [bad])
+
+
+def _decoder() -> Any:
+    # Only this reader needs it; importing TensorFlow takes seconds.
+    from tfx_bsl.coders.example_coder import ExamplesToRecordBatchDecoder
+
+    return ExamplesToRecordBatchDecoder()
 
 
 def read_records(file: Any, record_bytes: int, batch_rows: int, batch_bytes: int) -> Iterator[list[bytes]]:
@@ -42,7 +103,7 @@ def read_records(file: Any, record_bytes: int, batch_rows: int, batch_bytes: int
         if not have(_HEAD.size):
             raise pa.ArrowInvalid(f"the file ends inside record {number}: it was cut short")
         length, crc = _HEAD.unpack_from(buffer, at)
-        if _masked(google_crc32c.value(buffer[at : at + 8])) != crc:
+        if masked_crc(google_crc32c.value(buffer[at : at + 8])) != crc:
             raise pa.ArrowInvalid(
                 f"record {number} has a wrong checksum of its length: the file is damaged, or no TFRecord"
             )
@@ -53,7 +114,7 @@ def read_records(file: Any, record_bytes: int, batch_rows: int, batch_bytes: int
         start = at + _HEAD.size
         record = buffer[start : start + length]
         at = start + length + _CRC.size
-        if _masked(google_crc32c.value(record)) != _CRC.unpack_from(buffer, start + length)[0]:
+        if masked_crc(google_crc32c.value(record)) != _CRC.unpack_from(buffer, start + length)[0]:
             raise pa.ArrowInvalid(f"record {number} has a wrong checksum: the file is damaged")
         batch.append(record)
         held += length
@@ -64,5 +125,6 @@ def read_records(file: Any, record_bytes: int, batch_rows: int, batch_bytes: int
         yield batch
 
 
-def _masked(crc: int) -> int:
+def masked_crc(crc: Any) -> Any:
+    """Returns a CRC-32C, a number or an int64 array of them, in the masked form that TFRecord files have it in."""
     return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
