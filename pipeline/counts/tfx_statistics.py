@@ -9,10 +9,9 @@ https://github.com/tensorflow/metadata/blob/master/tensorflow_metadata/proto/v0/
 
 from __future__ import annotations
 
-from typing import Any
-
 from tensorflow_metadata.proto.v0 import statistics_pb2
 
+from ...model.run_stats import NumberStats, RunStats
 from ...transforms.spec import LABEL_FEATURE, SPLITS
 
 TFX_STATISTICS_FILE = "FeatureStats.pb"
@@ -20,40 +19,41 @@ TFX_STATISTICS_FILE = "FeatureStats.pb"
 _TYPES = statistics_pb2.FeatureNameStatistics
 
 
-def tfx_statistics(stats: dict[str, Any]) -> dict[str, statistics_pb2.DatasetFeatureStatisticsList]:
+def tfx_statistics(stats: RunStats) -> dict[str, statistics_pb2.DatasetFeatureStatisticsList]:
     """Returns the statistics of each split that has rows, from the contents of `stats.json`."""
-    return {split: _of_split(stats, split) for split in SPLITS if stats[split]}
+    return {split: _of_split(stats, split) for split in SPLITS if stats.rows(split)}
 
 
-def _of_split(stats: dict[str, Any], split: str) -> statistics_pb2.DatasetFeatureStatisticsList:
-    rows = stats[split]
+def _of_split(stats: RunStats, split: str) -> statistics_pb2.DatasetFeatureStatisticsList:
+    rows = stats.rows(split)
     result = statistics_pb2.DatasetFeatureStatisticsList()
     dataset = result.datasets.add(name=split, num_examples=rows)
     label = dataset.features.add(type=_TYPES.FLOAT)
     label.path.step.append(LABEL_FEATURE)
-    rate = stats["positives"][split] / rows
-    _common(label.num_stats.common_stats, rows, {"1": rows})
+    rate = stats.positives[split] / rows
+    _common(label.num_stats.common_stats, rows, {1: rows})
     label.num_stats.mean, label.num_stats.std_dev = rate, (rate * (1 - rate)) ** 0.5
     label.num_stats.min, label.num_stats.max = float(rate == 1), float(rate > 0)
-    label.num_stats.num_zeros = rows - stats["positives"][split]
-    for name, field in stats["fields"].items():
-        feature = dataset.features.add(type=_TYPES.FLOAT if field["type"] == "numeric" else _TYPES.STRING)
+    label.num_stats.num_zeros = rows - stats.positives[split]
+    for name, field in stats.fields.items():
+        feature = dataset.features.add(type=_TYPES.FLOAT if field.type == "numeric" else _TYPES.STRING)
         feature.path.step.append(name)
-        missing = field["missing" if "missing" in field else "empty"][split]
-        lengths = field["lengths"][split] if "lengths" in field else {"0": missing, "1": rows - missing}
-        if field["type"] == "numeric":
+        missing = field.absent[split]
+        lengths = {0: missing, 1: rows - missing} if field.lengths is None else field.lengths[split]
+        if field.type == "numeric":
             _common(feature.num_stats.common_stats, rows, lengths)
-            _numbers(feature.num_stats, field["numbers"].get(split))
+            _numbers(feature.num_stats, (field.numbers or {}).get(split))
             continue
         _common(feature.string_stats.common_stats, rows, lengths)
-        if field["values"][split]:
-            feature.custom_stats.add(name="oov_rate", num=field["oov"][split] / field["values"][split])
+        oov = field.oov_share(split)
+        if oov is not None:
+            feature.custom_stats.add(name="oov_rate", num=oov)
     return result
 
 
-def _common(common: statistics_pb2.CommonStatistics, rows: int, lengths: dict[str, int]) -> None:
+def _common(common: statistics_pb2.CommonStatistics, rows: int, lengths: dict[int, int]) -> None:
     """Fills in how many values the rows have; one without any is missing."""
-    present = {int(length): number for length, number in lengths.items() if number and int(length)}
+    present = {length: number for length, number in lengths.items() if number and length}
     common.num_non_missing = sum(present.values())
     common.num_missing = rows - common.num_non_missing
     common.tot_num_values = sum(length * number for length, number in present.items())
@@ -62,8 +62,8 @@ def _common(common: statistics_pb2.CommonStatistics, rows: int, lengths: dict[st
         common.avg_num_values = common.tot_num_values / common.num_non_missing
 
 
-def _numbers(statistics: statistics_pb2.NumericStatistics, numbers: dict[str, float] | None) -> None:
+def _numbers(statistics: statistics_pb2.NumericStatistics, numbers: NumberStats | None) -> None:
     if numbers is not None:
-        statistics.mean, statistics.std_dev = numbers["mean"], numbers["deviation"]
-        statistics.min, statistics.max = numbers["low"], numbers["high"]
-        statistics.num_zeros = int(numbers["zeros"])
+        statistics.mean, statistics.std_dev = numbers.mean, numbers.deviation
+        statistics.min, statistics.max = numbers.low, numbers.high
+        statistics.num_zeros = numbers.zeros

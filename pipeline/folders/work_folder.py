@@ -16,9 +16,9 @@ import os
 import uuid
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
-from apache_beam.io.filesystem import BeamIOError
 from apache_beam.io.filesystems import FileSystems
 
 from ...model.run import (
@@ -33,8 +33,12 @@ from ...model.run import (
 )
 from ...transforms.errors import CannotResume, CannotWrite, TargetExists
 from ..sources.files import FileStamp
+from .storage import children, is_object_store, make_folder, move, remove, write_whole
 
 WORK_PREFIX = ".work-"
+
+# Inside the work, for what is needed on the way.
+SHARDS_FOLDER, TFT_FOLDER = "shards-temp", "tft-temp"
 
 # All that a run directory holds besides DONE, and one of predictions.
 _PARTS = (
@@ -48,7 +52,7 @@ _PARTS = (
 )
 
 _FINGERPRINT, _WHOLE, _OLD_ASIDE = "fingerprint.json", "WHOLE", "OLD_ASIDE"
-_RUN, _OLD = "run", "old"
+_RESULT, _OLD = "run", "old"
 
 
 @dataclass(frozen=True)
@@ -72,11 +76,16 @@ class Fingerprint:
 
 
 class WorkFolder:
-    """The folder of the work inside a target: `path` for what is needed on the way, `run` for what will be the run."""
+    """The folder of the work inside a target.
+
+    Attributes:
+        path: For what is needed on the way.
+        result: A folder in it, for what will be moved into the target.
+    """
 
     def __init__(self, target: str, path: str) -> None:
         self._target, self.path = target, path
-        self.run = FileSystems.join(path, _RUN)
+        self.result = FileSystems.join(path, _RESULT)
 
     @property
     def is_whole(self) -> bool:
@@ -91,12 +100,12 @@ class WorkFolder:
         write_whole(FileSystems.join(self.path, _WHOLE), "")
         old, aside = FileSystems.join(self.path, _OLD), FileSystems.join(self.path, _OLD_ASIDE)
         if not FileSystems.exists(aside):
-            _make(old)
+            make_folder(old)
             for name in (DONE_FILE, *_PARTS):
-                _move(FileSystems.join(self._target, name), FileSystems.join(old, name))
+                move(FileSystems.join(self._target, name), FileSystems.join(old, name))
             write_whole(aside, "")
         for name in _PARTS:
-            _move(FileSystems.join(self.run, name), FileSystems.join(self._target, name))
+            move(FileSystems.join(self.result, name), FileSystems.join(self._target, name))
         write_whole(FileSystems.join(self._target, DONE_FILE), "")
         _forget(self.path)
         remove(self.path)
@@ -121,13 +130,13 @@ def work_folder(
     """
     made = not FileSystems.exists(target)
     try:
-        _make(target)
+        make_folder(target)
     except FileNotFoundError:
         raise CannotWrite(f"{target}: cannot be made: no folder can be where this should be; choose another") from None
     with _alone(target):
-        stale = [name for name in _children(target) if name.startswith(WORK_PREFIX)]
+        stale = [name for name in children(target) if name.startswith(WORK_PREFIX)]
         _refuse_others(target, stale, overwrite)
-        if stale and _is_object_store(target) and not (overwrite or resume):
+        if stale and is_object_store(target) and not (overwrite or resume):
             raise TargetExists(
                 f"{target}: another process is at work in it, or was killed there ({stale[0]}/), which an object store "
                 "cannot tell; if it was killed, begin anew with --overwrite, or go on with --resume (only `transform` "
@@ -139,7 +148,7 @@ def work_folder(
                 _clean(target, FileSystems.join(target, name))
         if work is None:
             work = WorkFolder(target, FileSystems.join(target, f"{WORK_PREFIX}{uuid.uuid4().hex[:8]}"))
-            _make(work.run)
+            make_folder(work.result)
             if fingerprint is not None:
                 write_whole(FileSystems.join(work.path, _FINGERPRINT), json.dumps(asdict(fingerprint)))
         try:
@@ -148,60 +157,9 @@ def work_folder(
             # Leaves the target as it was found; whole work that could not be moved is worth keeping.
             if not work.is_whole:
                 remove(work.path)
-                if made and not _children(target):
+                if made and not children(target):
                     remove(target)
             raise
-
-
-def write_whole(path: str, text: str) -> None:
-    """Writes a file that is there as a whole or not at all. (Object stores show a file when it is closed.)"""
-    temporary = path if "://" in path else f"{path}.unfinished"
-    with FileSystems.create(temporary) as file:
-        file.write(text.encode())
-    if temporary != path:
-        os.replace(temporary, path)
-
-
-def remove(path: str) -> None:
-    """Removes a file or folder, as far as it can be."""
-    with contextlib.suppress(BeamIOError, OSError):
-        FileSystems.delete([path])
-    if _is_object_store(path):
-        with contextlib.suppress(BeamIOError, OSError):
-            FileSystems.delete([f"{path}/"])  # All that is as in a folder of this name.
-
-
-def _make(folder: str) -> None:
-    if "://" not in folder:
-        os.makedirs(folder, exist_ok=True)
-    elif not FileSystems.exists(folder):
-        FileSystems.mkdirs(folder)
-
-
-def _move(source: str, target: str) -> None:
-    if _is_object_store(source):
-        below = [match.path for match in FileSystems.match([FileSystems.join(source, "**")])[0].metadata_list]
-        # TensorFlow makes empty objects with names that end in "/", in the place of folders: nothing to move.
-        files = [path for path in below if not path.endswith("/")] + ([source] if FileSystems.exists(source) else [])
-        if files:
-            FileSystems.rename(files, [target + path[len(source) :] for path in files])
-        if any(path.endswith("/") for path in below):
-            remove(source)
-    elif FileSystems.exists(source):
-        FileSystems.rename([source], [target])
-
-
-def _is_object_store(path: str) -> bool:
-    """Returns whether there are no folders where the path leads, only objects with slashes in their names."""
-    return "://" in path and not FileSystems.get_filesystem(path).has_dirs()
-
-
-def _children(folder: str) -> list[str]:
-    if "://" not in folder:
-        return sorted(os.listdir(folder)) if os.path.isdir(folder) else []
-    # Object stores have no folders: what is in one is told by the names of all files below.
-    matches = FileSystems.match([FileSystems.join(folder, "**")])[0].metadata_list
-    return sorted({match.path[len(folder.rstrip("/")) + 1 :].split("/")[0] for match in matches} - {""})
 
 
 @contextlib.contextmanager
@@ -229,7 +187,7 @@ def _alone(target: str) -> Iterator[None]:
 
 def _refuse_others(target: str, stale: list[str], overwrite: bool) -> None:
     """Raises TargetExists if there is something in the target that is not ours to replace."""
-    there = [name for name in _children(target) if name not in stale]
+    there = [name for name in children(target) if name not in stale]
     foreign = [name for name in there if name not in (*_PARTS, DONE_FILE)]
     if foreign and DONE_FILE not in there:
         raise TargetExists(
@@ -259,10 +217,10 @@ def _taken_up(target: str, stale: list[str], fingerprint: Fingerprint | None) ->
             continue
         work = WorkFolder(target, path)
         if not work.is_whole:
-            for child in _children(path):
+            for child in children(path):
                 if child != _FINGERPRINT and not child.endswith(".json"):
                     remove(FileSystems.join(path, child))
-            _make(work.run)
+            make_folder(work.result)
         return work
     if differences:
         raise CannotResume(
@@ -285,3 +243,14 @@ def _clean(target: str, path: str) -> None:
         for name in _PARTS:
             remove(FileSystems.join(target, name))
     remove(path)
+
+
+def stage_of(target: str) -> str:
+    """Returns what a transform into the local folder `target` is doing, by what it has written there so far."""
+    work = next(Path(target).glob(f"{WORK_PREFIX}*"), None) if "://" not in target else None
+    if work is None:
+        return "Working"
+    shards = [path.stat().st_size for path in (work / SHARDS_FOLDER).glob("*")]
+    if shards:
+        return f"Writing examples: {sum(shards) / 1e6:,.1f} MB in {len(shards)} shards"
+    return "Counting vocabularies" if (work / TFT_FOLDER).exists() else "Measuring list lengths"

@@ -5,20 +5,60 @@ Every check runs before TensorFlow Transform sees a row: an error inside it woul
 
 from __future__ import annotations
 
+import dataclasses
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ...transforms.spec import KEY_FEATURE, LABEL_FEATURE, CategoricalField, MultivaluedField, Spec, weights_feature
-from ..sources.batches import Rejected, SourceBatch, raw_row
+from ...transforms.spec import (
+    KEY_FEATURE,
+    LABEL_FEATURE,
+    SPLITS,
+    MultivaluedField,
+    Spec,
+    VocabularyField,
+    weights_feature,
+)
+from ..sources.batches import Reason, Rejected, SourceBatch, raw_row
 from . import columns
 from .splits import NO_SPLIT, assign_splits, split_column
 
-# A text longer than this is cut where a rejected row is written down, and where it is told as the reason.
-_RAW_TEXT_LIMIT = 1000
-_TOLD_LIMIT = 200
+# Characters of a text that are kept where a rejected row is written, and where its value is part of the reason.
+_RAW_CHARACTERS = 1000
+_REASON_CHARACTERS = 200
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A SourceBatch after the checks.
+
+    Attributes:
+        source: The file's path.
+        read: Rows of the batch, the rejected ones among them.
+        rows: Those that can be used. The columns are those of `transforms.preprocessing.raw_feature_spec`, named by
+            field: tokens and numbers that may be null, bags as lists. No columns where there are no rows.
+        numbers: The number of each row in the source, int64 `[rows]`.
+        splits: The split of each row, int8 `[rows]`: an index into SPLITS, or NO_SPLIT for rows to predict.
+        rejected: The other rows, by number.
+    """
+
+    source: str
+    read: int
+    rows: pa.RecordBatch
+    numbers: np.ndarray
+    splits: np.ndarray
+    rejected: list[Rejected]
+
+    def of_split(self, split: str) -> Checked:
+        """Returns the same with the rows of one split alone."""
+        if not self.rows.num_rows:
+            return self
+        is_in = self.splits == SPLITS.index(split)
+        rows = self.rows.filter(pa.array(is_in))
+        return dataclasses.replace(self, rows=rows, numbers=self.numbers[is_in], splits=self.splits[is_in])
 
 
 def raw_columns(spec: Spec) -> list[str]:
@@ -40,159 +80,158 @@ def _each_once(columns: list[str | None]) -> list[str]:
     return [column for column in dict.fromkeys(columns) if column is not None]
 
 
-def check_rows(batch: SourceBatch, spec: Spec) -> tuple[pa.RecordBatch, np.ndarray, list[Rejected]]:
-    """Returns the rows that can be used, their splits (indices into SPLITS, int8), and the rejected rows.
+def check_rows(batch: SourceBatch, spec: Spec, *, for_prediction: bool = False) -> Checked:
+    """Returns the rows that can be used and those that cannot; a row is rejected for the first fault found.
 
-    The batch has the columns of `transforms.preprocessing.raw_feature_spec`, named by field: tokens and
-    numbers that may be null, bags as lists. A row is rejected for the first thing found wrong with it.
+    Args:
+        batch: With the columns of `raw_columns`.
+        spec: Of the rows.
+        for_prediction: Neither label nor split are looked at; the columns of `feature_columns` do.
     """
     if batch.data.num_rows == 0:
-        return pa.RecordBatch.from_pylist([]), np.array([], np.int8), batch.rejected
-    good: dict[str, pa.Array] = {}
-    checks = _check_key(batch, spec, good) + _check_label(batch, spec, good)
-    split, no_split_reason = assign_splits(batch, spec)
-    checks.append((split_column(spec) or "(file)", split == NO_SPLIT, no_split_reason))
-    checks += _check_fields(batch, spec, good)
-    rows, keep, rejected = _good_rows(batch, good, checks)
-    return rows, split[keep], rejected
+        nothing = pa.RecordBatch.from_pylist([])
+        return Checked(batch.source, batch.read, nothing, np.array([], np.int64), np.array([], np.int8), batch.rejected)
+    parts = [_key(batch, spec)]
+    splits = np.full(batch.data.num_rows, NO_SPLIT, np.int8)
+    if not for_prediction:
+        assigned = assign_splits(batch, spec)
+        splits = assigned.codes
+        no_split = _Fault(split_column(spec) or "(file)", splits == NO_SPLIT, assigned.reason)
+        parts += [_label(batch, spec), _Converted(faults=[no_split])]
+    parts += [_field(name, batch, spec) for name in spec.fields]
+
+    values = {name: column for part in parts for name, column in part.values.items()}
+    rows = pa.RecordBatch.from_arrays(list(values.values()), list(values))
+    rejected, keep = _reject(batch, [fault for part in parts for fault in part.faults])
+    return Checked(
+        source=batch.source,
+        read=batch.read,
+        rows=rows.filter(pa.array(keep)) if rejected else rows,
+        numbers=batch.numbers[keep],
+        splits=splits[keep],
+        rejected=sorted(batch.rejected + rejected, key=lambda row: row.row),
+    )
 
 
-def check_features(batch: SourceBatch, spec: Spec) -> tuple[pa.RecordBatch, np.ndarray, list[Rejected]]:
-    """Returns the rows that a prediction can be made for, their numbers in the source, and the rejected rows.
+@dataclass(frozen=True)
+class _Fault:
+    """A column, which of the batch's rows it makes unusable, bool `[rows]`, and why."""
 
-    As `check_rows`, without label and split: neither their columns nor faults in them.
-    """
-    if batch.data.num_rows == 0:
-        return pa.RecordBatch.from_pylist([]), np.array([], np.int64), batch.rejected
-    good: dict[str, pa.Array] = {}
-    checks = _check_key(batch, spec, good) + _check_fields(batch, spec, good)
-    rows, keep, rejected = _good_rows(batch, good, checks)
-    return rows, batch.rows[keep], rejected
+    column: str
+    rows: np.ndarray
+    reason: str
 
 
-# A column, which of its rows cannot be used, and why.
-_Check = tuple[str, np.ndarray, str]
+@dataclass(frozen=True)
+class _Converted:
+    """Columns as the transform takes them, by feature, and what is wrong with their rows, in the order of checks."""
+
+    values: dict[str, pa.Array] = dataclasses.field(default_factory=dict)
+    faults: list[_Fault] = dataclasses.field(default_factory=list)
 
 
-def _check_key(batch: SourceBatch, spec: Spec, good: dict[str, pa.Array]) -> list[_Check]:
+def _key(batch: SourceBatch, spec: Spec) -> _Converted:
     if spec.key is None:
-        return []
+        return _Converted()
     key = columns.tokens(batch.data[spec.key], spec.key)
-    good[KEY_FEATURE] = key.values
-    return [
-        (spec.key, key.bad, key.reason),
-        (spec.key, _is_null(key.values), "the key is missing"),
-        _not_too_long(spec.key, key.values, spec),
+    faults = [
+        _Fault(spec.key, key.bad, key.reason),
+        _Fault(spec.key, _is_null(key.values), Reason.NO_KEY),
+        _too_long(spec.key, key.values, spec),
     ]
+    return _Converted({KEY_FEATURE: key.values}, faults)
 
 
-def _check_label(batch: SourceBatch, spec: Spec, good: dict[str, pa.Array]) -> list[_Check]:
-    label = columns.numbers(batch.data[spec.label.field], spec.label.field)
-    good[LABEL_FEATURE] = label.values
-    return [
-        (spec.label.field, label.bad, label.reason),
-        (spec.label.field, _is_null(label.values), "the label is missing"),
-        (spec.label.field, ~np.isin(label.values.fill_null(0), (0, 1)), "expected a label of 0 or 1"),
+def _label(batch: SourceBatch, spec: Spec) -> _Converted:
+    name = spec.label.field
+    label = columns.numbers(batch.data[name], name)
+    faults = [
+        _Fault(name, label.bad, label.reason),
+        _Fault(name, _is_null(label.values), Reason.NO_LABEL),
+        _Fault(name, ~np.isin(label.values.fill_null(0), (0, 1)), Reason.WRONG_LABEL),
     ]
+    return _Converted({LABEL_FEATURE: label.values}, faults)
 
 
-def _check_fields(batch: SourceBatch, spec: Spec, good: dict[str, pa.Array]) -> list[_Check]:
-    """Adds the converted columns of all fields to `good`; returns what is wrong with their rows."""
-    checks: list[_Check] = []
-    for name, field in spec.fields.items():
-        column_name = spec.column_of(name)
-        column = batch.data[column_name]
-        if isinstance(field, MultivaluedField):
-            converted = columns.bags(column, field.separator, column_name)
-            checks.append((column_name, converted.bad, converted.reason))
-            checks.append(_not_too_many(column_name, converted.values, spec))
-            checks += _value_checks(column_name, converted.values, field, spec)
-            if field.empty == "reject":
-                checks.append((column_name, columns.bag_lengths(converted.values) == 0, "the list is empty"))
-            if field.weights:
-                weight = columns.weights(batch.data[field.weights], field.separator, field.weights)
-                lengths, expected = (
-                    columns.list_lengths(weight.values),
-                    columns.list_lengths(converted.values),
-                )
-                checks += [
-                    (field.weights, weight.bad, weight.reason),
-                    (
-                        field.weights,
-                        lengths != expected,
-                        f"as many weights as values of {column_name!r} expected",
-                    ),
-                ]
-                good[weights_feature(name)] = weight.values
-        else:
-            convert = columns.tokens if isinstance(field, CategoricalField) else columns.numbers
-            converted = convert(column, column_name)
-            checks.append((column_name, converted.bad, converted.reason))
-            if isinstance(field, CategoricalField):
-                checks += _value_checks(column_name, converted.values, field, spec)
-            if field.missing == "reject":
-                checks.append((column_name, _is_null(converted.values) & ~converted.bad, "the value is missing"))
-        good[name] = converted.values
-    return checks
+def _field(name: str, batch: SourceBatch, spec: Spec) -> _Converted:
+    field = spec.fields[name]
+    if isinstance(field, MultivaluedField):
+        return _multivalued(name, field, batch, spec)
+    column = spec.column_of(name)
+    convert = columns.numbers if field.raw == "number" else columns.tokens
+    found = convert(batch.data[column], column)
+    faults = [_Fault(column, found.bad, found.reason)]
+    if isinstance(field, VocabularyField):
+        faults += _token_faults(column, found.values, field, spec)
+    if field.rejects_missing:
+        faults.append(_Fault(column, _is_null(found.values) & ~found.bad, Reason.NO_VALUE))
+    return _Converted({name: found.values}, faults)
 
 
-def _good_rows(
-    batch: SourceBatch, good: dict[str, pa.Array], checks: list[_Check]
-) -> tuple[pa.RecordBatch, np.ndarray, list[Rejected]]:
-    """Returns the rows without fault, which of the batch they are, and the rejected rows."""
-    rejected, keep = _reject(batch, checks)
-    rows = pa.RecordBatch.from_arrays(list(good.values()), list(good))
-    every = sorted(batch.rejected + rejected, key=lambda row: row.row)
-    return rows.filter(pa.array(keep)) if rejected else rows, keep, every
+def _multivalued(name: str, field: MultivaluedField, batch: SourceBatch, spec: Spec) -> _Converted:
+    column = spec.column_of(name)
+    bags = columns.bags(batch.data[column], field.separator, column)
+    lengths, limit = columns.list_lengths(bags.values), spec.limits.list_values
+    faults = [
+        _Fault(column, bags.bad, bags.reason),
+        _Fault(column, lengths > limit, Reason.LONG_LIST.format(limit=limit)),
+        *_token_faults(column, bags.values, field, spec),
+    ]
+    if field.rejects_missing:
+        faults.append(_Fault(column, columns.bag_lengths(bags.values) == 0, Reason.EMPTY_LIST))
+    if field.weights is None:
+        return _Converted({name: bags.values}, faults)
+    weights = columns.weights(batch.data[field.weights], field.separator, field.weights)
+    differ = columns.list_lengths(weights.values) != lengths
+    faults += [
+        _Fault(field.weights, weights.bad, weights.reason),
+        _Fault(field.weights, differ, Reason.WRONG_WEIGHTS.format(column=repr(column))),
+    ]
+    return _Converted({weights_feature(name): weights.values, name: bags.values}, faults)
 
 
-def _value_checks(name: str, values: pa.Array, field: CategoricalField | MultivaluedField, spec: Spec) -> list[_Check]:
-    checks = [_not_too_long(name, values, spec)]
+def _token_faults(column: str, values: pa.Array, field: VocabularyField, spec: Spec) -> list[_Fault]:
+    faults = [_too_long(column, values, spec)]
     if field.text == "utf8":
-        checks.append((name, columns.not_utf8(values), "invalid UTF-8"))
-    return checks
+        faults.append(_Fault(column, columns.not_utf8(values), Reason.INVALID_UTF8))
+    return faults
 
 
-def _not_too_long(name: str, values: pa.Array, spec: Spec) -> _Check:
+def _too_long(column: str, values: pa.Array, spec: Spec) -> _Fault:
     limit = spec.limits.value_bytes
-    return name, columns.longer_than(values, limit), f"a value is longer than limits.value_bytes, {limit:,}"
-
-
-def _not_too_many(name: str, lists: pa.Array, spec: Spec) -> _Check:
-    limit = spec.limits.list_values
-    return name, columns.list_lengths(lists) > limit, f"the list has more values than limits.list_values, {limit:,}"
+    return _Fault(column, columns.longer_than(values, limit), Reason.LONG_VALUE.format(limit=limit))
 
 
 def _is_null(values: pa.Array) -> np.ndarray:
     return np.asarray(pc.is_null(values))
 
 
-def _reject(batch: SourceBatch, checks: list[_Check]) -> tuple[list[Rejected], np.ndarray]:
-    """Returns the rejected rows in order, and which rows are left."""
+def _reject(batch: SourceBatch, faults: list[_Fault]) -> tuple[list[Rejected], np.ndarray]:
+    """Returns the rejected rows in order, each for its first fault, and which rows are left, bool `[rows]`."""
     keep = np.ones(batch.data.num_rows, bool)
-    first_fault: dict[int, tuple[str, str]] = {}
-    for name, bad, reason in checks:
-        for row in np.flatnonzero(bad & keep).tolist():
-            first_fault[row] = (name, reason)
-        keep &= ~bad
+    first_faults: dict[int, _Fault] = {}
+    for fault in faults:
+        first_faults |= dict.fromkeys(np.flatnonzero(fault.rows & keep).tolist(), fault)
+        keep &= ~fault.rows
     rejected = []
-    for row, (name, reason) in sorted(first_fault.items()):
-        raw = {key: _plain(value) for key, value in raw_row(batch.data, row).items()}
-        found = f", found {_cut(repr(raw[name]), _TOLD_LIMIT)}" if raw.get(name) is not None else ""
-        rejected.append(Rejected(batch.source, int(batch.rows[row]), name, reason + found, raw))
+    for row, fault in sorted(first_faults.items()):
+        raw = {column: _as_json(value) for column, value in raw_row(batch.data, row).items()}
+        value = raw.get(fault.column)
+        found = "" if value is None else f", found {_truncated(repr(value), _REASON_CHARACTERS)}"
+        rejected.append(Rejected(batch.source, int(batch.numbers[row]), fault.column, fault.reason + found, raw))
     return rejected, keep
 
 
-def _plain(value: Any) -> Any:
-    """Returns a value that JSON can hold, cut to a readable length."""
+def _as_json(value: Any) -> Any:
+    """Returns a value that JSON can hold, truncated to a readable length."""
     if isinstance(value, list):
-        return [_plain(item) for item in value[:100]]
+        return [_as_json(item) for item in value[:100]]
     if isinstance(value, bytes):
         value = value.decode("utf-8", errors="backslashreplace")
     if isinstance(value, str):
-        return _cut(value, _RAW_TEXT_LIMIT)
+        return _truncated(value, _RAW_CHARACTERS)
     return value if isinstance(value, int | float | bool | None) else str(value)
 
 
-def _cut(text: str, limit: int) -> str:
+def _truncated(text: str, limit: int) -> str:
     return text if len(text) <= limit else text[:limit] + "…"

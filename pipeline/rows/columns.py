@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ...transforms.errors import SourceError
+from ..sources.batches import Reason
 
 TEXT = pa.large_binary()
 BAG = pa.large_list(pa.large_binary())
@@ -22,7 +23,7 @@ WEIGHTS = pa.large_list(pa.float32())
 
 @dataclass(frozen=True)
 class Column:
-    """Converted values, and which rows could not be: a boolean `[rows]` with the reason they share."""
+    """Converted values, and which rows could not be: a boolean `[rows]`, with the reason that they share."""
 
     values: pa.Array
     bad: np.ndarray
@@ -44,7 +45,8 @@ def bags(column: pa.Array, separator: str | None, name: str) -> Column:
     """Returns one list of tokens a row, large_list<large_binary>; empty where it is missing.
 
     Text is split at `separator`; without one it is a list of one. Null elements become empty texts, which
-    the transform drops, so that a parallel list of weights keeps its places.
+    the transform drops, so that a parallel list of weights keeps its positions. `transforms.bags.to_lists` splits in
+    the same way, for pipelines that use the `preprocessing_fn` alone.
     """
     if not _is_list(column.type):
         text = _text(column, name)
@@ -71,7 +73,7 @@ def numbers(column: pa.Array, name: str) -> Column:
     with np.errstate(over="ignore"):
         narrow = dense.astype(np.float32)
     bad = bad | np.isinf(narrow)
-    return Column(pa.array(narrow, mask=np.isnan(narrow) | bad), bad, "not a finite number")
+    return Column(pa.array(narrow, mask=np.isnan(narrow) | bad), bad, Reason.NOT_FINITE)
 
 
 def weights(column: pa.Array, separator: str | None, name: str) -> Column:
@@ -87,7 +89,7 @@ def weights(column: pa.Array, separator: str | None, name: str) -> Column:
     wrong = converted.bad | ~(dense >= 0)
     bad = _sum_by_row(wrong, lengths) > 0
     values = _lists(lengths, pa.array(np.where(wrong, 0, dense).astype(np.float32)))
-    return Column(values, bad, "a weight is not a finite number of 0 or more")
+    return Column(values, bad, Reason.WRONG_WEIGHT)
 
 
 def without_nulls(values: pa.Array) -> pa.Array:
@@ -108,7 +110,7 @@ def list_lengths(lists: pa.Array) -> np.ndarray:
 
 
 def bag_lengths(lists: pa.Array) -> np.ndarray:
-    """Returns the number of values of each bag, int64: its elements less the empty texts."""
+    """Returns the number of values of each bag, int64, as the transform counts them: without empty texts."""
     present = np.asarray(pc.not_equal(pc.list_flatten(lists), pa.scalar(b"", TEXT)))
     return _sum_by_row(present, list_lengths(lists))
 
@@ -146,7 +148,7 @@ def _any_by_row(values: pa.Array, holds: Callable[[pa.Array], np.ndarray]) -> np
 
 
 def _sum_by_row(flags: np.ndarray, lengths: np.ndarray) -> np.ndarray:
-    total = np.concatenate([[0], np.cumsum(flags)])
+    total = offsets(flags)
     ends = np.cumsum(lengths)
     return total[ends] - total[ends - lengths]
 
@@ -160,8 +162,14 @@ def _none_bad(column: pa.Array) -> np.ndarray:
 
 
 def _lists(lengths: np.ndarray, values: pa.Array) -> pa.Array:
-    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-    return pa.LargeListArray.from_arrays(pa.array(offsets), values)
+    return pa.LargeListArray.from_arrays(pa.array(offsets(lengths)), values)
+
+
+def offsets(lengths: np.ndarray) -> np.ndarray:
+    """Returns where each of some things of these lengths, end to end, starts, and where the last one ends, int64."""
+    ends = np.zeros(len(lengths) + 1, np.int64)
+    np.cumsum(lengths, out=ends[1:])
+    return ends
 
 
 def _only_values(column: pa.Array, name: str, as_text: bool = True) -> Column:
@@ -173,7 +181,7 @@ def _only_values(column: pa.Array, name: str, as_text: bool = True) -> Column:
     values = flat.take(pa.array(np.where(lengths == 1, firsts, 0), mask=lengths != 1))
     if as_text:
         values = _without_empty(_text(values, name))
-    return Column(values, several, "a list of several values where one value is expected")
+    return Column(values, several, Reason.SEVERAL_VALUES)
 
 
 def _without_empty(text: pa.Array) -> pa.Array:

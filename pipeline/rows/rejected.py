@@ -1,11 +1,13 @@
-"""`max_rejected`: how many rows may be set aside, held against them as they go by, and what the user is told."""
+"""Rejected rows: enforces `max_rejected` while rows stream by and at the end, writes the rows and reads them back."""
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+import apache_beam as beam
 from apache_beam.io.filesystems import FileSystems
 
 from ...model.run import REJECTED_FOLDER
@@ -19,11 +21,11 @@ _SHOWN = 5
 class RejectedLimit:
     """Counts the rows that one worker rejects, and stops the run as soon as they alone are too many.
 
-    A share can be told only of the whole, at the end; the first rows are then no evidence.
+    Only a count can stop it: a share is one of all rows, which are known at the end.
     """
 
-    def __init__(self, max_rejected: float) -> None:
-        self._max = max_rejected
+    def __init__(self, spec: Spec) -> None:
+        self._spec = spec
         self._read = 0
         self._rejected = 0
         self._first: list[Rejected] = []
@@ -37,17 +39,16 @@ class RejectedLimit:
         self._read += read
         self._rejected += len(rejected)
         self._first += rejected[: _SHOWN - len(self._first)]
-        if not 0 < self._max < 1 and self._rejected > self._max:
+        if self._rejected > self._spec.most_rejected(None):
             rows = [vars(row) for row in self._first]
-            raise TooManyRejected(_told(self._rejected, self._read, self._max, rows, stopped=True))
+            raise TooManyRejected(_message(self._rejected, self._read, self._spec.max_rejected, rows, stopped=True))
 
 
 def check_rejected(rejected: int, read: int, spec: Spec, work: str) -> None:
     """Raises TooManyRejected if the rows of a whole run that were rejected are too many; `work` has their files."""
-    most = spec.max_rejected * read if 0 < spec.max_rejected < 1 else spec.max_rejected
-    if rejected > most:
-        rows = [row for _, row in zip(range(_SHOWN), read_rejected(work), strict=False)]
-        raise TooManyRejected(_told(rejected, read, spec.max_rejected, rows, stopped=False))
+    if rejected > spec.most_rejected(read):
+        rows = list(itertools.islice(read_rejected(work), _SHOWN))
+        raise TooManyRejected(_message(rejected, read, spec.max_rejected, rows, stopped=False))
 
 
 def read_rejected(run: str) -> Iterator[dict[str, Any]]:
@@ -59,13 +60,27 @@ def read_rejected(run: str) -> Iterator[dict[str, Any]]:
                 yield json.loads(line)
 
 
+class WriteRejected(beam.PTransform):
+    """Rejected rows to JSON Lines in a folder; no file where there are none."""
+
+    def __init__(self, folder: str) -> None:
+        super().__init__()
+        self._folder = folder
+
+    def expand(self, rejected: beam.PCollection) -> beam.PCollection:
+        """Returns the names of the files."""
+        lines = rejected | "AsJson" >> beam.Map(as_json_line)
+        sink = beam.io.WriteToText(FileSystems.join(self._folder, "rows"), ".jsonl", skip_if_empty=True)
+        return lines | "WriteLines" >> sink
+
+
 def as_json_line(row: Rejected) -> str:
     """Returns a rejected row as it stands in `rejected/`."""
     # A text from JSON may hold half of a surrogate pair, which no file takes as it is.
     return json.dumps(vars(row), ensure_ascii=False).encode("utf-8", "backslashreplace").decode()
 
 
-def _told(rejected: int, read: int, most: float, rows: Iterable[Mapping[str, Any]], *, stopped: bool) -> str:
+def _message(rejected: int, read: int, most: float, rows: Iterable[Mapping[str, Any]], *, stopped: bool) -> str:
     lines = [
         f"{rejected:,} of {read:,} rows cannot be used, and max_rejected is {most:g}"
         + (" (stopped here; there may be more):" if stopped else ":"),

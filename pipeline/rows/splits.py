@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import fnmatch
 import os
-from datetime import UTC
+from dataclasses import dataclass
+from datetime import UTC, datetime
 
 import numpy as np
 import pyarrow as pa
@@ -12,7 +13,7 @@ import pyarrow.compute as pc
 
 from ...transforms.errors import SpecError
 from ...transforms.spec import SPLITS, ColumnSplit, FileSplit, HashSplit, Spec, TimeSplit
-from ..sources.readers import SourceBatch
+from ..sources.batches import Reason, SourceBatch
 from . import columns
 
 # Index into SPLITS of a row that has no split.
@@ -29,42 +30,51 @@ def split_column(spec: Spec) -> str | None:
     return split.time if isinstance(split, TimeSplit) else None
 
 
-def assign_splits(batch: SourceBatch, spec: Spec) -> tuple[np.ndarray, str]:
-    """Returns each row's index into SPLITS, int8, or NO_SPLIT; and the reason why some have none.
+@dataclass(frozen=True)
+class RowSplits:
+    """The split of each row, int8 `[rows]`: an index into SPLITS, or NO_SPLIT; and why some have none."""
+
+    codes: np.ndarray
+    reason: str = ""
+
+
+def assign_splits(batch: SourceBatch, spec: Spec) -> RowSplits:
+    """Returns the split of each row.
 
     Raises:
         SpecError: the file matches no pattern of the spec.
     """
     split = spec.split
     if isinstance(split, FileSplit):
-        return np.full(batch.data.num_rows, SPLITS.index(_split_of_file(batch.source, split)), np.int8), ""
-    name = split_column(spec)
-    assert name is not None
-    column = batch.data[name]
+        return RowSplits(np.full(batch.data.num_rows, SPLITS.index(_split_of_file(batch.source, split)), np.int8))
+    column_name = split_column(spec)
+    assert column_name is not None
+    column = batch.data[column_name]
     if isinstance(split, TimeSplit):
         if split.eval_from is None or split.test_from is None:
-            raise ValueError("a time split needs its boundaries here: see pipeline.measure.resolve")
-        times = times_of(column, name)
+            raise ValueError("a time split needs its boundaries here: see counts.spec_resolution.resolve_spec")
+        times = times_of(column, column_name)
         test, evaluation = time_of(split.test_from), time_of(split.eval_from)
         codes = np.where(times >= test, 2, np.where(times >= evaluation, 1, 0))
-        return np.where(np.isnan(times), NO_SPLIT, codes).astype(np.int8), "no time that can be read"
-    values = columns.tokens(column, name).values
+        return RowSplits(np.where(np.isnan(times), NO_SPLIT, codes).astype(np.int8), Reason.NO_TIME)
+    values = columns.tokens(column, column_name).values
     if isinstance(split, HashSplit):
         codes = _hash_codes(values, split)
-        return np.where(np.asarray(pc.is_null(values)), NO_SPLIT, codes).astype(np.int8), "no value to hash"
+        is_null = np.asarray(pc.is_null(values))
+        return RowSplits(np.where(is_null, NO_SPLIT, codes).astype(np.int8), Reason.NOTHING_TO_HASH)
     codes = np.full(len(values), NO_SPLIT, np.int8)
-    for index, kind in enumerate(SPLITS):
-        texts = pa.array([text.encode() for text in getattr(split, kind)], columns.TEXT)
+    for index, name in enumerate(SPLITS):
+        texts = pa.array([text.encode() for text in getattr(split, name)], columns.TEXT)
         codes[np.asarray(pc.is_in(values, value_set=texts))] = index
-    expected = ", ".join(repr(text) for kind in SPLITS for text in getattr(split, kind))
-    return codes, f"expected one of {expected}"
+    expected = ", ".join(repr(text) for name in SPLITS for text in getattr(split, name))
+    return RowSplits(codes, Reason.UNKNOWN_SPLIT.format(expected=expected))
 
 
 def _split_of_file(path: str, split: FileSplit) -> str:
-    for kind in SPLITS:
-        pattern = getattr(split.files, kind)
+    for name in SPLITS:
+        pattern = getattr(split.files, name)
         if pattern and fnmatch.fnmatch(os.path.basename(path), pattern):
-            return kind
+            return name
     raise SpecError(f"{path}: matches no pattern of split.files; add one, or leave the file out")
 
 
@@ -115,8 +125,6 @@ def time_of(value: float | str) -> float:
 
 
 def _in_utc(text: str) -> str:
-    from datetime import datetime
-
     moment = datetime.fromisoformat(text)
     if moment.tzinfo is not None:
         moment = moment.astimezone(UTC).replace(tzinfo=None)

@@ -1,27 +1,27 @@
-"""New rows held against a run: what `fieldpool check` finds, and which of it is more than the spec puts up with."""
+"""`fieldpool check`: compares new rows with a run and applies the thresholds of the spec."""
 
 from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-import apache_beam as beam
 from apache_beam.io.filesystems import FileSystems
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from ...model.run import TRANSFORM_FOLDER, Run
+from ...model.run_stats import RunStats, total
 from ...transforms.errors import SourceError
 from ...transforms.spec import SPLITS, Spec
-from ..counts.counters import as_json
-from ..jobs.errors import errors_of_users
-from ..jobs.options import beam_options
+from ..counts.counters import COUNTS_FILE, WriteCounts, read_counts
+from ..counts.stats import run_stats
+from ..folders.work_folder import TFT_FOLDER
+from ..jobs.errors import translate_worker_errors
+from ..jobs.job import running_pipeline
 from ..rows.checks import raw_columns
-from ..rows.read_rows import ReadBatches
-from ..sources.files import find_files
+from ..rows.prepared_job import prepare_job
 from ..sources.readers import all_columns
-from .preprocess import COUNTS_FILE, PreprocessClickLog, read_counts, write_counts
+from .preprocess import PreprocessClickLog
 
 
 @dataclass(frozen=True)
@@ -56,39 +56,38 @@ def check(run: Run, patterns: Sequence[str], options: PipelineOptions | None = N
         SourceError: a file cannot be read, or has no rows.
         NotARun: the run has no counts to compare with.
     """
-    files = find_files(patterns)
-    paths = [file.path for file in files]
+    job = prepare_job(patterns, options=options)
     spec, ranges = run.spec, _ranges(run.stats)
-    found = set(all_columns(paths, spec.source))
-    with tempfile.TemporaryDirectory(prefix="fieldpool-check-") as folder, errors_of_users(folder):
+    found = set(all_columns(job.paths, spec.source))
+    with tempfile.TemporaryDirectory(prefix="fieldpool-check-") as folder, translate_worker_errors(folder):
         path = FileSystems.join(folder, COUNTS_FILE)
-        with beam.Pipeline(options=options or beam_options()) as pipeline:
-            rows = pipeline | "Read" >> ReadBatches(files, spec.source, raw_columns(spec))
+        with running_pipeline(job.options) as pipeline:
+            rows = pipeline | "Read" >> job.rows(spec.source, raw_columns(spec))
             result = {"transform": rows} | "Preprocess" >> PreprocessClickLog(
                 spec,
-                FileSystems.join(folder, "tft-temp"),
+                FileSystems.join(folder, TFT_FOLDER),
                 transform_path=FileSystems.join(run.path, TRANSFORM_FOLDER),
                 ranges=ranges,
             )
-            _ = result["counts"] | "WriteCounts" >> beam.Map(write_counts, path)
+            _ = result["counts"] | "WriteCounts" >> WriteCounts(path)
         counts = read_counts(path)
-    stats = as_json(counts, spec, run.stats["vocabularies"])
-    if not stats["read"]:
-        raise SourceError(f"{', '.join(paths)}: no rows to check")
-    outside = {name: sum(counts["outside", name, split] for split in SPLITS) for name in ranges}
-    unknown = sorted(found - set(run.stats.get("columns") or found) - set(raw_columns(spec)))
+    stats = run_stats(counts, spec, run.stats.vocabularies)
+    if not stats.read:
+        raise SourceError(f"{', '.join(job.paths)}: no rows to check")
+    outside = {name: sum(counts.of("outside", name, split) for split in SPLITS) for name in ranges}
+    unknown = sorted(found - set(run.stats.columns or found) - set(raw_columns(spec)))
     return compare(run.stats, stats, spec, outside=outside, unknown_columns=unknown)
 
 
-def _ranges(stats: dict[str, Any]) -> dict[str, tuple[float, float]]:
+def _ranges(stats: RunStats) -> dict[str, tuple[float, float]]:
     """Returns the range of each numeric field that has numbers in the run's train split."""
-    numbers = {name: field.get("numbers", {}).get("train") for name, field in stats["fields"].items()}
-    return {name: (found["low"], found["high"]) for name, found in numbers.items() if found}
+    numbers = {name: (field.numbers or {}).get("train") for name, field in stats.fields.items()}
+    return {name: (found.low, found.high) for name, found in numbers.items() if found}
 
 
 def compare(
-    run: dict[str, Any],
-    new: dict[str, Any],
+    run: RunStats,
+    new: RunStats,
     spec: Spec,
     *,
     outside: Mapping[str, int],
@@ -104,43 +103,37 @@ def compare(
         unknown_columns: of the new files.
     """
     limits = spec.check
-    most = spec.max_rejected if 0 < spec.max_rejected < 1 else spec.max_rejected / new["read"]
-    findings = [
-        _bounded("(rows)", "rejected", _part(run["rejected"], run["read"]), new["rejected"] / new["read"], most)
-    ]
+    most = spec.most_rejected(new.read) / new.read
+    findings = [_bounded("(rows)", "rejected", _part(run.rejected, run.read), new.rejected / new.read, most)]
     if unknown_columns:
         fails = limits.unknown_columns == "fail"
         number, names = len(unknown_columns), ", ".join(unknown_columns[:10])
         findings.append(Finding("(columns)", "unknown", 0, number, "0" if fails else None, fails, names))
-    rates = _rates(run, ["eval"] if run["eval"] else ["train"])
+    rates = _rates(run, ["eval"] if run.eval else ["train"])
     for (name, measure), found in _rates(new, SPLITS).items():
         then = rates.get((name, measure), 0.0)
         if measure in ("label", "length"):
             findings.append(_relative(name, measure, then, found, getattr(limits, measure)))
         else:
             findings.append(_risen(name, measure, then, found, getattr(limits, measure)))
-        values = sum(new["fields"][name]["values"].values()) if measure == "missing" else 0
+        values = total(new.fields[name].values) if measure == "missing" else 0
         if values and name in outside:
             findings.append(_bounded(name, "range", 0.0, outside[name] / values, limits.range))
     return findings
 
 
-def _rates(stats: dict[str, Any], splits: Sequence[str]) -> dict[tuple[str, str], float]:
+def _rates(stats: RunStats, splits: Sequence[str]) -> dict[tuple[str, str], float]:
     """Returns label rate, and each field's shares and mean length, over some splits; none without rows."""
-    rows = sum(stats[split] for split in splits)
-
-    def total(by_split: dict[str, int]) -> int:
-        return sum(by_split[split] for split in splits)
-
-    found = {("(label)", "label"): _part(total(stats["positives"]), rows)}
-    for name, field in stats["fields"].items():
-        values = total(field["values"])
-        found[name, "missing"] = _part(total(field["missing" if "missing" in field else "empty"]), rows)
-        if "oov" in field:
-            found[name, "oov"] = _part(total(field["oov"]), values)
-        if "lengths" in field:
+    rows = stats.rows(*splits)
+    found = {("(label)", "label"): _part(total(stats.positives, splits), rows)}
+    for name, field in stats.fields.items():
+        values = total(field.values, splits)
+        found[name, "missing"] = _part(total(field.absent, splits), rows)
+        if field.oov is not None:
+            found[name, "oov"] = _part(total(field.oov, splits), values)
+        if field.values_cut is not None:
             found[name, "length"] = _part(values, rows)
-            found[name, "cut"] = _part(total(field["values_cut"]), values)
+            found[name, "cut"] = _part(total(field.values_cut, splits), values)
     return {key: rate for key, rate in found.items() if rate is not None}
 
 

@@ -11,14 +11,15 @@ from typing import Any
 import apache_beam as beam
 
 from ...model.run import Run
+from ...model.run_stats import RunStats
 from ...transforms.errors import UserError
 from ...transforms.spec import SPLITS, Spec
 from ..rows.checks import check_rows, raw_columns
-from ..sources.batches import raw_row
+from ..sources.batches import Rejected, SourceBatch, raw_row
 from ..sources.files import find_files
-from ..sources.readers import Rejected, SourceBatch, read_batches
+from ..sources.readers import read_batches
 from ..tfrecords.decoding import DecodedExample, decoded_examples
-from .run_directory import transform_rows
+from .run_directory import RowSource, transform_rows
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class Explanation:
     rows: list[ExplainedRow]
     rejected: list[Rejected]
     spec: Spec
-    stats: dict[str, Any] = field(repr=False)
+    stats: RunStats = field(repr=False)
 
 
 def explain(spec: Spec, patterns: Sequence[str], *, sample: int = 1000, shown: int = 3) -> Explanation:
@@ -51,36 +52,41 @@ def explain(spec: Spec, patterns: Sequence[str], *, sample: int = 1000, shown: i
     files = find_files(patterns)
     batches = [batch for file in files for batch in _head(file.path, spec, max(1, sample // len(files)))]
     tolerant = spec.model_copy(update={"max_rejected": float("inf")})
+    source = RowSource(lambda: beam.Create(batches, reshuffle=False))
     with tempfile.TemporaryDirectory(prefix="fieldpool-explain-") as folder:
         try:
-            result = transform_rows(
-                tolerant, lambda: beam.Create(batches, reshuffle=False), os.path.join(folder, "run")
-            )
+            result = transform_rows(tolerant, source, os.path.join(folder, "run"))
         except UserError as error:
             raise UserError(str(error).replace(f"{folder}/run", f"the first {sample} rows")) from None
-        run = Run(result.path)
-        checked = [(batch, *check_rows(batch, result.spec)) for batch in batches]
-        rejected = [row for _, _, _, rows in checked for row in rows]
-        examples = {s: decoded_examples(run, s, shown) for s in SPLITS if result.stats[s]}
-        explained: list[ExplainedRow] = []
-        for batch, _, splits, bad in checked:
-            refused = {row.row for row in bad}
-            kept = [index for index, row in enumerate(batch.rows) if row not in refused]
-            for index, code in zip(kept, splits, strict=True):
-                if len(explained) == shown:
-                    break
-                split = SPLITS[code]
-                raw = raw_row(batch.data, index)
-                explained.append(ExplainedRow(batch.source, int(batch.rows[index]), split, raw, next(examples[split])))
-    return Explanation(explained, rejected, result.spec, result.stats)
+        rows = _explained(batches, Run(result.path), shown)
+    rejected = [row for batch in batches for row in check_rows(batch, result.spec).rejected]
+    return Explanation(rows, rejected, result.spec, result.stats)
+
+
+def _explained(batches: Sequence[SourceBatch], run: Run, shown: int) -> list[ExplainedRow]:
+    """Returns the first rows with their examples.
+
+    The batches are one bundle, in their order, and so each split has its examples in the order of its rows.
+    """
+    examples = {split: decoded_examples(run, split, shown) for split in SPLITS if run.stats.rows(split)}
+    explained: list[ExplainedRow] = []
+    for batch in batches:
+        checked = check_rows(batch, run.spec)
+        position = {number: index for index, number in enumerate(batch.numbers.tolist())}
+        for number, code in zip(checked.numbers.tolist(), checked.splits.tolist(), strict=True):
+            if len(explained) == shown:
+                return explained
+            split, raw = SPLITS[code], raw_row(batch.data, position[number])
+            explained.append(ExplainedRow(batch.source, number, split, raw, next(examples[split])))
+    return explained
 
 
 def _head(path: str, spec: Spec, rows: int) -> list[SourceBatch]:
     """Returns the first `rows` rows of a file."""
     batches: list[SourceBatch] = []
     for batch in read_batches(path, spec.source, raw_columns(spec)):
-        missing = rows - sum(len(b.rows) for b in batches)
+        missing = rows - sum(len(b.numbers) for b in batches)
         if missing <= 0:
             break
-        batches.append(replace(batch, rows=batch.rows[:missing], data=batch.data.slice(0, missing)))
+        batches.append(replace(batch, numbers=batch.numbers[:missing], data=batch.data.slice(0, missing)))
     return batches

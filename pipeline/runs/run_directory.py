@@ -1,6 +1,6 @@
 """From files and a spec to a finished run directory: `transform` is `fieldpool transform`.
 
-The work goes to a folder inside the target and is moved into place when it is whole; `DONE` comes last.
+The work goes to a folder inside the target and is moved into place when it is complete; `DONE` comes last.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
-from typing import Any
 
 import apache_beam as beam
 from apache_beam.io.filesystems import FileSystems
@@ -28,34 +27,51 @@ from ...model.run import (
     TRANSFORM_FOLDER,
     Run,
 )
+from ...model.run_stats import RunStats, VocabularyStats
 from ...transforms.errors import EmptyTrainSplit, SourceChanged
 from ...transforms.spec import SPLITS, Spec
-from ...transforms.vocabulary import METRICS_NAMESPACE
-from ..counts.counters import Counts, as_json
-from ..counts.spec_resolution import resolve
+from ...transforms.vocabulary_counts import METRICS_NAMESPACE
+from ..counts.counters import COUNTS_FILE, Counts, read_counts
+from ..counts.spec_resolution import ReadRows, resolve_spec
+from ..counts.stats import run_stats
 from ..counts.tfx_statistics import TFX_STATISTICS_FILE, tfx_statistics
-from ..folders.work_folder import Fingerprint, WorkFolder, remove, work_folder, write_whole
-from ..jobs.errors import errors_of_users
-from ..jobs.job import new_pipeline, prepare, run
+from ..folders.storage import remove, write_whole
+from ..folders.work_folder import Fingerprint, WorkFolder, work_folder
+from ..jobs.errors import translate_worker_errors
+from ..jobs.job import new_pipeline, run_pipeline
 from ..jobs.options import FieldpoolOptions, beam_options
 from ..rows.checks import raw_columns
-from ..rows.read_rows import ReadBatches
-from ..rows.rejected import check_rejected, read_rejected
-from ..sources.files import check_unchanged, find_files
-from ..sources.readers import all_columns, read_batches
+from ..rows.prepared_job import PreparedJob, prepare_job
+from ..rows.rejected import check_rejected
+from ..rows.tft_rows import raw_metadata
+from ..sources.files import find_files
+from ..sources.readers import all_columns, check_readable
 from ..spec_file import dump_spec
-from .preprocess import COUNTS_FILE, raw_metadata, read_counts, write_run
-
-__all__ = ["TransformResult", "read_rejected", "transform", "transform_rows"]
+from .preprocess import write_run
 
 
 @dataclass(frozen=True)
 class TransformResult:
-    """A finished run: its path, the resolved spec, and the contents of stats.json."""
+    """A finished run: its path, the resolved spec, and its counts."""
 
     path: str
     spec: Spec
-    stats: dict[str, Any]
+    stats: RunStats
+
+
+@dataclass(frozen=True)
+class RowSource:
+    """Where the rows of a run come from.
+
+    Attributes:
+        rows: Returns a PTransform that makes SourceBatches out of a pipeline; called for each reading.
+        fingerprint: What the run is made of; without one it cannot be resumed.
+        check_unchanged: Raises if the rows are not what they were.
+    """
+
+    rows: ReadRows
+    fingerprint: Fingerprint | None = None
+    check_unchanged: Callable[[], None] = lambda: None
 
 
 def transform(
@@ -71,129 +87,108 @@ def transform(
     """Builds the run directory `target` from the files that `patterns` match.
 
     Args:
-        spec: of the rows; with `using`, that run's.
-        patterns: of file names.
-        target: the folder to make.
-        options: where Beam works; by default in this process.
-        overwrite: replace a run that is there, once the new one is whole.
-        resume: go on with what a killed process left in the target: work that was whole is moved into place, list
+        spec: Of the rows; with `using`, that run's.
+        patterns: Of file names.
+        target: The folder to make.
+        options: Where Beam works; by default in this process.
+        overwrite: Replace a run that is there, once the new one is complete.
+        resume: Continue from what a killed process left in the target: complete work is moved into place, list
             lengths and time boundaries that were measured are not measured again.
-        using: a run whose transform is applied, to rows that it need not have seen: same vocabularies, same ids.
+        using: A run whose transform is applied, to rows that it need not have seen: same vocabularies, same ids.
 
     Raises:
         SourceError: a file cannot be read, or is written to in the meantime.
         TargetExists: the target is there, and is no run or not to be replaced.
-        CannotResume: what was begun in the target is of another spec or other files.
+        CannotResume: the work in the target is of another spec or other files.
         CannotWrite: no right to, or no space.
         TooManyRejected: more rows than `max_rejected`.
         EmptyTrainSplit: no row to take vocabularies from.
     """
-    options = options or beam_options()
-    paths, target = prepare(options, [*patterns, *([using.path] if using else [])], target)
-    if using is not None:
-        using = Run(paths.pop())
-    files = find_files(paths)
+    job = prepare_job(patterns, target, options, others=[using.path] if using else [])
+    run = Run(job.others[0]) if using else None
+    return transform_job(spec, job, overwrite=overwrite, resume=resume, using=run)
+
+
+def transform_job(
+    spec: Spec, job: PreparedJob, *, overwrite: bool = False, resume: bool = False, using: Run | None = None
+) -> TransformResult:
+    """Builds a run as `transform` does, by a job that is prepared already."""
     columns = raw_columns(spec)
-    next(read_batches(files[0].path, spec.source, columns), None)  # Fails here, in words, before anything starts.
-    versions = {name: version(name) for name in ("fieldpool", "tensorflow-transform")}
-    return transform_rows(
-        spec,
-        lambda: ReadBatches(files, spec.source, columns),
-        target,
-        options,
-        overwrite=overwrite,
-        resume=resume,
-        fingerprint=Fingerprint(
-            spec.model_dump(mode="json", exclude_unset=True),
-            [*files, *(find_files([FileSystems.join(using.path, DONE_FILE)]) if using else [])],
-            all_columns([file.path for file in files], spec.source),
-            versions,
-        ),
-        check_source=lambda: check_unchanged(files, paths),
-        using=using,
+    check_readable(job.paths[0], spec.source, columns)
+    fingerprint = Fingerprint(
+        spec.model_dump(mode="json", exclude_unset=True),
+        [*job.files, *(find_files([FileSystems.join(using.path, DONE_FILE)]) if using else [])],
+        all_columns(job.paths, spec.source),
+        {name: version(name) for name in ("fieldpool", "tensorflow-transform")},
     )
+    source = RowSource(lambda: job.rows(spec.source, columns), fingerprint, job.check_unchanged)
+    return transform_rows(spec, source, job.target, job.options, overwrite=overwrite, resume=resume, using=using)
 
 
 def transform_rows(
     spec: Spec,
-    rows: Callable[[], beam.PTransform],
+    source: RowSource,
     target: str,
     options: PipelineOptions | None = None,
     *,
     overwrite: bool = False,
     resume: bool = False,
-    fingerprint: Fingerprint | None = None,
-    check_source: Callable[[], None] = lambda: None,
     using: Run | None = None,
 ) -> TransformResult:
-    """Builds a run as `transform` does, from any source of rows.
-
-    Args:
-        spec: of the rows.
-        rows: returns a PTransform that makes SourceBatches out of a pipeline; called for each reading.
-        target: see `transform`.
-        options: see `transform`.
-        overwrite: see `transform`.
-        resume: see `transform`; needs a fingerprint.
-        fingerprint: what the run is made of.
-        check_source: raises if the rows are not what they were.
-        using: see `transform`.
-    """
+    """Builds a run as `transform` does, from any source of rows."""
     with (
-        errors_of_users(target),
-        work_folder(target, overwrite=overwrite, resume=resume, fingerprint=fingerprint) as work,
+        translate_worker_errors(target),
+        work_folder(target, overwrite=overwrite, resume=resume, fingerprint=source.fingerprint) as work,
     ):
         if not work.is_whole:
-            columns = fingerprint.columns if fingerprint else []
-            _make_run(spec, rows, target, work, options or beam_options(), columns, using)
-            check_source()
+            _make_run(spec, source, target, work, options or beam_options(), using)
+            source.check_unchanged()
         work.publish()
     run = Run(target)
     return TransformResult(target, run.spec, run.stats)
 
 
 def _make_run(
-    spec: Spec,
-    rows: Callable[[], beam.PTransform],
-    target: str,
-    work: WorkFolder,
-    options: PipelineOptions,
-    columns: list[str],
-    using: Run | None,
+    spec: Spec, source: RowSource, target: str, work: WorkFolder, options: PipelineOptions, using: Run | None
 ) -> None:
-    """Fills `work.run` with all that a run holds but DONE."""
-    resolved = using.spec if using else resolve(spec, rows, options, work.path)
+    """Fills `work.result` with all that a run holds but DONE."""
+    resolved = using.spec if using else resolve_spec(spec, source.rows, options, work.path)
     pipeline = new_pipeline(options)
-    readings = {"transform": pipeline | "ReadForTransform" >> rows()}
+    readings = {"transform": pipeline | "ReadForTransform" >> source.rows()}
     if using is None:
-        readings["analyze"] = pipeline | "ReadForAnalysis" >> rows()
-    FileSystems.mkdirs(FileSystems.join(work.run, EXAMPLES_FOLDER))
+        readings["analyze"] = pipeline | "ReadForAnalysis" >> source.rows()
+    FileSystems.mkdirs(FileSystems.join(work.result, EXAMPLES_FOLDER))
     transform_path = FileSystems.join(using.path, TRANSFORM_FOLDER) if using else None
     tft_temp = options.view_as(FieldpoolOptions).tft_temp_location
-    write_run(readings, resolved, work.path, work.run, transform_path, tft_temp)
-    result = run(pipeline)
+    write_run(readings, resolved, work.path, work.result, transform_path, tft_temp)
+    result = run_pipeline(pipeline)
 
     counts = read_counts(FileSystems.join(work.path, COUNTS_FILE))
-    vocabularies = using.stats["vocabularies"] if using else _vocabularies(resolved, work.run, result)
-    stats = as_json(counts, resolved, vocabularies) | {"columns": columns}
-    check_rejected(stats["rejected"], stats["read"], spec, work.run)
+    vocabularies = using.stats.vocabularies if using else _vocabularies(resolved, work.result, result)
+    columns = source.fingerprint.columns if source.fingerprint else []
+    stats = run_stats(counts, resolved, vocabularies, columns)
+    check_rejected(stats.rejected, stats.read, spec, work.result)
     if using is None:
         _check_analyzed(counts, stats, target)
     _check_written(counts, stats, target)
-    if not stats["rejected"]:
-        remove(FileSystems.join(work.run, REJECTED_FOLDER))
-    transform_folder = FileSystems.join(work.run, TRANSFORM_FOLDER)
-    metadata_io.write_metadata(raw_metadata(resolved), FileSystems.join(transform_folder, "metadata"))
-    write_whole(FileSystems.join(work.run, SPEC_FILE), dump_spec(resolved))
-    write_whole(FileSystems.join(work.run, STATS_FILE), json.dumps(stats, indent=2) + "\n")
+    _write_beside_examples(resolved, stats, work.result)
+
+
+def _write_beside_examples(spec: Spec, stats: RunStats, folder: str) -> None:
+    """Writes what a run holds besides examples and transform: raw metadata, spec, counts, TFX statistics."""
+    if not stats.rejected:
+        remove(FileSystems.join(folder, REJECTED_FOLDER))
+    metadata_io.write_metadata(raw_metadata(spec), FileSystems.join(folder, TRANSFORM_FOLDER, "metadata"))
+    write_whole(FileSystems.join(folder, SPEC_FILE), dump_spec(spec))
+    write_whole(FileSystems.join(folder, STATS_FILE), json.dumps(stats.as_json(), indent=2) + "\n")
     for split, statistics in tfx_statistics(stats).items():
-        folder = FileSystems.join(work.run, STATISTICS_FOLDER, f"Split-{split}")
-        FileSystems.mkdirs(folder)
-        with FileSystems.create(FileSystems.join(folder, TFX_STATISTICS_FILE)) as file:
+        of_split = FileSystems.join(folder, STATISTICS_FOLDER, f"Split-{split}")
+        FileSystems.mkdirs(of_split)
+        with FileSystems.create(FileSystems.join(of_split, TFX_STATISTICS_FILE)) as file:
             file.write(statistics.SerializeToString(deterministic=True))
 
 
-def _vocabularies(spec: Spec, run: str, result: PipelineResult) -> dict[str, dict[str, int]]:
+def _vocabularies(spec: Spec, run: str, result: PipelineResult) -> dict[str, VocabularyStats]:
     """Returns tokens and distinct tokens of each vocabulary."""
     names = spec.vocabulary_fields()
     distinct = dict.fromkeys(names, 0)
@@ -203,9 +198,8 @@ def _vocabularies(spec: Spec, run: str, result: PipelineResult) -> dict[str, dic
         if kind == "distinct" and vocabulary in distinct:
             distinct[vocabulary] += counter.result
     assets = FileSystems.join(run, ASSETS_FOLDER)
-    return {
-        name: {"distinct": distinct[name], "tokens": _count_lines(FileSystems.join(assets, name))} for name in names
-    }
+    tokens = {name: _count_lines(FileSystems.join(assets, name)) for name in names}
+    return {name: VocabularyStats(distinct=distinct[name], tokens=tokens[name]) for name in names}
 
 
 def _count_lines(path: str) -> int:
@@ -213,30 +207,31 @@ def _count_lines(path: str) -> int:
         return sum(block.count(b"\n") for block in iter(lambda: file.read(1 << 20), b""))
 
 
-def _check_analyzed(counts: Counts, stats: dict[str, Any], target: str) -> None:
-    """Holds the rows that vocabularies were counted on against those that were written.
+def _check_analyzed(counts: Counts, stats: RunStats, target: str) -> None:
+    """Compares the rows that vocabularies were counted on with those that were written.
 
     Raises:
         SourceChanged: they are not the same number.
         EmptyTrainSplit: there are none.
     """
-    if counts["analyzed",] != stats["train"]:
+    analyzed = counts.of("analyzed")
+    if analyzed != stats.train:
         raise SourceChanged(
-            f"{target}: the first reading had {counts['analyzed',]:,} train rows, the second {stats['train']:,}; "
+            f"{target}: the first reading had {analyzed:,} train rows, the second {stats.train:,}; "
             "run again when nobody writes to the source"
         )
-    if not stats["train"]:
+    if not stats.train:
         raise EmptyTrainSplit(
-            f"{target}: no row is in the train split (eval {stats['eval']}, test {stats['test']}); "
+            f"{target}: no row is in the train split (eval {stats.eval}, test {stats.test}); "
             f"check `split` in the spec against the data"
         )
 
 
-def _check_written(counts: Counts, stats: dict[str, Any], target: str) -> None:
-    """Holds the counts of readers, checks and the sink against each other: no row is lost between them."""
-    written = {split: counts["written", split] for split in SPLITS}
-    checked = {split: stats[split] for split in SPLITS}
-    if written != checked or stats["read"] != sum(written.values()) + stats["rejected"]:
+def _check_written(counts: Counts, stats: RunStats, target: str) -> None:
+    """Compares the counts of readers, checks and the sink: no row is lost between them."""
+    written = {split: counts.of("written", split=split) for split in SPLITS}
+    checked = {split: stats.rows(split) for split in SPLITS}
+    if written != checked or stats.read != sum(written.values()) + stats.rejected:
         raise RuntimeError(
-            f"{target}: read {stats['read']:,} rows, rejected {stats['rejected']:,}, took {checked}, wrote {written}"
+            f"{target}: read {stats.read:,} rows, rejected {stats.rejected:,}, took {checked}, wrote {written}"
         )

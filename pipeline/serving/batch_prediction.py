@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from typing import Any, Literal
+from typing import Literal
 
 import apache_beam as beam
 import pyarrow as pa
@@ -21,19 +21,19 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from ...model.export import PROBABILITY, find_export
 from ...model.run import PREDICTIONS_FOLDER, REJECTED_FOLDER, STATS_FILE
 from ...transforms.spec import KEY_FEATURE, Spec
-from ..counts.counters import Counts, SumCounts
-from ..folders.work_folder import WorkFolder, remove, work_folder, write_whole
-from ..jobs.errors import errors_of_users
-from ..jobs.job import prepare, running
-from ..jobs.options import beam_options
-from ..rows.checks import check_features, feature_columns
-from ..rows.read_rows import ReadBatches
-from ..rows.rejected import RejectedLimit, as_json_line, check_rejected
-from ..runs.preprocess import COUNTS_FILE, read_counts, write_counts
-from ..sources.batches import SourceBatch
-from ..sources.files import check_unchanged, find_files
-from ..sources.readers import read_batches
-from .exported_model import ExportedModel, Predictions, RowsToPredict, as_request, read_spec
+from ..counts.counters import COUNTS_FILE, Counted, Counts, WriteCounts, read_counts
+from ..counts.row_counts import count_read
+from ..folders.storage import remove, write_whole
+from ..folders.work_folder import WorkFolder, work_folder
+from ..jobs.errors import translate_worker_errors
+from ..jobs.job import running_pipeline
+from ..rows.check_rows import CheckRows
+from ..rows.checks import Checked, feature_columns
+from ..rows.prepared_job import PreparedJob, prepare_job
+from ..rows.rejected import WriteRejected, check_rejected
+from ..rows.tft_rows import as_tft_rows
+from ..sources.readers import check_readable
+from .exported_model import ExportedModel, Predictions, RowsToPredict, read_spec
 
 Format = Literal["parquet", "jsonl"]
 
@@ -69,68 +69,52 @@ def predict(
         UserError: there is no exported model, the target is not empty, an input cannot be read, or more rows than
             the spec's `max_rejected` were rejected.
     """
-    options = options or beam_options()
-    (*paths, model), target = prepare(options, [*patterns, model], target)
+    return predict_job(prepare_job(patterns, target, options, others=[model]), output=output, overwrite=overwrite)
+
+
+def predict_job(job: PreparedJob, *, output: Format = "parquet", overwrite: bool = False) -> dict[str, int]:
+    """Writes predictions as `predict` does, by a job that is prepared already: what else it reads is the model."""
+    (model,), target = job.others, job.target
     export = find_export(model)
     spec = read_spec(export)
-    files = find_files(paths)
-    next(read_batches(files[0].path, spec.source, feature_columns(spec)), None)  # Fails here, in words.
-    with errors_of_users(target), work_folder(target, overwrite=overwrite) as work:
-        with running(options) as pipeline:
-            batches = pipeline | "Read" >> ReadBatches(files, spec.source, feature_columns(spec))
+    columns = feature_columns(spec)
+    check_readable(job.paths[0], spec.source, columns)
+    with translate_worker_errors(target), work_folder(target, overwrite=overwrite) as work:
+        with running_pipeline(job.options) as pipeline:
+            batches = pipeline | "Read" >> job.rows(spec.source, columns)
             write_predictions(batches, export, spec, work, output)
         stats = _checked_counts(read_counts(FileSystems.join(work.path, COUNTS_FILE)), spec, work, target)
-        check_unchanged(files, paths)
+        job.check_unchanged()
         if not stats["rejected"]:
-            remove(FileSystems.join(work.run, REJECTED_FOLDER))
-        write_whole(FileSystems.join(work.run, STATS_FILE), json.dumps(stats, indent=2) + "\n")
+            remove(FileSystems.join(work.result, REJECTED_FOLDER))
+        write_whole(FileSystems.join(work.result, STATS_FILE), json.dumps(stats, indent=2) + "\n")
         work.publish()
     return stats
 
 
 def write_predictions(batches: beam.PCollection, export: str, spec: Spec, work: WorkFolder, output: Format) -> None:
     """Adds to the pipeline of `batches` (SourceBatch) all that fills the folder of the work."""
-    checked = batches | "CheckRows" >> beam.ParDo(_CheckRows(spec)).with_outputs("rejected", "counts", main="rows")
-    predictions = checked.rows | "Predict" >> RunInference(ExportedModel(export, spec))
-    tables = predictions | "AsTables" >> beam.Map(_table)
-    counted = tables | "CountPredicted" >> beam.Map(lambda table: Counter({("predicted",): table.num_rows}))
-    prefix = FileSystems.join(work.run, PREDICTIONS_FOLDER, "part")
+    checked = batches | "CheckRows" >> beam.ParDo(CheckRows(spec, for_prediction=True))
+    requests = checked | "AsRequests" >> beam.FlatMap(_as_request, spec)
+    tables = requests | "Predict" >> RunInference(ExportedModel(export, spec)) | "AsTables" >> beam.Map(_table)
+    prefix = FileSystems.join(work.result, PREDICTIONS_FOLDER, "part")
     if output == "parquet":
         _ = tables | "Write" >> WriteToParquetBatched(prefix, _schema(spec), "snappy", file_name_suffix=".parquet")
     else:
         _ = tables | "AsJson" >> beam.Map(_json_lines) | "Write" >> beam.io.WriteToText(prefix, ".jsonl")
-    _ = (
-        checked.rejected
-        | "RejectedAsJson" >> beam.Map(as_json_line)
-        | "WriteRejected"
-        >> beam.io.WriteToText(FileSystems.join(work.run, REJECTED_FOLDER, "rows"), ".jsonl", skip_if_empty=True)
-    )
-    _ = (
-        (checked.counts, counted)
-        | "AllCounts" >> beam.Flatten()
-        | "SumCounts" >> beam.CombineGlobally(SumCounts())
-        | "WriteCounts" >> beam.Map(write_counts, FileSystems.join(work.path, COUNTS_FILE))
-    )
+    rejected = checked | "Rejected" >> beam.FlatMap(lambda batch: batch.rejected)
+    _ = rejected | "WriteRejected" >> WriteRejected(FileSystems.join(work.result, REJECTED_FOLDER))
+    counts = (checked | "CountRead" >> beam.Map(count_read), tables | "CountPredicted" >> beam.Map(_count_predicted))
+    _ = counts | "WriteCounts" >> WriteCounts(FileSystems.join(work.path, COUNTS_FILE))
 
 
-class _CheckRows(beam.DoFn):
-    """SourceBatch → RowsToPredict; rejected rows and counts to outputs of their own."""
+def _as_request(checked: Checked, spec: Spec) -> Iterator[RowsToPredict]:
+    if checked.rows.num_rows:
+        yield RowsToPredict(checked.source, checked.numbers, as_tft_rows(checked.rows, spec, label=False))
 
-    def __init__(self, spec: Spec) -> None:
-        self._spec = spec
 
-    def setup(self) -> None:
-        self._limit = RejectedLimit(self._spec.max_rejected)
-
-    def process(self, batch: SourceBatch) -> Iterator[Any]:
-        read = batch.data.num_rows + len(batch.rejected)
-        rows, numbers, rejected = check_features(batch, self._spec)
-        self._limit.add(read, rejected)
-        if rows.num_rows:
-            yield RowsToPredict(batch.source, numbers, as_request(rows, self._spec))
-        yield from (beam.pvalue.TaggedOutput("rejected", row) for row in rejected)
-        counts: Counts = Counter({("read",): read, ("rejected",): len(rejected)})
-        yield beam.pvalue.TaggedOutput("counts", counts)
+def _count_predicted(table: pa.Table) -> Counts:
+    return Counts(Counter({Counted("predicted"): table.num_rows}))
 
 
 def _schema(spec: Spec) -> pa.Schema:
@@ -143,7 +127,7 @@ def _table(predictions: Predictions) -> pa.Table:
     probabilities = pa.array(predictions.probabilities, pa.float32())
     if predictions.keys is None:
         source = pa.array([predictions.source]).take(pa.array([0] * len(probabilities), pa.int32()))
-        return pa.table({"source": source, "row": predictions.rows, PROBABILITY: probabilities})
+        return pa.table({"source": source, "row": predictions.numbers, PROBABILITY: probabilities})
     return pa.table({KEY_FEATURE: _text(predictions.keys), PROBABILITY: probabilities})
 
 
@@ -165,8 +149,8 @@ def _checked_counts(counts: Counts, spec: Spec, work: WorkFolder, target: str) -
     Raises:
         RuntimeError: they do not add up.
     """
-    read, predicted, rejected = (counts[(name,)] for name in ("read", "predicted", "rejected"))
+    read, predicted, rejected = (counts.of(name) for name in ("read", "predicted", "rejected"))
     if read != predicted + rejected:
         raise RuntimeError(f"{target}: read {read} rows, but predicted {predicted} and rejected {rejected}")
-    check_rejected(rejected, read, spec, work.run)
+    check_rejected(rejected, read, spec, work.result)
     return {"read": read, "predicted": predicted, "rejected": rejected}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,32 +11,42 @@ import pyarrow as pa
 import tensorflow as tf
 import yaml
 from apache_beam.ml.inference.base import ModelHandler
-from tensorflow_transform import DatasetMetadata
-from tfx_bsl.public.tfxio import TensorAdapter, TensorAdapterConfig
-from tfx_bsl.tfxio.tensor_representation_util import InferTensorRepresentationsFromMixedSchema
+from tfx_bsl.public.tfxio import TensorAdapter
 
 from ...model.export import PROBABILITY, export_file
 from ...model.run import SPEC_FILE
-from ...transforms.preprocessing import raw_feature_spec
-from ...transforms.spec import KEY_FEATURE, LABEL_FEATURE, Spec
-from ..rows import columns
+from ...transforms.spec import KEY_FEATURE, Spec
+from ..rows.tft_rows import tensor_adapter
 
 
 @dataclass(frozen=True)
 class RowsToPredict:
-    """Checked rows of one source: their numbers in it, int64, and their features as `as_request` makes them."""
+    """Checked rows of one source.
+
+    Attributes:
+        source: The file's path.
+        numbers: The number of each row in it, int64 `[rows]`.
+        features: As `tft_rows.as_tft_rows` makes them, without a label.
+    """
 
     source: str
-    rows: np.ndarray
+    numbers: np.ndarray
     features: pa.RecordBatch
 
 
 @dataclass(frozen=True)
 class Predictions:
-    """Probabilities, float32 `[rows]`; the rows' keys, large_binary, are None where the spec has no key."""
+    """The probabilities of rows.
+
+    Attributes:
+        source: The file's path.
+        numbers: The number of each row in it, int64 `[rows]`.
+        keys: The rows' keys, large_binary; None where the spec has no key.
+        probabilities: float32 `[rows]`.
+    """
 
     source: str
-    rows: np.ndarray
+    numbers: np.ndarray
     keys: pa.Array | None
     probabilities: np.ndarray
 
@@ -66,7 +76,7 @@ class ExportedModel(ModelHandler[RowsToPredict, Predictions, Any]):
         for rows in batch:
             outputs = model.predict(self._adapter.ToBatchTensors(rows.features))
             keys = rows.features[KEY_FEATURE].flatten() if self._spec.key is not None else None
-            yield Predictions(rows.source, rows.rows, keys, outputs[PROBABILITY].numpy())
+            yield Predictions(rows.source, rows.numbers, keys, outputs[PROBABILITY].numpy())
 
     def get_num_bytes(self, batch: Sequence[RowsToPredict]) -> int:
         """Returns the size of the features; Beam's own would pickle them to see."""
@@ -80,26 +90,3 @@ def read_spec(export: str) -> Spec:
     """Returns the spec of the run that an exported model was trained on."""
     with tf.io.gfile.GFile(export_file(export, SPEC_FILE)) as file:
         return Spec.model_validate(yaml.safe_load(file.read()))
-
-
-def request_features(spec: Spec) -> Mapping[str, Any]:
-    """Returns the `tf.Example` features of a row without its label."""
-    return {name: feature for name, feature in raw_feature_spec(spec).items() if name != LABEL_FEATURE}
-
-
-def as_request(rows: pa.RecordBatch, spec: Spec) -> pa.RecordBatch:
-    """Returns checked rows in the Arrow form of tf.Examples: a list for every feature, nulls as the transform has them.
-
-    Args:
-        rows: of `quarantine.check_features`.
-    """
-    names = list(request_features(spec))
-    return pa.RecordBatch.from_arrays([columns.as_lists(columns.without_nulls(rows[n])) for n in names], names)
-
-
-def tensor_adapter(spec: Spec) -> TensorAdapter:
-    """Returns what turns the RecordBatches of `as_request` into the tensors that the model's `predict` takes."""
-    features = request_features(spec)
-    arrow = [(n, columns.BAG if feature.dtype == tf.string else columns.WEIGHTS) for n, feature in features.items()]
-    schema = DatasetMetadata.from_feature_spec(dict(features)).schema
-    return TensorAdapter(TensorAdapterConfig(pa.schema(arrow), InferTensorRepresentationsFromMixedSchema(schema)))

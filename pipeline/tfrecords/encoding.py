@@ -20,7 +20,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ..rows.columns import list_lengths
+from ..rows.columns import list_lengths, offsets
+from ..sources.tfrecord_files import masked_crc
 
 # Protobuf tags (field << 3 | wire type 2, length-delimited).
 _FIELD_1 = b"\x0a"
@@ -101,14 +102,7 @@ def _feature(name: bytes, column: pa.Array) -> tuple[pa.Array, pa.Array]:
 
 def _rows(data: pa.Buffer, splits: np.ndarray, lengths: np.ndarray) -> pa.Array:
     """Returns the bytes of each row's values, given where each value starts in `data` and the last one ends."""
-    return _binary(data, splits[_splits(lengths)])
-
-
-def _splits(lengths: np.ndarray) -> np.ndarray:
-    """Returns where each of a run of things starts and the last one ends, int64."""
-    splits = np.zeros(len(lengths) + 1, np.int64)
-    np.cumsum(lengths, out=splits[1:])
-    return splits
+    return _binary(data, splits[offsets(lengths)])
 
 
 def _binary(data: pa.Buffer, splits: np.ndarray) -> pa.Array:
@@ -138,12 +132,12 @@ def _varints(values: np.ndarray) -> tuple[pa.Buffer, np.ndarray]:
             table[:, place] |= more.view(np.uint8) << 7
             used[:, place + 1] = more
             sizes += more
-    return pa.py_buffer(table[used]), _splits(sizes)
+    return pa.py_buffer(table[used]), offsets(sizes)
 
 
 def _frame_head(length: int) -> bytes:
     size = length.to_bytes(8, "little")
-    return size + int(_masked(np.array([google_crc32c.value(size)]))[0]).to_bytes(4, "little")
+    return size + masked_crc(google_crc32c.value(size)).to_bytes(4, "little")
 
 
 def _crcs(examples: pa.Array) -> pa.Array:
@@ -151,9 +145,4 @@ def _crcs(examples: pa.Array) -> pa.Array:
     data, splits = _parts(examples)
     view = data.to_pybytes()
     crcs = [google_crc32c.value(view[start:end]) for start, end in itertools.pairwise(splits.tolist())]
-    return _binary(pa.py_buffer(_masked(np.array(crcs))), np.arange(len(crcs) + 1) * 4)
-
-
-def _masked(crcs: np.ndarray) -> np.ndarray:
-    crcs = crcs.astype(np.uint32)
-    return (((crcs >> 15) | (crcs << 17)) + np.uint32(0xA282EAD8)).astype("<u4")
+    return _binary(pa.py_buffer(masked_crc(np.array(crcs, np.int64)).astype("<u4")), np.arange(len(crcs) + 1) * 4)

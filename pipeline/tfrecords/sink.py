@@ -21,7 +21,6 @@ from apache_beam.io.filesystems import FileSystems
 from isal import isal_zlib
 
 from ...transforms.spec import SPLITS
-from ..counts.counters import Examples
 from .encoding import encode_tfrecords, end_to_end
 
 # Examples before compression; about a tenth of it lands on disk. Small enough to shuffle by shards.
@@ -31,6 +30,13 @@ SHARD_BYTES = 64 << 20
 GZIP_LEVEL = 2
 
 _MOST_PENDING = 3
+
+
+class Examples(NamedTuple):
+    """Rows after the transform, in the Arrow form of tf.Examples, and the split of each: int8, indices into SPLITS."""
+
+    rows: pa.RecordBatch
+    splits: np.ndarray
 
 
 class Shard(NamedTuple):

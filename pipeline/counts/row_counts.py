@@ -1,0 +1,108 @@
+"""What is counted of rows: before the transform, all that the checked rows hold; after it, OOV ids."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+
+import numpy as np
+
+from ...transforms.exact_sums import moments_of
+from ...transforms.spec import LABEL_FEATURE, SPLITS, MultivaluedField, Spec
+from ..rows import columns
+from ..rows.checks import Checked
+from ..tfrecords.sink import Examples
+from .counters import Counted, Counts
+
+# Lowest and highest number of each field.
+Ranges = Mapping[str, tuple[float, float]]
+
+# The parts of `exact_sums.Moments` that add up by exponent.
+MOMENTS = ("sums", "high_squares", "low_squares")
+
+
+def count_rows(checked: Checked, spec: Spec, ranges: Ranges | None = None) -> Counts:
+    """Returns the counts of checked rows: read, rejected, and by split rows, missing, lengths, values, cut, numbers.
+
+    Args:
+        checked: With splits.
+        spec: Of the rows.
+        ranges: Of numeric fields; the numbers outside are counted.
+    """
+    counts = count_read(checked)
+    rows, splits = checked.rows, checked.splits
+    if not rows.num_rows:
+        return counts
+
+    def add(what: str, field: str, by_row: np.ndarray) -> None:
+        _add_by_split(counts, what, field, by_row, splits)
+
+    add("rows", "", np.ones(len(splits)))
+    add("positives", "", np.asarray(rows[LABEL_FEATURE]))
+    for name, field in spec.fields.items():
+        if isinstance(field, MultivaluedField):
+            lengths = columns.bag_lengths(rows[name])
+            _count_lengths(counts, name, lengths, splits)
+            if isinstance(field.max_len, int):  # Not while lengths are being counted to find it.
+                add("cut", name, np.maximum(lengths - field.max_len, 0))
+                add("rows_cut", name, lengths > field.max_len)
+            continue
+        present = np.asarray(rows[name].is_valid())
+        add("missing", name, ~present)
+        add("values", name, present)
+        if field.raw == "number":
+            numbers = rows[name].fill_null(np.nan).to_numpy(zero_copy_only=False)
+            _count_numbers(counts, name, numbers[present], splits[present])
+            if ranges and name in ranges:
+                low, high = ranges[name]
+                add("outside", name, (numbers < low) | (numbers > high))
+    return counts
+
+
+def count_read(checked: Checked) -> Counts:
+    """Returns how many rows were read, and how many of them were rejected."""
+    return Counts(Counter({Counted("read"): checked.read, Counted("rejected"): len(checked.rejected)}))
+
+
+def count_oov(examples: Examples, spec: Spec) -> Counts:
+    """Returns how many values of each field have an OOV id."""
+    counts = Counts()
+    vocabularies = spec.resolved_vocabularies()
+    for name, field in spec.fields.items():
+        if not field.has_vocabulary or not len(examples.splits):
+            continue
+        ids = np.asarray(examples.rows[name].flatten()).reshape(len(examples.splits), *field.shape)
+        is_oov = vocabularies[spec.vocabulary_of(name)].is_oov(ids)
+        by_row = is_oov.sum(axis=1) if field.is_list else is_oov
+        _add_by_split(counts, "oov", name, by_row, examples.splits)
+    return counts
+
+
+def _add_by_split(counts: Counts, what: str, field: str, by_row: np.ndarray, splits: np.ndarray) -> None:
+    sums = np.bincount(splits, weights=by_row, minlength=len(SPLITS))
+    for split, number in zip(SPLITS, sums.astype(np.int64).tolist(), strict=True):
+        counts.sums[Counted(what, field, split)] += number
+
+
+def _count_lengths(counts: Counts, name: str, lengths: np.ndarray, splits: np.ndarray) -> None:
+    """Adds empty lists, values, and rows by list length."""
+    _add_by_split(counts, "missing", name, lengths == 0, splits)
+    _add_by_split(counts, "values", name, lengths, splits)
+    times = np.bincount(lengths * len(SPLITS) + splits)
+    for pair in np.flatnonzero(times).tolist():
+        length, split = divmod(pair, len(SPLITS))
+        counts.sums[Counted("length", name, SPLITS[split], length)] += int(times[pair])
+
+
+def _count_numbers(counts: Counts, name: str, numbers: np.ndarray, splits: np.ndarray) -> None:
+    """Adds exact sums of a field's numbers and of their squares by exponent, its range, and its zeros."""
+    for code in np.unique(splits).tolist():
+        split, of_split = SPLITS[code], numbers[splits == code]
+        found = moments_of(of_split)
+        for part in MOMENTS:
+            sums = getattr(found, part)
+            for exponent in np.flatnonzero(sums).tolist():
+                counts.sums[Counted(part, name, split, exponent)] += int(sums[exponent])
+        counts.lowest[Counted("number", name, split)] = float(found.low)
+        counts.highest[Counted("number", name, split)] = float(found.high)
+        counts.sums[Counted("zeros", name, split)] += int((of_split == 0).sum())

@@ -1,0 +1,92 @@
+"""The counts of all rows laid out as a run's `stats.json`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from ...model.run_stats import BySplit, FieldStats, NumberStats, RunStats, VocabularyStats
+from ...transforms.exact_sums import EXPONENTS, Moments, statistics_of
+from ...transforms.spec import SPLITS, MultivaluedField, Spec
+from .counters import Counted, Counts
+from .row_counts import MOMENTS
+
+_Details = Mapping[tuple[str, str, str], Mapping[float, int]]
+
+
+def run_stats(
+    counts: Counts, spec: Spec, vocabularies: Mapping[str, VocabularyStats], columns: list[str] | None = None
+) -> RunStats:
+    """Returns the contents of `stats.json`.
+
+    Args:
+        counts: The sum over all rows.
+        spec: Of the rows, resolved.
+        vocabularies: By name.
+        columns: Of the source files, where they are known.
+    """
+    details = counts.by_detail()
+    return RunStats(
+        read=counts.of("read"),
+        **{split: counts.of("rows", split=split) for split in SPLITS},
+        rejected=counts.of("rejected"),
+        positives=_by_split(counts, "positives"),
+        vocabularies=dict(vocabularies),
+        fields={name: _field_stats(counts, details, spec, name) for name in spec.fields},
+        columns=columns,
+    )
+
+
+def _by_split(counts: Counts, what: str, name: str = "") -> BySplit:
+    return {split: counts.of(what, name, split) for split in SPLITS}
+
+
+def _field_stats(counts: Counts, details: _Details, spec: Spec, name: str) -> FieldStats:
+    field = spec.fields[name]
+    absent = _by_split(counts, "missing", name)
+    stats = FieldStats(
+        type=field.type,
+        vocabulary=spec.vocabulary_of(name) if field.has_vocabulary else None,
+        missing=None if field.is_list else absent,
+        empty=absent if field.is_list else None,
+        values=_by_split(counts, "values", name),
+        oov=_by_split(counts, "oov", name) if field.has_vocabulary else None,
+        buckets=field.buckets,
+    )
+    if isinstance(field, MultivaluedField):
+        return stats.model_copy(
+            update={
+                "max_len": field.shape[0],
+                "values_cut": _by_split(counts, "cut", name),
+                "rows_cut": _by_split(counts, "rows_cut", name),
+                "lengths": {split: _lengths(details, name, split) for split in SPLITS},
+            }
+        )
+    if field.raw == "number":
+        numbers = {split: _numbers(counts, details, name, split) for split in SPLITS if stats.values[split]}
+        return stats.model_copy(update={"numbers": numbers})
+    return stats
+
+
+def _lengths(details: _Details, name: str, split: str) -> dict[int, int]:
+    """Returns the number of rows for each list length."""
+    return {int(length): rows for length, rows in details.get(("length", name, split), {}).items()}
+
+
+def _numbers(counts: Counts, details: _Details, name: str, split: str) -> NumberStats:
+    """Returns mean, deviation, range and zeros of a field's numbers, rounded as float64 is."""
+    sums = {part: np.zeros((1, EXPONENTS), np.int64) for part in MOMENTS}
+    for part in MOMENTS:
+        for exponent, number in details.get((part, name, split), {}).items():
+            sums[part][0, int(exponent)] = number
+    key = Counted("number", name, split)
+    moments = Moments(
+        np.array([counts.of("values", name, split)]),
+        **sums,
+        low=np.array([counts.lowest[key]]),
+        high=np.array([counts.highest[key]]),
+    )
+    mean, deviation, low, high = statistics_of(moments, 0)
+    zeros = counts.of("zeros", name, split)
+    return NumberStats(mean=mean, deviation=deviation, low=low, high=high, zeros=zeros)
