@@ -1,4 +1,4 @@
-"""Files and folders that are there as a whole or not at all, and JSON as its standard has it.
+"""Files and folders that are there as a whole or not at all.
 
 For the file systems that TensorFlow reads: a reader, or a crash, never finds half of a file. What Beam writes goes
 through `pipeline.folders.storage`, since Beam's file systems are set up with the options of a job.
@@ -6,8 +6,6 @@ through `pipeline.folders.storage`, since Beam's file systems are set up with th
 
 from __future__ import annotations
 
-import json
-import math
 import os
 import tempfile
 import uuid
@@ -15,6 +13,8 @@ from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
+
+from .json_text import json_text
 
 
 def write_atomically(path: str, write: Callable[[str], object]) -> None:
@@ -62,16 +62,3 @@ def write_json(path: str, content: Any) -> None:
             file.write(json_text(content, indent=2) + "\n")
 
     write_atomically(path, write)
-
-
-def json_text(content: Any, *, indent: int | None = None) -> str:
-    """Returns `content` as JSON, with null for numbers that are not finite."""
-    return json.dumps(_finite(content), indent=indent, allow_nan=False)
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {k: _finite(v) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(v) for v in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

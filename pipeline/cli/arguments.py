@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, NamedTuple
+from dataclasses import dataclass
+from typing import Annotated, Literal
 
 import typer
+
+# As `jobs.options.Mode`, which takes a second to import.
+Mode = Literal["auto", "memory", "threads", "processes"]
 
 SpecPath = Annotated[str, typer.Argument(metavar="SPEC", help="The spec, a YAML file.")]
 Data = Annotated[
@@ -32,7 +36,7 @@ BeamArguments = Annotated[
     typer.Option("--beam", help="An option that this Beam does not know, for a job server: --beam=--x=1."),
 ]
 ModeOption = Annotated[
-    Literal["auto", "memory", "threads", "processes"],
+    Mode,
     typer.Option("--mode", help="Where to work on this machine: auto, memory (this process), threads or processes."),
 ]
 Workers = Annotated[int | None, typer.Option(min=1, help="Threads or processes; default: one for two cores.")]
@@ -49,10 +53,11 @@ Slices = Annotated[list[str] | None, typer.Option("--slice", help="A field to me
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what is there, when the new one is whole.")]
 
 
-class Where(NamedTuple):
-    """Where a Beam pipeline runs, as the options of `transform` and `run` say it."""
+@dataclass(frozen=True)
+class RunnerOptions:
+    """Where a Beam pipeline runs, as the options of a command say it."""
 
-    mode: Literal["auto", "memory", "threads", "processes"] = "auto"
+    mode: Mode = "auto"
     workers: int | None = None
     runner: str | None = None
     beam: list[str] | None = None

@@ -1,37 +1,111 @@
-"""From the command line to the options of a Beam job, with its plan shown before it starts."""
+"""From the command line to a Beam job that is prepared, with its plan shown before a remote one starts."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 
-from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.options.pipeline_options import (
+    GoogleCloudOptions,
+    PipelineOptions,
+    PortableOptions,
+    SetupOptions,
+    StandardOptions,
+    WorkerOptions,
+)
 
-from ..jobs.job import prepare
-from ..jobs.options import beam_options, runs_in_process
-from ..sources.files import find_files
-from ..terminal import console
-from .arguments import Where
-from .plan import plan
+from ..folders.work_folder import WORK_PREFIX
+from ..jobs import dataflow, portable
+from ..jobs.options import FieldpoolOptions, beam_options, choose_mode, runs_in_process
+from ..rows.prepared_job import PreparedJob, prepare_job
+from ..terminal import console, startup
+from .arguments import RunnerOptions
 
 
-def beam_job(
-    where: Where, job: str, data: Sequence[str], out: str, other: str | None = None, before: Sequence[str] = ()
-) -> PipelineOptions:
-    """Returns the options of a job that reads `data`, and `other`, a run or model, and writes to `out`.
+@contextlib.contextmanager
+def prepared_job(
+    where: RunnerOptions,
+    name: str,
+    data: Sequence[str],
+    out: str = "",
+    *,
+    others: Sequence[str] = (),
+    before: Sequence[str] = (),
+) -> Iterator[PreparedJob]:
+    """Gives the job that reads `data`, and `others`, a run or a model, and writes to `out`.
 
-    A job elsewhere is held against the rules of where it runs, its plan is shown, and then what is told of it.
-    `before`: what jobs of their own find out first.
+    A remote job is checked against the rules of its runner, and its plan is shown; within the block, what is logged of
+    it is printed.
+
+    Args:
+        where: Where it runs.
+        name: What the job does, for its name.
+        data: Patterns of files.
+        out: The folder to make; "" for none.
+        others: What the job reads besides rows.
+        before: What jobs of their own find out first.
 
     Raises:
-        UserError: as `beam_options`, `running.prepare` and `find_files` say.
+        UserError: as `beam_options` and `prepare_job`.
     """
-    mode, workers, runner, beam = where
-    options = beam_options(runner, beam or [], mode=mode, workers=workers, job=job)
-    paths, target = prepare(options, [*data, *([other] if other else [])], out)
-    files = find_files(paths[: len(data)])
-    size = sum(file.size for file in files)
-    if runs_in_process(options):
-        return beam_options(runner, beam or [], mode=mode, workers=workers, input_bytes=size, job=job)
-    console.show_plan(plan(options, files, target, before))
-    console.follow_job()
-    return options
+    options = beam_options(where.runner, where.beam or [], mode=where.mode, workers=where.workers, job=name)
+    job = prepare_job(data, out, options, others=others)
+    if not runs_in_process(options):
+        console.show_plan(_plan(job, before))
+        with startup.following_job():
+            yield job
+        return
+    if where.mode == "auto" and where.workers is None:
+        choose_mode(options, job.input_bytes)
+    yield job
+
+
+def _plan(job: PreparedJob, before: Sequence[str] = ()) -> dict[str, str]:
+    """Returns the lines of the plan by their titles.
+
+    Args:
+        job: Its options with all defaults.
+        before: What jobs of their own find out first (`spec_resolution.passes`).
+    """
+    options, files = job.options, job.files
+    runner = str(options.view_as(StandardOptions).runner)
+    where = _of_dataflow(options) if dataflow.is_dataflow(runner) else _of_portable(options)
+    limit = options.view_as(FieldpoolOptions).time_limit
+    first = files[0].path + (f" and {len(files) - 1} more" if len(files) > 1 else "")
+    return {
+        "Runner": runner,
+        **({"Jobs": f"{len(before) + 1}, one after another: {', '.join([*before, 'the run'])}"} if before else {}),
+        **where,
+        "Input": f"{first}, {job.input_bytes / 1e6:,.1f} MB",
+        "Output": job.target,
+        "Own temporary files": options.view_as(FieldpoolOptions).tft_temp_location or f"{job.target}/{WORK_PREFIX}*",
+        "Cancelled after": "never (--time_limit)"
+        if limit is None
+        else f"{limit:g} minutes{', each job' if before else ''}",
+    }
+
+
+def _of_dataflow(options: PipelineOptions) -> dict[str, str]:
+    from apache_beam.runners.dataflow.internal.apiclient import get_container_image_from_options
+
+    cloud, workers, setup = (options.view_as(kind) for kind in (GoogleCloudOptions, WorkerOptions, SetupOptions))
+    given = options.get_all_options()
+    most = f"at most {workers.max_num_workers}" if workers.max_num_workers else "as many as Dataflow finds useful"
+    first = f"{workers.num_workers} at first, " if workers.num_workers else ""
+    packages = [setup.setup_file, *(setup.extra_packages or []), setup.requirements_file]
+    return {
+        "Job": f"{cloud.job_name}, batch, project {cloud.project}, {cloud.region}",
+        "Labels": ", ".join(cloud.labels or []),
+        "Workers": f"{workers.machine_type or 'machines of Dataflow Prime'}, {first}{most}; "
+        f"{given['number_of_worker_harness_threads']} threads a process",
+        "Resource hints": ", ".join(given["resource_hints"] or []) or "none",
+        "Image": get_container_image_from_options(options),
+        "Packages staged": ", ".join(filter(None, packages)) or "none: the image has them",
+        "Staging": cloud.staging_location or cloud.temp_location,
+        "Beam's temporary files": cloud.temp_location,
+    }
+
+
+def _of_portable(options: PipelineOptions) -> dict[str, str]:
+    server = options.view_as(PortableOptions).job_endpoint or "the runner's own, started here"
+    return {"Job server": server, "Workers": portable.workers_of(options)}

@@ -7,18 +7,17 @@ import os
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from ...transforms.errors import UserError
-from ..terminal import console
+from ..terminal import console, startup
+from ..terminal.console import out as stdout
+from ..terminal.progress import working
 from .arguments import AsJson, Data, ModelPath, RunPath
 
 if TYPE_CHECKING:
     from ..reports.data_profile import DataProfile
-
-_out = Console(highlight=False)
 
 SPEC_NAME, PAGE_NAME, REPORT_NAME = "spec.yaml", "profile.html", "report.html"
 
@@ -42,10 +41,10 @@ def profile(
     for path in paths:
         if os.path.exists(path):
             raise UserError(f"{path}: exists already; choose another folder with --out, or remove it first")
-    with console.quiet_tensorflow():
+    with startup.importing():
         from ..reports.data_profile import page, spec_text
         from ..reports.data_profile import profile as profile_rows
-    with console.working("Looking"):
+    with working("Looking"):
         found = profile_rows(data, rows=rows, label=label, source=_source(delimiter, columns))
         os.makedirs(out, exist_ok=True)
         for path, text in zip(paths, (spec_text(found), page(found, f"Data profile: {', '.join(data)}")), strict=True):
@@ -65,21 +64,21 @@ def report(
 
     Example: `fieldpool report runs/monday models/monday --out monday.html`
     """
-    written = reported(run, model, out, data)
+    written = write_report(run, model, out, data)
     if as_json:
         print(json.dumps({"report": written}))
     else:
-        _out.print(f"Report: {written}", markup=False)
+        stdout.print(f"Report: {written}", markup=False)
 
 
-def reported(run: str, model: str, out: str, data: list[str] | None) -> str:
+def write_report(run: str, model: str, out: str, data: list[str] | None) -> str:
     """Writes the report of a training; returns its path."""
-    with console.quiet_tensorflow():
+    with startup.importing():
         from ...model.run import Run
-        from ..reports.model_report import write_report
+        from ..reports import model_report
     folder = os.path.dirname(model) if model.endswith(".keras") else model
-    with console.working("Writing the report"):
-        return write_report(Run(run), folder, out, data=data)
+    with working("Writing the report"):
+        return model_report.write_report(Run(run), folder, out, data=data)
 
 
 def _source(delimiter: str | None, columns: str | None) -> Any:
@@ -110,7 +109,7 @@ def _show_profile(found: DataProfile, paths: list[str], *, as_json: bool) -> Non
         table.add_row(Text(field.name), field.type, Text("; ".join(field.reasons)))
     for name, reason in found.proposal.left_out.items():
         table.add_row(Text(name), "(left out)", Text(reason))
-    _out.print(table)
+    stdout.print(table)
     counts = ", ".join(f"{name} {number:,}" for name, number in found.rows.items())
     console.say(f"Of the sample: {counts}\nSpec: {paths[0]}\nPage: {paths[1]}")
     console.say(f"Next: fieldpool explain {paths[0]} DATA...")

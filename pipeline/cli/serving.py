@@ -7,11 +7,23 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from ...transforms.errors import UserError
-from ..terminal import console, serving_tables
-from .arguments import AsJson, BeamArguments, Data, ModelPath, ModeOption, Overwrite, Runner, RunPath, Where, Workers
+from ..terminal import console, startup
+from ..terminal.progress import working
+from .arguments import (
+    AsJson,
+    BeamArguments,
+    Data,
+    ModelPath,
+    ModeOption,
+    Overwrite,
+    Runner,
+    RunnerOptions,
+    RunPath,
+    Workers,
+)
 
 if TYPE_CHECKING:
-    from ..serving.parity import Parity
+    from ..serving.comparison import Parity
 
 # Rows of `fieldpool run` that are replayed through the exported model.
 SAMPLE_ROWS = 10_000
@@ -31,7 +43,10 @@ def export(
 
     Example: `fieldpool export runs/monday models/monday --out serving/monday`
     """
-    serving_tables.show_export(exported(run, model, out), as_json=as_json)
+    folder = export_run(run, model, out)
+    from ..terminal import serving_tables
+
+    serving_tables.show_export(folder, as_json=as_json)
 
 
 def predict(
@@ -50,12 +65,13 @@ def predict(
 
     Example: `fieldpool predict models/monday 'candidates/*.parquet' --out scores/tuesday`
     """
-    with console.quiet_tensorflow():
-        from ..serving.batch_prediction import predict as predict_rows
-        from .beam_job import beam_job
-    options = beam_job(Where(mode, workers, runner, beam), "predict", data, out, model)
-    with console.working("Predicting"):
-        counts = predict_rows(model, data, out, options, output=output, overwrite=overwrite)
+    with startup.importing():
+        from ..serving.batch_prediction import predict_job
+        from ..terminal import serving_tables
+        from .beam_job import prepared_job
+    where = RunnerOptions(mode, workers, runner, beam)
+    with prepared_job(where, "predict", data, out, others=[model]) as job, working("Predicting"):
+        counts = predict_job(job, output=output, overwrite=overwrite)
     serving_tables.show_predictions(counts, out, as_json=as_json)
 
 
@@ -74,13 +90,9 @@ def verify(
 
     Example: `fieldpool verify runs/monday models/monday clicks.parquet`
     """
-    with console.quiet_tensorflow():
-        from ..jobs import dataflow
-        from ..jobs.options import beam_options
-    if dataflow.is_dataflow(runner or ""):
-        raise UserError("verify compares on this machine or workers that share its disk; leave --runner out")
-    options = beam_options(runner, beam or [], mode=mode, workers=workers)
-    parity = verified(run, model, data, rows, options)
+    parity = verify_export(run, model, data, rows, RunnerOptions(mode, workers, runner, beam))
+    from ..terminal import serving_tables
+
     serving_tables.show_parity(parity, as_json=as_json)
     check_parity(parity)
 
@@ -92,29 +104,32 @@ def check_parity(parity: Parity) -> None:
         raise typer.Exit(3)
 
 
-def exported(run: str, model: str, out: str | None = None) -> str:
+def export_run(run: str, model: str, out: str | None = None) -> str:
     """Exports a model; returns the folder."""
-    with console.quiet_tensorflow():
+    with startup.importing():
         from ...model.export import export_model
         from ...model.run import Run
-    with console.working("Exporting"):
+    with working("Exporting"):
         return export_model(Run(run), model, out)
 
 
-def verified(run: str, model: str, data: list[str], rows: int | None, options: object = None) -> Parity:
+def verify_export(run: str, model: str, data: list[str], rows: int | None, where: RunnerOptions) -> Parity:
     """Compares a run with an exported model on all rows of the data, or on about `rows`."""
-    with console.quiet_tensorflow():
+    with startup.importing():
         import apache_beam as beam
 
         from ...model.run import Run
+        from ..jobs import dataflow
         from ..rows.checks import feature_columns
-        from ..rows.read_rows import ReadBatches, sample_rows
-        from ..serving.parity import verify as verify_rows
-        from ..sources.files import find_files
-    opened, files = Run(run), find_files(data)
-    source, columns = opened.spec.source, feature_columns(opened.spec)
-    with console.working("Verifying"):
+        from ..serving import parity
+        from ..sources.sample import sample_rows
+        from .beam_job import prepared_job
+    if dataflow.is_dataflow(where.runner or ""):
+        raise UserError("verify compares on this machine or workers that share its disk; leave --runner out")
+    with prepared_job(where, "verify", data, others=[run, model]) as job, working("Verifying"):
+        opened, export = Run(job.others[0]), job.others[1]
+        source, columns = opened.spec.source, feature_columns(opened.spec)
         if rows is None:
-            return verify_rows(opened, model, lambda: ReadBatches(files, source, columns), options)
-        sample = sample_rows([file.path for file in files], source, columns, rows)
-        return verify_rows(opened, model, lambda: beam.Create(sample, reshuffle=False), options)
+            return parity.verify(opened, export, lambda: job.rows(source, columns), job.options)
+        sample = sample_rows(job.paths, source, columns, rows)
+        return parity.verify(opened, export, lambda: beam.Create(sample, reshuffle=False), job.options)

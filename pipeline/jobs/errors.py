@@ -1,4 +1,4 @@
-"""Errors out of a pipeline, in the words of whoever can mend them: Beam wraps what a worker raised, several times."""
+"""Errors out of a pipeline as errors that a user can fix: Beam wraps what a worker raised, several times."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from collections.abc import Iterator
 
 import grpc
 
-from ...transforms import errors
 from ...transforms.errors import CannotWrite, JobFailed, NoWorkers, OutOfMemory, UserError, WorkersDiffer
+from .versions import PACKAGES
 
 # How Beam tells an error: with the step that it happened in, and, from another process, as the text of a traceback.
 _WHILE_RUNNING = re.compile(r" \[while running .*", re.DOTALL)
 # In a text the error ends where Beam names the step, or where the next traceback begins, Python's or Java's.
-_TOLD = re.compile(
-    rf"{re.escape(errors.__name__)}\.(\w+): (.*?)\s*(?: \[while running |\n\n|\nTraceback |\n\s+at |\Z)", re.DOTALL
+_IN_TEXT = re.compile(
+    r"\bfieldpool\.[\w.]+\.(\w+): (.*?)\s*(?: \[while running |\n\n|\nTraceback |\n\s+at |\Z)", re.DOTALL
 )
 # What a worker says that cannot unpickle our functions.
 _NO_PACKAGE = re.compile(
-    r"No module named '(fieldpool(?:\.[\w.]+)?|tensorflow_transform|tensorflow|keras|pyarrow|isal|pydantic)'"
+    rf"No module named '(fieldpool(?:\.[\w.]+)?|{'|'.join([*PACKAGES.values(), 'isal', 'pydantic'])})'"
 )
 _NOT_REACHED = re.compile(r"StatusCode\.UNAVAILABLE.*?failed to connect to all addresses.*?ipv[46]:(\S+?): ", re.DOTALL)
 _NO_JOB_SERVER = re.compile(r"Unable to fetch remote (job server jar|prism binary) .*|[^\n]*: 'java'")
@@ -50,8 +50,8 @@ _OUT_OF_MEMORY = re.compile(r"MemoryError|bad_alloc|Cannot allocate memory|OOM w
 
 
 @contextlib.contextmanager
-def errors_of_users(target: str) -> Iterator[None]:
-    """Gives back a UserError or ^C from inside a worker as it was, and tells what the machine refused, in words.
+def translate_worker_errors(target: str) -> Iterator[None]:
+    """Re-raises a UserError or ^C that Beam wrapped, and turns known failures of system and cloud into UserErrors.
 
     Args:
         target: the folder that is written to.
@@ -59,22 +59,24 @@ def errors_of_users(target: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        told = _in_words(error, target)
-        if told is None:
+        found = _translated(error, target)
+        if found is None:
             raise
-        raise told from None
+        raise found from None
 
 
-def _in_words(error: Exception, target: str) -> BaseException | None:
+def _translated(error: Exception, target: str) -> BaseException | None:
     chain = list(_causes(error))
     for cause in chain:
         if isinstance(cause, KeyboardInterrupt):
             return KeyboardInterrupt()
         if isinstance(cause, UserError):
             return type(cause)(_WHILE_RUNNING.sub("", str(cause)))
+    kinds = _kinds()
     for cause in chain:
-        if found := _TOLD.search(str(cause)):
-            return getattr(errors, found[1], UserError)(found[2])
+        for raised in _IN_TEXT.finditer(str(cause)):
+            if raised[1] in kinds:
+                return kinds[raised[1]](raised[2])
     text = "\n".join(map(str, chain))
     if found := _NO_PACKAGE.search(text):
         return WorkersDiffer(
@@ -101,6 +103,14 @@ def _in_words(error: Exception, target: str) -> BaseException | None:
     if refused is not None:
         return CannotWrite(f"{target}: cannot be written to: {_CANNOT_WRITE[refused]}")
     return _refused_by_job_server(chain, text)
+
+
+def _kinds(kind: type[UserError] = UserError) -> dict[str, type[UserError]]:
+    """Returns all kinds of UserError that are imported, by name: those of `model` and `pipeline` too."""
+    found = {kind.__name__: kind}
+    for child in kind.__subclasses__():
+        found |= _kinds(child)
+    return found
 
 
 def _refused_by_job_server(chain: list[BaseException], text: str) -> JobFailed | None:

@@ -1,4 +1,7 @@
-"""A Beam job from building to its end, on whatever runner: named, limited in time, and cancelled if nobody waits."""
+"""A Beam job from building to its end, on any runner: named, limited in time, cancelled when nothing waits for it.
+
+Every pipeline is run by `run_pipeline`, so that `--time_limit` and ^C hold for all of them.
+"""
 
 from __future__ import annotations
 
@@ -17,37 +20,44 @@ from apache_beam.runners.runner import PipelineResult, PipelineState
 
 from ...transforms.errors import TimeLimitExceeded
 from . import dataflow, portable
-from .errors import errors_of_users
+from .errors import translate_worker_errors
 from .options import FieldpoolOptions, runs_in_process
 
-_LOGGER = logging.getLogger(__name__)
+# Reports a job's page, for whoever follows it.
+LOGGER = logging.getLogger(__name__)
 
-_SECONDS_AT_ONCE = 24 * 3600.0  # Waiting without an end, Beam takes a question that was refused for the end of the job.
+# Always wait with a timeout: without one, Beam takes a failed status poll for the end of the job.
+_SECONDS_AT_ONCE = 24 * 3600.0
 _SECONDS_BETWEEN = 1.0
 _SECONDS_TO_STOP = 20.0
 
 
-def prepare(options: PipelineOptions, reads: Sequence[str], target: str) -> tuple[list[str], str]:
+def prepare_paths(options: PipelineOptions, reads: Sequence[str], target: str) -> tuple[list[str], str]:
     """Checks that a job with these options can begin; returns the paths as workers will find them.
 
-    Elsewhere than in this process a relative path would be another, so paths on a shared directory become absolute.
-    Beam's file systems are set up with the options, for they are used before there is a pipeline.
+    In another process a relative path would be another, so paths on a shared directory become absolute. Beam's file
+    systems are set up with the options, for they are used before there is a pipeline.
+
+    Args:
+        options: Of the job.
+        reads: Paths or patterns of all that workers read.
+        target: The folder that they write to; "" for none.
 
     Raises:
-        UserError: Dataflow would refuse it or its workers could not read it; nobody answers at the job's endpoint.
+        UserError: Dataflow would refuse the job or its workers could not read a path; the job's endpoint is silent.
     """
     FileSystems.set_options(options)
     if runs_in_process(options):
         return list(reads), target
     if dataflow.is_dataflow(str(options.view_as(StandardOptions).runner)):
         dataflow.check(options, reads, target)
-        with errors_of_users(target):
+        with translate_worker_errors(target):
             dataflow.check_buckets(options, target)
     else:
         portable.check_answers(options)
         ours = options.view_as(FieldpoolOptions)
         ours.tft_temp_location = ours.tft_temp_location and _absolute(ours.tft_temp_location)
-    return [_absolute(path) for path in reads], _absolute(target)
+    return [_absolute(path) for path in reads], target and _absolute(target)
 
 
 def _absolute(path: str) -> str:
@@ -55,11 +65,11 @@ def _absolute(path: str) -> str:
 
 
 @contextlib.contextmanager
-def running(options: PipelineOptions, part: str = "") -> Iterator[beam.Pipeline]:
-    """Gives a pipeline to add steps to; runs it at the end, until it is done. See `run`."""
+def running_pipeline(options: PipelineOptions, part: str = "") -> Iterator[beam.Pipeline]:
+    """Gives a pipeline to add steps to; runs it at the end, until it is done. See `run_pipeline`."""
     pipeline = new_pipeline(options, part)
     yield pipeline
-    run(pipeline)
+    run_pipeline(pipeline)
 
 
 def new_pipeline(options: PipelineOptions, part: str = "") -> beam.Pipeline:
@@ -71,11 +81,11 @@ def new_pipeline(options: PipelineOptions, part: str = "") -> beam.Pipeline:
     return beam.Pipeline(options=own)
 
 
-def run(pipeline: beam.Pipeline) -> PipelineResult:
+def run_pipeline(pipeline: beam.Pipeline) -> PipelineResult:
     """Runs a pipeline until it is done.
 
-    A job that nobody waits for makes nothing that counts, since a run is published from here: ^C, the time limit
-    (`--time_limit`) and whatever else ends the waiting cancel it.
+    A run is published by this process, after its job: so ^C, the time limit (`--time_limit`) and any other error
+    here cancel the job.
 
     Raises:
         TimeLimitExceeded: it was cancelled.
@@ -86,7 +96,7 @@ def run(pipeline: beam.Pipeline) -> PipelineResult:
     page = ""
     if dataflow.is_dataflow(str(pipeline.options.view_as(StandardOptions).runner)):
         page = dataflow.page_of(result.job_id(), pipeline.options)
-        _LOGGER.info("%s", page)
+        LOGGER.info("%s", page)
     try:
         state = _wait(result, end)
     except BaseException:
@@ -104,7 +114,7 @@ def run(pipeline: beam.Pipeline) -> PipelineResult:
 def _wait(result: PipelineResult, end: float) -> str:
     """Returns the state of a job when it is done, or at the time `end`.
 
-    Dataflow's result stops waiting when the service refuses one question for the job's state; it is asked again then.
+    If one status poll fails, Dataflow's result stops waiting; the state is polled again then.
     """
     while True:
         left = min(max(end - time.monotonic(), 0.001), _SECONDS_AT_ONCE)
@@ -119,8 +129,8 @@ def _cancel(result: PipelineResult, page: str) -> bool:
     try:
         if not PipelineState.is_terminal(result.state):
             result.cancel()
-    except Exception as error:  # What led here is what is told in the first place.
-        _LOGGER.warning("The job could not be cancelled and may go on: %s %s", error, page)
+    except Exception as error:  # The original error is the one to report.
+        LOGGER.warning("The job could not be cancelled and may go on: %s %s", error, page)
         return False
     end = time.monotonic() + _SECONDS_TO_STOP
     with contextlib.suppress(Exception):

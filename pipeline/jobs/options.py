@@ -10,7 +10,7 @@ import os
 from collections.abc import Sequence
 from typing import Literal
 
-from apache_beam.options.pipeline_options import DebugOptions, PipelineOptions, StandardOptions
+from apache_beam.options.pipeline_options import DebugOptions, DirectOptions, PipelineOptions, StandardOptions
 from apache_beam.options.pipeline_options_validator import PipelineOptionsValidator
 from apache_beam.runners.runner import create_runner
 
@@ -71,7 +71,6 @@ def beam_options(
     *,
     mode: Mode = "auto",
     workers: int | None = None,
-    input_bytes: int = 0,
     job: str = "transform",
 ) -> PipelineOptions:
     """Returns Beam's options: the in-process runner unless another is named, and `extra` as they stand.
@@ -80,9 +79,8 @@ def beam_options(
         runner: a Beam runner's name; DirectRunner is the in-process one.
         extra: options in Beam's own words. For Dataflow, those that are not among them have the project's defaults
             (`dataflow.defaults`).
-        mode: of the in-process runner; `auto` is `memory`, or `processes` where input and cores are many.
+        mode: of the in-process runner; `auto` is `memory`, or `processes` for several workers; see `choose_mode`.
         workers: threads or processes; by default one for two cores.
-        input_bytes: the size of the source files, for `auto`.
         job: what the job does, for its name.
 
     Raises:
@@ -97,7 +95,7 @@ def beam_options(
         raise UserError("--beam=--runner=…: give it as --runner, or the defaults of another runner would be taken")
     arguments = [f"--runner={'FnApiRunner' if in_process else runner}", "--no_save_main_session"]
     if in_process:
-        arguments += _in_process(mode, workers, input_bytes)
+        arguments += _in_process(mode, workers)
     elif dataflow.is_dataflow(str(runner)):
         arguments += dataflow.defaults(extra, job)
     options = PipelineOptions([*arguments, *extra])
@@ -120,18 +118,35 @@ def runs_in_process(options: PipelineOptions) -> bool:
     return str(options.view_as(StandardOptions).runner).lower() in _IN_PROCESS
 
 
-def _in_process(mode: Mode, workers: int | None, input_bytes: int) -> list[str]:
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+def choose_mode(options: PipelineOptions, input_bytes: int) -> None:
+    """Turns to processes where there is much to read and there are cores for it: the mode `auto`.
+
+    Args:
+        options: Of `beam_options` with `auto` and no number of workers; changed in place.
+        input_bytes: The size of the source files.
+    """
+    if input_bytes >= _BYTES_FOR_PROCESSES and _cores() >= 2 * _CORES_OF_A_WORKER:
+        direct = options.view_as(DirectOptions)
+        direct.direct_running_mode, direct.direct_num_workers = "multi_processing", _workers()
+
+
+def _in_process(mode: Mode, workers: int | None) -> list[str]:
     if mode == "auto":
-        is_large = input_bytes >= _BYTES_FOR_PROCESSES and cores >= 2 * _CORES_OF_A_WORKER
-        mode = "processes" if is_large or (workers or 1) > 1 else "memory"
+        mode = "processes" if (workers or 1) > 1 else "memory"
     if mode != "memory":
         running = {"threads": "multi_threading", "processes": "multi_processing"}[mode]
-        number = workers or max(2, cores // _CORES_OF_A_WORKER)
-        return [f"--direct_running_mode={running}", f"--direct_num_workers={number}"]
+        return [f"--direct_running_mode={running}", f"--direct_num_workers={workers or _workers()}"]
     if (workers or 1) > 1:
         raise UserError(f"--mode memory has one worker; leave --workers {workers} out, or choose another mode")
     return []
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _workers() -> int:
+    return max(2, _cores() // _CORES_OF_A_WORKER)
 
 
 def _check(options: PipelineOptions) -> None:

@@ -10,7 +10,16 @@ from pathlib import Path
 
 from ...transforms.errors import WorkersDiffer
 
-_PACKAGES = ("fieldpool", "apache-beam", "tensorflow", "tensorflow-transform", "tfx-bsl", "keras", "pyarrow")
+# Packages that results depend on, each with the name that it is imported by.
+PACKAGES = {
+    "fieldpool": "fieldpool",
+    "apache-beam": "apache_beam",
+    "tensorflow": "tensorflow",
+    "tensorflow-transform": "tensorflow_transform",
+    "tfx-bsl": "tfx_bsl",
+    "keras": "keras",
+    "pyarrow": "pyarrow",
+}
 _PYTHON = "Python"
 _CODE = "fieldpool's code"
 
@@ -19,10 +28,10 @@ _CODE = "fieldpool's code"
 def versions() -> dict[str, str]:
     """Returns the versions of Python (without its patch), fieldpool and the packages that its results depend on.
 
-    A checkout changes under one and the same version, so fieldpool's code itself is told too, by its digest.
+    Also includes a digest of fieldpool's own code, since a checkout changes without a version change.
     """
     found = {_PYTHON: ".".join(platform.python_version_tuple()[:2])}
-    for package in _PACKAGES:
+    for package in PACKAGES:
         try:
             found[package] = version(package)
         except PackageNotFoundError:
@@ -40,7 +49,7 @@ def _digest() -> str:
 
 
 def check_versions(at_submission: dict[str, str]) -> None:
-    """Holds the versions of this worker against those that the pipeline was built with.
+    """Compares the versions of this worker with those that the pipeline was built with.
 
     Raises:
         WorkersDiffer: some are others.

@@ -1,52 +1,43 @@
-"""A progress bar for training: epoch, examples a second, the eval AUC so far."""
+"""What a command shows while it works, where someone is watching."""
 
 from __future__ import annotations
 
-import sys
-from types import TracebackType
-from typing import Any
+import contextlib
+import threading
+import time
+from collections.abc import Iterator
 
-import keras
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.status import Status
 
-from ...model.run import Run
-from ...transforms.spec.training import Train
+from .console import err
+
+_WATCH_SECONDS = 0.3
 
 
-class TrainingProgress(keras.callbacks.Callback):
-    """Shows an epoch's examples as they pass; a context manager, so that the bar is gone afterwards."""
+@contextlib.contextmanager
+def working(what: str) -> Iterator[Status]:
+    """Shows that something is going on."""
+    with err.status(what) as status:
+        yield status
 
-    def __init__(self, run: Run, settings: Train) -> None:
-        super().__init__()
-        self._batch_size, self._epochs = settings.batch_size, settings.epochs
-        self._progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[speed]}"),
-            TimeElapsedColumn(),
-            console=Console(stderr=True),
-            transient=True,
-            disable=not sys.stderr.isatty(),
-        )
-        self._task = self._progress.add_task("Reading", total=run.stats["train"], speed="")
 
-    def __enter__(self) -> TrainingProgress:
-        self._progress.start()
-        return self
+@contextlib.contextmanager
+def transforming(target: str) -> Iterator[None]:
+    """Shows how far a transform into the folder `target` is, by what has been written there."""
+    from ..folders.work_folder import stage_of  # Beam takes a second to import.
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._progress.stop()
+    stop = threading.Event()
+    start = time.monotonic()
+    with working("Reading") as status:
 
-    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Starts the bar anew."""
-        self._progress.reset(self._task, description=f"Epoch {epoch + 1} of at most {self._epochs}")
+        def watch() -> None:
+            while not stop.wait(_WATCH_SECONDS):
+                status.update(f"{stage_of(target)}, {time.monotonic() - start:.0f} s")
 
-    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        """Counts one batch."""
-        task = self._progress.tasks[self._task]
-        speed = f"{task.speed:,.0f} examples/s" if task.speed else ""
-        self._progress.update(self._task, advance=self._batch_size, speed=speed)
+        thread = threading.Thread(target=watch, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            thread.join()

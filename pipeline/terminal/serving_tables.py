@@ -6,14 +6,16 @@ import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-if TYPE_CHECKING:
-    from ..serving.parity import Difference, Parity
+from .console import out as stdout
+from .console import say
+from .example_tables import padded_ids
+from .tables import show_counts
 
-_out = Console(highlight=False)
+if TYPE_CHECKING:
+    from ..serving.comparison import Difference, Parity
 
 
 def show_export(folder: str, *, as_json: bool = False) -> None:
@@ -21,7 +23,7 @@ def show_export(folder: str, *, as_json: bool = False) -> None:
     if as_json:
         print(json.dumps({"export": folder}))
         return
-    _out.print(f"Serving model: {folder}", markup=False)
+    say(f"Serving model: {folder}")
 
 
 def show_predictions(counts: dict[str, int], out: str, *, as_json: bool = False) -> None:
@@ -29,12 +31,8 @@ def show_predictions(counts: dict[str, int], out: str, *, as_json: bool = False)
     if as_json:
         print(json.dumps(counts))
         return
-    table = Table(title="Rows", title_justify="left")
-    for name in counts:
-        table.add_column(name, justify="right")
-    table.add_row(*(f"{number:,}" for number in counts.values()))
-    _out.print(table)
-    _out.print(f"Predictions: {out}/predictions", markup=False)
+    show_counts(counts)
+    say(f"Predictions: {out}/predictions")
 
 
 def show_parity(parity: Parity, *, as_json: bool = False) -> None:
@@ -48,11 +46,11 @@ def show_parity(parity: Parity, *, as_json: bool = False) -> None:
         table.add_column(name, justify="right")
     numbers = (parity.rows, parity.rejected, parity.differing_ids, parity.differing_scores)
     table.add_row(*(f"{number:,}" for number in numbers), f"{parity.largest_score_difference:.2g}")
-    _out.print(table)
+    stdout.print(table)
     if parity.holds:
         return
     if not parity.rows:
-        _out.print("Nothing was compared: no row of the data can be used.")
+        stdout.print("Nothing was compared: no row of the data can be used.")
         return
     differences = Table(title="The first differences", title_justify="left")
     for name in ("row", "field", "batch pipeline", "exported model"):
@@ -60,7 +58,7 @@ def show_parity(parity: Parity, *, as_json: bool = False) -> None:
     for difference in parity.differences:
         shown = (_place(difference), difference.field, _shown(difference.batch), _shown(difference.served))
         differences.add_row(*(Text(text) for text in shown))
-    _out.print(differences)
+    stdout.print(differences)
 
 
 def _place(difference: Difference) -> str:
@@ -75,5 +73,4 @@ def _shown(value: Any) -> str:
     end = len(value)
     while end and not value[end - 1]:
         end -= 1
-    padding = f" + {len(value) - end} × 0" if end < len(value) else ""
-    return (" ".join(map(str, value[:end])) + padding).removeprefix(" + ")
+    return padded_ids(value[:end], len(value) - end)

@@ -1,0 +1,96 @@
+"""Commands that learn and measure: train, evaluate."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ..terminal import startup
+from ..terminal.progress import working
+from .arguments import AsJson, Epochs, GaucBy, ModelPath, Resume, RunPath, Seed, Slices, Split, Strategy
+from .data import checked_split
+
+if TYPE_CHECKING:
+    from ...model.training.train import TrainingResult
+
+
+def train(
+    run: RunPath,
+    out: Annotated[str, typer.Option(help="The folder for the model, checkpoints and logs.")],
+    epochs: Epochs = None,
+    seed: Seed = None,
+    resume: Resume = False,
+    strategy: Strategy = "none",
+    as_json: AsJson = False,
+) -> None:
+    """Trains a DeepFM on a run and keeps its best epoch. After ^C or a crash, --resume goes on.
+
+    Example: `fieldpool train runs/monday --out models/monday`
+    """
+    result = train_run(run, out, epochs, seed, resume=resume, strategy=strategy)
+    from ..terminal import tables
+
+    tables.show_training(result, as_json=as_json)
+
+
+def evaluate(
+    model: ModelPath,
+    run: RunPath,
+    split: Split = "test",
+    gauc_by: GaucBy = None,
+    slices: Slices = None,
+    as_json: AsJson = False,
+) -> None:
+    """Metrics of a model on a split of a run: AUC, PR-AUC, logloss, GAUC, calibration; slice by slice.
+
+    Example: `fieldpool evaluate models/monday runs/monday --gauc-by user_id --slice device --slice history`
+    """
+    metrics = evaluate_splits(model, run, [split], gauc_by=gauc_by, slices=slices)
+    from ..terminal import tables
+
+    tables.show_metrics(metrics, as_json=as_json)
+
+
+def train_run(
+    run: str, out: str, epochs: int | None, seed: int | None, *, resume: bool = False, strategy: str = "none"
+) -> TrainingResult:
+    """Trains a model on a run; returns what came of it."""
+    with startup.importing():
+        import tensorflow as tf
+
+        # Before any other work: TensorFlow wants to know its workers first.
+        strategies = {
+            "none": tf.distribute.get_strategy,
+            "mirrored": tf.distribute.MirroredStrategy,
+            "workers": tf.distribute.MultiWorkerMirroredStrategy,
+        }
+        chosen = strategies[strategy]()
+        from ...model.examples import count_examples
+        from ...model.run import Run
+        from ...model.training import train as training
+        from ..terminal.training_progress import TrainingProgress
+    opened = Run(run)
+    changes = {name: value for name, value in (("epochs", epochs), ("seed", seed)) if value is not None}
+    settings = opened.spec.train.model_copy(update=changes)
+    with chosen.scope(), TrainingProgress(count_examples(opened, "train"), settings) as progress:
+        return training.train(opened, out, train_settings=settings, resume=resume, callbacks=[progress])
+
+
+def evaluate_splits(
+    model: str, run: str, splits: list[str], *, gauc_by: str | None = None, slices: list[str] | None = None
+) -> dict[str, dict[str, Any]]:
+    """Returns the metrics of a model by split; of several splits, those that have examples."""
+    with startup.importing():
+        from ...model import evaluation
+        from ...model.run import Run
+        from ...model.training.train import load_model
+    opened, loaded = Run(run), load_model(model)
+    with working("Evaluating"):
+        return {
+            split: evaluation.evaluate(
+                loaded, opened, checked_split(split), batch_size=4096, gauc_by=gauc_by, slices=slices
+            )
+            for split in splits
+            if len(splits) == 1 or opened.shards(split)
+        }

@@ -1,0 +1,109 @@
+"""Commands that do the whole job: run, demo."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ...model.json_text import json_text
+from ...transforms.errors import UserError
+from ..terminal import console
+from ..terminal.progress import working
+from .arguments import AsJson, BeamArguments, Data, Epochs, ModeOption, Runner, RunnerOptions, Seed, SpecPath, Workers
+from .data import make_run
+from .reports import REPORT_NAME, write_report
+from .serving import SAMPLE_ROWS, check_parity, export_run, verify_export
+from .training import evaluate_splits, train_run
+
+
+def run(
+    spec: SpecPath,
+    data: Data,
+    out: Annotated[str, typer.Option(help="The folder to make: OUT/run and OUT/model.")],
+    mode: ModeOption = "auto",
+    workers: Workers = None,
+    runner: Runner = None,
+    beam: BeamArguments = None,
+    epochs: Epochs = None,
+    seed: Seed = None,
+    as_json: AsJson = False,
+) -> None:
+    """All of it: transform, train, evaluate, export, verify, report.
+
+    Example: `fieldpool run spec.yaml clicks.parquet --out runs/monday`
+    """
+    where = RunnerOptions(mode, workers, runner, beam)
+    do_whole_job(spec, data, out, where, epochs=epochs, seed=seed, as_json=as_json)
+
+
+def demo(
+    out: Annotated[str, typer.Option(help="The folder to make.")] = "demo-run",
+    rows: Annotated[int, typer.Option(min=1000, help="Rows of the generated click log.")] = 100_000,
+    seed: Annotated[int, typer.Option(min=0, help="Of the log and of the training.")] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """The whole job on a generated click log, with the model's AUC beside the best possible one."""
+    from ..demo_log import best_auc, write_click_log
+
+    if os.path.exists(out) and os.listdir(out):
+        raise UserError(f"{out}: exists already; choose another folder with --out, or remove it first")
+    with working(f"Generating {rows:,} rows"):
+        files = write_click_log(Path(out), rows=rows, seed=seed)
+    if not as_json:
+        console.say(f"The click log and its spec are in {out}: look at spec.yaml.")
+    best = {"test": best_auc(files)}
+    do_whole_job(str(files.spec), [str(files.clicks)], out, RunnerOptions(), seed=seed, best_auc=best, as_json=as_json)
+    if not as_json:
+        console.say("The best possible AUC is that of the true click probabilities, which this log knows.")
+        console.say(f"Look inside: fieldpool inspect {out}/run")
+
+
+def do_whole_job(
+    spec: str,
+    data: list[str],
+    out: str,
+    where: RunnerOptions,
+    *,
+    epochs: int | None = None,
+    seed: int | None = None,
+    best_auc: dict[str, float] | None = None,
+    as_json: bool = False,
+) -> None:
+    """Does it, and prints what came of each step."""
+    from ..jobs.dataflow import is_dataflow
+
+    if is_dataflow(where.runner or ""):
+        raise UserError(
+            "`run` also trains, on this machine; on Dataflow, use `fieldpool transform` and then `fieldpool train`"
+        )
+    if "://" in out:
+        raise UserError(
+            f"--out {out}: `run` also trains, on this machine; name a folder here, or use `fieldpool transform` with "
+            "this one and then `fieldpool train`"
+        )
+    run, model = os.path.join(out, "run"), os.path.join(out, "model")
+    stats = make_run(spec, data, run, where)
+    from ..terminal import serving_tables, tables
+
+    if not as_json:
+        tables.show_stats(stats)
+    training = train_run(run, model, epochs, seed)
+    metrics = evaluate_splits(model, run, ["train", "eval", "test"])
+    export = export_run(run, model)
+    parity = verify_export(run, export, data, SAMPLE_ROWS, RunnerOptions())
+    report = write_report(run, model, os.path.join(out, REPORT_NAME), data)
+    if as_json:
+        made = {"run": run, "model": model, "export": export, "report": report}
+        summary = {**made, "rows": stats.as_json(), "metrics": metrics, "parity": asdict(parity)}
+        print(json_text(summary | ({"best_auc": best_auc} if best_auc else {})))
+    else:
+        tables.show_training(training)
+        tables.show_metrics(metrics, best_auc=best_auc)
+        serving_tables.show_parity(parity)
+        console.say(f"Run: {run}\nModel: {model}\nServing model: {export}\nReport: {report}")
+        console.say(f"Curves: tensorboard --logdir {model}/logs")
+    check_parity(parity)

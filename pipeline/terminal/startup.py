@@ -1,0 +1,96 @@
+"""The process of a command: what TensorFlow and Beam would log of themselves is kept from its terminal."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import sys
+import tempfile
+import threading
+import warnings
+from collections.abc import Iterator
+
+from .console import err
+from .progress import working
+
+# An error reaches the user as an exception; Beam, among others, would log its traceback besides.
+_QUIETED = ("absl", "apache_beam", "tensorflow", "tensorflow_transform", "root")
+# Logs the page and the states of a job on Dataflow.
+_DATAFLOW_LOGGER = "apache_beam.runners.dataflow.dataflow_runner"
+
+
+@contextlib.contextmanager
+def quiet_libraries() -> Iterator[None]:
+    """Keeps the warnings and log lines of libraries away; all is as it was afterwards."""
+    levels = {name: logging.getLogger(name).level for name in _QUIETED}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            yield
+        finally:
+            for name, level in levels.items():
+                logging.getLogger(name).setLevel(level)
+
+
+@contextlib.contextmanager
+def importing() -> Iterator[None]:
+    """Keeps the log lines away that TensorFlow writes to standard error while it is imported, here and in the block.
+
+    They come from C++ before its log level is read, so the file descriptor itself is turned aside; what
+    stood there is shown if the import fails. Within `quiet_libraries`.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    sys.stderr.flush()
+    saved = os.dup(2)
+    with tempfile.TemporaryFile() as aside, working("Starting"):
+        os.dup2(aside.fileno(), 2)
+        try:
+            import keras  # noqa: F401
+            import tensorflow as tf
+
+            yield
+            tf.get_logger().setLevel(logging.ERROR)
+        except Exception:
+            aside.seek(0)
+            os.write(saved, aside.read())
+            raise
+        finally:
+            os.dup2(saved, 2)
+            os.close(saved)
+    for name in _QUIETED:
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+
+
+@contextlib.contextmanager
+def following_job() -> Iterator[None]:
+    """Prints log messages of a remote job: its page, its states, warnings of its workers.
+
+    Errors arrive as exceptions, so tracebacks of threads that work for it (LOOPBACK) are silenced: they would print
+    theirs when it is cancelled.
+    """
+    from ..jobs.job import LOGGER
+
+    handler = _Lines()
+    handler.addFilter(lambda record: record.levelno < logging.ERROR)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%X"))
+    loggers = [LOGGER, logging.getLogger(_DATAFLOW_LOGGER)]
+    before = [(logger.handlers, logger.propagate, logger.level) for logger in loggers]
+    hook, threading.excepthook = threading.excepthook, lambda _: None
+    for logger in loggers:
+        logger.handlers, logger.propagate = [handler], False
+        logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        threading.excepthook = hook
+        for logger, (handlers, propagate, level) in zip(loggers, before, strict=True):
+            logger.handlers, logger.propagate = handlers, propagate
+            logger.setLevel(level)
+
+
+class _Lines(logging.Handler):
+    """Above a spinner, and not wrapped: an address is to be copied."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        err.print(self.format(record), soft_wrap=True, markup=False)

@@ -1,0 +1,51 @@
+"""A progress bar for training: epoch, examples a second, the eval AUC so far."""
+
+from __future__ import annotations
+
+import sys
+from types import TracebackType
+from typing import Any
+
+import keras
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from ...transforms.spec import Train
+from .console import err
+
+
+class TrainingProgress(keras.callbacks.Callback):
+    """Shows an epoch's examples as they pass; a context manager, so that the bar is gone afterwards."""
+
+    def __init__(self, examples: int, settings: Train) -> None:
+        super().__init__()
+        self._batch_size, self._epochs = settings.batch_size, settings.epochs
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[speed]}"),
+            TimeElapsedColumn(),
+            console=err,
+            transient=True,
+            disable=not sys.stderr.isatty(),
+        )
+        self._task = self._progress.add_task("Reading", total=examples, speed="")
+
+    def __enter__(self) -> TrainingProgress:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._progress.stop()
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Starts the bar again."""
+        self._progress.reset(self._task, description=f"Epoch {epoch + 1} of at most {self._epochs}")
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        """Counts one batch."""
+        task = self._progress.tasks[self._task]
+        speed = f"{task.speed:,.0f} examples/s" if task.speed else ""
+        self._progress.update(self._task, advance=self._batch_size, speed=speed)
