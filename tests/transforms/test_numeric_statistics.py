@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import doctest
+import itertools
 import math
 import statistics
 from fractions import Fraction
@@ -11,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fieldpool.transforms import numeric_statistics
+from fieldpool.transforms import exact_sums
 from fieldpool.transforms.numeric_statistics import Summary
 
 FLOATS = st.floats(width=32, allow_nan=False, allow_infinity=False)
@@ -41,6 +43,18 @@ def test_sums_do_not_cancel() -> None:
     assert summarized([column(2.0**60, 1.0, -(2.0**60))], [1])[0] == 1 / 3
 
 
+def test_the_example_of_the_docstring() -> None:
+    assert doctest.testmod(exact_sums) == doctest.TestResults(failed=0, attempted=3)
+
+
+def test_any_order_gives_the_mean_whose_float64_sums_differ() -> None:
+    means = {
+        summarized([column(value) for value in values], [1])[0] for values in itertools.permutations([1e9, 0.1, 0.3])
+    }
+    exact = [Fraction(float(np.float32(value))) for value in (1e9, 0.1, 0.3)]
+    assert means == {float(sum(exact) / 3)}
+
+
 @given(values=st.lists(FLOATS, min_size=1, max_size=30))
 @settings(deadline=None)
 def test_moments_are_exactly_rounded(values: list[float]) -> None:
@@ -55,7 +69,7 @@ def test_moments_are_exactly_rounded(values: list[float]) -> None:
 @settings(deadline=None)
 def test_the_order_of_batches_does_not_matter(data: st.DataObject, values: list[float], most: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(numeric_statistics, "MOST_BINS", most)
+        patch.setattr(exact_sums, "MOST_BINS", most)
         whole = summarized([column(*values)], [4])
         shuffled = data.draw(st.permutations(values))
         cut = data.draw(st.integers(1, len(values) - 1))
@@ -72,7 +86,7 @@ def test_the_order_of_batches_does_not_matter(data: st.DataObject, values: list[
         ([-0.0, 0.0], 2, [0]),
     ],
 )
-def test_boundaries_part_the_values_evenly(values: list[float], buckets: int, boundaries: list[float]) -> None:
+def test_boundaries_split_the_values_evenly(values: list[float], buckets: int, boundaries: list[float]) -> None:
     assert summarized([column(*values)], [buckets])[4:].tolist() == boundaries
 
 
