@@ -12,7 +12,7 @@ from apache_beam.testing.test_pipeline import TestPipeline
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fieldpool.transforms.vocabulary import CountAndOrder
+from fieldpool.transforms.vocabulary_counts import CountAndOrder
 
 NO_TOKENS = [b"49d0cd50-04bb-48c0-bc6f-5b575dce351a"]
 
@@ -91,7 +91,7 @@ def test_a_vocabulary_without_tokens_has_tfts_placeholder(tmp_path: Path) -> Non
     assert one([[], [b""]], tmp_path) == NO_TOKENS
 
 
-FIELDS = 5  # As many examples as one pipeline counts.
+FIELDS = 5  # Examples that one pipeline counts at once.
 
 
 @given(

@@ -1,0 +1,217 @@
+"""The Beam side of `packed_vocabularies`: batches of tokens in, ordered vocabulary files out.
+
+Counts are Arrow tables, one row a token, keyed by (vocabulary, hash shard). They are added up within a bundle, then
+across bundles, filtered by `min_count` and `top_k`, and put in the order of the ids.
+"""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import apache_beam as beam
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import tensorflow as tf
+from tensorflow_transform.beam.experimental import PTransformAnalyzer
+
+METRICS_NAMESPACE = "fieldpool"
+
+# Hash shards of each vocabulary's counts: a worker holds one shard before thresholds are applied.
+COUNT_SHARDS = 16
+
+# Distinct tokens that one bundle gathers for a vocabulary before it merges equal ones again.
+_COMPACT_AT = 200_000
+
+_COUNTS = pa.schema([("token", pa.large_binary()), ("count", pa.int64())])
+_NOT_IN_TEXT = r"[\n\r]"
+
+# TensorFlow loads no table from an empty file; TFT writes this same token where there is none.
+_NO_TOKENS = b"49d0cd50-04bb-48c0-bc6f-5b575dce351a\n"
+
+# Of one vocabulary: its name, min_count and top_k.
+Thresholds = tuple[str, int, int | None]
+
+
+class CountAndOrder(PTransformAnalyzer):
+    """Batches of tokens in, the paths of the vocabularies out: one array, in the order of `thresholds`.
+
+    A batch is three arrays: the tokens of all inputs end to end in one text (bytes `[1]`), the length of each token
+    in bytes (int32 `[tokens]`), and how many are of each input (int64 `[inputs]`). Each file has the tokens in
+    the order of their ids, one a line.
+
+    Args:
+        fed: for each input, the index of the vocabulary it feeds.
+        thresholds: name, min_count and top_k of each vocabulary.
+    """
+
+    def __init__(self, *, fed: Sequence[int], thresholds: Sequence[Thresholds]) -> None:
+        super().__init__()
+        self._fed = list(fed)
+        self._thresholds = list(thresholds)
+
+    def expand(self, batches: beam.PCollection) -> beam.PCollection:
+        """Returns the paths, an array of bytes."""
+        folder = os.path.join(self.base_temp_dir, f"vocabularies-{uuid.uuid4().hex}")
+        counts = (
+            batches
+            | "CountBundles" >> beam.ParDo(_CountBundle(self._fed))
+            | "SumShards" >> beam.CombinePerKey(SumCounts())
+            | "ApplyThresholds" >> beam.ParDo(_ApplyThresholds(self._thresholds))
+        )
+        # A vocabulary without a single token still gets its file.
+        no_tokens = batches.pipeline | "NoTokens" >> beam.Create(
+            [(index, _COUNTS.empty_table()) for index in range(len(self._thresholds))], reshuffle=False
+        )
+        return (
+            (counts, no_tokens)
+            | "WithNoTokens" >> beam.Flatten()
+            | "GatherVocabulary" >> beam.GroupByKey()
+            | "WriteInOrder" >> beam.ParDo(_WriteInOrder(folder, self._thresholds))
+            | "AllPaths" >> beam.combiners.ToList()
+            | "PathsInOrder" >> beam.Map(lambda paths: np.array([path for _, path in sorted(paths)], dtype=object))
+        )
+
+
+def _summed(tables: Iterable[pa.Table]) -> pa.Table:
+    """Returns one row for each distinct token, with its counts added up."""
+    table = pa.concat_tables(tables)
+    summed = table.group_by("token").aggregate([("count", "sum")])
+    return summed.rename_columns({"count_sum": "count"}).select(["token", "count"])
+
+
+def _tokens(text: bytes, lengths: np.ndarray) -> pa.LargeBinaryArray:
+    """Returns the tokens that stand end to end in `text`, without a copy."""
+    ends = np.zeros(len(lengths) + 1, np.int64)
+    np.cumsum(lengths, out=ends[1:])
+    return pa.Array.from_buffers(pa.large_binary(), len(lengths), [None, pa.py_buffer(ends), pa.py_buffer(text)])
+
+
+def _token_counts(tokens: pa.Array) -> pa.Table:
+    """Returns the distinct tokens with their counts, without the empty one."""
+    counts = tokens.value_counts()
+    table = pa.Table.from_arrays([counts.field("values"), counts.field("counts")], schema=_COUNTS)
+    return table.filter(pc.not_equal(table["token"], pa.scalar(b"", pa.large_binary())))
+
+
+class _CountBundle(beam.DoFn):
+    """Batches → ((vocabulary, shard), counts), once a bundle."""
+
+    def __init__(self, fed: list[int]) -> None:
+        self._fed = fed
+
+    def start_bundle(self) -> None:
+        self._counts: dict[int, list[pa.Table]] = {}
+        self._rows: dict[int, int] = {}
+
+    def process(self, batch: tuple[np.ndarray, ...]) -> None:
+        text, lengths, sizes = batch
+        tokens = _tokens(text[0], lengths)
+        starts = np.cumsum(sizes) - sizes
+        for vocabulary, start, size in zip(self._fed, starts.tolist(), sizes.tolist(), strict=True):
+            self._add(vocabulary, _token_counts(tokens.slice(start, size)))
+
+    def _add(self, vocabulary: int, counts: pa.Table) -> None:
+        tables = self._counts.setdefault(vocabulary, [])
+        tables.append(counts)
+        self._rows[vocabulary] = self._rows.get(vocabulary, 0) + counts.num_rows
+        if self._rows[vocabulary] > _COMPACT_AT + 2 * tables[0].num_rows:
+            merged = _summed(tables)
+            self._counts[vocabulary] = [merged]
+            self._rows[vocabulary] = merged.num_rows
+
+    def finish_bundle(self) -> Iterator[Any]:
+        for vocabulary, tables in self._counts.items():
+            for shard, counts in _by_hash(_summed(tables)):
+                yield beam.transforms.window.GlobalWindows.windowed_value(((vocabulary, shard), counts))
+
+
+def _by_hash(counts: pa.Table) -> Iterator[tuple[int, pa.Table]]:
+    """Yields the counts of each hash shard; a token is in the same shard in every worker."""
+    if counts.num_rows == 0:
+        return
+    tokens = counts["token"].to_numpy(zero_copy_only=False)
+    shards = tf.strings.to_hash_bucket_fast(tf.constant(tokens, tf.string), COUNT_SHARDS).numpy()
+    order = np.argsort(shards, kind="stable")
+    bounds = np.searchsorted(shards[order], np.arange(COUNT_SHARDS + 1))
+    for shard in np.unique(shards):
+        yield int(shard), counts.take(order[bounds[shard] : bounds[shard + 1]])
+
+
+class SumCounts(beam.CombineFn):
+    """Adds up tables of token counts."""
+
+    def create_accumulator(self) -> list[pa.Table]:
+        """Returns no counts."""
+        return []
+
+    def add_input(self, tables: list[pa.Table], counts: pa.Table) -> list[pa.Table]:
+        """Returns the counts with one more table."""
+        tables.append(counts)
+        if len(tables) > 1 and sum(t.num_rows for t in tables) > _COMPACT_AT + 2 * tables[0].num_rows:
+            return [_summed(tables)]
+        return tables
+
+    def merge_accumulators(self, accumulators: Iterable[list[pa.Table]]) -> list[pa.Table]:
+        """Returns all counts in one accumulator."""
+        merged = [table for tables in accumulators for table in tables]
+        return [_summed(merged)] if merged else []
+
+    def compact(self, tables: list[pa.Table]) -> list[pa.Table]:
+        """Returns the same counts with one row a token: what is sent over the network."""
+        return [_summed(tables)] if len(tables) > 1 else tables
+
+    def extract_output(self, tables: list[pa.Table]) -> pa.Table:
+        """Returns one row a token."""
+        return _summed(tables) if tables else _COUNTS.empty_table()
+
+
+def _most_frequent_first(counts: pa.Table, top_k: int | None) -> pa.Table:
+    """Returns the counts in the order of ids: by count descending, then by bytes ascending."""
+    order = pc.sort_indices(counts, sort_keys=[("count", "descending"), ("token", "ascending")])
+    return counts.take(order if top_k is None else order[:top_k])
+
+
+class _ApplyThresholds(beam.DoFn):
+    """((vocabulary, shard), counts) → (vocabulary, counts of the tokens that may be in it)."""
+
+    def __init__(self, thresholds: list[Thresholds]) -> None:
+        self._thresholds = thresholds
+
+    def process(self, element: tuple[tuple[int, int], pa.Table]) -> Iterator[tuple[int, pa.Table]]:
+        (vocabulary, _), counts = element
+        name, min_count, top_k = self._thresholds[vocabulary]
+        beam.metrics.Metrics.counter(METRICS_NAMESPACE, f"distinct/{name}").inc(counts.num_rows)
+        frequent = counts.filter(pc.greater_equal(counts["count"], min_count))
+        in_text = pc.invert(pc.match_substring_regex(frequent["token"], _NOT_IN_TEXT))
+        kept = frequent.filter(in_text)
+        if top_k is not None and kept.num_rows > top_k:
+            kept = _most_frequent_first(kept, top_k)
+        yield vocabulary, kept
+
+
+class _WriteInOrder(beam.DoFn):
+    """(vocabulary, its counts) → (vocabulary, the path of its file)."""
+
+    def __init__(self, folder: str, thresholds: list[Thresholds]) -> None:
+        self._folder = folder
+        self._thresholds = thresholds
+
+    def process(self, element: tuple[int, Iterable[pa.Table]]) -> Iterator[tuple[int, bytes]]:
+        vocabulary, tables = element
+        name, _, top_k = self._thresholds[vocabulary]
+        ordered = _most_frequent_first(pa.concat_tables(tables), top_k)
+        # A folder of its own for each attempt: a retried or doubled bundle never shares a file.
+        folder = os.path.join(self._folder, uuid.uuid4().hex)
+        tf.io.gfile.makedirs(folder)
+        path = os.path.join(folder, name)
+        with tf.io.gfile.GFile(path, "wb") as file:
+            if ordered.num_rows == 0:
+                file.write(_NO_TOKENS)
+            for chunk in ordered["token"].chunks:
+                for start in range(0, len(chunk), 100_000):
+                    file.write(b"".join(token + b"\n" for token in chunk[start : start + 100_000].to_pylist()))
+        yield vocabulary, path.encode()
