@@ -49,7 +49,11 @@ def to_lists(x: TensorLike, separator: str | None = None) -> tf.RaggedTensor:
 
     Sparse and ragged inputs are lists already. A dense `[batch]` or `[batch, 1]` string holds one text a
     row: it is split at `separator`, or is the only value where there is none. A dense `[batch, n]` input
-    (padded with empty strings, say) has n values a row.
+    (padded with empty strings, for example) has n values a row.
+
+    `pipeline.rows.columns` splits texts as well, in Arrow, because rows are checked and counted before they get
+    here. This function splits because a `preprocessing_fn` also works in other pipelines, and a serving client may
+    send the raw text.
     """
     if isinstance(x, tf.RaggedTensor):
         return x
@@ -63,49 +67,78 @@ def to_lists(x: TensorLike, separator: str | None = None) -> tf.RaggedTensor:
     return tf.strings.split(text, separator)
 
 
-def places_seen(
+def kept_positions(
     bags: Sequence[tf.RaggedTensor], max_lens: Sequence[int], keeps: Sequence[str]
 ) -> list[tf.RaggedTensor]:
-    """Returns for each bag which of its flat values the model sees: places in them, int64 `[batch, (values)]`.
+    """Returns for each bag the positions, in its flat values, of those that the model sees: int64 `[batch, (values)]`.
 
-    Empty strings are dropped; of the others at most `max_len` a row are left: the `keep` = "first" or "last"
-    ones, in their order. All bags have the same rows and go through one set of operations, so that a graph of
-    hundreds of fields stays small.
+    Empty strings are dropped; of the others at most `max_len` a row are kept: the `keep` = "first" or "last" ones,
+    in their order. Two rows, of which the first has three values:
+
+    >>> bag = tf.ragged.constant([["a", "", "b", "c"], ["", "d"]])
+    >>> [positions] = kept_positions([bag], max_lens=[2], keeps=["last"])
+    >>> positions.to_list()
+    [[2, 3], [5]]
+    >>> take(bag.flat_values, positions).to_list()
+    [[b'b', b'c'], [b'd']]
+
+    That is, value by value, in the names of the code:
+
+        flat value        a  ""   b   c  ""   d
+        position          0   1   2   3   4   5
+        present           1   0   1   1   0   1
+        present_before    0   1   1   2   3   3
+        row               0   0   0   0   1   1     lengths 3, 1; kept 2, 1; first_kept 1, 3
+        rank             -1   0   0   1   0   0     present_before - first_kept[row]
+        is_kept           0   0   1   1   0   1     present and 0 <= rank < kept[row]
+
+    All bags have the same rows and go through one set of operations, so that a graph of hundreds of fields stays
+    small. `pipeline.rows.columns.bag_lengths` counts the values that are not empty, and must agree: `stats.json`
+    has its counts. Empty strings are dropped here, too, because clients of an exported model pad lists with them.
     """
     count = len(bags)
+    # The flat values of all bags stand end to end: those of bag b from starts[b] to starts[b + 1].
     sizes = [tf.size(bag.flat_values, tf.int64) for bag in bags]
     starts = tf.concat([[0], tf.cumsum(sizes)], axis=0)
     present = tf.concat([tf.not_equal(bag.flat_values, "") for bag in bags], axis=0)
-    # Row r of bag b is row b · rows + r of them all.
+    # Row r of bag b is row b · batch + r of all rows: they stand end to end, too.
     ends = tf.reshape(tf.stack([bag.row_splits[1:] for bag in bags]) + starts[:-1, tf.newaxis], [-1])
     splits = tf.concat([[0], ends], axis=0)
+    # [bags, 1], to go with [bags, batch].
     max_len = tf.constant(max_lens, tf.int64)[:, tf.newaxis]
     is_last = tf.constant([keep == "last" for keep in keeps])[:, tf.newaxis]
 
-    before = tf.concat([[0], tf.cumsum(tf.cast(present, tf.int64))], axis=0)
-    at_splits = tf.gather(before, splits)
+    # How many present values stand before each position, and before each row.
+    present_before = tf.concat([[0], tf.cumsum(tf.cast(present, tf.int64))], axis=0)
+    at_splits = tf.gather(present_before, splits)
     lengths = tf.reshape(at_splits[1:] - at_splits[:-1], [count, -1])
     kept = tf.minimum(lengths, max_len)
-    # The places, among the present values, of the first that each row keeps.
-    first = tf.reshape(at_splits[:-1], [count, -1]) + tf.where(is_last, lengths - kept, 0)
-    past_ends = tf.math.unsorted_segment_sum(tf.ones_like(ends), ends, starts[-1] + 1)
-    row = tf.cumsum(past_ends)[:-1]
-    rank = before[:-1] - tf.gather(tf.reshape(first, [-1]), row)
-    seen = tf.where(present & (rank >= 0) & (rank < tf.gather(tf.reshape(kept, [-1]), row)))[:, 0]
+    # How many present values stand before the first that each row keeps: "last" skips lengths − kept of its own.
+    first_kept = tf.reshape(at_splits[:-1], [count, -1]) + tf.where(is_last, lengths - kept, 0)
 
+    # The row of a position is the number of rows that end there or before. Rows without values end where the row
+    # before them does, so several may end at one position.
+    rows_ending = tf.math.unsorted_segment_sum(tf.ones_like(ends), ends, starts[-1] + 1)
+    row = tf.cumsum(rows_ending)[:-1]
+    # A present value has the rank 0 if it is the first that its row keeps; negative ranks stand before that.
+    rank = present_before[:-1] - tf.gather(tf.reshape(first_kept, [-1]), row)
+    is_kept = present & (rank >= 0) & (rank < tf.gather(tf.reshape(kept, [-1]), row))
+    positions = tf.where(is_kept)[:, 0]
+
+    # Back to one ragged tensor a bag, with positions in its own flat values.
     row_splits = tf.pad(tf.cumsum(kept, axis=1), [[0, 0], [1, 0]])
-    places = tf.split(seen, row_splits[:, -1], num=count)
+    by_bag = tf.split(positions, row_splits[:, -1], num=count)
     return [
-        tf.RaggedTensor.from_row_splits(place - start, splits, validate=False)
-        for place, start, splits in zip(
-            places, tf.unstack(starts[:-1], count), tf.unstack(row_splits, count), strict=True
+        tf.RaggedTensor.from_row_splits(of_bag - start, splits, validate=False)
+        for of_bag, start, splits in zip(
+            by_bag, tf.unstack(starts[:-1], count), tf.unstack(row_splits, count), strict=True
         )
     ]
 
 
-def at_places(values: tf.Tensor, places: tf.RaggedTensor) -> tf.RaggedTensor:
-    """Returns the flat values at the places."""
-    return places.with_flat_values(tf.gather(values, places.flat_values))
+def take(values: tf.Tensor, positions: tf.RaggedTensor) -> tf.RaggedTensor:
+    """Returns the flat values at the positions, in the rows of `positions`: `[batch, (values)]`."""
+    return positions.with_flat_values(tf.gather(values, positions.flat_values))
 
 
 def same_lengths(bag: tf.RaggedTensor, weights: tf.RaggedTensor) -> tf.RaggedTensor:

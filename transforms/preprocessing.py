@@ -1,4 +1,4 @@
-"""`preprocessing_fn(spec)`: the spec in TensorFlow Transform's words.
+"""`preprocessing_fn(spec)`: the spec in TensorFlow Transform's terms.
 
 Raw inputs are named by field (not by raw column), plus `key` and `label`; outputs are what a trainer reads:
 categorical int64 `[batch]`, multivalued int64 `[batch, max_len]` (0 is padding), weights float32 beside
@@ -21,9 +21,7 @@ from .spec import (
     CategoricalField,
     MultivaluedField,
     NumericField,
-    Quantiles,
     Spec,
-    TokenPolicy,
     weights_feature,
 )
 from .vocabulary import lookup, packed_vocabularies
@@ -31,6 +29,8 @@ from .vocabulary import lookup, packed_vocabularies
 Inputs = Mapping[str, bags.TensorLike]
 Outputs = dict[str, tf.Tensor]
 RawFeature: TypeAlias = "tf.io.FixedLenFeature | tf.io.RaggedFeature"
+# Tokens of the named field to their ids, int64, in the tokens' shape.
+IdsOf: TypeAlias = Callable[[str, tf.Tensor], tf.Tensor]
 
 
 def raw_feature_spec(spec: Spec, *, label: bool = True) -> dict[str, RawFeature]:
@@ -50,8 +50,7 @@ def raw_feature_spec(spec: Spec, *, label: bool = True) -> dict[str, RawFeature]
         features[LABEL_FEATURE] = tf.io.FixedLenFeature([], tf.float32)
     for name, field in spec.fields.items():
         dtype = tf.float32 if field.raw == "number" else tf.string
-        is_list = field.raw == "list"
-        features[name] = _ragged(dtype) if is_list else tf.io.FixedLenFeature([], dtype)
+        features[name] = _ragged(dtype) if field.is_list else tf.io.FixedLenFeature([], dtype)
         if field.is_weighted:
             features[weights_feature(name)] = _ragged(tf.float32)
     return features
@@ -71,27 +70,69 @@ def preprocessing_fn(spec: Spec) -> Callable[[Inputs], Outputs]:
         ValueError: if a `max_len` is still `auto` or a percentile: the width of a feature must be known
             when the graph is built. `fieldpool.pipeline` fills it in; by hand, give a number.
     """
-    for name, field in spec.fields.items():
-        if isinstance(field, MultivaluedField) and not isinstance(field.max_len, int):
+    for name, field in spec.fields_of(MultivaluedField).items():
+        if not isinstance(field.max_len, int):
             raise ValueError(f"fields.{name}.max_len: expected a number here, found {field.max_len!r}")
     return partial(_preprocess, spec=spec)
 
 
 def _preprocess(inputs: Inputs, *, spec: Spec) -> Outputs:
-    outputs: Outputs = {}
-    if KEY_FEATURE in inputs:
-        outputs[KEY_FEATURE] = bags.single_values(bags.as_strings(inputs[KEY_FEATURE]), "")
-    if LABEL_FEATURE in inputs:
-        outputs[LABEL_FEATURE] = tf.cast(bags.single_values(inputs[LABEL_FEATURE], 0.0), tf.float32)
-
     categorical, multivalued = spec.fields_of(CategoricalField), spec.fields_of(MultivaluedField)
-    singles = _single_tokens(inputs, categorical)
-    lists = {n: bags.to_lists(bags.as_strings(inputs[n]), field.separator) for n, field in multivalued.items()}
-    places = _places(lists, multivalued)
-    seen = {name: _filled(bags.at_places(lists[name].flat_values, places[name]), multivalued[name]) for name in lists}
+    tokens = _tokens(inputs, categorical)
+    lists = _lists(inputs, multivalued)
+    kept = _kept_positions(lists, multivalued)
+    # One analyzer counts the tokens of all fields, so they come before any id.
+    ids_of = _vocabularies(tokens | _kept_tokens(lists, kept, multivalued), spec)
+    return {
+        **_key_and_label(inputs),
+        **_categorical(tokens, categorical, ids_of),
+        **_multivalued(lists, kept, multivalued, ids_of),
+        **_weights(inputs, lists, kept, multivalued),
+        **_numeric(inputs, spec.fields_of(NumericField)),
+    }
 
+
+def _tokens(inputs: Inputs, fields: Mapping[str, CategoricalField]) -> dict[str, tf.Tensor]:
+    """Returns one token a row of each field, `[batch]`; the empty string where it is missing."""
+    tokens = {name: bags.single_values(bags.as_strings(inputs[name]), "") for name in fields}
+    for name, field in fields.items():
+        if field.absent_token is not None:
+            tokens[name] = tf.where(tf.equal(tokens[name], ""), field.absent_token, tokens[name])
+    return tokens
+
+
+def _lists(inputs: Inputs, fields: Mapping[str, MultivaluedField]) -> dict[str, tf.RaggedTensor]:
+    """Returns all tokens of each field, `[batch, (values)]`, empty strings and what `max_len` truncates included."""
+    return {name: bags.to_lists(bags.as_strings(inputs[name]), field.separator) for name, field in fields.items()}
+
+
+def _kept_positions(
+    lists: Mapping[str, tf.RaggedTensor], fields: Mapping[str, MultivaluedField]
+) -> dict[str, tf.RaggedTensor]:
+    """Returns the positions of the values that the model sees, in the flat values of each field's lists."""
+    if not fields:
+        return {}
+    max_lens = [field.shape[0] for field in fields.values()]
+    keeps = [field.keep for field in fields.values()]
+    return dict(zip(fields, bags.kept_positions(list(lists.values()), max_lens, keeps), strict=True))
+
+
+def _kept_tokens(
+    lists: Mapping[str, tf.RaggedTensor],
+    kept: Mapping[str, tf.RaggedTensor],
+    fields: Mapping[str, MultivaluedField],
+) -> dict[str, tf.Tensor]:
+    """Returns the tokens that the model sees of each field, flat: those that its vocabulary counts."""
+    seen = {name: bags.take(lists[name].flat_values, kept[name]) for name in fields}
+    for name, field in fields.items():
+        if field.absent_token is not None:
+            seen[name] = bags.fill_empty(seen[name], field.absent_token)
+    return {name: bag.flat_values for name, bag in seen.items()}
+
+
+def _vocabularies(tokens: Mapping[str, tf.Tensor], spec: Spec) -> IdsOf:
+    """Counts the tokens of all fields in one analyzer, and returns the lookup in their vocabularies."""
     settings = spec.resolved_vocabularies()
-    tokens = singles | {name: bag.flat_values for name, bag in seen.items()}
     by_vocabulary = {v: [tokens[field] for field in fields] for v, fields in spec.vocabulary_fields().items()}
     paths = packed_vocabularies(by_vocabulary, settings) if by_vocabulary else {}
 
@@ -99,51 +140,70 @@ def _preprocess(inputs: Inputs, *, spec: Spec) -> Outputs:
         vocabulary = spec.vocabulary_of(field)
         return lookup(values, paths[vocabulary], settings[vocabulary].num_oov)
 
-    if singles:
-        ids = tf.stack([ids_of(name, values) for name, values in singles.items()])
-        is_missing = tf.stack([tf.equal(values, "") for values in singles.values()])
-        missing_ids = tf.constant([int(field.missing == "oov") for field in categorical.values()], tf.int64)
-        ids = tf.where(is_missing, missing_ids[:, tf.newaxis], ids)
-        outputs.update(zip(singles, tf.unstack(ids), strict=True))
-    for name, field in multivalued.items():
-        max_len = int(field.max_len)
-        # Ids are cut, not the texts they stand for: a text costs five times what an id does to move.
-        bag = bags.at_places(ids_of(name, lists[name].flat_values), places[name])
-        if isinstance(field.empty, TokenPolicy):
-            bag = bags.fill_empty(bag, ids_of(name, tf.constant([field.empty.token]))[0])
-        outputs[name] = bags.pad(bag, max_len)
-        if field.weights:
-            weights = bags.to_lists(inputs[weights_feature(name)])
-            weights = bags.at_places(bags.same_lengths(lists[name], weights).flat_values, places[name])
-            if isinstance(field.empty, TokenPolicy):
-                weights = bags.fill_empty(weights, 1.0)
-            outputs[weights_feature(name)] = bags.pad(weights, max_len)
+    return ids_of
 
-    numeric_fields = spec.fields_of(NumericField)
-    if numeric_fields:
-        numbers = {n: tf.cast(bags.single_values(inputs[n], float("nan")), tf.float32) for n in numeric_fields}
-        buckets = {n: f.scale.quantiles for n, f in numeric_fields.items() if isinstance(f.scale, Quantiles)}
-        outputs.update(numeric.scale(numbers, numeric_fields, packed_statistics(numbers, buckets)))
+
+def _key_and_label(inputs: Inputs) -> Outputs:
+    """Returns the key, string `[batch]`, and the label, float32 `[batch]`: those that the inputs have."""
+    outputs: Outputs = {}
+    if KEY_FEATURE in inputs:
+        outputs[KEY_FEATURE] = bags.single_values(bags.as_strings(inputs[KEY_FEATURE]), "")
+    if LABEL_FEATURE in inputs:
+        outputs[LABEL_FEATURE] = tf.cast(bags.single_values(inputs[LABEL_FEATURE], 0.0), tf.float32)
     return outputs
 
 
-def _single_tokens(inputs: Inputs, fields: Mapping[str, CategoricalField]) -> dict[str, tf.Tensor]:
-    """Returns one token a row of each field, `[batch]`; the empty string where it is missing."""
-    tokens = {name: bags.single_values(bags.as_strings(inputs[name]), "") for name in fields}
-    for name, field in fields.items():
-        if isinstance(field.missing, TokenPolicy):
-            tokens[name] = tf.where(tf.equal(tokens[name], ""), field.missing.token, tokens[name])
-    return tokens
-
-
-def _places(lists: Mapping[str, tf.RaggedTensor], fields: Mapping[str, MultivaluedField]) -> dict[str, tf.RaggedTensor]:
-    """Returns where the values of each row that the model sees stand in each field's lists."""
+def _categorical(tokens: Mapping[str, tf.Tensor], fields: Mapping[str, CategoricalField], ids_of: IdsOf) -> Outputs:
+    """Returns the id of each field's token, int64 `[batch]`; of a missing one 0, or 1, the first OOV bucket."""
     if not fields:
         return {}
-    max_lens = [int(field.max_len) for field in fields.values()]
-    keeps = [field.keep for field in fields.values()]
-    return dict(zip(fields, bags.places_seen(list(lists.values()), max_lens, keeps), strict=True))
+    # All fields in one set of operations: [fields, batch].
+    ids = tf.stack([ids_of(name, values) for name, values in tokens.items()])
+    is_missing = tf.stack([tf.equal(values, "") for values in tokens.values()])
+    missing_ids = tf.constant([int(field.missing == "oov") for field in fields.values()], tf.int64)
+    ids = tf.where(is_missing, missing_ids[:, tf.newaxis], ids)
+    return dict(zip(tokens, tf.unstack(ids), strict=True))
 
 
-def _filled(bag: tf.RaggedTensor, field: MultivaluedField) -> tf.RaggedTensor:
-    return bags.fill_empty(bag, field.empty.token) if isinstance(field.empty, TokenPolicy) else bag
+def _multivalued(
+    lists: Mapping[str, tf.RaggedTensor],
+    kept: Mapping[str, tf.RaggedTensor],
+    fields: Mapping[str, MultivaluedField],
+    ids_of: IdsOf,
+) -> Outputs:
+    """Returns the ids of each field's values, int64 `[batch, max_len]`, padded with 0."""
+    outputs: Outputs = {}
+    for name, field in fields.items():
+        # Ids are truncated, not the texts they stand for: a text costs five times what an id does to move.
+        ids = bags.take(ids_of(name, lists[name].flat_values), kept[name])
+        if field.absent_token is not None:
+            ids = bags.fill_empty(ids, ids_of(name, tf.constant([field.absent_token]))[0])
+        outputs[name] = bags.pad(ids, field.shape[0])
+    return outputs
+
+
+def _weights(
+    inputs: Inputs,
+    lists: Mapping[str, tf.RaggedTensor],
+    kept: Mapping[str, tf.RaggedTensor],
+    fields: Mapping[str, MultivaluedField],
+) -> Outputs:
+    """Returns the weights of the values of each weighted field, float32 `[batch, max_len]`, padded with 0."""
+    outputs: Outputs = {}
+    for name, field in fields.items():
+        if field.is_weighted:
+            given = bags.same_lengths(lists[name], bags.to_lists(inputs[weights_feature(name)]))
+            weights = bags.take(given.flat_values, kept[name])
+            if field.absent_token is not None:
+                weights = bags.fill_empty(weights, 1.0)
+            outputs[weights_feature(name)] = bags.pad(weights, field.shape[0])
+    return outputs
+
+
+def _numeric(inputs: Inputs, fields: Mapping[str, NumericField]) -> Outputs:
+    """Returns each field's scaled numbers, float32 `[batch]`, or bucket ids, int64 `[batch]`."""
+    if not fields:
+        return {}
+    numbers = {name: tf.cast(bags.single_values(inputs[name], float("nan")), tf.float32) for name in fields}
+    buckets = {name: field.buckets for name, field in fields.items() if field.buckets is not None}
+    return numeric.scale(numbers, fields, packed_statistics(numbers, buckets))

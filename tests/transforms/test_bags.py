@@ -1,12 +1,16 @@
-"""Bags: splitting, dropping empties, cutting, padding; golden cases first, then properties."""
+"""Bags: splitting, dropping empties, truncating, padding; golden cases first, then properties."""
 
 from __future__ import annotations
 
+import doctest
+
+import pyarrow as pa
 import pytest
 import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fieldpool.pipeline.rows import columns
 from fieldpool.transforms import bags
 
 VALUES = st.lists(st.sampled_from(["", "a", "bc", "ü", "def"]), max_size=6)
@@ -17,9 +21,9 @@ def ragged(lists: list[list[str]]) -> tf.RaggedTensor:
     return tf.ragged.constant(lists, dtype=tf.string, ragged_rank=1)
 
 
-def seen(bag: tf.RaggedTensor, max_len: int, keep: str) -> tf.RaggedTensor:
-    (places,) = bags.places_seen([bag], [max_len], [keep])
-    return bags.at_places(bag.flat_values, places)
+def kept(bag: tf.RaggedTensor, max_len: int, keep: str) -> tf.RaggedTensor:
+    (positions,) = bags.kept_positions([bag], [max_len], [keep])
+    return bags.take(bag.flat_values, positions)
 
 
 def texts(bag: tf.RaggedTensor) -> list[list[str]]:
@@ -32,22 +36,22 @@ def texts(bag: tf.RaggedTensor) -> list[list[str]]:
 )
 def test_text_splits_into_its_values(text: str, expected: list[str]) -> None:
     for dense in (tf.constant([text]), tf.constant([[text]])):
-        assert texts(seen(bags.to_lists(dense, "|"), 9, "first")) == [expected]
+        assert texts(kept(bags.to_lists(dense, "|"), 9, "first")) == [expected]
 
 
 @pytest.mark.parametrize("form", ["ragged", "sparse", "padded"])
 def test_lists_are_taken_as_they_are(form: str) -> None:
     lists = ragged([["a|b"], [], ["c", "d"]])
     given_form = {"ragged": lists, "sparse": lists.to_sparse(), "padded": lists.to_tensor()}[form]
-    assert texts(seen(bags.to_lists(given_form, "|"), 9, "last")) == [["a|b"], [], ["c", "d"]]
+    assert texts(kept(bags.to_lists(given_form, "|"), 9, "last")) == [["a|b"], [], ["c", "d"]]
 
 
 @pytest.mark.parametrize(("keep", "expected"), [("first", [1.0, 3.0]), ("last", [3.0, 5.0])])
 def test_weights_stay_with_their_values(keep: str, expected: list[float]) -> None:
     other, bag = ragged([["x", "y", "z"], ["x"]]), ragged([["a", "", "b", "", "c"], [""]])
-    _, places = bags.places_seen([other, bag], [3, 2], ["first", keep])
+    _, positions = bags.kept_positions([other, bag], [3, 2], ["first", keep])
     weights = tf.constant([1.0, 2.0, 3.0, 4.0, 5.0, 6.0])
-    assert bags.at_places(weights, places).to_list() == [expected, []]
+    assert bags.take(weights, positions).to_list() == [expected, []]
 
 
 def test_weights_of_another_length_are_refused() -> None:
@@ -66,7 +70,7 @@ def test_only_empty_bags_are_filled() -> None:
 
 @pytest.mark.parametrize(("keep", "expected"), [("first", [["a", "b"], ["d"], []]), ("last", [["b", "c"], ["d"], []])])
 def test_a_long_bag_keeps_one_end_in_order(keep: str, expected: list[list[str]]) -> None:
-    assert texts(seen(ragged([["a", "b", "c"], ["d"], []]), 2, keep)) == expected
+    assert texts(kept(ragged([["a", "b", "c"], ["d"], []]), 2, keep)) == expected
 
 
 @given(
@@ -80,13 +84,42 @@ def test_values_order_and_padding(
 ) -> None:
     fields = [[row[field] for row in rows] for field in range(2)]
     all_bags = [ragged(lists) for lists in fields]
-    places = bags.places_seen(all_bags, max_lens, keeps)
-    for lists, max_len, keep, bag, at in zip(fields, max_lens, keeps, all_bags, places, strict=True):
-        padded = bags.pad(bags.at_places(tf.strings.length(bag.flat_values), at), max_len).numpy().tolist()
+    of_bags = bags.kept_positions(all_bags, max_lens, keeps)
+    for lists, max_len, keep, bag, positions in zip(fields, max_lens, keeps, all_bags, of_bags, strict=True):
+        padded = bags.pad(bags.take(tf.strings.length(bag.flat_values), positions), max_len).numpy().tolist()
         for row, values in zip(padded, lists, strict=True):
             present = [len(value.encode()) for value in values if value]
-            kept = present[:max_len] if keep == "first" else present[-max_len:]
-            assert row == kept + [0] * (max_len - len(kept))
+            expected = present[:max_len] if keep == "first" else present[-max_len:]
+            assert row == expected + [0] * (max_len - len(expected))
+
+
+def assert_lengths_agree(counted: pa.Array, lists: tf.RaggedTensor) -> None:
+    """Lengths as `stats.json` has them are the numbers of values that the model sees where nothing is truncated."""
+    longest = max(len(values) for values in lists.to_list())
+    (positions,) = bags.kept_positions([lists], [longest + 1], ["first"])
+    assert columns.bag_lengths(counted).tolist() == positions.row_lengths().numpy().tolist()
+
+
+@given(
+    rows=st.lists(st.text("a| ,üß\0\n", max_size=8).map(str.encode), min_size=1, max_size=5),
+    separator=st.sampled_from(["|", "||", ", ", "ü", "\0"]),
+)
+@settings(deadline=None)
+def test_the_row_checks_split_and_count_texts_alike(rows: list[bytes], separator: str) -> None:
+    lists = bags.to_lists(tf.constant(rows), separator)
+    split = columns.bags(pa.array(rows), separator, "tags").values
+    assert split.to_pylist() == lists.to_list()
+    assert_lengths_agree(split, lists)
+
+
+@given(rows=st.lists(VALUES, min_size=1, max_size=5))
+@settings(deadline=None)
+def test_the_row_checks_count_lists_alike(rows: list[list[str]]) -> None:
+    assert_lengths_agree(columns.bags(pa.array(rows, pa.list_(pa.string())), None, "tags").values, ragged(rows))
+
+
+def test_the_example_of_the_docstring() -> None:
+    assert doctest.testmod(bags) == doctest.TestResults(failed=0, attempted=4)
 
 
 @pytest.mark.parametrize("form", ["dense", "column", "sparse", "ragged"])

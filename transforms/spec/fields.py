@@ -33,7 +33,7 @@ class Vocabulary(Strict):
         return 1 + self.num_oov
 
     def table_rows(self, tokens: int) -> int:
-        """Returns the rows of an embedding table for so many tokens: padding and OOV buckets have theirs, too."""
+        """Returns the rows of the embedding table for that number of tokens; padding and OOV buckets have rows, too."""
         return self.first_token_id + tokens
 
     def is_oov(self, ids: Any) -> Any:
@@ -94,6 +94,11 @@ class AnyField(Strict):
         """Whether a row without a value, or with an empty list, is rejected."""
         return False
 
+    @property
+    def absent_token(self) -> str | None:
+        """The token that is put where a row has no value or an empty list, if there is one."""
+        return None
+
 
 class VocabularyField(AnyField):
     """A field whose values are tokens of a vocabulary."""
@@ -131,6 +136,11 @@ class CategoricalField(VocabularyField):
     def rejects_missing(self) -> bool:
         """Whether a row without a value is rejected."""
         return self.missing == "reject"
+
+    @property
+    def absent_token(self) -> str | None:
+        """The token that is put where a row has no value, if there is one."""
+        return self.missing.token if isinstance(self.missing, TokenPolicy) else None
 
 
 class MultivaluedField(VocabularyField):
@@ -197,6 +207,11 @@ class MultivaluedField(VocabularyField):
     def rejects_missing(self) -> bool:
         """Whether a row with an empty list is rejected."""
         return self.empty == "reject"
+
+    @property
+    def absent_token(self) -> str | None:
+        """The one token that is put in an empty list, if there is one."""
+        return self.empty.token if isinstance(self.empty, TokenPolicy) else None
 
 
 class Quantiles(Strict):
