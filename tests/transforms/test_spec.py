@@ -93,7 +93,8 @@ def test_a_yaml_date_is_a_time_boundary() -> None:
         ({"fields": {"a": CATEGORICAL | {"num_oov": 0}}}, "greater than or equal to 1"),
         ({"split": {"hash": "u", "train": 0.5}}, "must be 1, found 0.7"),
         ({"split": {"time": "t", "eval_from": 3}}, "give both"),
-        ({"split": {"by": "luck"}}, "expected one of"),
+        ({"split": {"by": "luck"}}, "expected one of `column:`, `files:`, `hash:` or `time:`"),
+        ({"split": {"column": "part", "hash": "user"}}, "expected one of `column:`, `files:`, `hash:` or `time:`"),
         ({"source": {"header": False}}, "needs its column names"),
         ({"source": {"columns": ["a", "a"]}}, "a column twice"),
         (
