@@ -5,10 +5,8 @@ What they import they import themselves: `make test-backends` has neither Tensor
 
 from __future__ import annotations
 
-import logging
 import os
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,21 +18,6 @@ if TYPE_CHECKING:
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ["COLUMNS"] = "200"  # What tables are printed for, read when the console is made.
-
-
-@pytest.fixture(autouse=True)
-def _logging_of_one_test(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The command line sets up the logging of a process that is its own; the next test finds it as it was before."""
-    from fieldpool.pipeline.terminal.console import FOLLOWED, QUIETED
-
-    monkeypatch.setattr(threading, "excepthook", threading.excepthook)
-    levels = [(logging.getLogger(name), logging.getLogger(name).level) for name in (*QUIETED, *FOLLOWED)]
-    for name in FOLLOWED:
-        for attribute in ("propagate", "handlers"):
-            monkeypatch.setattr(logging.getLogger(name), attribute, getattr(logging.getLogger(name), attribute))
-    yield
-    for logger, level in levels:
-        logger.setLevel(level)
 
 
 @pytest.fixture(scope="session")
@@ -96,12 +79,12 @@ def fieldpool(
 ) -> Callable[..., tuple[int, str, str]]:
     """`fieldpool("explain", …)` gives exit code, standard output and standard error."""
 
-    from fieldpool.pipeline.cli import app as cli
+    from fieldpool.pipeline.cli import app
 
     def call(*arguments: str | Path) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["fieldpool", *map(str, arguments)])
         with pytest.raises(SystemExit) as leaving:
-            cli.main()
+            app.main()
         out, err = capfd.readouterr()
         return int(leaving.value.code or 0), out, err
 

@@ -13,15 +13,21 @@ from fieldpool.model.evaluation import evaluate
 from fieldpool.model.export import export_model
 from fieldpool.model.layers.deepfm import deepfm
 from fieldpool.model.run import Run
-from fieldpool.model.training.train import load_model, train
+from fieldpool.model.run_stats import total
+from fieldpool.model.training.folder import load_model
+from fieldpool.model.training.train import train
 from fieldpool.pipeline.rows.checks import feature_columns
-from fieldpool.pipeline.rows.read_rows import sample_rows
 from fieldpool.pipeline.runs.run_directory import TransformResult, transform
 from fieldpool.pipeline.serving.parity import Parity, verify
+from fieldpool.pipeline.sources.sample import sample_rows
 from fieldpool.pipeline.spec_file import load_spec
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
-ROWS = ("read", "train", "eval", "test", "rejected")
+
+
+def row_counts(result: TransformResult) -> list[int]:
+    stats = result.stats
+    return [stats.read, stats.train, stats.eval, stats.test, stats.rejected]
 
 
 def transformed(example: str, data: Path | list[Path], target: Path) -> TransformResult:
@@ -40,7 +46,7 @@ def movielens(real_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Tran
 
 
 def test_movielens_is_all_there(movielens: TransformResult) -> None:
-    assert [movielens.stats[name] for name in ROWS] == [100_000, 80_000, 10_000, 10_000, 0]
+    assert row_counts(movielens) == [100_000, 80_000, 10_000, 10_000, 0]
     assert [len(records(movielens, split)) for split in ("train", "eval", "test")] == [80_000, 10_000, 10_000]
 
 
@@ -76,21 +82,22 @@ def test_movielens_auc_of_three_seeds_reaches_that_of_deepctr(movielens: Transfo
 
 def test_mind_with_empty_and_very_long_histories(real_data: Path, tmp_path: Path) -> None:
     result = transformed("mind.yaml", real_data / "mind5k/candidates.parquet", tmp_path / "run")
-    counts = [result.stats[name] for name in ROWS]
+    counts = row_counts(result)
     assert counts[0] == 189_359 == sum(counts[1:])
-    assert result.stats["rejected"] == 0
-    history = result.stats["fields"]["history"]
-    longest = max(int(length) for lengths in history["lengths"].values() for length in lengths)
-    assert longest == 425
-    assert sum(history["empty"].values()) > 3000
-    assert sum(history["values_cut"].values()) > 0
+    assert result.stats.rejected == 0
+    history = result.stats.fields["history"]
+    assert history.lengths is not None
+    assert history.values_cut is not None
+    assert max(length for lengths in history.lengths.values() for length in lengths) == 425
+    assert total(history.absent) > 3000
+    assert total(history.values_cut) > 0
 
 
 def test_criteo_without_header_and_with_many_missing_values(real_data: Path, tmp_path: Path) -> None:
     files = [real_data / f"criteo8k/{name}.csv" for name in ("train", "dev", "test")]
     result = transformed("criteo.yaml", files, tmp_path / "run")
-    assert [result.stats[name] for name in ROWS] == [8000, 7200, 409, 391, 0]
-    assert sum(result.stats["fields"]["I1"]["missing"].values()) > 3000
+    assert row_counts(result) == [8000, 7200, 409, 391, 0]
+    assert total(result.stats.fields["I1"].absent) > 3000
     assert json.loads(Path(result.path, "stats.json").read_text()) == result.stats
 
 

@@ -18,7 +18,7 @@ from apache_beam.io.filesystems import FileSystems
 from ...model.run import EXAMPLES_FOLDER, REJECTED_FOLDER, TRANSFORM_FOLDER
 from ...transforms.preprocessing import preprocessing_fn
 from ...transforms.spec import Spec
-from ..counts.counters import COUNTS_FILE, Counted, Counts, WriteCounts
+from ..counts.counters import COUNTS_FILE, Counted, Counts, SumCounts, WriteCounts
 from ..counts.row_counts import Ranges, count_oov, count_rows
 from ..folders.work_folder import SHARDS_FOLDER, TFT_FOLDER
 from ..rows.check_rows import CheckRows
@@ -43,7 +43,7 @@ class PreprocessClickLog(beam.PTransform):
         examples: `Examples`, a RecordBatch in the Arrow form of tf.Examples and the split of each row.
         transform_fn: for `tft_beam.WriteTransformFn` (a transform_fn and its metadata).
         rejected: `Rejected` rows.
-        counts: `pipeline.counts.counters.Counts`, for `WriteCounts`.
+        counts: one `pipeline.counts.counters.Counts`.
 
     Args:
         spec: with every `max_len` a number and a time split's boundaries given (`counts.spec_resolution.resolve_spec`).
@@ -101,7 +101,7 @@ class PreprocessClickLog(beam.PTransform):
             "examples": examples,
             "transform_fn": transform_fn,
             "rejected": checked | "Rejected" >> beam.FlatMap(lambda batch: batch.rejected),
-            "counts": counts | "AllCounts" >> beam.Flatten(),
+            "counts": counts | "AllCounts" >> beam.Flatten() | "SumCounts" >> beam.CombineGlobally(SumCounts()),
         }
 
     def _checks(self) -> beam.ParDo:

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from decimal import Decimal
+from fractions import Fraction
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from fieldpool.pipeline.counts.counters import Counted, Counts
 from fieldpool.pipeline.counts.spec_resolution import _boundaries, percentile, with_lengths
 from fieldpool.transforms.errors import UserError
 from fieldpool.transforms.spec import Spec, TimeSplit
@@ -26,6 +31,18 @@ def test_percentiles_of_lengths(rows_by_length: dict[int, int], percent: float, 
     assert percentile(rows_by_length, percent) == expected
 
 
+@given(
+    st.dictionaries(st.integers(0, 50), st.integers(1, 1000), min_size=1),
+    st.decimals(0, 100, places=3, allow_nan=False),
+)
+def test_a_percentile_is_the_shortest_length_that_enough_rows_do_not_exceed(
+    rows_by_length: dict[int, int], percent: Decimal
+) -> None:
+    wanted = Fraction(percent) / 100 * sum(rows_by_length.values())
+    expected = next(n for n in sorted(rows_by_length) if sum(r for m, r in rows_by_length.items() if m <= n) >= wanted)
+    assert percentile(rows_by_length, float(percent)) == expected
+
+
 def test_lengths_come_from_train_and_are_at_least_one() -> None:
     fields = {
         "a": {"type": "multivalued", "max_len": "auto"},
@@ -36,15 +53,19 @@ def test_lengths_come_from_train_and_are_at_least_one() -> None:
     spec = Spec.model_validate({"label": {"field": "y"}, "split": {"column": "s"}, "fields": fields})
     counts = Counter(
         {
-            ("length", "a", "train", 3): 1,
-            ("length", "a", "test", 9): 1,
-            ("length", "b", "train", 2): 5,
-            ("length", "b", "train", 8): 4,
-            ("length", "c", "train", 1): 1,
+            Counted("length", "a", "train", 3): 1,
+            Counted("length", "a", "test", 9): 1,
+            Counted("length", "b", "train", 2): 5,
+            Counted("length", "b", "train", 8): 4,
+            Counted("length", "c", "train", 1): 1,
         }
     )
-    resolved = with_lengths(spec, counts)
+    resolved = with_lengths(spec, Counts(counts))
     assert [resolved.fields[name].max_len for name in "abcd"] == [3, 2, 7, 1]  # type: ignore[union-attr]
+
+
+def counted(times: dict[int, int]) -> Counts:
+    return Counts(Counter({Counted("time", detail=float(time)): rows for time, rows in times.items()}))
 
 
 @pytest.mark.parametrize(
@@ -56,16 +77,15 @@ def test_lengths_come_from_train_and_are_at_least_one() -> None:
     ],
 )
 def test_time_boundaries_come_nearest_to_the_shares(times: dict[int, int], expected: tuple[float, float]) -> None:
-    counts = Counter({(float(time),): rows for time, rows in times.items()})
-    assert _boundaries(counts, TimeSplit(time="t")) == expected
+    assert _boundaries(counted(times), TimeSplit(time="t")) == expected
 
 
 def test_shares_of_zero_make_empty_splits() -> None:
-    counts = Counter({(float(time),): 1 for time in range(10)})
+    counts = counted(dict.fromkeys(range(10), 1))
     assert _boundaries(counts, TimeSplit(time="t", train=0.7, eval=0.0, test=0.3)) == (7.0, 7.0)
     assert _boundaries(counts, TimeSplit(time="t", train=0.7, eval=0.3, test=0.0)) == (7.0, float("inf"))
 
 
 def test_no_time_at_all_is_an_error() -> None:
     with pytest.raises(UserError, match="no row has a time that can be read in column 't'"):
-        _boundaries(Counter(), TimeSplit(time="t"))
+        _boundaries(Counts(), TimeSplit(time="t"))

@@ -50,7 +50,7 @@ def killed_at(step: int) -> Iterator[None]:
             unlink(path)
 
     with pytest.MonkeyPatch.context() as patch, contextlib.suppress(Killed):
-        for name in ("_move", "write_whole"):
+        for name in ("move", "write_whole"):
             patch.setattr(work_folders, name, counting(getattr(work_folders, name)))
         patch.setattr(work_folders, "remove", remove)
         yield
@@ -58,9 +58,9 @@ def killed_at(step: int) -> Iterator[None]:
 
 def fill(work: WorkFolder, text: str) -> None:
     for name in ("spec.yaml", "stats.json"):
-        Path(work.run, name).write_text(text)
-    Path(work.run, "examples").mkdir()
-    Path(work.run, "examples/train").write_text(text)
+        Path(work.result, name).write_text(text)
+    Path(work.result, "examples").mkdir()
+    Path(work.result, "examples/train").write_text(text)
 
 
 def make(target: Path, text: str = "new", **options: object) -> None:

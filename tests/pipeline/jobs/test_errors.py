@@ -7,7 +7,7 @@ import errno
 import grpc
 import pytest
 
-from fieldpool.pipeline.jobs.errors import errors_of_users
+from fieldpool.pipeline.jobs.errors import translate_worker_errors
 from fieldpool.transforms.errors import (
     CannotWrite,
     JobFailed,
@@ -124,7 +124,7 @@ def test_told_in_words(raised: Exception, kind: type[Exception], message: str) -
         except Exception as error:
             raise RuntimeError("Beam's own words") from error
 
-    with pytest.raises(kind) as error, errors_of_users("runs/x"):
+    with pytest.raises(kind) as error, translate_worker_errors("runs/x"):
         work()
     assert message in str(error.value)
     assert "while running" not in str(error.value)
@@ -142,6 +142,6 @@ def test_told_in_words(raised: Exception, kind: type[Exception], message: str) -
     ],
 )
 def test_a_fault_of_ours_keeps_its_traceback(fault: Exception) -> None:
-    with pytest.raises(type(fault)) as error, errors_of_users("runs/x"):
+    with pytest.raises(type(fault)) as error, translate_worker_errors("runs/x"):
         raise fault
     assert error.value is fault

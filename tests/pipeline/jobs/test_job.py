@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from apache_beam.runners.runner import PipelineState
 
-from fieldpool.pipeline.jobs import job as running
+from fieldpool.pipeline.jobs import job as jobs
 from fieldpool.pipeline.jobs.options import beam_options
 from fieldpool.transforms.errors import TimeLimitExceeded
 
@@ -35,12 +35,12 @@ class Job:
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(running, "_SECONDS_BETWEEN", 0.01)
+    monkeypatch.setattr(jobs, "_SECONDS_BETWEEN", 0.01)
 
 
 def run(job: Job, *options: str) -> Any:
     portable = beam_options("PortableRunner", ["--job_endpoint=localhost:1", "--environment_type=LOOPBACK", *options])
-    return running.run(SimpleNamespace(options=portable, run=lambda: job))  # type: ignore[arg-type]
+    return jobs.run_pipeline(SimpleNamespace(options=portable, run=lambda: job))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("options", [(), ("--time_limit=5",)])

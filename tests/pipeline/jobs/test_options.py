@@ -7,14 +7,15 @@ from typing import Any
 import pytest
 from apache_beam.options.pipeline_options import PipelineOptions, SetupOptions
 
-from fieldpool.pipeline.jobs.options import beam_options, runs_in_process
+from fieldpool.pipeline.jobs.options import beam_options, choose_mode, runs_in_process
 from fieldpool.transforms.errors import UserError
 
 
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        ({"input_bytes": 1}, None),
+        ({}, None),
+        ({"workers": 1}, None),
         ({"mode": "threads", "workers": 3}, "multi_threading"),
         ({"workers": 2}, "multi_processing"),
         ({"runner": "DataflowRunner"}, None),
@@ -24,6 +25,18 @@ def test_the_mode_is_beams_own(arguments: dict[str, Any], expected: str | None) 
     chosen = beam_options(**arguments).get_all_options(drop_default=True)
     assert chosen.get("direct_running_mode") == expected
     assert chosen.get("direct_num_workers") == (arguments.get("workers") if expected else None)
+
+
+@pytest.mark.parametrize(("cores", "gigabytes", "workers"), [(8, 2, 4), (4, 2, 2), (8, 0.1, 1), (2, 2, 1)])
+def test_processes_for_many_bytes_on_many_cores(
+    monkeypatch: pytest.MonkeyPatch, cores: int, gigabytes: float, workers: int
+) -> None:
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(cores)))
+    options = beam_options()
+    choose_mode(options, int(gigabytes * 1e9))
+    chosen = options.get_all_options(drop_default=True)
+    assert chosen.get("direct_num_workers", 1) == workers
+    assert chosen.get("direct_running_mode") == ("multi_processing" if workers > 1 else None)
 
 
 @pytest.mark.parametrize(

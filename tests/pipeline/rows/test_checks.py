@@ -8,8 +8,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from fieldpool.pipeline.rows.checks import check_rows, raw_columns
-from fieldpool.pipeline.sources.readers import Rejected, SourceBatch
+from fieldpool.pipeline.rows.checks import Checked, check_rows, raw_columns
+from fieldpool.pipeline.sources.batches import SourceBatch
 from fieldpool.transforms.spec import Spec
 
 SPEC = {
@@ -25,15 +25,15 @@ SPEC = {
 GOOD = {"id": "1", "click": "1", "part": "train", "user": "u", "tags": "a|b", "w": "1|2", "age": "30"}
 
 
-def check(rows: list[dict[str, Any]]) -> tuple[pa.RecordBatch, list[str], list[Rejected]]:
+def check(rows: list[dict[str, Any]]) -> Checked:
     data = pa.RecordBatch.from_pylist(rows)
     batch = SourceBatch("rows.csv", np.arange(1, len(rows) + 1), data)
     return check_rows(batch, Spec.model_validate(SPEC))
 
 
 def test_a_good_row_passes() -> None:
-    rows, splits, rejected = check([GOOD])
-    assert rows.to_pylist() == [
+    checked = check([GOOD])
+    assert checked.rows.to_pylist() == [
         {
             "key": b"1",
             "label": 1.0,
@@ -43,7 +43,7 @@ def test_a_good_row_passes() -> None:
             "age": 30.0,
         }
     ]
-    assert (splits.tolist(), rejected) == ([0], [])
+    assert (checked.read, checked.numbers.tolist(), checked.splits.tolist(), checked.rejected) == (1, [1], [0], [])
 
 
 @pytest.mark.parametrize(
@@ -63,27 +63,41 @@ def test_a_good_row_passes() -> None:
     ],
 )
 def test_a_bad_row_is_rejected_and_the_others_pass(change: dict[str, Any], field: str, reason: str) -> None:
-    rows, splits, rejected = check([GOOD, GOOD | {"id": "2"} | change, GOOD | {"id": "3"}])
-    assert rows["key"].to_pylist() == [b"1", b"3"]
-    assert len(splits) == 2
-    assert [(bad.source, bad.row, bad.field, bad.reason) for bad in rejected] == [("rows.csv", 2, field, reason)]
-    assert rejected[0].raw == GOOD | {"id": "2"} | change
+    checked = check([GOOD, GOOD | {"id": "2"} | change, GOOD | {"id": "3"}])
+    assert checked.rows["key"].to_pylist() == [b"1", b"3"]
+    assert (checked.read, checked.numbers.tolist(), checked.splits.tolist()) == (3, [1, 3], [0, 0])
+    (bad,) = checked.rejected
+    assert (bad.source, bad.row, bad.field, bad.reason) == ("rows.csv", 2, field, reason)
+    assert bad.raw == GOOD | {"id": "2"} | change
 
 
 def test_a_row_is_rejected_once_for_its_first_fault() -> None:
-    _, _, rejected = check([GOOD | {"click": "5", "age": "old"}])
-    assert [bad.field for bad in rejected] == ["click"]
+    checked = check([GOOD | {"click": "5", "age": "old"}])
+    assert [bad.field for bad in checked.rejected] == ["click"]
 
 
-def test_rejected_text_is_cut_to_a_readable_length() -> None:
-    _, _, rejected = check([GOOD | {"age": "x" * 5000}])
-    assert len(rejected[0].raw["age"]) < 1100
+def test_for_a_prediction_neither_label_nor_split_count() -> None:
+    data = pa.RecordBatch.from_pylist([GOOD | {"click": "5", "part": "?"}, GOOD | {"age": "old"}])
+    batch = SourceBatch("rows.csv", np.array([7, 9]), data)
+    checked = check_rows(batch, Spec.model_validate(SPEC), for_prediction=True)
+    assert (checked.numbers.tolist(), [bad.row for bad in checked.rejected]) == ([7], [9])
+    assert "label" not in checked.rows.schema.names
+
+
+def test_rows_of_one_split() -> None:
+    checked = check([GOOD, GOOD | {"part": "test"}, GOOD | {"id": None}, GOOD | {"id": "4"}]).of_split("train")
+    assert (checked.numbers.tolist(), checked.splits.tolist()) == ([1, 4], [0, 0])
+    assert checked.rows["key"].to_pylist() == [b"1", b"4"]
+
+
+def test_rejected_text_is_truncated_to_a_readable_length() -> None:
+    checked = check([GOOD | {"age": "x" * 5000}])
+    assert len(checked.rejected[0].raw["age"]) < 1100
 
 
 def test_bytes_that_are_not_utf8_can_be_shown() -> None:
     data = {key: value.encode() for key, value in GOOD.items()} | {"user": b"\xff", "age": b"old"}
-    _, _, rejected = check([data])
-    assert rejected[0].raw["user"] == "\\xff"
+    assert check([data]).rejected[0].raw["user"] == "\\xff"
 
 
 def test_the_columns_that_a_spec_reads() -> None:

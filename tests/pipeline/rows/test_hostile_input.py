@@ -107,7 +107,7 @@ def test_a_footer_that_promises_other_rows(tmp_path: Path) -> None:
 def test_json_that_is_no_object_is_a_rejected_row(tmp_path: Path, line: bytes) -> None:
     (tmp_path / "rows.jsonl").write_bytes(b'{"a": 1}\n' + line + b'\n{"a": 3}\n')
     batches = list(read_batches(str(tmp_path / "rows.jsonl"), Source(), ["a"]))
-    assert [int(row) for batch in batches for row in batch.rows] == [1, 3]
+    assert [int(row) for batch in batches for row in batch.numbers] == [1, 3]
     assert [(bad.row, bad.field) for batch in batches for bad in batch.rejected] == [(2, "(row)")]
 
 
@@ -116,7 +116,7 @@ def test_json_rows_that_agree_on_no_type_lose_nothing(tmp_path: Path) -> None:
     (tmp_path / "rows.jsonl").write_text("".join(json.dumps({"a": value}) + "\n" for value in values))
     batches = list(read_batches(str(tmp_path / "rows.jsonl"), Source(), ["a"]))
     found = {
-        int(n): v for b in batches if b.data.num_rows for n, v in zip(b.rows, b.data["a"].to_pylist(), strict=True)
+        int(n): v for b in batches if b.data.num_rows for n, v in zip(b.numbers, b.data["a"].to_pylist(), strict=True)
     }
     assert [found[row] for row in range(1, 10)] == [
         1, b"x", [b"1", b"y"], None, True, 2.0, str(2**70).encode(), b"2024-01-31", b"\xed\xa0\x80",
@@ -157,8 +157,9 @@ SPEC = Spec.model_validate(
 def test_values_beyond_the_limits_are_rejected(change: dict[str, Any], field: str, reason: str) -> None:
     row = {"id": b"1", "y": 1, "s": "train", "user": "ü".encode(), "tags": [b"a", "é".encode()]}
     data = pa.RecordBatch.from_pylist([row, row | change])
-    rows, _, (rejected,) = check_rows(SourceBatch("rows", pa.array([1, 2]).to_numpy(), data), SPEC)
-    assert rows["user"].to_pylist() == ["ü".encode()]
+    checked = check_rows(SourceBatch("rows", pa.array([1, 2]).to_numpy(), data), SPEC)
+    (rejected,) = checked.rejected
+    assert checked.rows["user"].to_pylist() == ["ü".encode()]
     assert (rejected.field, rejected.row) == (field, 2)
     assert rejected.reason.startswith(reason)
     assert len(json.dumps(vars(rejected))) < 10_000

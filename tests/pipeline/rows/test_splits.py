@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from fieldpool.pipeline.rows.splits import assign_splits, times_of
-from fieldpool.pipeline.sources.readers import SourceBatch
+from fieldpool.pipeline.sources.batches import SourceBatch
 from fieldpool.transforms.errors import UserError
 from fieldpool.transforms.spec import SPLITS, Spec
 
@@ -17,8 +17,7 @@ from fieldpool.transforms.spec import SPLITS, Spec
 def splits(split: dict[str, Any], column: pa.Array, source: str = "data/rows.csv") -> list[str | None]:
     spec = Spec.model_validate({"label": {"field": "y"}, "split": split, "fields": {"a": {"type": "categorical"}}})
     batch = SourceBatch(source, np.arange(len(column)), pa.RecordBatch.from_arrays([column], ["s"]))
-    codes, _ = assign_splits(batch, spec)
-    return [None if code < 0 else SPLITS[code] for code in codes]
+    return [None if code < 0 else SPLITS[code] for code in assign_splits(batch, spec).codes]
 
 
 def test_by_column() -> None:

@@ -60,8 +60,8 @@ def test_using_a_run_new_values_are_oov_and_no_train_rows_are_needed(
 ) -> None:
     new = write([row | {"part": "test", "user": "nobody", "age": 20.0} for row in rows], folder / "new.parquet")
     result = transform(Run(run.path).spec, [new], str(folder / "new"), using=Run(run.path))
-    assert [result.stats[name] for name in ("read", "train", "eval", "test")] == [6, 0, 0, 6]
-    assert result.stats["fields"]["user"]["oov"]["test"] == 6
+    assert (result.stats.read, result.stats.test) == (6, 6)
+    assert result.stats.fields["user"].oov_share("test") == 1
     ages = [tf.train.Example.FromString(r).features.feature["age"].float_list.value[0] for r in records(result.path)]
     assert ages == pytest.approx([-1.2247449] * 6)  # z-score of 20 among 20, 30, 40.
     assert assets(result.path) == assets(run.path)

@@ -17,7 +17,8 @@ import tensorflow_transform as tft
 
 from fieldpool.model.examples import feature_spec
 from fieldpool.model.run import NotARun, Run
-from fieldpool.pipeline.runs.run_directory import TransformResult, read_rejected, transform
+from fieldpool.pipeline.rows.rejected import read_rejected
+from fieldpool.pipeline.runs.run_directory import TransformResult, transform
 from fieldpool.transforms.errors import UserError
 from fieldpool.transforms.spec import Spec
 
@@ -183,7 +184,7 @@ def test_several_files_and_a_time_split(spec_data: dict[str, Any], rows: Rows, t
     split = {"time": "at", "train": 0.5, "eval": 0.25, "test": 0.25}
     spec = Spec.model_validate(spec_data | {"split": split, "source": {"null_values": ["NA"]}})
     result = transform(spec, [str(tmp_path / "*.csv")], str(tmp_path / "run"))
-    assert [result.stats[k] for k in ("train", "eval", "test")] == [3, 1, 2]
+    assert (result.stats.train, result.stats.eval, result.stats.test) == (3, 1, 2)
 
 
 @pytest.fixture
@@ -203,7 +204,7 @@ def test_bad_rows_stop_the_run_by_default(spec_data: dict[str, Any], with_bad_ro
 def test_bad_rows_are_set_aside_where_allowed(spec_data: dict[str, Any], with_bad_rows: str, tmp_path: Path) -> None:
     spec = Spec.model_validate(spec_data | {"max_rejected": 0.5})
     result = transform(spec, [with_bad_rows], str(tmp_path / "run"))
-    assert [result.stats[k] for k in ("read", "train", "rejected")] == [8, 4, 2]
+    assert (result.stats.read, result.stats.train, result.stats.rejected) == (8, 4, 2)
     assert [(row["row"], row["field"]) for row in read_rejected(result.path)] == [(3, "click"), (4, "id")]
     assert next(read_rejected(result.path))["raw"]["id"] == "bad"
 

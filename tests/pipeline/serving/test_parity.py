@@ -17,9 +17,10 @@ from served_model import SPEC, Served
 
 from fieldpool.model.run import Run
 from fieldpool.pipeline.rows.checks import feature_columns
-from fieldpool.pipeline.rows.read_rows import ReadBatches, sample_rows
+from fieldpool.pipeline.rows.read_rows import ReadBatches
 from fieldpool.pipeline.serving.parity import verify
 from fieldpool.pipeline.sources.files import find_files
+from fieldpool.pipeline.sources.sample import sample_rows
 from fieldpool.transforms.errors import UserError
 from fieldpool.transforms.spec import Spec
 
@@ -101,7 +102,7 @@ def test_an_export_of_a_run_with_other_fields(served: Served, tampered: Path) ->
 def test_a_sample_is_spread_over_the_rows(served: Served, wanted: int, found: int) -> None:
     spec = Run(str(served.run)).spec
     batches = sample_rows([str(served.data)], spec.source, ["id"], wanted)
-    rows = np.concatenate([batch.rows for batch in batches])
+    rows = np.concatenate([batch.numbers for batch in batches])
     ids = [key for batch in batches for key in batch.data["id"].to_pylist()]
     assert len(rows) == found
     assert ids == [f"r{row - 1}" for row in rows]
@@ -118,4 +119,4 @@ def test_a_sample_takes_all_of_small_files_and_more_of_large_ones(
         pq.write_table(pa.table({"id": list(range(rows))}), tmp_path / f"{name}.parquet")
     files = [str(tmp_path / f"{name}.parquet") for name in "abc"]
     batches = sample_rows(files, Spec.model_validate(SPEC).source, ["id"], wanted)
-    assert [sum(len(b.rows) for b in batches if b.source == file) for file in files] == found
+    assert [sum(len(b.numbers) for b in batches if b.source == file) for file in files] == found

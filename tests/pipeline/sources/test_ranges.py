@@ -12,8 +12,8 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from fieldpool.pipeline.sources.ranges import FileRange, file_ranges
-from fieldpool.pipeline.sources.readers import read_range
+from fieldpool.pipeline.sources.ranges import FileRange
+from fieldpool.pipeline.sources.readers import file_ranges, read_range
 from fieldpool.transforms.spec import Source
 
 SOURCE = Source()
@@ -25,7 +25,7 @@ def rows_of(parts: list[FileRange], source: Source = SOURCE) -> list[tuple[int, 
     for part in parts:
         for batch in read_range(part, source, ["a"]):
             if batch.data.num_rows:
-                found += zip(batch.rows.tolist(), batch.data["a"].to_pylist(), strict=True)
+                found += zip(batch.numbers.tolist(), batch.data["a"].to_pylist(), strict=True)
             found += [(row.row, row.reason) for row in batch.rejected]
     return sorted(found, key=lambda row: row[0])
 

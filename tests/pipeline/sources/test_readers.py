@@ -12,8 +12,10 @@ import pyarrow.parquet as pq
 import pytest
 import tensorflow as tf
 
-from fieldpool.pipeline.sources.files import file_format, find_files
-from fieldpool.pipeline.sources.readers import SourceBatch, read_batches
+from fieldpool.pipeline.sources.batches import SourceBatch
+from fieldpool.pipeline.sources.files import find_files
+from fieldpool.pipeline.sources.formats import source_file
+from fieldpool.pipeline.sources.readers import read_batches
 from fieldpool.transforms.errors import UserError
 from fieldpool.transforms.spec import Source
 
@@ -57,7 +59,7 @@ def test_tsv_and_files_without_header(tmp_path: Path) -> None:
 def test_rows_of_the_wrong_width_are_told_with_their_number(tmp_path: Path) -> None:
     read = batches(csv(tmp_path, "a,b\n1,2\n3\n4,5\n6,7,8\n9,0\n"), ["a"])
     assert values(read, "a") == [b"1", b"4", b"9"]
-    assert [row for batch in read for row in batch.rows] == [1, 3, 5]
+    assert [row for batch in read for row in batch.numbers] == [1, 3, 5]
     assert [(bad.row, bad.reason) for batch in read for bad in batch.rejected] == [
         (2, "expected 2 columns, found 1"),
         (4, "expected 2 columns, found 3"),
@@ -108,7 +110,7 @@ def test_large_files_come_in_batches_with_running_row_numbers(tmp_path: Path) ->
     pq.write_table(pa.table({"a": range(40_000)}), tmp_path / "rows.parquet")
     read = batches(tmp_path / "rows.parquet", ["a"])
     assert [batch.data.num_rows for batch in read] == [16_384, 16_384, 7232]
-    assert [row for batch in read for row in batch.rows] == list(range(1, 40_001))
+    assert [row for batch in read for row in batch.numbers] == list(range(1, 40_001))
 
 
 @pytest.mark.parametrize(
@@ -141,20 +143,32 @@ def test_a_pattern_without_files_is_an_error(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "kind"),
+    ("path", "kind", "compression", "delimiter"),
     [
-        ("x.csv", "csv"),
-        ("x.TSV.gz", "csv"),
-        ("x.jsonl", "jsonl"),
-        ("x.parquet", "parquet"),
-        ("x.tfrecord.gz", "tfrecord"),
+        ("x.csv", "csv", None, ","),
+        ("x.TSV.gz", "csv", "gzip", "\t"),
+        ("x.csv.GZ", "csv", "gzip", ","),
+        ("x.tsv.Bz2", "csv", "bzip2", "\t"),
+        ("x.jsonl", "jsonl", None, ","),
+        ("x.parquet", "parquet", None, ","),
+        ("x.tfrecord.gz", "tfrecord", "gzip", ","),
     ],
 )
-def test_formats_by_extension(path: str, kind: str) -> None:
-    assert file_format(path, Source()) == kind
+def test_formats_by_extension(path: str, kind: str, compression: str | None, delimiter: str) -> None:
+    file = source_file(path, Source())
+    assert (file.kind, file.compression, file.delimiter) == (kind, compression, delimiter)
+
+
+@pytest.mark.parametrize("name", ["rows.TSV", "rows.tsv.GZ", "rows.TSV.Gz"])
+def test_extensions_count_in_any_case(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    text = b"a\tb\n1\tx,y\n"
+    path.write_bytes(gzip.compress(text) if name.lower().endswith(".gz") else text)
+    read = batches(path, ["a", "b"])
+    assert (values(read, "a"), values(read, "b")) == ([b"1"], [b"x,y"])
 
 
 def test_an_unknown_extension_asks_for_the_format() -> None:
     with pytest.raises(UserError, match="format: csv"):
-        file_format("rows.data", Source())
-    assert file_format("rows.data", Source(format="jsonl")) == "jsonl"
+        source_file("rows.data", Source())
+    assert source_file("rows.data", Source(format="jsonl")).kind == "jsonl"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,8 @@ from apache_beam.io.filesystems import FileSystems
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fieldpool.pipeline.counts.counters import Examples
 from fieldpool.pipeline.tfrecords.encoding import encode_tfrecords
-from fieldpool.pipeline.tfrecords.sink import Shard, WriteExamples, name_shards
+from fieldpool.pipeline.tfrecords.sink import Examples, Shard, WriteExamples, name_shards
 
 INTS = st.integers(-(2**63), 2**63 - 1)
 ROW = st.fixed_dictionaries(
@@ -81,10 +81,10 @@ def write(elements: list[Examples], folder: Path, shard_bytes: int = 1 << 20) ->
             pipeline
             | beam.Create(elements, reshuffle=False)
             | WriteExamples(str(folder / "out"), str(folder / "temp"), shard_bytes)
-            | beam.Map(repr)
+            | beam.Map(json.dumps)
             | beam.io.WriteToText(str(written), shard_name_template="")
         )
-    return sorted(eval(line) for line in written.read_text().splitlines())
+    return sorted(tuple(json.loads(line)) for line in written.read_text().splitlines())
 
 
 def rows(count: int) -> list[dict[str, Any]]:
