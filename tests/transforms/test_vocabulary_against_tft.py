@@ -1,6 +1,6 @@
 """The ids of `packed_vocabularies` are those of TFT's own vocabularies, in our layout.
 
-TFT breaks ties between equally frequent tokens by bytes descending, we by bytes ascending: its file, ordered anew, is
+TFT breaks ties between equally frequent tokens by bytes descending, we by bytes ascending: its file, sorted again, is
 ours. Its OOV bucket and ours hold the same tokens.
 """
 
@@ -20,14 +20,13 @@ import tensorflow_transform.beam as tft_beam
 from hypothesis import Phase, example, given, settings
 from hypothesis import strategies as st
 
-from fieldpool.pipeline.rows import columns
 from fieldpool.pipeline.rows.checks import check_rows, raw_columns
-from fieldpool.pipeline.runs.preprocess import raw_tensor_adapter_config
+from fieldpool.pipeline.rows.tft_rows import adapter_config, as_tft_rows
 from fieldpool.pipeline.sources.files import find_files
 from fieldpool.pipeline.sources.readers import read_batches
 from fieldpool.pipeline.spec_file import load_spec
-from fieldpool.transforms.preprocessing import preprocessing_fn, raw_feature_spec
-from fieldpool.transforms.spec import CategoricalField, MultivaluedField, Vocabulary
+from fieldpool.transforms.preprocessing import preprocessing_fn
+from fieldpool.transforms.spec import Vocabulary
 from fieldpool.transforms.vocabulary import lookup, packed_vocabularies
 
 FIELDS = ("a", "b", "c")
@@ -102,42 +101,32 @@ def test_any_tokens(
     ],
 )
 def test_real_data(real_data: Path, tmp_path: Path, example: str, files: str) -> None:
-    """One vocabulary a field, of at most four fields, each list cut after 20 values."""
+    """One vocabulary a field, of at most four fields, each list truncated to 20 values."""
     loaded = load_spec(str(EXAMPLES / example))
     chosen: dict[str, Any] = {}
     for name, field in loaded.fields.items():
-        if isinstance(field, CategoricalField | MultivaluedField) and len(chosen) < 4:
+        if field.has_vocabulary and len(chosen) < 4:
             alone = {"vocabulary": None, "min_count": 2, "top_k": None, "num_oov": 1}
-            chosen[name] = field.model_copy(
-                update=alone | ({"max_len": 20} if isinstance(field, MultivaluedField) else {})
-            )
+            chosen[name] = field.model_copy(update=alone | ({"max_len": 20} if field.is_list else {}))
     spec = loaded.model_copy(update={"fields": chosen, "vocabularies": {}})
 
     def both(inputs: dict[str, Any]) -> dict[str, Any]:
         for name, field in chosen.items():
             x = inputs[name]
-            if isinstance(field, MultivaluedField):
+            if field.is_list:
                 x = tf.ragged.boolean_mask(x, tf.not_equal(x, ""))
                 x = x[:, :20] if field.keep == "first" else x[:, -20:]
             tft.vocabulary(x, frequency_threshold=2, vocab_filename=f"tft_{name}", store_frequency=True)
         return preprocessing_fn(spec)(inputs)
 
-    names = list(raw_feature_spec(spec))
-
     def batches(path: str) -> Iterator[pa.RecordBatch]:
         for batch in read_batches(path, spec.source, raw_columns(spec)):
-            rows, _, _ = check_rows(batch, spec)
-            arrays = [columns.as_lists(columns.without_nulls(rows[name])) for name in names]
-            arrays.append(columns.as_lists(pa.array(np.zeros(rows.num_rows, np.int64))))
-            yield pa.RecordBatch.from_arrays(arrays, [*names, "__split__"])
+            yield as_tft_rows(check_rows(batch, spec).rows, spec)
 
-    with (
-        beam.Pipeline(runner="FnApiRunner") as pipeline,
-        tft_beam.Context(temp_dir=str(tmp_path / "temp"), passthrough_keys={"__split__"}),
-    ):
+    with beam.Pipeline(runner="FnApiRunner") as pipeline, tft_beam.Context(temp_dir=str(tmp_path / "temp")):
         paths = [file.path for file in find_files([str(real_data / files)])]
         rows = pipeline | beam.Create(paths, reshuffle=False) | beam.FlatMap(batches)
-        transform_fn = (rows, raw_tensor_adapter_config(spec)) | tft_beam.AnalyzeDataset(both)
+        transform_fn = (rows, adapter_config(spec)) | tft_beam.AnalyzeDataset(both)
         _ = transform_fn | tft_beam.WriteTransformFn(str(tmp_path / "out"))
     assets = tmp_path / "out/transform_fn/assets"
     for name in chosen:

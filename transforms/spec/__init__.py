@@ -1,4 +1,8 @@
-"""The spec, section by section; `Spec` puts them together."""
+"""The spec: a module for each section, and `Spec`, which puts them together.
+
+Import from here: `from fieldpool.transforms.spec import Spec`. Docstrings and descriptions of the sections are in the
+JSON Schema as well (`fieldpool schema`), so they speak to the author of a spec.
+"""
 
 from .base import NAME_PATTERN, Name, Strict
 from .fields import (

@@ -1,4 +1,4 @@
-"""What the sections of a spec have in common."""
+"""What the sections of a spec share: strictness, names and shares."""
 
 from __future__ import annotations
 
@@ -14,6 +14,6 @@ Name = Annotated[str, Field(pattern=NAME_PATTERN)]
 
 
 class Strict(BaseModel):
-    """Refuses unknown keys, and never changes once made."""
+    """Base of all sections: refuses unknown keys and is immutable."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)

@@ -1,7 +1,7 @@
 """The sections `vocabularies` and `fields`, and what differs between the kinds of field.
 
-`AnyField` has what other code asks of a field, with the answers of most kinds; each class overrides its own. What
-needs TensorFlow or Arrow stands elsewhere: `transforms.preprocessing` and `pipeline.rows.checks`.
+`AnyField` has the properties that other code reads, with the values of most kinds; a kind overrides those in which it
+differs. Code that needs TensorFlow or Arrow is elsewhere, in `transforms.preprocessing` and `pipeline.rows.checks`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from .base import Name, Strict
 
 _PERCENTILE = re.compile(r"^p(\d{1,2}(\.\d+)?|100)$")
 
-# What a raw row has of a field: one token, a list of tokens, or one number.
+# What one raw row holds in a field: one token, a list of tokens, or one number.
 RawForm = Literal["token", "list", "number"]
 
 
@@ -37,11 +37,11 @@ class Vocabulary(Strict):
         return self.first_token_id + tokens
 
     def is_oov(self, ids: Any) -> Any:
-        """Returns which ids, an array or tensor of integers, are OOV buckets: a boolean of its shape."""
+        """Returns which ids, an array or tensor of integers, are OOV buckets: booleans of that shape."""
         return (ids > 0) & (ids < self.first_token_id)
 
     def is_token(self, ids: Any) -> Any:
-        """Returns which ids, an array or tensor of integers, are tokens: a boolean of its shape."""
+        """Returns which ids, an array or tensor of integers, are tokens: booleans of that shape."""
         return ids >= self.first_token_id
 
 
@@ -52,12 +52,15 @@ class TokenPolicy(Strict):
 
 
 class AnyField(Strict):
-    """What code asks of a field, whatever its kind; the answers here are those of most kinds."""
+    """The properties of a field that code reads whatever its kind, with the values of most kinds."""
 
     raw: ClassVar[RawForm] = "token"
     has_vocabulary: ClassVar[bool] = False
-    # Whether a row holds a list of values, of any length up to `max_len`.
-    is_list: ClassVar[bool] = False
+
+    @property
+    def is_list(self) -> bool:
+        """Whether a row holds a list of values; only such fields have a `combiner` and a `max_len`."""
+        return self.raw == "list"
 
     @property
     def dtype(self) -> Literal["int64", "float32"]:
@@ -76,7 +79,7 @@ class AnyField(Strict):
 
     @property
     def buckets(self) -> int | None:
-        """The number of quantile buckets, where the ids are those of buckets."""
+        """The number of quantile buckets if the encoded values are bucket ids, else None."""
         return None
 
     @property
@@ -86,7 +89,7 @@ class AnyField(Strict):
 
     @property
     def combiner(self) -> str | None:
-        """How the values of a list become one vector; None for a single value."""
+        """How the vectors of a list's values are combined (`pooling` in the spec); None for a single value."""
         return None
 
     @property
@@ -147,7 +150,6 @@ class MultivaluedField(VocabularyField):
     """A list of values a row. Encoded as int64 `[batch, max_len]`, padded with 0 at the end."""
 
     raw: ClassVar[RawForm] = "list"
-    is_list: ClassVar[bool] = True
 
     type: Literal["multivalued"]
     separator: str | None = Field(
@@ -251,7 +253,7 @@ class NumericField(AnyField):
 
     @property
     def buckets(self) -> int | None:
-        """The number of quantile buckets, if the field has such."""
+        """The number of quantile buckets if the scale is such, else None."""
         return self.scale.quantiles if isinstance(self.scale, Quantiles) else None
 
     @property

@@ -1,4 +1,4 @@
-"""The sections of a spec that say what is put up with: `limits` in one row, `check` between a run and new rows."""
+"""The sections `limits` (the size of one row) and `check` (how far new rows may drift from a run)."""
 
 from __future__ import annotations
 

@@ -108,7 +108,7 @@ class Spec(Strict):
             )
         return self
 
-    # -- derived: one place where defaults are worked out --
+    # What follows from the entries: the one place where defaults are resolved.
 
     def fields_of(self, kind: type[FieldType]) -> dict[str, FieldType]:
         """Returns the fields of one type, in the order of `fields`."""
@@ -175,7 +175,11 @@ class Spec(Strict):
         return self.fields[field].column or field
 
     def most_rejected(self, read: int | None) -> float:
-        """Returns how many of `read` rows may be rejected; of an unknown number, None, any if it is a share."""
+        """Returns the largest number of rows that may be rejected; of a share it need not be whole.
+
+        Args:
+            read: Rows read; None while their number is unknown, when a share allows any number.
+        """
         if not 0 < self.max_rejected < 1:
             return self.max_rejected
         return math.inf if read is None else self.max_rejected * read

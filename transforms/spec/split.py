@@ -87,10 +87,14 @@ class TimeSplit(_Fractions):
         return self
 
 
-def _kind_of_split(split: Any) -> str | None:
-    keys = split if isinstance(split, dict) else type(split).model_fields if isinstance(split, BaseModel) else ()
-    kinds = [kind for kind in ("column", "files", "hash", "time") if kind in keys]
-    return kinds[0] if len(kinds) == 1 else None  # Two rules are none.
+def _rule_of_split(split: Any) -> str | None:
+    """Returns the key that names the rule; None, which is an error, where there is none or more than one."""
+    if isinstance(split, BaseModel):
+        keys = set(type(split).model_fields)
+    else:
+        keys = set(split) if isinstance(split, dict) else set()
+    rules = keys & {"column", "files", "hash", "time"}
+    return rules.pop() if len(rules) == 1 else None
 
 
 Split = Annotated[
@@ -99,7 +103,7 @@ Split = Annotated[
     | Annotated[HashSplit, Tag("hash")]
     | Annotated[TimeSplit, Tag("time")],
     Discriminator(
-        _kind_of_split,
+        _rule_of_split,
         custom_error_type="split_kind",
         custom_error_message="expected one of `column:`, `files:`, `hash:` or `time:`, such as {column: split}",
     ),

@@ -1,4 +1,4 @@
-"""The sections of a spec that a trainer reads: `model`, `train` and `evaluation`."""
+"""The sections `model`, `train` and `evaluation`: what is trained, how, and how it is measured."""
 
 from __future__ import annotations
 
