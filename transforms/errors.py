@@ -1,70 +1,71 @@
-"""What a user can mend, by kind: the command line prints the text, without a traceback, and leaves with the exit code.
+"""Errors that a user can fix, by kind: the command line prints the message and no traceback, and exits with the code.
 
-docs/errors.md has an example of each, and what to do.
+They are in this package because `model` and `pipeline` both raise them. docs/errors.md has an example of each, and what
+to do.
 """
 
 from __future__ import annotations
 
 
 class UserError(ValueError):
-    """Names the thing (file, field, row), what was found, what was expected, and the next step."""
+    """Base of them all. The message names what is wrong and where, what was expected, and the next step."""
 
     exit_code = 2
 
 
 class SpecError(UserError):
-    """The spec cannot be read, or does not hold together."""
+    """The spec cannot be read, is not valid, or does not fit the data."""
 
 
 class SourceError(UserError):
-    """A file of rows is not there, not what its format promises, or lacks a column."""
+    """A source file is missing, is not valid in its format, or lacks a column."""
 
 
 class SourceChanged(SourceError):
-    """A file of rows is another than when the work began."""
+    """A source file has changed since the work began."""
 
 
 class TooManyRejected(UserError):
-    """More rows cannot be used than `max_rejected` allows."""
+    """More rows were rejected than `max_rejected` allows."""
 
 
 class EmptyTrainSplit(UserError):
-    """No row is in the train split, so there is nothing to take vocabularies from."""
+    """The train split has no rows, so there is nothing to build vocabularies from."""
 
 
 class TargetExists(UserError):
-    """The folder to make holds something already, or another process is at work in it."""
+    """The output folder exists and may not be replaced, or another process is writing it."""
 
 
 class CannotWrite(UserError):
-    """The target cannot be written to: no right to, no folder, no space."""
+    """The output cannot be written: no permission, no such folder, no space left."""
 
 
 class CannotResume(UserError):
-    """What an earlier process left belongs to other inputs than those given."""
+    """The unfinished work of an earlier process was started from other inputs."""
 
 
 class OutOfMemory(UserError):
-    """A process had not the memory that it asked for."""
+    """A process ran out of memory."""
 
 
 class WorkersDiffer(UserError):
-    """Workers have not what the job was submitted with: no fieldpool, or other versions."""
+    """Workers lack fieldpool, or run other versions than the submitter."""
 
 
 class NoWorkers(UserError):
-    """Nobody answers where workers should be."""
+    """No worker, or no job server, answers at the given address."""
 
 
 class JobFailed(UserError):
-    """The service that jobs are given to refused one, or ended it, for a reason that is not in our code."""
+    """The service that runs jobs refused or ended one, for a reason outside fieldpool's code."""
 
 
 class TimeLimitExceeded(UserError):
-    """A job took longer than it was given, and has been cancelled."""
+    """A job took longer than `--time_limit`, and was cancelled."""
 
 
 class CheckFailed(UserError):
-    """New rows differ from a run's by more than the thresholds of its spec allow."""
+    """New rows differ from the run's by more than the thresholds of its spec."""
 
     exit_code = 3
