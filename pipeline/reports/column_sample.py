@@ -12,17 +12,20 @@ import pyarrow.compute as pc
 
 from ..rows import columns
 
-# Integers of so few kinds are taken for categories, not for amounts; floats rarely are categories.
+# Whole numbers with at most FEW distinct values are taken for categories, not for amounts; floats with FEW_FLOATS.
 FEW, FEW_FLOATS = 50, 8
 
 _AMOUNTS = re.compile(r"(.*_)?(age|price|cost|amount|count|num|number|score|size|duration|length)(_.*)?", re.IGNORECASE)
+_IDS = re.compile(r"(.*[_\-.])?(id|ids|key|uid|code|zip)|.*(Id|ID|Key)", re.ASCII)
 _LETTERS_AND_DIGITS = re.compile(rb"([A-Za-z]+[-_]?)\d+")
-
 _TIMES = re.compile(r"(.*_)?(time|timestamp|date|datetime|ts)(_.*)?|.*_at", re.IGNORECASE)
 
+# The least mean number of rows a value for a column that leaks the label; of rarer values nothing is known.
+_LEAST_REPEATS = 20
 
-class Sample:
-    """A column of the sample and what it looks like; everything is worked out once, when it is asked for."""
+
+class ColumnSample:
+    """A column of the sample and what it looks like; what takes time is computed once, on first use."""
 
     def __init__(self, name: str, values: pa.Array) -> None:
         self.name, self.values = name, values
@@ -68,23 +71,32 @@ class Sample:
         return self.numbers is not None and set(np.unique(self.numbers).tolist()) == {0.0, 1.0}
 
     @property
+    def is_named_as_id(self) -> bool:
+        """Whether the column is named like one of ids."""
+        return _IDS.fullmatch(self.name) is not None
+
+    @property
     def is_category(self) -> bool:
-        """Whether numbers are of so few kinds that they are names of things."""
+        """Whether numbers have so few distinct values that they are categories."""
         is_float = pa.types.is_floating(self.values.type)
         amount = _AMOUNTS.fullmatch(self.name) is not None
         return self.is_whole and not amount and len(self.counts) <= (FEW_FLOATS if is_float else FEW)
 
     @property
-    def shape(self) -> str | None:
+    def prefix(self) -> str | None:
         """The letters that nearly all tokens begin with, if digits follow: N of N123 and N456."""
         matched = [_LETTERS_AND_DIGITS.fullmatch(token) for token in self.counts]
         prefixes = Counter(match[1] for match in matched if match)
         prefix, times = prefixes.most_common(1)[0] if prefixes else (b"", 0)
         return prefix.decode() if times > 0.95 * len(self.counts) else None
 
-    def tells(self, labels: np.ndarray) -> bool:
-        """Whether every value goes with one label, in a column whose values repeat: the label in other words."""
-        if self.is_list or self.values.null_count or len(self.counts) > len(self.values) / 20:
+    def leaks(self, labels: np.ndarray) -> bool:
+        """Whether every value always has the same label, in a column whose values repeat.
+
+        Args:
+            labels: 0 or 1, `[rows]`.
+        """
+        if self.is_list or self.values.null_count or len(self.counts) * _LEAST_REPEATS > len(self.values):
             return False
         codes = self.values.dictionary_encode().indices.to_numpy()
         rates = np.bincount(codes, labels) / np.bincount(codes)

@@ -1,6 +1,6 @@
 """Guesses what the columns of a click log are, from a sample of its rows, and says why: the spec that is proposed.
 
-Each guess is a rule of a few lines, told as a reason beside what it decided; a person has the last word.
+Each guess is a rule of a few lines, and is given with its reason; a person has the last word.
 """
 
 from __future__ import annotations
@@ -17,10 +17,9 @@ import pyarrow.compute as pc
 
 from ...transforms.errors import UserError
 from ..rows import columns
-from .column_sample import FEW, Sample
+from .column_sample import FEW, ColumnSample
 
 _LABELS = re.compile(r"label|target|click|clicked|is_click|converted|conversion|y", re.IGNORECASE)
-_IDS = re.compile(r"(.*[_\-.])?(id|ids|key|uid|code|zip)|.*(Id|ID|Key)", re.ASCII)
 _USERS = re.compile(r".*(user|member|visitor|customer|uid).*", re.IGNORECASE)
 _SEQUENCES = re.compile(r".*(history|recent|last|clicked|viewed|watched|seen|sequence|session).*", re.IGNORECASE)
 _SPLITS = {
@@ -30,14 +29,21 @@ _SPLITS = {
 }
 _SEPARATORS = ("|", ";", "\t", ",", " ")
 
+# Smaller vocabularies have no `min_count`; in others it makes at most this share of the values OOV.
 _SMALL_VOCABULARY = 1000
 _LOST_VALUES = 0.01
+
+# A vocabulary is shared if at least this share of a list's values are values of the other field.
 _IN_COMMON = 0.8
+
+# The least share of texts that hold the separator of a list; `|` is hardly used for anything else.
+_HOLDING_BAR = 0.05
+_HOLDING_OTHER = 0.2
 
 
 @dataclass(frozen=True)
 class Guess:
-    """A field as proposed, as YAML has it, and why."""
+    """What a column is taken for: the settings of its field, as YAML has them, and the reasons."""
 
     settings: dict[str, Any]
     reasons: list[str]
@@ -45,7 +51,13 @@ class Guess:
 
 @dataclass
 class Proposal:
-    """A spec as YAML has it, with the reasons of its parts by name, and columns left out with theirs."""
+    """A spec as YAML has it.
+
+    Attributes:
+        spec: The spec.
+        reasons: Of each field, and of the sections `label`, `key` and `split`, by name.
+        left_out: Why a column is left out, by its name.
+    """
 
     spec: dict[str, Any]
     reasons: dict[str, list[str]] = field(default_factory=dict)
@@ -63,44 +75,30 @@ def propose(table: pa.Table, files: Sequence[str], *, label: str | None = None) 
     Raises:
         UserError: no column looks like a label, or the named one is not there or does not hold 0 and 1.
     """
-    samples = {n: Sample(n, table[n].combine_chunks()) for n in table.column_names}
+    samples = {n: ColumnSample(n, table[n].combine_chunks()) for n in table.column_names}
     samples = {n: s for n, s in samples.items() if s.is_list or not pa.types.is_nested(s.values.type)}
     proposal = Proposal({})
-    taken = {_propose_label(proposal, samples, label), _propose_key(proposal, samples, label)}
+    taken = {_propose_label(proposal, samples, label), _propose_key(proposal, samples)}
     taken |= _propose_split(proposal, samples, files, taken)
-    proposal.spec["max_rejected"] = 0.01
-    proposal.spec["vocabularies"] = {}
-    fields: dict[str, dict[str, Any]] = {}
-    proposal.spec["fields"] = fields
-    labels = np.asarray(columns.numbers(samples[proposal.spec["label"]["field"]].values, "label").values.fill_null(0))
-    for name, sample in samples.items():
-        if name in taken:
-            continue
-        reason = _why_left_out(sample) or ("every value goes with one label: it tells it" * sample.tells(labels))
-        if reason:
-            proposal.left_out[name] = reason
-            continue
-        guess = propose_field(sample)
-        own_name = re.sub(r"[^A-Za-z0-9_.\-]", "_", name).lstrip("_.-")[:100] or f"column{len(fields)}"
-        fields[own_name] = guess.settings | ({"column": name} if own_name != name else {})
-        proposal.reasons[own_name] = guess.reasons
-    if not fields:
+    proposal.spec |= {"max_rejected": 0.01, "vocabularies": {}, "fields": {}}
+    _propose_fields(proposal, samples, taken)
+    if not proposal.spec["fields"]:
         raise UserError(f"{files[0]}: no column is left for a field: {proposal.left_out}")
     _share_vocabularies(proposal, samples)
     return proposal
 
 
-def propose_field(sample: Sample) -> Guess:
+def propose_field(sample: ColumnSample) -> Guess:
     """Returns what a column is taken for."""
     if sample.is_list:
         return _multivalued(sample, [f"lists of {len(sample.counts):,} distinct values"], {})
     name, distinct = sample.name, len(sample.counts)
     if sample.numbers is not None:
-        if _IDS.fullmatch(name) and sample.is_whole:
+        if sample.is_named_as_id and sample.is_whole:
             return _categorical(sample, [f"whole numbers, called {name}: taken for names of things"])
         if sample.is_category:
             return _categorical(sample, [f"whole numbers of only {distinct} kinds: taken for categories"])
-        return _numeric(sample)
+        return _numeric(sample.numbers)
     for separator in _SEPARATORS:
         found = _pieces(sample, separator)
         if found:
@@ -108,13 +106,13 @@ def propose_field(sample: Sample) -> Guess:
     return _categorical(sample, [f"texts of {distinct:,} kinds"])
 
 
-def _propose_label(proposal: Proposal, samples: Mapping[str, Sample], label: str | None) -> str:
+def _propose_label(proposal: Proposal, samples: Mapping[str, ColumnSample], label: str | None) -> str:
     binary = [name for name, sample in samples.items() if sample.is_binary]
     if label is not None and label not in binary:
         what = "it does not hold 0 and 1" if label in samples else f"there is no such column in {', '.join(samples)}"
         raise UserError(f"--label {label}: {what}")
     called = [name for name in binary if _LABELS.fullmatch(name)]
-    found = label or next(iter(called), None) or next(iter(binary), None)
+    found = label or next(iter([*called, *binary]), None)
     if found is None:
         raise UserError(f"no column of {', '.join(samples)} holds 0 and 1 alone: add a label, or read more with --rows")
     proposal.spec["label"] = {"field": found}
@@ -124,9 +122,9 @@ def _propose_label(proposal: Proposal, samples: Mapping[str, Sample], label: str
     return found
 
 
-def _propose_key(proposal: Proposal, samples: Mapping[str, Sample], label: str | None) -> str | None:
+def _propose_key(proposal: Proposal, samples: Mapping[str, ColumnSample]) -> str | None:
     unique = [n for n, s in samples.items() if s.is_unique and not s.is_time and (s.numbers is None or s.is_whole)]
-    found = next((name for name in unique if _IDS.fullmatch(name)), None)
+    found = next((name for name in unique if samples[name].is_named_as_id), None)
     if found is not None:
         proposal.spec = {"key": found, **proposal.spec}
         proposal.reasons["key"] = ["another value in every row of the sample"]
@@ -134,7 +132,7 @@ def _propose_key(proposal: Proposal, samples: Mapping[str, Sample], label: str |
 
 
 def _propose_split(
-    proposal: Proposal, samples: Mapping[str, Sample], files: Sequence[str], taken: set[str | None]
+    proposal: Proposal, samples: Mapping[str, ColumnSample], files: Sequence[str], taken: set[str | None]
 ) -> set[str | None]:
     """Adds the split; returns the columns that are none of the fields because of it."""
     for name, sample in samples.items():
@@ -163,6 +161,24 @@ def _propose_split(
     return set()
 
 
+def _propose_fields(proposal: Proposal, samples: Mapping[str, ColumnSample], taken: set[str | None]) -> None:
+    """Adds a field for each column that can teach something and is not taken."""
+    fields = proposal.spec["fields"]
+    label = samples[proposal.spec["label"]["field"]]
+    labels = np.asarray(columns.numbers(label.values, "label").values.fill_null(0))
+    for column, sample in samples.items():
+        if column in taken:
+            continue
+        reason = _why_left_out(sample, labels)
+        if reason is not None:
+            proposal.left_out[column] = reason
+            continue
+        guess = propose_field(sample)
+        name = re.sub(r"[^A-Za-z0-9_.\-]", "_", column).lstrip("_.-")[:100] or f"column{len(fields)}"
+        fields[name] = guess.settings | ({"column": column} if name != column else {})
+        proposal.reasons[name] = guess.reasons
+
+
 def _split_of_names(files: Sequence[str]) -> dict[str, str]:
     """Returns a pattern for each split, if every file is called after one and some after train."""
     patterns: dict[str, str] = {}
@@ -175,37 +191,39 @@ def _split_of_names(files: Sequence[str]) -> dict[str, str]:
     return patterns if "train" in patterns and len(patterns) > 1 else {}
 
 
-def _why_left_out(sample: Sample) -> str | None:
+def _why_left_out(sample: ColumnSample, labels: np.ndarray) -> str | None:
     if not sample.counts:
         return "no row of the sample has a value"
     if len(sample.counts) == 1 and not sample.is_list:
         return "the same value in every row"
     if sample.is_time:
         return "a time: derive the hour or the weekday from it if they matter"
-    if sample.is_unique and (sample.numbers is None or (sample.is_whole and _IDS.fullmatch(sample.name))):
+    if sample.is_unique and (sample.numbers is None or (sample.is_whole and sample.is_named_as_id)):
         return "another value in every row: nothing to learn from"
+    if sample.leaks(labels):
+        return "every value goes with one label: it tells it"
     return None
 
 
-def _pieces(sample: Sample, separator: str) -> tuple[Sample, str] | None:
+def _pieces(sample: ColumnSample, separator: str) -> tuple[ColumnSample, str] | None:
     """Returns the column split at a separator, and the reason, if its texts look like joined lists."""
     holding = float(np.mean(pc.match_substring(sample.texts, separator.encode()))) if len(sample.texts) else 0.0
-    if holding < (0.05 if separator == "|" else 0.2):
+    if holding < (_HOLDING_BAR if separator == "|" else _HOLDING_OTHER):
         return None
     bags = columns.bags(sample.values, separator, sample.name).values
-    split = Sample(sample.name, bags)
+    split = ColumnSample(sample.name, bags)
     whole, pieces = len(sample.counts), len(split.counts)
-    if separator != "|" and pieces > whole / 2:  # Pieces that do not occur again are no values of a list.
+    if separator != "|" and pieces > whole / 2:  # The values of a list occur again.
         return None
     return split, f"{holding:.0%} of the texts hold {separator!r}: {pieces:,} pieces make {whole:,} texts"
 
 
-def _categorical(sample: Sample, reasons: list[str]) -> Guess:
+def _categorical(sample: ColumnSample, reasons: list[str]) -> Guess:
     settings, more = _thresholds(sample.counts)
     return Guess({"type": "categorical", **settings}, reasons + more)
 
 
-def _multivalued(sample: Sample, reasons: list[str], settings: dict[str, Any]) -> Guess:
+def _multivalued(sample: ColumnSample, reasons: list[str], settings: dict[str, Any]) -> Guess:
     lengths = columns.list_lengths(sample.values)
     longest, p99 = int(lengths.max(initial=0)), int(np.percentile(lengths, 99, method="inverted_cdf"))
     max_len: int | str = "auto"
@@ -235,16 +253,15 @@ def _thresholds(counts: Mapping[bytes, int]) -> tuple[dict[str, Any], list[str]]
     return {}, []
 
 
-def _numeric(sample: Sample) -> Guess:
-    assert sample.numbers is not None
-    middle, high = np.percentile(np.abs(sample.numbers), [50, 99])
+def _numeric(numbers: np.ndarray) -> Guess:
+    middle, high = np.percentile(np.abs(numbers), [50, 99])
     if high > 10 * middle + 1:
         reason = f"the median is {middle:g}, but one in a hundred is above {high:g}: in logarithms"
         return Guess({"type": "numeric", "scale": "log1p"}, ["numbers", reason])
     return Guess({"type": "numeric", "scale": "zscore"}, ["numbers"])
 
 
-def _share_vocabularies(proposal: Proposal, samples: Mapping[str, Sample]) -> None:
+def _share_vocabularies(proposal: Proposal, samples: Mapping[str, ColumnSample]) -> None:
     """Gives a list and the single-valued field that its values are of one vocabulary."""
     fields = proposal.spec["fields"]
     singles = {n: f for n, f in fields.items() if f["type"] == "categorical"}
@@ -252,26 +269,26 @@ def _share_vocabularies(proposal: Proposal, samples: Mapping[str, Sample]) -> No
         if settings["type"] != "multivalued":
             continue
         bags = columns.bags(samples[settings.get("column", name)].values, settings.get("separator"), name).values
-        tokens = Sample(name, bags)
+        tokens = ColumnSample(name, bags)
         matches = [(*_in_common(tokens, samples[f.get("column", n)]), n) for n, f in singles.items()]
         best, reason, single = max(matches, default=(0.0, "", ""))
         if best < _IN_COMMON:
             continue
         of_single = singles[single]
         vocabulary = of_single.get("vocabulary") or re.sub(r"[_\-.]?id$", "", single) + "_vocabulary"
-        shared = {k: of_single.pop(k) for k in ("min_count",) if k in of_single}
         settings.pop("min_count", None)
+        shared = {"min_count": of_single.pop("min_count")} if "min_count" in of_single else {}
         proposal.spec["vocabularies"].setdefault(vocabulary, shared)
         of_single["vocabulary"] = settings["vocabulary"] = vocabulary
         proposal.reasons[name].append(f"{reason} {single}: one vocabulary")
 
 
-def _in_common(tokens: Sample, single: Sample) -> tuple[float, str]:
+def _in_common(tokens: ColumnSample, single: ColumnSample) -> tuple[float, str]:
     """Returns how sure it is that a list's values are those of a single-valued column, from 0 to 1, and why."""
     if min(len(tokens.counts), len(single.counts)) < FEW or _USERS.fullmatch(single.name):
         return 0.0, ""
     same = sum(times for token, times in tokens.counts.items() if token in single.counts)
     share = same / max(1, sum(tokens.counts.values()))
-    if share < _IN_COMMON and tokens.shape and tokens.shape == single.shape:
-        return _IN_COMMON, f"its values are {tokens.shape} and digits, as are those of"
+    if share < _IN_COMMON and tokens.prefix and tokens.prefix == single.prefix:
+        return _IN_COMMON, f"its values are {tokens.prefix} and digits, as are those of"
     return share, f"{share:.0%} of its values are values of"
