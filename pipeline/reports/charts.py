@@ -1,12 +1,13 @@
-"""Pictures of reports: matplotlib figures as inline SVG that takes its colours from the page, light or dark.
+"""Charts of reports: matplotlib figures as inline SVG that takes its colours from the page, light or dark.
 
-matplotlib, for its SVG is some kilobytes that need no script; plotly would put 4.5 MB into each page. A figure is drawn
-in marker colours, which the page's style sheet then owns as variables, and its text stays text.
+matplotlib, because its SVG takes some kilobytes and needs no script; plotly would put 4.5 MB into each page. A figure
+is drawn in marker colours, which are then replaced by variables of the page's style sheet. Its text stays text.
 """
 
 from __future__ import annotations
 
 import io
+import math
 import re
 from collections.abc import Callable, Sequence
 from html import escape
@@ -18,6 +19,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
 
+# A chart after its caption.
+Captioned = tuple[str, Markup]
+# Name, x and y.
+Line = tuple[str, Sequence[float], Sequence[float]]
+
+# The colours that charts are drawn in, and the variable that replaces each.
 _COLOURS = {
     "#010203": "var(--ink)",
     "#040506": "var(--muted)",
@@ -27,6 +34,8 @@ _COLOURS = {
     "#101112": "var(--series-3)",
 }
 _INK, _MUTED, _LINE, *SERIES = _COLOURS
+_INCHES = (4.2, 2.7)  # Of 72 points.
+_MOST_TICKS = 12
 _STYLE = {
     "svg.fonttype": "none",
     "font.family": "sans-serif",
@@ -47,24 +56,22 @@ _STYLE = {
 }
 
 
-def picture(title: str, draw: Callable[[Axes], None], *, width: float = 4.2, height: float = 2.7) -> Markup:
-    """Returns what `draw` does to one pair of axes, as an `<svg>` element to stand in a page.
+def chart(title: str, draw: Callable[[Axes], None]) -> Markup:
+    """Returns what `draw` draws on one pair of axes, as an `<svg>` element for a page.
 
     Args:
-        title: Says what is to be seen, for those who cannot; each once on a page, for the ids in the picture.
+        title: What the chart shows, for screen readers. Unique on a page: the ids in the chart are derived from it.
         draw: Takes the axes.
-        width: In inches of 72 points.
-        height: In inches.
     """
     text = io.StringIO()
     with mpl.rc_context({**_STYLE, "svg.hashsalt": title}):
-        figure = Figure(figsize=(width, height), layout="constrained")
+        figure = Figure(figsize=_INCHES, layout="constrained")
         draw(figure.add_subplot())
         figure.savefig(text, format="svg", transparent=True, metadata={"Date": None})
     svg = text.getvalue()
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
-    svg = re.sub(r' id="[\w.]+_[0-9]+"', "", svg)  # Of groups: "axes_1" would be in each picture of a page.
+    svg = re.sub(r' id="[\w.]+_[0-9]+"', "", svg)  # Of groups: "axes_1" would be in each chart of a page.
     svg = re.sub(r"font: ([0-9.]+)px [^;\"]*", r"font: \1px var(--font)", svg)
     for marker, variable in _COLOURS.items():
         svg = svg.replace(marker, variable)
@@ -73,7 +80,7 @@ def picture(title: str, draw: Callable[[Axes], None], *, width: float = 4.2, hei
 
 def curves(
     title: str,
-    lines: Sequence[tuple[str, Sequence[float], Sequence[float]]],
+    lines: Sequence[Line],
     *,
     labels: tuple[str, str],
     marked: float | None = None,
@@ -84,10 +91,10 @@ def curves(
     """Returns lines over common axes.
 
     Args:
-        title: As of `picture`.
-        lines: Name, x and y of each; at most three. A nameless one is not in the legend.
+        title: See `chart`.
+        lines: At most three. One with an empty name is not in the legend.
         labels: Of both axes.
-        marked: An x with a vertical line.
+        marked: The x of a vertical line.
         diagonal: Adds a thin line from (0, 0) to (1, 1), or to the largest value.
         percent: "x", "y" or "xy": axes that are shares.
         log_x: Whether x is logarithmic.
@@ -110,7 +117,7 @@ def curves(
             axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         _finish(axes, labels, percent)
 
-    return picture(title, draw)
+    return chart(title, draw)
 
 
 def bars(
@@ -123,19 +130,29 @@ def bars(
     bottom: float = 0.0,
     marked: float | None = None,
 ) -> Markup:
-    """Returns one bar a name, from `bottom`; `marked` is a place between bars with a vertical line."""
+    """Returns a bar chart.
+
+    Args:
+        title: See `chart`.
+        names: Of the bars.
+        heights: Where each bar ends.
+        labels: Of both axes.
+        percent: As for `curves`.
+        bottom: Where all bars begin.
+        marked: The x of a vertical line; bar i is centred at i.
+    """
 
     def draw(axes: Axes) -> None:
-        places = np.arange(len(names))
-        axes.bar(places, np.asarray(heights) - bottom, 0.85, bottom=bottom, color=SERIES[0])
-        step = max(1, -(-len(names) // 12))
-        axes.set_xticks(places[::step], [str(name) for name in names][::step])
+        positions = np.arange(len(names))
+        axes.bar(positions, np.asarray(heights) - bottom, 0.85, bottom=bottom, color=SERIES[0])
+        step = max(1, math.ceil(len(names) / _MOST_TICKS))
+        axes.set_xticks(positions[::step], [str(name) for name in names][::step])
         axes.grid(visible=False, axis="x")
         if marked is not None:
             axes.axvline(marked, color=_MUTED, linewidth=0.8, linestyle=":")
         _finish(axes, labels, percent)
 
-    return picture(title, draw)
+    return chart(title, draw)
 
 
 def _finish(axes: Axes, labels: tuple[str, str], percent: str) -> None:

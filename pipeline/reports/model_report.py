@@ -6,6 +6,8 @@ A run and the folder of a training go in. The page needs no network and no scrip
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from os.path import join
 from typing import Any
 
@@ -13,23 +15,43 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from ...model.evaluation import evaluate, score, scorer
-from ...model.examples import read_examples
+from ...model.evaluation import Scores, evaluate, measure, score_split
 from ...model.run import Run
-from ...model.training.train import TRAINING_FILE, load_model
+from ...model.run_stats import total
+from ...model.training.folder import TRAINING_FILE, load_model
 from ...transforms.errors import UserError
 from ...transforms.spec import SPLITS, CategoricalField, MultivaluedField, Spec
 from ..spec_file import dump_spec
 from .card_text import commands, formula, limits, pooling_row
-from .pages import decimals, number, render, share
-from .quality_charts import learning_curves, quality_curves, slice_pictures
-from .run_profile import field_profiles, out_of_vocabulary
+from .charts import Captioned
+from .field_profile import FieldProfile
+from .pages import Header, Table, decimals, number, render, share
+from .quality_charts import learning_curves, quality_curves, slice_charts
+from .run_profile import field_profiles
 
-# Categorical fields, besides that of GAUC, that are measured value by value.
+# Categorical fields, besides those that the spec names, that are measured value by value.
 _SLICED_FIELDS = 3
 
+# Rows of the tables of the fields with the most OOV values, and with the most values.
+_TOP_FIELDS = 6
 
-def write_report(run: Run, model_folder: str, path: str, *, data: list[str] | None = None) -> str:
+_BATCH_SIZE = 4096
+
+_METRIC_NAMES = {
+    "auc": "AUC",
+    "pr_auc": "PR-AUC",
+    "logloss": "logloss",
+    "gauc": "GAUC",
+    "calibration": "predicted / actual",
+    "ece": "calibration error",
+    "positives": "positives",
+}
+_SLICE_METRICS = ("auc", "gauc", "pr_auc", "logloss", "calibration", "positives")
+
+Metrics = dict[str, float]
+
+
+def write_report(run: Run, model_folder: str, path: str, *, data: Sequence[str] | None = None) -> str:
     """Writes the report of a training to `path`, an HTML file; returns the path.
 
     Args:
@@ -41,14 +63,30 @@ def write_report(run: Run, model_folder: str, path: str, *, data: list[str] | No
     Raises:
         UserError: there is no such training.
     """
-    training = _training(model_folder)
-    page = render("report.html", _content(run, model_folder, training, load_model(model_folder), data))
+    training = _read_training(model_folder)
+    model = load_model(model_folder)
+    spec = Spec.model_validate(training["spec"])
+    quality = _measure_quality(run, model)
+    fields = field_profiles(run)
+    page = render(
+        "report.html",
+        header=_header(run, model_folder, training, model, quality),
+        quality=_quality_section(training, quality),
+        slices=_slices_section(spec, quality),
+        data=_data_section(run, fields),
+        model=_model_section(run, spec, training),
+        reproduction=ReproductionSection(
+            commands=commands(run, model_folder, data),
+            spec_yaml=dump_spec(run.spec),
+            limits=limits(run, quality.by_split, quality.split, fields),
+        ),
+    )
     with tf.io.gfile.GFile(path, "w") as file:
         file.write(page)
     return path
 
 
-def _training(folder: str) -> dict[str, Any]:
+def _read_training(folder: str) -> dict[str, Any]:
     path = join(folder, TRAINING_FILE)
     if not tf.io.gfile.exists(path):
         raise UserError(f"{path}: no such file; name the folder that `fieldpool train` wrote")
@@ -57,106 +95,185 @@ def _training(folder: str) -> dict[str, Any]:
     return training
 
 
-def _content(
-    run: Run, folder: str, training: dict[str, Any], model: keras.Model, data: list[str] | None
-) -> dict[str, Any]:
-    spec, stats = Spec.model_validate(training["spec"]), run.stats
-    splits = [split for split in SPLITS if stats[split]]
-    split = splits[-1]
-    gauc_by, sliced = _gauc_by(run), _sliced_fields(run, split)
-    measured = {s: evaluate(model, run, s, batch_size=4096, gauc_by=gauc_by, slices=[]) for s in splits}
-    slices = evaluate(model, run, split, batch_size=4096, gauc_by=gauc_by, slices=sliced).get("slices", {})
-    dataset = read_examples(run, split, batch_size=4096)
-    scores = score(scorer(model, dataset.element_spec[0]), dataset)
-    names = [name for name in next(iter(measured.values())) if name not in ("examples", "gauc_examples")]
-    fields = field_profiles(run)
-    parameters = sum(int(np.prod(variable.shape)) for variable in model.trainable_variables)
-    best = measured[split]
-    return {
-        "title": f"Model card: {folder}",
-        "subtitle": f"DeepFM of fieldpool {training['versions']['fieldpool']}, trained on the run {run.path}",
-        "split": split,
-        "tiles": [
-            (f"{split} AUC", decimals(best["auc"])),
-            *([(f"{split} GAUC", decimals(best["gauc"]))] if "gauc" in best else []),
-            (f"{split} PR-AUC", decimals(best["pr_auc"])),
-            (f"{split} logloss", decimals(best["logloss"])),
-            ("rows read", number(stats["read"])),
-            ("rejected", number(stats["rejected"])),
-            ("parameters", number(parameters)),
-            ("best epoch", f"{training['best_epoch']} of {len(training['history'])}"),
-        ],
-        "metrics_head": ["split", "rows", *(_METRIC_NAMES[name] for name in names)],
-        "metrics_rows": [
-            [s, number(m["examples"]), *(decimals(m[name]) for name in names)] for s, m in measured.items()
-        ],
-        "curves": [*learning_curves(training), *quality_curves(scores, split)],
-        "slice_fields": ", ".join(name for name in sliced if isinstance(spec.fields[name], CategoricalField)) or "none",
-        "gauc_note": f"GAUC is the mean AUC within the values of {gauc_by}, weighted by rows, of the "
-        f"{number(best['gauc_examples'])} of {number(best['examples'])} rows whose value is in the vocabulary."
-        if gauc_by
-        else "Name a field in the spec's evaluation.gauc_by for the AUC within its values (GAUC).",
-        "slice_pictures": slice_pictures(slices, run),
-        "slices": [_slice_table(name, of_field) for name, of_field in slices.items()],
-        "rows_by_split": [[s, number(stats[s]), share(stats["positives"][s] / stats[s])] for s in splits]
-        + [["rejected", number(stats["rejected"]), ""]],
-        "most_oov": [
-            [f.name, share(f.oov_eval), share(f.oov_test)]
-            for f in sorted(fields, key=lambda f: -max(f.oov_eval or 0, f.oov_test or 0))
-            if f.oov_eval is not None
-        ][:6],
-        "most_values": [
-            [name, number(sum(entry["values"].values()) / max(1, stats["read"] - stats["rejected"]), 3)]
-            for name, entry in sorted(stats["fields"].items(), key=lambda item: -sum(item[1]["values"].values()))
-        ][:6],
-        "fields": fields,
-        "field_hints": "Distinct tokens, lists and what is cut are those of the train split; OOV shares are of values. "
-        "MB are of the embedding table in float32 with its linear weights.",
-        "formula": formula(spec),
-        "poolings": [pooling_row(spec, name) for name in spec.fields],
-        "model_settings": [(name, value) for name, value in spec.model.model_dump(mode="json").items()],
-        "train_settings": [(name, value) for name, value in spec.train.model_dump(mode="json").items()],
-        "versions": list(training["versions"].items()),
-        "reproduce_note": "The same data, spec, seed and versions give the same run to the byte and, on one machine, "
-        "the same model. Save the spec below as spec.yaml.",
-        "commands": commands(run, folder, data),
-        "spec_yaml": dump_spec(run.spec),
-        "limits": limits(run, measured, split, fields),
+@dataclass(frozen=True)
+class Quality:
+    """How good a model is.
+
+    Attributes:
+        by_split: The metrics of each split that has rows.
+        split: The last of these splits: the one that the model is judged by.
+        scores: Of this split.
+        slices: Of this split: metrics by field, by slice.
+        gauc_by: The field whose values are the groups of GAUC.
+    """
+
+    by_split: dict[str, Metrics]
+    split: str
+    scores: Scores
+    slices: dict[str, dict[str, Metrics]]
+    gauc_by: str | None
+
+    @property
+    def metrics(self) -> Metrics:
+        """The metrics of `split`."""
+        return self.by_split[self.split]
+
+
+def _measure_quality(run: Run, model: keras.Model) -> Quality:
+    """Scores each split once."""
+    *others, split = [split for split in SPLITS if run.stats.rows(split)]
+    gauc_by, sliced = _gauc_by(run.spec), _sliced_fields(run, split)
+    by_split: dict[str, Metrics] = {
+        other: evaluate(model, run, other, batch_size=_BATCH_SIZE, gauc_by=gauc_by, slices=[]) for other in others
     }
+    scores = score_split(model, run, split, batch_size=_BATCH_SIZE, gauc_by=gauc_by, slices=sliced)
+    measured = measure(scores, run, gauc_by=gauc_by, slices=sliced)
+    slices = measured.pop("slices", {})
+    return Quality(by_split | {split: measured}, split, scores, slices, gauc_by)
 
 
-_METRIC_NAMES = {
-    "auc": "AUC",
-    "pr_auc": "PR-AUC",
-    "logloss": "logloss",
-    "gauc": "GAUC",
-    "calibration": "predicted / actual",
-    "ece": "calibration error",
-    "positives": "positives",
-}
-
-
-def _gauc_by(run: Run) -> str | None:
-    """Returns the spec's field of GAUC, else one that is called after users."""
-    spec = run.spec
-    called = [name for name, field in spec.fields.items() if isinstance(field, CategoricalField) and "user" in name]
-    return spec.evaluation.gauc_by or next(iter(called), None)
+def _gauc_by(spec: Spec) -> str | None:
+    """Returns the spec's field of GAUC, else one that is named after users."""
+    users = [name for name in spec.fields_of(CategoricalField) if "user" in name]
+    return spec.evaluation.gauc_by or next(iter(users), None)
 
 
 def _sliced_fields(run: Run, split: str) -> list[str]:
     """Returns the multivalued fields, and the categorical ones with the most OOV values and the smallest vocabulary."""
     spec, stats = run.spec, run.stats
     categorical = list(spec.fields_of(CategoricalField))
-    by_oov = sorted(categorical, key=lambda name: -(out_of_vocabulary(stats["fields"][name], split) or 0))
+    by_oov = sorted(categorical, key=lambda name: -(stats.fields[name].oov_share(split) or 0))
     by_size = sorted(categorical, key=lambda name: run.vocabulary_sizes[spec.vocabulary_of(name)])
     chosen = [*spec.evaluation.slices, *by_oov[: _SLICED_FIELDS - 1], *by_size[:1]]
     return list(dict.fromkeys([*spec.fields_of(MultivaluedField), *chosen]))
 
 
-def _slice_table(name: str, slices: dict[str, dict[str, float]]) -> tuple[str, list[str], list[list[str]]]:
-    names = [
-        n for n in ("auc", "gauc", "pr_auc", "logloss", "calibration", "positives") if n in next(iter(slices.values()))
-    ]
-    head = [name, "rows", *(_METRIC_NAMES[n] for n in names)]
-    rows = [[slice_name, number(m["examples"]), *(decimals(m[n]) for n in names)] for slice_name, m in slices.items()]
-    return name, head, rows
+def _header(run: Run, folder: str, training: dict[str, Any], model: keras.Model, quality: Quality) -> Header:
+    parameters = sum(int(np.prod(variable.shape)) for variable in model.trainable_variables)
+    metrics = [name for name in ("auc", "gauc", "pr_auc", "logloss") if name in quality.metrics]
+    return Header(
+        title=f"Model card: {folder}",
+        subtitle=f"DeepFM of fieldpool {training['versions']['fieldpool']}, trained on the run {run.path}",
+        tiles=[
+            *((f"{quality.split} {_METRIC_NAMES[name]}", decimals(quality.metrics[name])) for name in metrics),
+            ("rows read", number(run.stats.read)),
+            ("rejected", number(run.stats.rejected)),
+            ("parameters", number(parameters)),
+            ("best epoch", f"{training['best_epoch']} of {len(training['history'])}"),
+        ],
+    )
+
+
+@dataclass(frozen=True)
+class QualitySection:
+    """How good it is: metrics by split, and charts."""
+
+    metrics: Table
+    charts: list[Captioned]
+
+
+def _quality_section(training: dict[str, Any], quality: Quality) -> QualitySection:
+    names = [name for name in quality.metrics if name in _METRIC_NAMES]
+    return QualitySection(
+        metrics=_metrics_table("split", quality.by_split, names),
+        charts=[*learning_curves(training), *quality_curves(quality.scores, quality.split)],
+    )
+
+
+@dataclass(frozen=True)
+class SlicesSection:
+    """Where it is good, and where not: a table for each sliced field, under the field's name."""
+
+    split: str
+    categorical: list[str]
+    gauc_note: str
+    charts: list[Captioned]
+    tables: dict[str, Table]
+
+
+def _slices_section(spec: Spec, quality: Quality) -> SlicesSection:
+    gauc_note = "Name a field in the spec's evaluation.gauc_by for the AUC within its values (GAUC)."
+    if quality.gauc_by:
+        gauc_note = (
+            f"GAUC is the mean AUC within the values of {quality.gauc_by}, weighted by rows, of the "
+            f"{number(quality.metrics['gauc_examples'])} of {number(quality.metrics['examples'])} rows whose value is "
+            "in the vocabulary."
+        )
+    names = [name for name in _SLICE_METRICS if name in quality.metrics]
+    return SlicesSection(
+        split=quality.split,
+        categorical=[name for name in quality.slices if isinstance(spec.fields[name], CategoricalField)],
+        gauc_note=gauc_note,
+        charts=slice_charts(quality.slices, spec),
+        tables={name: _metrics_table(name, by_slice, names) for name, by_slice in quality.slices.items()},
+    )
+
+
+def _metrics_table(first: str, measured: Mapping[str, Metrics], names: Sequence[str]) -> Table:
+    """Returns a table with a row for each of what was measured: its name, the number of rows, and metrics."""
+    return Table(
+        head=[first, "rows", *(_METRIC_NAMES[name] for name in names)],
+        rows=[
+            [row, number(metrics["examples"]), *(decimals(metrics[name]) for name in names)]
+            for row, metrics in measured.items()
+        ],
+    )
+
+
+@dataclass(frozen=True)
+class DataSection:
+    """What it was trained on: rows of the section's tables, and a profile of each field."""
+
+    rows: list[list[str]]
+    most_oov: list[list[str]]
+    most_values: list[list[str]]
+    fields: list[FieldProfile]
+
+
+def _data_section(run: Run, fields: list[FieldProfile]) -> DataSection:
+    stats = run.stats
+    splits = [split for split in SPLITS if stats.rows(split)]
+    values = {name: total(field.values) for name, field in stats.fields.items()}
+    by_values = sorted(values, key=lambda name: values[name], reverse=True)
+    with_oov = [field for field in fields if field.oov_eval is not None]
+    by_oov = sorted(with_oov, key=lambda field: max(field.oov_eval or 0, field.oov_test or 0), reverse=True)
+    return DataSection(
+        rows=[
+            *([s, number(stats.rows(s)), share(stats.positives[s] / stats.rows(s))] for s in splits),
+            ["rejected", number(stats.rejected), ""],
+        ],
+        most_oov=[[field.name, share(field.oov_eval), share(field.oov_test)] for field in by_oov[:_TOP_FIELDS]],
+        most_values=[[name, number(values[name] / max(1, stats.rows()), 3)] for name in by_values[:_TOP_FIELDS]],
+        fields=fields,
+    )
+
+
+@dataclass(frozen=True)
+class ModelSection:
+    """What it computes: the formula, a row for each field's pooling, and settings and versions by name."""
+
+    formula: str
+    poolings: list[list[str]]
+    settings: dict[str, Any]
+    training: dict[str, Any]
+    versions: dict[str, str]
+
+
+def _model_section(run: Run, spec: Spec, training: dict[str, Any]) -> ModelSection:
+    tables = spec.embedding_tables(run.vocabulary_sizes)
+    return ModelSection(
+        formula=formula(spec),
+        poolings=[pooling_row(spec, name, tables) for name in spec.fields],
+        settings=spec.model.model_dump(mode="json"),
+        training=spec.train.model_dump(mode="json"),
+        versions=training["versions"],
+    )
+
+
+@dataclass(frozen=True)
+class ReproductionSection:
+    """How to make it again, and what to keep in mind."""
+
+    commands: str
+    spec_yaml: str
+    limits: list[str]

@@ -3,20 +3,33 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from .field_profile import FieldProfile
-
-CAPTIONS = (
-    "Share of train's values that the most frequent tokens cover; dotted: the size of the vocabulary",
-    "Rows by the length of their list; dotted: max_len",
-)
+from .field_profile import Cut, FieldProfile
 
 
-def render(template: str, content: dict[str, Any]) -> str:
-    """Returns the page; a value that the template needs and `content` has not is an error."""
+@dataclass(frozen=True)
+class Header:
+    """The top of a page; a tile is a name and a value."""
+
+    title: str
+    subtitle: str
+    tiles: Sequence[tuple[str, str]]
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of a page: names of the columns, and rows of cells."""
+
+    head: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+
+def render(template: str, **sections: object) -> str:
+    """Returns the page; a section that the template needs and that is not given is an error."""
     pages = Environment(
         loader=PackageLoader("fieldpool.pipeline.reports"),
         autoescape=True,
@@ -25,24 +38,33 @@ def render(template: str, content: dict[str, Any]) -> str:
         lstrip_blocks=True,
     )
     pages.filters |= {"field_row": field_row, "cut_row": cut_row, "number": number}
-    return pages.get_template(template).render(content | {"captions": CAPTIONS})
+    return pages.get_template(template).render(sections)
 
 
 def number(value: float | None, digits: int = 4) -> str:
-    """Returns a number as people read it; nothing for none."""
+    """Returns a number as people read it; a dash for None and NaN."""
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return "–"
     return f"{value:,}" if isinstance(value, int) else f"{value:,.{digits}g}"
 
 
 def decimals(value: float | None) -> str:
-    """Returns a metric, with four decimals."""
+    """Returns a metric with four decimals; a dash for None and NaN."""
     return "–" if value is None or math.isnan(value) else f"{value:.4f}"
 
 
 def share(part: float | None) -> str:
-    """Returns a share as a percentage."""
-    return "–" if part is None else "0" if part == 0 else "< 0.1 %" if part < 0.001 else f"{100 * part:.1f} %"
+    """Returns a share as a percentage; a dash for None."""
+    if part is None:
+        return "–"
+    if part == 0:
+        return "0"
+    return "< 0.1 %" if part < 0.001 else f"{100 * part:.1f} %"
+
+
+def megabytes(size: float | None) -> str:
+    """Returns a size, below 0.01 not exactly; a dash for None."""
+    return "< 0.01" if size is not None and size < 0.01 else number(size, 3)
 
 
 def field_row(field: FieldProfile) -> list[str]:
@@ -56,15 +78,10 @@ def field_row(field: FieldProfile) -> list[str]:
         share(field.oov_eval),
         share(field.oov_test),
         number(field.max_len),
-        "shared" if field.shared and field.table_rows is None else megabytes(field.embedding_mb),
+        "shared" if field.shared and field.table is None else megabytes(field.embedding_mb),
     ]
 
 
-def megabytes(size: float | None) -> str:
-    """Returns a size; small ones as such."""
-    return "< 0.01" if size is not None and size < 0.01 else number(size, 3)
-
-
-def cut_row(cut: tuple[int, float, float]) -> list[str]:
-    """Returns the row of one max_len in the table of what is cut."""
-    return [str(cut[0]), share(cut[1]), share(cut[2])]
+def cut_row(cut: Cut) -> list[str]:
+    """Returns the row of one `max_len` in the table of what is truncated."""
+    return [str(cut.max_len), share(cut.rows), share(cut.values)]

@@ -1,7 +1,8 @@
-"""The pictures of a model's quality: learning curves, ROC, precision and recall, calibration, AUC by bag length."""
+"""The charts of a model's quality: learning curves, ROC, precision and recall, calibration, AUC by length of list."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -11,102 +12,118 @@ from sklearn.metrics import precision_recall_curve, roc_curve
 
 from ...model import metrics
 from ...model.evaluation import Scores
-from ...model.run import Run
-from ...transforms.spec import MultivaluedField
-from .charts import bars, curves
+from ...transforms.spec import MultivaluedField, Spec
+from .charts import Captioned, Line, bars, curves
 
-# Points that a curve has at most; rows that a slice needs for a bar.
+# The most points of a curve, and the fewest rows that a slice needs for a bar.
 _POINTS = 300
 _FEWEST_ROWS = 50
 
 
-def learning_curves(training: dict[str, Any]) -> list[tuple[str, Markup]]:
-    """Returns loss and AUC by epoch, each with its caption."""
+def learning_curves(training: Mapping[str, Any]) -> list[Captioned]:
+    """Returns loss and AUC by epoch of a `training.json`, without those that its epochs lack."""
     history = training["history"]
     epochs = [epoch["epoch"] for epoch in history]
-    pictures = []
-    losses = [("train, with penalties", "loss"), ("eval", "val_logloss")]
-    lines = [
-        (n, epochs, [e[key] for e in history]) for n, key in losses if all(e.get(key) is not None for e in history)
-    ]
-    pictures.append(("Loss by epoch; dotted: the epoch kept", "Loss by epoch", lines, "logloss"))
-    if all(epoch.get("val_auc") is not None for epoch in history):
-        auc = [("", epochs, [epoch["val_auc"] for epoch in history])]
-        pictures.append(("AUC of the eval split by epoch", "Eval AUC by epoch", auc, "AUC"))
-    return [
-        (caption, curves(title, lines, labels=("epoch", y), marked=training["best_epoch"]))
-        for caption, title, lines, y in pictures
-    ]
+
+    def line(name: str, metric: str) -> list[Line]:
+        values = [epoch.get(metric) for epoch in history]
+        return [] if None in values else [(name, epochs, values)]
+
+    def by_epoch(title: str, lines: list[Line], label: str) -> Markup:
+        return curves(title, lines, labels=("epoch", label), marked=training["best_epoch"])
+
+    loss = [*line("train, with penalties", "loss"), *line("eval", "val_logloss")]
+    auc = line("", "val_auc")
+    charts = [("Loss by epoch; dotted: the epoch kept", by_epoch("Loss by epoch", loss, "logloss"))]
+    if auc:
+        charts.append(("AUC of the eval split by epoch", by_epoch("Eval AUC by epoch", auc, "AUC")))
+    return charts
 
 
-def quality_curves(scores: Scores, split: str) -> list[tuple[str, Markup]]:
-    """Returns ROC, precision and recall, calibration and the spread of predictions, each with its caption."""
-    labels, logits = scores.labels, scores.logits
-    predicted, happened, _ = metrics.calibration_curve(labels, logits)
-    calibration = curves(
+def quality_curves(scores: Scores, split: str) -> list[Captioned]:
+    """Returns ROC, precision and recall, calibration and the distribution of predictions.
+
+    The first two are left out if all labels are the same.
+    """
+    has_both_labels = len(np.unique(scores.labels)) > 1
+    ranking = [_roc(scores, split), _precision_recall(scores, split)] if has_both_labels else []
+    return [*ranking, _calibration(scores, split), _predictions(scores, split)]
+
+
+def _roc(scores: Scores, split: str) -> Captioned:
+    false, true, _ = roc_curve(scores.labels, scores.logits)
+    some = _some_points(len(false))
+    roc = curves(
+        f"ROC curve of {split}",
+        [("", false[some].tolist(), true[some].tolist())],
+        labels=("false positive rate", "true positive rate"),
+        diagonal=True,
+        percent="xy",
+    )
+    return f"ROC, area {metrics.auc(scores.labels, scores.logits):.4f}", roc
+
+
+def _precision_recall(scores: Scores, split: str) -> Captioned:
+    precision, recall, _ = precision_recall_curve(scores.labels, scores.logits)
+    some = _some_points(len(recall))
+    curve = curves(
+        f"Precision and recall on {split}",
+        [("", recall[some].tolist(), precision[some].tolist())],
+        labels=("recall", "precision"),
+        percent="xy",
+    )
+    return f"Precision by recall, area {metrics.pr_auc(scores.labels, scores.logits):.4f}", curve
+
+
+def _calibration(scores: Scores, split: str) -> Captioned:
+    predicted, happened, _ = metrics.calibration_curve(scores.labels, scores.logits)
+    curve = curves(
         f"Calibration on {split}",
         [("", predicted.tolist(), happened.tolist())],
         labels=("predicted probability", "share of positives"),
         diagonal=True,
         percent="xy",
     )
-    heights, edges = np.histogram(expit(logits), bins=30, range=(0, 1))
-    spread = bars(
+    return "Calibration: twentieths of the rows, by prediction; right on the dashed line", curve
+
+
+def _predictions(scores: Scores, split: str) -> Captioned:
+    heights, edges = np.histogram(expit(scores.logits), bins=30, range=(0, 1))
+    histogram = bars(
         f"Predicted probabilities on {split}",
         [f"{edge:.2f}" for edge in edges[:-1]],
         heights.tolist(),
         labels=("predicted probability", "rows"),
     )
-    pictures = [
-        (
-            "Calibration: twentieths of the rows, by prediction; right on the dashed line",
-            calibration,
-        ),
-        ("How predictions are spread", spread),
-    ]
-    if len(np.unique(labels)) < 2:
-        return pictures
-    false, true, _ = roc_curve(labels, logits)
-    precision, recall, _ = precision_recall_curve(labels, logits)
-    at = np.unique(np.linspace(0, len(false) - 1, _POINTS).astype(int))
-    some = np.unique(np.linspace(0, len(recall) - 1, _POINTS).astype(int))
-    roc = curves(
-        f"ROC curve of {split}",
-        [("", false[at].tolist(), true[at].tolist())],
-        labels=("false positive rate", "true positive rate"),
-        diagonal=True,
-        percent="xy",
-    )
-    pr = curves(
-        f"Precision and recall on {split}",
-        [("", recall[some].tolist(), precision[some].tolist())],
-        labels=("recall", "precision"),
-        percent="xy",
-    )
-    return [
-        (f"ROC, area {metrics.auc(labels, logits):.4f}", roc),
-        (f"Precision by recall, area {metrics.pr_auc(labels, logits):.4f}", pr),
-        *pictures,
-    ]
+    return "How predictions are spread", histogram
 
 
-def slice_pictures(slices: dict[str, Any], run: Run) -> list[tuple[str, Markup]]:
-    """Returns the AUC by bag length of each multivalued field, without slices of few rows."""
-    pictures = []
-    for name in run.spec.fields_of(MultivaluedField):
-        measured = {
-            slice_name: values["auc"]
-            for slice_name, values in slices.get(name, {}).items()
-            if values["examples"] >= _FEWEST_ROWS and not np.isnan(values["auc"])
+def _some_points(points: int) -> np.ndarray:
+    """Returns at most `_POINTS` indices, evenly from the first to the last."""
+    return np.unique(np.linspace(0, points - 1, _POINTS).astype(int))
+
+
+def slice_charts(slices: Mapping[str, Mapping[str, Mapping[str, float]]], spec: Spec) -> list[Captioned]:
+    """Returns the AUC by length of list of each multivalued field, without slices of few rows.
+
+    Args:
+        slices: Metrics by field, by slice: those of `evaluate`.
+        spec: With these fields.
+    """
+    charts: list[Captioned] = []
+    for name in spec.fields_of(MultivaluedField):
+        auc = {
+            slice_name: measured["auc"]
+            for slice_name, measured in slices.get(name, {}).items()
+            if measured["examples"] >= _FEWEST_ROWS and not np.isnan(measured["auc"])
         }
-        if len(measured) > 1:
-            bottom = max(0.0, min(0.5, *measured.values()) - 0.05)
-            picture = bars(
+        if len(auc) > 1:
+            by_length = bars(
                 f"AUC by the length of {name}",
-                list(measured),
-                list(measured.values()),
+                list(auc),
+                list(auc.values()),
                 labels=(f"values in {name}", "AUC"),
-                bottom=bottom,
+                bottom=max(0.0, min(0.5, *auc.values()) - 0.05),
             )
-            pictures.append((f"AUC by how many values {name} has", picture))
-    return pictures
+            charts.append((f"AUC by how many values {name} has", by_length))
+    return charts

@@ -2,74 +2,70 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from ...model.examples import read_examples
 from ...model.run import Run
-from ...transforms.spec import SPLITS, MultivaluedField, NumericField, Quantiles
+from ...model.run_stats import total
+from ...transforms.spec import EmbeddingTable
 from .field_profile import FieldProfile
 
 # Train examples whose ids are counted for the coverage curves.
 _COUNTED_EXAMPLES = 500_000
+_BATCH_SIZE = 8192
 
 
 def field_profiles(run: Run) -> list[FieldProfile]:
     """Returns what the run's statistics and the ids of its train examples say of each field."""
-    stats, spec = run.stats, run.spec
     counts = _id_counts(run)
-    profiles, seen = [], set()
-    for name, field in spec.fields.items():
-        entry = stats["fields"][name]
-        rows = sum(stats[split] for split in SPLITS)
-        missing = sum(entry.get("missing", entry.get("empty")).values()) / max(1, rows)
-        if isinstance(field, NumericField):
-            in_buckets = isinstance(field.scale, Quantiles)
-            dim = (field.dim or spec.model.embedding_dim) if in_buckets else None
-            table_rows = field.scale.quantiles + 1 if isinstance(field.scale, Quantiles) else None
-            profiles.append(FieldProfile(name, field.type, missing, dim=dim, table_rows=table_rows))
-            continue
-        vocabulary = spec.vocabulary_of(name)
-        settings = spec.resolved_vocabularies()[vocabulary]
-        is_shared = len(spec.vocabulary_fields()[vocabulary]) > 1
-        of_tokens = counts[name][1 + settings.num_oov :]
-        profiles.append(
-            FieldProfile(
-                name,
-                field.type,
-                missing,
-                distinct=stats["vocabularies"][vocabulary]["distinct"],
-                tokens=stats["vocabularies"][vocabulary]["tokens"],
-                oov_eval=out_of_vocabulary(entry, "eval"),
-                oov_test=out_of_vocabulary(entry, "test"),
-                counts=np.sort(of_tokens[of_tokens > 0])[::-1],
-                values=int(counts[name][1:].sum()),
-                lengths={int(n): rows for n, rows in entry["lengths"]["train"].items()} if "lengths" in entry else None,
-                max_len=field.max_len if isinstance(field, MultivaluedField) else None,  # type: ignore[arg-type]
-                dim=settings.dim or spec.model.embedding_dim,
-                table_rows=None if vocabulary in seen else run.vocabulary_sizes[vocabulary],
-                shared=vocabulary if is_shared else None,
-            )
-        )
-        seen.add(vocabulary)
+    tables = run.spec.embedding_tables(run.vocabulary_sizes)
+    profiles = []
+    for name, field in run.spec.fields.items():
+        # A shared table is counted once, with the first of its fields.
+        table = tables.pop(run.spec.table_of(name), None) if field.is_embedded else None
+        missing = total(run.stats.fields[name].absent) / max(1, run.stats.rows())
+        if field.has_vocabulary:
+            profiles.append(_of_tokens(run, name, missing, table, counts[name]))
+        else:
+            profiles.append(FieldProfile(name, field.type, missing, table=table))
     return profiles
 
 
-def out_of_vocabulary(entry: dict[str, Any], split: str) -> float | None:
-    """Returns the share of a field's values of a split that are in no vocabulary; None without values."""
-    return entry["oov"][split] / entry["values"][split] if entry["values"][split] else None
+def _of_tokens(
+    run: Run, name: str, missing: float, table: EmbeddingTable | None, id_counts: np.ndarray
+) -> FieldProfile:
+    """Returns the profile of a field with a vocabulary, given how often each id occurs in train."""
+    spec, field, stats = run.spec, run.spec.fields[name], run.stats.fields[name]
+    vocabulary = spec.vocabulary_of(name)
+    first_token_id = spec.vocabulary_settings_of(name).first_token_id
+    token_counts = id_counts[first_token_id:]
+    return FieldProfile(
+        name,
+        field.type,
+        missing,
+        distinct=run.stats.vocabularies[vocabulary].distinct,
+        tokens=run.stats.vocabularies[vocabulary].tokens,
+        oov_eval=stats.oov_share("eval"),
+        oov_test=stats.oov_share("test"),
+        counts=np.sort(token_counts[token_counts > 0])[::-1],
+        uncounted=int(id_counts[1:first_token_id].sum()),
+        lengths=stats.lengths["train"] if stats.lengths is not None else None,
+        max_len=field.shape[0] if field.is_list else None,
+        table=table,
+        shared=vocabulary if len(spec.vocabulary_fields()[vocabulary]) > 1 else None,
+    )
 
 
 def _id_counts(run: Run) -> dict[str, np.ndarray]:
-    """Returns how often each id of each looked-up field occurs in train, or in so many examples of it."""
-    spec, batch_size = run.spec, 8192
+    """Returns how often each id occurs in the first train examples, int64 `[table rows]`, by field."""
+    spec = run.spec
     counts = {
         name: np.zeros(run.vocabulary_sizes[spec.vocabulary_of(name)], np.int64)
         for name, field in spec.fields.items()
-        if not isinstance(field, NumericField)
+        if field.has_vocabulary
     }
-    for features, _ in read_examples(run, "train", batch_size=batch_size).take(_COUNTED_EXAMPLES // batch_size + 1):
-        for name, total in counts.items():
-            total += np.bincount(features[name].numpy().ravel(), minlength=len(total))
+    batches = read_examples(run, "train", batch_size=_BATCH_SIZE).take(_COUNTED_EXAMPLES // _BATCH_SIZE + 1)
+    for features, _ in batches:
+        for name, of_field in counts.items():
+            of_field += np.bincount(features[name].numpy().ravel(), minlength=len(of_field))
     return counts
