@@ -42,12 +42,12 @@ def profile(
         if os.path.exists(path):
             raise UserError(f"{path}: exists already; choose another folder with --out, or remove it first")
     with startup.importing():
-        from ..reports.data_profile import page, spec_text
-        from ..reports.data_profile import profile as profile_rows
+        from ..reports.data_profile import profile_data, profile_page, spec_text
     with working("Looking"):
-        found = profile_rows(data, rows=rows, label=label, source=_source(delimiter, columns))
+        found = profile_data(data, rows=rows, label=label, source=_source(delimiter, columns))
         os.makedirs(out, exist_ok=True)
-        for path, text in zip(paths, (spec_text(found), page(found, f"Data profile: {', '.join(data)}")), strict=True):
+        texts = (spec_text(found), profile_page(found, f"Data profile: {', '.join(data)}"))
+        for path, text in zip(paths, texts, strict=True):
             with open(path, "w", encoding="utf-8") as file:
                 file.write(text)
     _show_profile(found, paths, as_json=as_json)

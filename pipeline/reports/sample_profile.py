@@ -1,0 +1,166 @@
+"""What a sample of rows says of its fields, under a proposed spec: the counterpart of `run_profile` before a run."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ...transforms.errors import UserError
+from ...transforms.spec import SPLITS, MultivaluedField, Spec
+from ..rows import columns
+from ..rows.checks import check_rows
+from ..sources.batches import SourceBatch
+from .field_profile import FieldProfile
+
+_SAMPLE_VALUES = 5
+
+
+@dataclass(frozen=True)
+class CheckedSample:
+    """The rows of a sample that can be used.
+
+    Attributes:
+        rows: A column for each field.
+        splits: The index in SPLITS of each row's split, `[rows]`.
+        rejected: How many rows cannot be used.
+    """
+
+    rows: pa.Table
+    splits: np.ndarray
+    rejected: int
+
+    def column(self, field: str) -> pa.Array:
+        """Returns the values of a field: tokens, bags or numbers, as `rows.columns` makes them."""
+        return self.rows[field].combine_chunks()
+
+    def is_in(self, split: str) -> np.ndarray:
+        """Returns which rows are in the split, bool `[rows]`."""
+        return np.asarray(self.splits == SPLITS.index(split))
+
+    def tokens(self, field: str, split: str) -> pa.Array:
+        """Returns all tokens that a field has in the split, large_binary; those of lists end to end."""
+        values = self.column(field).filter(pa.array(self.is_in(split)))
+        flat = pc.list_flatten(values) if pa.types.is_large_list(values.type) else values.drop_null()
+        return flat.filter(pc.not_equal(flat, pa.scalar(b"", columns.TEXT)))
+
+
+def check_sample(batches: Sequence[SourceBatch], spec: Spec) -> CheckedSample:
+    """Checks the rows of a sample as the pipeline would.
+
+    Args:
+        batches: At least one, with rows.
+        spec: With a number for each `max_len`, and the boundaries of a time split.
+
+    Raises:
+        UserError: no row can be used.
+    """
+    checked = [check_rows(batch, spec) for batch in batches]
+    usable = [batch for batch in checked if batch.rows.num_rows]
+    if not usable:
+        raise UserError(f"{batches[0].source}: no row can be used")
+    return CheckedSample(
+        rows=pa.Table.from_batches([batch.rows for batch in usable]),
+        splits=np.concatenate([batch.splits for batch in usable]),
+        rejected=sum(len(batch.rejected) for batch in checked),
+    )
+
+
+def field_profiles(spec: Spec, sample: CheckedSample, reasons: Mapping[str, Sequence[str]]) -> list[FieldProfile]:
+    """Returns what a sample says of each field.
+
+    Args:
+        spec: As proposed; a `max_len` that is not a number yet is the longest list of the sample's train rows.
+        sample: Its rows.
+        reasons: Of the proposal, by field.
+    """
+    vocabularies = {
+        name: _SampledVocabulary.of(sample, fields, spec.resolved_vocabularies()[name].min_count)
+        for name, fields in spec.vocabulary_fields().items()
+    }
+    sizes = {
+        name: settings.table_rows(len(vocabularies[name].tokens))
+        for name, settings in spec.resolved_vocabularies().items()
+    }
+    tables = spec.embedding_tables(sizes)
+    profiles = []
+    for name, field in spec.fields.items():
+        if field.has_vocabulary:
+            profile = _profile_tokens(name, spec, sample, vocabularies[spec.vocabulary_of(name)])
+        else:
+            profile = _profile_numbers(name, sample)
+        if isinstance(field, MultivaluedField):
+            profile = _with_lengths(profile, field, sample)
+        # A shared table is counted once, with the first of its fields.
+        table = tables.pop(spec.table_of(name), None) if field.is_embedded else None
+        profiles.append(replace(profile, table=table, reasons=reasons.get(name, [])))
+    return profiles
+
+
+@dataclass(frozen=True)
+class _SampledVocabulary:
+    """A vocabulary as the sample's train rows make it.
+
+    Attributes:
+        counts: How often each distinct token occurs in train.
+        tokens: Those of them that are in the vocabulary, large_binary.
+    """
+
+    counts: Counter[bytes]
+    tokens: pa.Array
+
+    @classmethod
+    def of(cls, sample: CheckedSample, fields: Sequence[str], min_count: int) -> _SampledVocabulary:
+        """Returns the vocabulary of these fields: all of them together fill a shared one."""
+        counts: Counter[bytes] = Counter()
+        for field in fields:
+            counted = pc.value_counts(sample.tokens(field, "train"))
+            counts.update(dict(zip(*(part.to_pylist() for part in counted.flatten()), strict=True)))
+        frequent = [token for token, times in counts.items() if times >= min_count]
+        return cls(counts, pa.array(frequent, columns.TEXT))
+
+    def oov_share(self, values: pa.Array) -> float | None:
+        """Returns the share of values that are out of vocabulary; None without values."""
+        return 1 - pc.mean(pc.is_in(values, value_set=self.tokens)).as_py() if len(values) else None
+
+
+def _profile_numbers(name: str, sample: CheckedSample) -> FieldProfile:
+    values = sample.column(name)
+    present = np.asarray(values.drop_null())
+    numbers = {"smallest": np.nan, "median": np.nan, "largest": np.nan}
+    if len(present):
+        low, middle, high = np.percentile(present, [0, 50, 100]).tolist()
+        numbers = {"smallest": low, "median": middle, "largest": high}
+        numbers |= {"mean": float(present.mean()), "standard deviation": float(present.std())}
+    return FieldProfile(name, "numeric", missing=1 - len(present) / len(values), numbers=numbers)
+
+
+def _profile_tokens(name: str, spec: Spec, sample: CheckedSample, vocabulary: _SampledVocabulary) -> FieldProfile:
+    values = sample.column(name)
+    counts = np.asarray(pc.value_counts(sample.tokens(name, "train")).field("counts"))
+    most_frequent = [token for token, _ in vocabulary.counts.most_common(_SAMPLE_VALUES)]
+    is_shared = len(spec.vocabulary_fields()[spec.vocabulary_of(name)]) > 1
+    return FieldProfile(
+        name,
+        spec.fields[name].type,
+        missing=values.null_count / len(values),
+        distinct=len(vocabulary.counts),
+        tokens=len(vocabulary.tokens),
+        oov_eval=vocabulary.oov_share(sample.tokens(name, "eval")),
+        oov_test=vocabulary.oov_share(sample.tokens(name, "test")),
+        counts=np.sort(counts)[::-1],
+        shared=spec.vocabulary_of(name) if is_shared else None,
+        sample_values=[token.decode("utf-8", "backslashreplace") for token in most_frequent],
+    )
+
+
+def _with_lengths(profile: FieldProfile, field: MultivaluedField, sample: CheckedSample) -> FieldProfile:
+    """Returns the profile of a multivalued field with the lengths of its lists; an empty list is a missing one."""
+    lengths = columns.bag_lengths(sample.column(profile.name))
+    of_train = Counter(lengths[sample.is_in("train")].tolist())
+    max_len = field.max_len if isinstance(field.max_len, int) else max([1, *of_train])
+    return replace(profile, missing=float((lengths == 0).mean()), lengths=of_train, max_len=max_len)
