@@ -16,6 +16,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from .arrow_lists import offsets
+
 # fmt: off
 INTERESTS = (
     "astronomy", "archery", "baking", "birding", "boxing", "camping", "chess", "cinema", "climbing", "cooking",
@@ -259,6 +261,6 @@ def _pairs(*vectors: np.ndarray) -> np.ndarray:
 def _lists(names: np.ndarray, values: np.ndarray) -> pa.ListArray:
     """Returns one list of names a row, without the padding."""
     present = values >= 0
-    offsets = np.concatenate([[0], np.cumsum(present.sum(axis=1))])
+    starts = offsets(present.sum(axis=1))
     # Not pa.array(names[…]), which gives several chunks where there are millions.
-    return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), pa.array(names).take(pa.array(values[present])))
+    return pa.ListArray.from_arrays(pa.array(starts, pa.int32()), pa.array(names).take(pa.array(values[present])))

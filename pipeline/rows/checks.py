@@ -22,6 +22,7 @@ from ...transforms.spec import (
     VocabularyField,
     weights_feature,
 )
+from ..arrow_lists import list_lengths
 from ..sources.batches import Reason, Rejected, SourceBatch, raw_row
 from . import columns
 from .splits import NO_SPLIT, assign_splits, split_column
@@ -171,7 +172,7 @@ def _field(name: str, batch: SourceBatch, spec: Spec) -> _Converted:
 def _multivalued(name: str, field: MultivaluedField, batch: SourceBatch, spec: Spec) -> _Converted:
     column = spec.column_of(name)
     bags = columns.bags(batch.data[column], field.separator, column)
-    lengths, limit = columns.list_lengths(bags.values), spec.limits.list_values
+    lengths, limit = list_lengths(bags.values), spec.limits.list_values
     faults = [
         _Fault(column, bags.bad, bags.reason),
         _Fault(column, lengths > limit, Reason.LONG_LIST.format(limit=limit)),
@@ -182,7 +183,7 @@ def _multivalued(name: str, field: MultivaluedField, batch: SourceBatch, spec: S
     if field.weights is None:
         return _Converted({name: bags.values}, faults)
     weights = columns.weights(batch.data[field.weights], field.separator, field.weights)
-    differ = columns.list_lengths(weights.values) != lengths
+    differ = list_lengths(weights.values) != lengths
     faults += [
         _Fault(field.weights, weights.bad, weights.reason),
         _Fault(field.weights, differ, Reason.WRONG_WEIGHTS.format(column=repr(column))),

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ...transforms.errors import SourceError
+from ..arrow_lists import is_list, list_lengths, lists_of, sum_by_row
 from ..sources.batches import Reason
 
 TEXT = pa.large_binary()
@@ -36,7 +37,7 @@ def tokens(column: pa.Array, name: str) -> Column:
     Integers become decimal text, and so do whole floats (`3.0` is `3`: a column of ids with gaps is often
     read as floats). A list must have at most one value.
     """
-    if _is_list(column.type):
+    if is_list(column.type):
         return _only_values(column, name)
     return Column(_without_empty(_text(column, name)), _none_bad(column))
 
@@ -48,23 +49,23 @@ def bags(column: pa.Array, separator: str | None, name: str) -> Column:
     the transform drops, so that a parallel list of weights keeps its positions. `transforms.bags.to_lists` splits in
     the same way, for pipelines that use the `preprocessing_fn` alone.
     """
-    if not _is_list(column.type):
+    if not is_list(column.type):
         text = _text(column, name)
         if separator is not None:
             lists = pc.split_pattern(text.cast(pa.large_binary()), pattern=separator)
         else:
             lengths = np.asarray(pc.is_valid(text)).astype(np.int64)
-            lists = _lists(lengths, text.drop_null())
+            lists = lists_of(lengths, text.drop_null())
     else:
         lists = column
     lengths = list_lengths(lists)
     flat = _text(pc.list_flatten(lists), name)
-    return Column(_lists(lengths, flat.fill_null(b"")), _none_bad(column))
+    return Column(lists_of(lengths, flat.fill_null(b"")), _none_bad(column))
 
 
 def numbers(column: pa.Array, name: str) -> Column:
     """Returns one number a row, float32, null where it is missing (NaN is missing); bad: not a finite number."""
-    if _is_list(column.type):
+    if is_list(column.type):
         single = _only_values(column, name, as_text=False)
         inner = numbers(single.values, name)
         return Column(inner.values, inner.bad | single.bad, single.reason if single.bad.any() else inner.reason)
@@ -78,7 +79,7 @@ def numbers(column: pa.Array, name: str) -> Column:
 
 def weights(column: pa.Array, separator: str | None, name: str) -> Column:
     """Returns one list of numbers a row, large_list<float>; bad: an element is no finite number of 0 or more."""
-    if _is_list(column.type):
+    if is_list(column.type):
         lists, lengths = column, list_lengths(column)
     else:
         lists = bags(column, separator, name).values
@@ -87,32 +88,27 @@ def weights(column: pa.Array, separator: str | None, name: str) -> Column:
     converted = numbers(flat, name)
     dense = converted.values.fill_null(np.nan).to_numpy(zero_copy_only=False)
     wrong = converted.bad | ~(dense >= 0)
-    bad = _sum_by_row(wrong, lengths) > 0
-    values = _lists(lengths, pa.array(np.where(wrong, 0, dense).astype(np.float32)))
+    bad = sum_by_row(wrong, lengths) > 0
+    values = lists_of(lengths, pa.array(np.where(wrong, 0, dense).astype(np.float32)))
     return Column(values, bad, Reason.WRONG_WEIGHT)
 
 
 def without_nulls(values: pa.Array) -> pa.Array:
     """Returns what the transform takes for a missing value: the empty text, or NaN."""
-    if values.null_count == 0 or _is_list(values.type):
+    if values.null_count == 0 or is_list(values.type):
         return values
     return values.fill_null(b"" if values.type == TEXT else float("nan"))
 
 
-def as_lists(values: pa.Array) -> pa.Array:
+def aslists_of(values: pa.Array) -> pa.Array:
     """Returns the Arrow form of a tf.Example feature: lists as they are, a value as a list of one."""
-    return values if _is_list(values.type) else _lists(np.ones(len(values), np.int64), values)
-
-
-def list_lengths(lists: pa.Array) -> np.ndarray:
-    """Returns the number of elements of each list, int64; 0 for null."""
-    return np.asarray(pc.list_value_length(lists).cast(pa.int64()).fill_null(0))
+    return values if is_list(values.type) else lists_of(np.ones(len(values), np.int64), values)
 
 
 def bag_lengths(lists: pa.Array) -> np.ndarray:
     """Returns the number of values of each bag, int64, as the transform counts them: without empty texts."""
     present = np.asarray(pc.not_equal(pc.list_flatten(lists), pa.scalar(b"", TEXT)))
-    return _sum_by_row(present, list_lengths(lists))
+    return sum_by_row(present, list_lengths(lists))
 
 
 def longer_than(values: pa.Array, limit: int) -> np.ndarray:
@@ -142,34 +138,13 @@ def _is_utf8(text: bytes) -> bool:
 
 
 def _any_by_row(values: pa.Array, holds: Callable[[pa.Array], np.ndarray]) -> np.ndarray:
-    if not _is_list(values.type):
+    if not is_list(values.type):
         return holds(values)
-    return _sum_by_row(holds(pc.list_flatten(values)), list_lengths(values)) > 0
-
-
-def _sum_by_row(flags: np.ndarray, lengths: np.ndarray) -> np.ndarray:
-    total = offsets(flags)
-    ends = np.cumsum(lengths)
-    return total[ends] - total[ends - lengths]
-
-
-def _is_list(kind: pa.DataType) -> bool:
-    return pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
+    return sum_by_row(holds(pc.list_flatten(values)), list_lengths(values)) > 0
 
 
 def _none_bad(column: pa.Array) -> np.ndarray:
     return np.zeros(len(column), bool)
-
-
-def _lists(lengths: np.ndarray, values: pa.Array) -> pa.Array:
-    return pa.LargeListArray.from_arrays(pa.array(offsets(lengths)), values)
-
-
-def offsets(lengths: np.ndarray) -> np.ndarray:
-    """Returns where each of some things of these lengths, end to end, starts, and where the last one ends, int64."""
-    ends = np.zeros(len(lengths) + 1, np.int64)
-    np.cumsum(lengths, out=ends[1:])
-    return ends
 
 
 def _only_values(column: pa.Array, name: str, as_text: bool = True) -> Column:

@@ -20,7 +20,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ..rows.columns import list_lengths, offsets
+from ..arrow_lists import list_lengths, offsets
 from ..sources.tfrecord_files import masked_crc
 
 # Protobuf tags (field << 3 | wire type 2, length-delimited).
