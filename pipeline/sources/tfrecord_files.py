@@ -25,6 +25,9 @@ _READ_BYTES = 1 << 20
 _RECORD_BYTES = 16 << 20
 _HELD_BYTES = 64 << 20
 
+# What tfx_bsl raises for a batch with a record that is no tf.Example: versions before 1.21 a ValueError.
+_NOT_DECODED = (RuntimeError, ValueError)
+
 
 def column_names(file: SourceFile) -> list[str]:
     """Returns the names of the features of the first records."""
@@ -33,7 +36,7 @@ def column_names(file: SourceFile) -> list[str]:
             try:
                 names: list[str] = _decoder().DecodeBatch(records).schema.names
                 return names
-            except ValueError:
+            except _NOT_DECODED:
                 break  # Records that are no tf.Example are rejected one by one as they are read.
     return []
 
@@ -53,7 +56,7 @@ def read(file: SourceFile, part: FileRange, columns: list[str]) -> Iterator[Sour
             first += len(records)
             try:
                 yield SourceBatch(part.path, numbers, selected(decoder.DecodeBatch(records), columns))
-            except ValueError:
+            except _NOT_DECODED:
                 yield from _one_by_one(part.path, numbers, records, columns)
 
 
@@ -64,7 +67,7 @@ def _one_by_one(path: str, numbers: np.ndarray, records: list[bytes], columns: l
         rows = np.array([number])
         try:
             yield SourceBatch(path, rows, selected(decoder.DecodeBatch([record]), columns))
-        except ValueError as error:
+        except _NOT_DECODED as error:
             reason = Reason.NO_EXAMPLE.format(error=str(error)[:200])
             bad = Rejected(path, number, "(row)", reason, {"text": record[:1000].decode("utf-8", "backslashreplace")})
             yield SourceBatch(path, rows[:0], no_rows(), [bad])

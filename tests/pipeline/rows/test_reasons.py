@@ -1,0 +1,109 @@
+"""Every reason for which a row is rejected: a file that has such a row, and the row's number."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import tensorflow as tf
+
+from fieldpool.pipeline.rows.checks import check_rows, raw_columns
+from fieldpool.pipeline.sources.batches import Reason
+from fieldpool.pipeline.sources.readers import read_batches
+from fieldpool.transforms.spec import Spec
+
+SPEC: dict[str, Any] = {
+    "key": "id",
+    "label": {"field": "y"},
+    "split": {"column": "s"},
+    "limits": {"value_bytes": 20, "list_values": 4},
+    "fields": {
+        "user": {"type": "categorical", "missing": "reject", "text": "utf8"},
+        "tags": {"type": "multivalued", "separator": "|", "empty": "reject", "weights": "w"},
+        "age": {"type": "numeric"},
+    },
+}
+COLUMNS = ("id", "y", "s", "user", "tags", "w", "age")
+GOOD = {"id": "1", "y": "1", "s": "train", "user": "u", "tags": "a|b", "w": "1|2", "age": "3"}
+BY_HASH, BY_TIME = {"split": {"hash": "s"}}, {"split": {"time": "s", "eval_from": 1, "test_from": 2}}
+
+
+def csv(**changes: str) -> Callable[[Path], Path]:
+    """Returns what writes a CSV file whose second row has the changes."""
+
+    def write(folder: Path) -> Path:
+        path = folder / "rows.csv"
+        rows = [COLUMNS, GOOD.values(), (GOOD | changes).values(), GOOD.values()]
+        path.write_bytes(b"".join(",".join(row).encode("latin-1") + b"\n" for row in rows))
+        return path
+
+    return write
+
+
+def text(name: str, *lines: str) -> Callable[[Path], Path]:
+    def write(folder: Path) -> Path:
+        (folder / name).write_text("\n".join(lines) + "\n")
+        return folder / name
+
+    return write
+
+
+def lists(folder: Path) -> Path:
+    columns = {name: [value] * 3 for name, value in GOOD.items()} | {"user": [["u"], ["u", "v"], ["u"]]}
+    pq.write_table(pa.table(columns), folder / "rows.parquet")
+    return folder / "rows.parquet"
+
+
+def tfrecords(folder: Path) -> Path:
+    features = {
+        name: tf.train.Feature(bytes_list=tf.train.BytesList(value=[value.encode()])) for name, value in GOOD.items()
+    }
+    good = tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString()
+    with tf.io.TFRecordWriter(str(folder / "rows.tfrecord")) as file:
+        for record in (good, b"no example", good):
+            file.write(record)
+    return folder / "rows.tfrecord"
+
+
+JSON = '{"id": "1", "y": 1, "s": "train", "user": "u", "tags": "a|b", "w": "1|2", "age": 3}'
+
+CASES: dict[Reason, tuple[Callable[[Path], Path], dict[str, Any]]] = {
+    Reason.WRONG_WIDTH: (text("rows.csv", ",".join(COLUMNS), ",".join(GOOD.values()), "1,2"), {}),
+    Reason.NO_JSON_OBJECT: (text("rows.jsonl", JSON, "{broken", JSON), {}),
+    Reason.NESTED_VALUE: (text("rows.jsonl", JSON, JSON.replace('"u"', '{"a": 1}'), JSON), {}),
+    Reason.NO_EXAMPLE: (tfrecords, {}),
+    Reason.NO_KEY: (csv(id=""), {}),
+    Reason.NO_LABEL: (csv(y=""), {}),
+    Reason.NO_VALUE: (csv(user=""), {}),
+    Reason.EMPTY_LIST: (csv(tags="", w=""), {}),
+    Reason.WRONG_LABEL: (csv(y="2"), {}),
+    Reason.NOT_FINITE: (csv(age="inf"), {}),
+    Reason.UNKNOWN_SPLIT: (csv(s="dev"), {}),
+    Reason.NO_TIME: (csv(s="soon"), BY_TIME),
+    Reason.NOTHING_TO_HASH: (csv(s=""), BY_HASH),
+    Reason.SEVERAL_VALUES: (lists, {}),
+    Reason.WRONG_WEIGHTS: (csv(w="1"), {}),
+    Reason.WRONG_WEIGHT: (csv(w="1|-1"), {}),
+    Reason.INVALID_UTF8: (csv(user="\xff"), {}),
+    Reason.LONG_VALUE: (csv(user="u" * 21), {}),
+    Reason.LONG_LIST: (csv(tags="a|b|c|d|e", w="1|1|1|1|1"), {}),
+}
+
+
+def test_there_is_a_case_for_every_reason() -> None:
+    assert set(CASES) == set(Reason)
+
+
+@pytest.mark.parametrize("reason", Reason, ids=lambda reason: reason.name)
+def test_the_second_row_is_rejected_for_the_reason(reason: Reason, tmp_path: Path) -> None:
+    write, changes = CASES[reason]
+    spec = Spec.model_validate(SPEC | changes)
+    batches = read_batches(str(write(tmp_path)), spec.source, raw_columns(spec))
+    rejected = [row for batch in batches for row in check_rows(batch, spec).rejected]
+    fixed = reason.split("{")[0]
+    second = [row.reason for row in rejected if row.row == 2]
+    assert [text.startswith(fixed) for text in second] == [True]
