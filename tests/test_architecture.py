@@ -1,4 +1,4 @@
-"""The rule of CONTRIBUTING.md: imports go one way, pipeline → model → transforms."""
+"""The rules of CONTRIBUTING.md on where code lives: imports go one way, packages and files stay small."""
 
 from __future__ import annotations
 
@@ -17,10 +17,30 @@ FORBIDDEN = {
     "model": ("fieldpool.pipeline",),
     "pipeline": (),
 }
-# These run on every backend of Keras.
-ANY_BACKEND = ("model/pooling.py", "model/embedding.py", "model/deepfm.py", "model/metrics.py")
+
+# The packages of `pipeline/` by level: each imports only from levels below its own.
+LEVELS = [
+    {"sources", "jobs", "spec_file", "arrow_lists"},
+    {"rows", "tfrecords", "folders", "demo_log"},
+    {"counts"},
+    {"runs", "serving", "reports"},
+    {"terminal"},
+    {"cli"},
+]
+MOST_LEVELS, MOST_MODULES, MOST_OWN_MODULES, MOST_LINES = 6, 12, 4, 300
+
+# What runs on every backend of Keras: all layers but the one that is TensorFlow's, and the metrics.
+ANY_BACKEND = [
+    *(path for path in (ROOT / "model/layers").glob("*.py") if path.name != "fused_lookup.py"),
+    ROOT / "model/metrics.py",
+]
 ONE_BACKEND = ("tensorflow", "tensorflow_transform", "apache_beam", "jax", "torch")
-NOT_WITH_THEM = ("tensorflow", "tensorflow_transform", "apache_beam", "pyarrow")
+# What `make test-backends` does without.
+NOT_WITH_LAYERS = ("tensorflow", "tensorflow_transform", "apache_beam", "pyarrow")
+
+
+def name_of(path: Path) -> str:
+    return str(path.relative_to(ROOT))
 
 
 def imports(path: Path, source: str) -> Iterator[str]:
@@ -39,27 +59,69 @@ def is_in(name: str, modules: tuple[str, ...]) -> bool:
     return any(name == module or name.startswith(module + ".") for module in modules)
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_imports_go_one_way(path):
+def part_of(name: str) -> str | None:
+    """Returns the package or module of `pipeline/` that a full name is in."""
+    parts = name.split(".")
+    return parts[2] if parts[:2] == ["fieldpool", "pipeline"] and len(parts) > 2 else None
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_imports_go_one_way(path: Path) -> None:
     folder = path.relative_to(ROOT).parts[0]
     assert [name for name in imports(path, path.read_text()) if is_in(name, FORBIDDEN[folder])] == []
 
 
-@pytest.mark.parametrize("path", ANY_BACKEND)
-def test_layers_import_no_backend(path):
-    assert [name for name in imports(ROOT / path, (ROOT / path).read_text()) if is_in(name, ONE_BACKEND)] == []
+def test_every_part_of_the_pipeline_has_a_level() -> None:
+    parts = {
+        path.stem for path in (ROOT / "pipeline").iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()
+    }
+    assert parts - {"__init__"} == set().union(*LEVELS)
+    assert len(LEVELS) <= MOST_LEVELS
 
 
-def test_fixtures_of_all_tests_load_without_tensorflow_and_arrow():
+@pytest.mark.parametrize("path", [p for p in MODULES if p.is_relative_to(ROOT / "pipeline")], ids=name_of)
+def test_a_package_of_the_pipeline_imports_only_from_levels_below(path: Path) -> None:
+    level_of = {part: level for level, parts in enumerate(LEVELS) for part in parts}
+    own = path.relative_to(ROOT / "pipeline").with_suffix("").parts[0]
+    if own == "__init__":
+        return
+    found = {part for name in imports(path, path.read_text()) if (part := part_of(name)) not in (None, own)}
+    assert {part for part in found if level_of[str(part)] >= level_of[own]} == set()
+
+
+@pytest.mark.parametrize("path", [p for p in MODULES if p.is_relative_to(ROOT / "model/layers")], ids=name_of)
+def test_layers_import_no_other_part_of_the_model(path: Path) -> None:
+    found = [name for name in imports(path, path.read_text()) if name.startswith("fieldpool.model.")]
+    assert [name for name in found if not name.startswith("fieldpool.model.layers.")] == []
+
+
+def test_a_file_has_one_idea() -> None:
+    sizes = {name_of(path): len(path.read_text().splitlines()) for path in MODULES}
+    assert {name: lines for name, lines in sizes.items() if lines > MOST_LINES} == {}
+
+
+def test_a_package_fits_on_a_screen() -> None:
+    packages = {path.parent for path in MODULES}
+    sizes = {name_of(folder): len(list(folder.glob("*.py"))) - 1 for folder in packages}
+    assert {name: modules for name, modules in sizes.items() if modules > MOST_MODULES} == {}
+    assert sizes["pipeline"] <= MOST_OWN_MODULES
+
+
+@pytest.mark.parametrize("path", ANY_BACKEND, ids=name_of)
+def test_layers_import_no_backend(path: Path) -> None:
+    assert [name for name in imports(path, path.read_text()) if is_in(name, ONE_BACKEND)] == []
+
+
+def test_fixtures_of_all_tests_load_without_tensorflow_and_arrow() -> None:
     """As `make test-backends` has them."""
-    script = f"import sys; sys.modules.update(dict.fromkeys({NOT_WITH_THEM})); import conftest"
+    script = f"import sys; sys.modules.update(dict.fromkeys({NOT_WITH_LAYERS})); import conftest"
     process = [sys.executable, "-c", script]
     done = subprocess.run(process, cwd=ROOT / "tests", capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_tf_keras_is_never_used(path):
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_tf_keras_is_never_used(path: Path) -> None:
     """With TensorFlow Transform imported, `tf.keras` is Keras 2."""
     source = path.read_text()
     used = [ast.unparse(node) for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Attribute)]
@@ -70,13 +132,14 @@ def test_tf_keras_is_never_used(path):
 @pytest.mark.parametrize(
     ("source", "name"),
     [
-        ("from ..pipeline.splits import a", "fieldpool.pipeline.rows.splits.a"),
+        ("from ..pipeline.rows.splits import a", "fieldpool.pipeline.rows.splits.a"),
         ("from .. import pipeline", "fieldpool.pipeline"),
         ("from .spec import a", "fieldpool.model.spec.a"),
-        ("import fieldpool.pipeline.cli.app", "fieldpool.pipeline.cli.app"),
+        ("import fieldpool.pipeline.cli", "fieldpool.pipeline.cli"),
         ("def f():\n    from fieldpool import pipeline", "fieldpool.pipeline"),
+        ("if TYPE_CHECKING:\n    from ..pipeline import rows", "fieldpool.pipeline.rows"),
         ("from tensorflow import keras", "tensorflow.keras"),
     ],
 )
-def test_every_form_of_import_is_seen(source, name):
+def test_every_form_of_import_is_seen(source: str, name: str) -> None:
     assert list(imports(ROOT / "model" / "any.py", source)) == [name]
