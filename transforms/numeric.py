@@ -59,7 +59,7 @@ def _scaled(
 def _fill_value(field: NumericField, statistics: Statistics) -> tf.Tensor:
     if isinstance(field.missing, float):
         return tf.constant(field.missing, tf.float32)
-    if field.missing == "reject":  # No row gets here; a serving request without the number reads as 0.
+    if field.rejects_missing:  # No such row gets here; a serving request without the number reads as 0.
         return tf.constant(0.0)
     return tf.cast(statistics.mean, tf.float32)
 

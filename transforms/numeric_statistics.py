@@ -45,10 +45,10 @@ class Statistics(NamedTuple):
 
 
 def packed_statistics(numbers: Mapping[str, tf.Tensor], buckets: Mapping[str, int]) -> dict[str, Statistics]:
-    """Returns the statistics of each field over the whole data set: one analyzer for all.
+    """Returns the statistics of each field over the complete data set: one analyzer for all.
 
     Args:
-        numbers: float32 `[batch]` each; what is not finite is no value.
+        numbers: float32 `[batch]` each; values that are not finite are ignored.
         buckets: for the fields that want boundaries, the number of buckets.
     """
     names = list(numbers)

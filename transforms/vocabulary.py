@@ -7,8 +7,8 @@ the runner or on the number of workers. `lookup` turns tokens into ids: 0 is pad
 is `vocabulary_counts`.
 
 Which tokens can be in a vocabulary: any bytes (NUL and invalid UTF-8 too) except the empty string, which
-is no value, and tokens with a line feed or carriage return, which a text asset cannot hold; these are
-looked up as OOV. `tft.vocabulary` draws the same line.
+is not a value, and tokens with a line feed or carriage return, which a text asset cannot hold; these are
+looked up as OOV. `tft.vocabulary` leaves out the same tokens.
 """
 
 from __future__ import annotations

@@ -138,6 +138,6 @@ def test_integer_ids_become_text() -> None:
     assert bags.as_strings(tf.constant([7, -1])).numpy().tolist() == [b"7", b"-1"]
 
 
-def test_floats_are_no_ids() -> None:
+def test_floats_are_not_ids() -> None:
     with pytest.raises(TypeError, match="found float32"):
         bags.as_strings(tf.constant([1.5]))

@@ -1,4 +1,4 @@
-"""What code asks of a field, kind by kind, and the layout of ids in a vocabulary."""
+"""The properties of fields, kind by kind, and the layout of ids in a vocabulary."""
 
 from __future__ import annotations
 
@@ -10,35 +10,21 @@ from pydantic import TypeAdapter
 
 from fieldpool.transforms.spec import FieldSpec, MultivaluedField, Vocabulary
 
-PROPERTIES = (
-    "raw",
-    "is_list",
-    "has_vocabulary",
-    "is_embedded",
-    "dtype",
-    "shape",
-    "buckets",
-    "combiner",
-    "is_weighted",
-    "rejects_missing",
-    "absent_token",
-)
-
 CATEGORICAL = {"type": "categorical"}
 LIST = {"type": "multivalued", "max_len": 3}
 NUMERIC = {"type": "numeric"}
 QUANTILES = {"type": "numeric", "scale": {"quantiles": 5}}
 
-KINDS = {
-    #                     raw, is_list, has_vocabulary, is_embedded, dtype, shape, buckets, combiner
+OF_A_KIND = ("raw", "is_list", "has_vocabulary", "is_embedded", "dtype", "shape", "buckets", "combiner")
+KINDS: dict[str, tuple[dict[str, Any], tuple[Any, ...]]] = {
     "categorical": (CATEGORICAL, ("token", False, True, True, "int64", (), None, None)),
     "multivalued": (LIST, ("list", True, True, True, "int64", (3,), None, "mean")),
     "numeric": (NUMERIC, ("number", False, False, False, "float32", (), None, None)),
     "quantiles": (QUANTILES, ("number", False, False, True, "int64", (), 5, None)),
 }
 
-SETTINGS = [
-    # is_weighted, rejects_missing, absent_token
+OF_SETTINGS = ("is_weighted", "rejects_missing", "absent_token")
+SETTINGS: list[tuple[dict[str, Any], tuple[bool, bool, str | None]]] = [
     (CATEGORICAL, (False, False, None)),
     (CATEGORICAL | {"missing": "oov"}, (False, False, None)),
     (CATEGORICAL | {"missing": "reject"}, (False, True, None)),
@@ -59,19 +45,19 @@ def field(data: dict[str, Any]) -> Any:
     return TypeAdapter(FieldSpec).validate_python(data)
 
 
-def answers(data: dict[str, Any], properties: tuple[str, ...]) -> tuple[Any, ...]:
+def values(data: dict[str, Any], properties: tuple[str, ...]) -> tuple[Any, ...]:
     return tuple(getattr(field(data), name) for name in properties)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_a_kind_of_field_is(kind: str) -> None:
     data, expected = KINDS[kind]
-    assert answers(data, PROPERTIES[:8]) == expected
+    assert values(data, OF_A_KIND) == expected
 
 
 @pytest.mark.parametrize(("data", "expected"), SETTINGS)
 def test_what_the_settings_of_a_field_make_it(data: dict[str, Any], expected: tuple[bool, bool, str | None]) -> None:
-    assert answers(data, PROPERTIES[8:]) == expected
+    assert values(data, OF_SETTINGS) == expected
 
 
 @pytest.mark.parametrize("pooling", ["mean", "sum", "sqrtn", "max"])

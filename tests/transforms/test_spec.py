@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import datetime
+import math
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
-from fieldpool.transforms.spec import Quantiles, Spec, TimeSplit, TokenPolicy, Vocabulary
+from fieldpool.transforms.spec import EmbeddingTable, Quantiles, Spec, TimeSplit, TokenPolicy, Vocabulary
 
 CATEGORICAL = {"type": "categorical"}
 MULTIVALUED = {"type": "multivalued"}
@@ -46,6 +48,40 @@ def test_the_raw_column_defaults_to_the_fields_name() -> None:
     assert (loaded.column_of("a"), loaded.column_of("b")) == ("a", "user id / hash")
 
 
+def test_a_field_has_the_settings_of_its_vocabulary() -> None:
+    shared = spec(
+        vocabularies={"items": {"num_oov": 2}},
+        fields={"a": MULTIVALUED | {"vocabulary": "items"}, "b": CATEGORICAL | {"min_count": 3}},
+    )
+    assert shared.vocabulary_settings_of("a") == Vocabulary(num_oov=2)
+    assert shared.vocabulary_settings_of("b") == Vocabulary(min_count=3)
+
+
+def test_a_number_has_no_vocabulary() -> None:
+    with pytest.raises(ValueError, match=r"fields.n: a numeric field has no vocabulary"):
+        spec(fields={"n": {"type": "numeric"}}).vocabulary_of("n")
+
+
+def test_embedding_tables_are_those_of_vocabularies_and_of_buckets() -> None:
+    fields = {
+        "n": {"type": "numeric", "scale": {"quantiles": 5}, "dim": 4},
+        "a": CATEGORICAL | {"vocabulary": "items"},
+        "b": MULTIVALUED | {"vocabulary": "items"},
+    }
+    loaded = spec(fields=fields, model={"embedding_dim": 8})
+    assert [loaded.table_of(name) for name in fields] == ["n:buckets", "items", "items"]
+    tables = {"items": EmbeddingTable(rows=102, dim=8), "n:buckets": EmbeddingTable(rows=6, dim=4)}
+    assert list(loaded.embedding_tables({"items": 102}).items()) == list(tables.items())
+
+
+@pytest.mark.parametrize(
+    ("max_rejected", "read", "most"),
+    [(0, 1000, 0), (5, 1000, 5), (5, None, 5), (0.1, 1000, 100), (0.1, None, math.inf)],
+)
+def test_rows_that_may_be_rejected_are_a_count_or_a_share(max_rejected: float, read: int | None, most: float) -> None:
+    assert spec(max_rejected=max_rejected).most_rejected(read) == most
+
+
 @pytest.mark.parametrize("max_len", [1, 50, "auto", "p99", "p99.5", "p100"])
 def test_lengths(max_len: int | str) -> None:
     assert spec(fields={"a": MULTIVALUED | {"max_len": max_len}}).fields["a"].max_len == max_len  # type: ignore[union-attr]
@@ -63,8 +99,6 @@ def test_policies_and_scales_are_words_or_mappings() -> None:
 
 
 def test_a_yaml_date_is_a_time_boundary() -> None:
-    import datetime
-
     split = spec(split={"time": "t", "eval_from": datetime.date(2024, 1, 1), "test_from": "2024-02-01"}).split
     assert isinstance(split, TimeSplit)
     assert split.eval_from == "2024-01-01"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import apache_beam as beam
@@ -25,7 +26,7 @@ def packed(batch: tuple[list[bytes], ...]) -> tuple[np.ndarray, np.ndarray, np.n
 
 
 def vocabularies(
-    batches: list[tuple[list[bytes], ...]],
+    batches: Sequence[tuple[list[bytes], ...]],
     folder: Path,
     *,
     fed: list[int],

@@ -30,7 +30,7 @@ from fieldpool.transforms.spec import Vocabulary
 from fieldpool.transforms.vocabulary import lookup, packed_vocabularies
 
 FIELDS = ("a", "b", "c")
-# TFT itself fails on tokens that are no UTF-8, if it is to write frequencies.
+# TFT itself fails on tokens that are not valid UTF-8 when it writes frequencies.
 TOKEN = st.text(max_size=2).map(str.encode) | st.sampled_from([b"a", b"b", b"", b" ", b"a ", b"\n"])
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
