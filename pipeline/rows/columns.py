@@ -100,7 +100,7 @@ def without_nulls(values: pa.Array) -> pa.Array:
     return values.fill_null(b"" if values.type == TEXT else float("nan"))
 
 
-def aslists_of(values: pa.Array) -> pa.Array:
+def as_lists(values: pa.Array) -> pa.Array:
     """Returns the Arrow form of a tf.Example feature: lists as they are, a value as a list of one."""
     return values if is_list(values.type) else lists_of(np.ones(len(values), np.int64), values)
 
