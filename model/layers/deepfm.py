@@ -12,8 +12,9 @@ from typing import Any
 import keras
 from keras import ops
 
-from ...transforms.spec import CategoricalField, MultivaluedField, Quantiles, Spec, weights_feature
-from .pooled_embeddings import INITIAL_STDDEV, EmbeddedField, PooledEmbeddings, Table, check_features
+from ...transforms.spec import Spec, weights_feature
+from .features import EmbeddedField, Table, check_features
+from .pooled_embeddings import INITIAL_STDDEV, PooledEmbeddings
 from .pooling import Tensor
 
 
@@ -235,24 +236,17 @@ def deepfm(spec: Spec, vocabulary_sizes: Mapping[str, int], *, dtype: str | None
             f"expected the sizes of the vocabularies {', '.join(vocabularies)}; "
             f"missing: {', '.join(missing)}. `Run(path).vocabulary_sizes` has them"
         )
-    dim = spec.model.embedding_dim
-    tables = {
-        name: Table(rows=vocabulary_sizes[name], dim=settings.dim or dim) for name, settings in vocabularies.items()
+    tables = {name: Table(rows=t.rows, dim=t.dim) for name, t in spec.embedding_tables(vocabulary_sizes).items()}
+    fields = {
+        name: EmbeddedField(
+            table=spec.table_of(name),
+            pooling=field.combiner,
+            weights=weights_feature(name) if field.is_weighted else None,
+        )
+        for name, field in spec.fields.items()
+        if field.is_embedded
     }
-    fields: dict[str, EmbeddedField] = {}
-    numeric: list[str] = []
-    for name, field in spec.fields.items():
-        if isinstance(field, CategoricalField):
-            fields[name] = EmbeddedField(table=spec.vocabulary_of(name), pooling=None, weights=None)
-        elif isinstance(field, MultivaluedField):
-            weights = weights_feature(name) if field.weights else None
-            fields[name] = EmbeddedField(table=spec.vocabulary_of(name), pooling=field.pooling, weights=weights)
-        elif isinstance(field.scale, Quantiles):
-            table = f"{name}:buckets"  # No vocabulary can be called that.
-            tables[table] = Table(rows=field.scale.quantiles + 1, dim=field.dim or dim)
-            fields[name] = EmbeddedField(table=table, pooling=None, weights=None)
-        else:
-            numeric.append(name)
+    numeric = [name for name, field in spec.fields.items() if not field.is_embedded]
     model = DeepFM(
         tables=tables,
         fields=fields,

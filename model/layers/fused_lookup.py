@@ -10,8 +10,26 @@ The one module of the layers that needs TensorFlow; `PooledEmbeddings` imports i
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import tensorflow as tf
+
+
+class _Values(NamedTuple):
+    """The values of a batch: all ids but the padding, bag by bag. A bag is the list of one field of one example.
+
+    Attributes:
+        position: Of each value among the ids of all fields side by side, `[batch, Σ max_len]` flattened: int64
+            `[values]`.
+        row: Of each value, the index of its row among the rows that are read, int32 `[values]`.
+        bag: Of each value, the number of its bag, example · fields + field: int32 `[values]`, ascending.
+        bags: The number of bags, batch · fields.
+    """
+
+    position: tf.Tensor
+    row: tf.Tensor
+    bag: tf.Tensor
+    bags: tf.Tensor
 
 
 def pooled_rows(
@@ -19,13 +37,13 @@ def pooled_rows(
     ids: Sequence[tf.Tensor],
     weights: Sequence[tf.Tensor | None],
     poolings: Sequence[str],
-    squared_norms: Callable[[tf.Tensor, tf.Tensor], tf.Tensor] | None = None,
+    square_norms: Callable[[tf.Tensor, tf.Tensor], tf.Tensor] | None = None,
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor | None]:
     """Returns the pooled rows of each field, float32 `[batch, fields, width]`, the rows that were read, and squares.
 
-    The rows, `[rows used, width]`, have every row that the batch used once: a penalty on them has a sparse gradient.
+    The rows, `[rows read, width]`, have every row that the batch used once: a penalty on them has a sparse gradient.
     The squares, `[batch, fields]`, are Σ (x·‖v‖)² over a bag, where x is what a row v is multiplied with when it is
-    pooled; None without `squared_norms`.
+    pooled; None without `square_norms`.
 
     Args:
         table: `[rows, width]`.
@@ -33,57 +51,100 @@ def pooled_rows(
         weights: For each field one number a value, `[batch, max_len]`, or None: all 1.
         poolings: For each field mean, sum, sqrtn or max: Σ w·x over Σ w, over 1, over √(Σ w²), or the largest x
             of each column. Zeros for a bag without values, and where a divisor is 0.
-        squared_norms: From rows, `[rows used, width]`, and their places in the table to ‖v‖², `[rows used]`. Not with
-            max pooling, which multiplies nothing.
+        square_norms: From rows, `[rows read, width]`, and their ids to ‖v‖², `[rows read]`. Not with max pooling,
+            which multiplies nothing.
     """
     fields = len(ids)
-    every = tf.concat([tf.cast(field, tf.int32) for field in ids], axis=1)
-    field_of = tf.concat([tf.fill([tf.shape(field)[1]], index) for index, field in enumerate(ids)], axis=0)
-    batch = tf.shape(every)[0]
-    bags = batch * fields
-    # Row by row, and so bag by bag.
-    every_bag = tf.reshape(tf.range(batch)[:, tf.newaxis] * fields + field_of, [-1])
-    every = tf.reshape(every, [-1])
-    places = tf.where(every != 0)[:, 0]
-    bag = tf.gather(every_bag, places)
-    used, row = tf.unique(tf.gather(every, places))
-    rows = tf.gather(table, used)
-
+    values, ids_read = _values(ids)
+    rows = tf.gather(table, ids_read)
     wide = tf.cast(rows, tf.float32)  # Sums are in float32, whatever the precision of the rest.
-    if all(weight is None for weight in weights):
-        w = tf.ones_like(bag, tf.float32)
-        total = _sums_of_rows(wide, row, bag, bags)
-    else:
-        full = [
-            tf.ones_like(field, tf.float32) if weight is None else tf.cast(weight, tf.float32)
-            for field, weight in zip(ids, weights, strict=True)
-        ]
-        w = tf.gather(tf.reshape(tf.concat(full, axis=1), [-1]), places)
-        total = tf.math.unsorted_segment_sum(tf.gather(wide, row) * w[:, tf.newaxis], bag, bags)
 
-    n = tf.math.unsorted_segment_sum(w, bag, bags)
-    squares = tf.math.unsorted_segment_sum(w * w, bag, bags)
-    root = tf.sqrt(tf.where(squares == 0, 1.0, squares))
-    divisors = {"sum": tf.ones_like(n), "mean": n, "sqrtn": root, "max": tf.ones_like(n)}
-    divisor = tf.stack(
-        [tf.reshape(divisors[pooling], [-1, fields])[:, f] for f, pooling in enumerate(poolings)], axis=1
-    )
-    factor = tf.math.divide_no_nan(1.0, divisor)
-    pooled = tf.reshape(total, [-1, fields, table.shape[1]]) * factor[:, :, tf.newaxis]
+    if all(weight is None for weight in weights):
+        w = tf.ones_like(values.bag, tf.float32)
+        sums = _sums_of_rows(wide, values.row, values.bag, values.bags)
+    else:
+        w = _weights(values, ids, weights)
+        sums = tf.math.unsorted_segment_sum(tf.gather(wide, values.row) * w[:, tf.newaxis], values.bag, values.bags)
+    factors = _factors(values, w, poolings)
+    pooled = tf.reshape(sums, [-1, fields, table.shape[1]]) * factors[:, :, tf.newaxis]
     if "max" in poolings:
         is_max = tf.constant([pooling == "max" for pooling in poolings])
-        of_max = tf.gather(is_max, bag % fields)
-        values = tf.gather(wide, tf.boolean_mask(row, of_max))
-        largest = tf.math.unsorted_segment_max(values, tf.boolean_mask(bag, of_max), bags)
-        has_values = tf.math.unsorted_segment_sum(tf.ones_like(bag), bag, bags) > 0
-        largest = tf.where(has_values[:, tf.newaxis], largest, 0.0)
+        largest = _largest(values, wide, is_max)
         pooled = tf.where(is_max[:, tf.newaxis], tf.reshape(largest, tf.shape(pooled)), pooled)
     squares = None
-    if squared_norms is not None:
-        x = w * tf.gather(tf.reshape(factor, [-1]), bag)
-        norms = tf.gather(squared_norms(wide, used), row)
-        squares = tf.reshape(tf.math.unsorted_segment_sum(x * x * norms, bag, bags), [-1, fields])
+    if square_norms is not None:
+        squares = _squares(values, w, factors, square_norms(wide, ids_read))
     return pooled, rows, squares
+
+
+def _values(ids: Sequence[tf.Tensor]) -> tuple[_Values, tf.Tensor]:
+    """Returns the values of all fields, and the ids of the rows to read, each once, `[rows read]`."""
+    fields = len(ids)
+    all_ids = tf.concat([tf.cast(field, tf.int32) for field in ids], axis=1)
+    field_of_column = tf.concat([tf.fill([tf.shape(field)[1]], index) for index, field in enumerate(ids)], axis=0)
+    batch = tf.shape(all_ids)[0]
+    # Flattened example by example, and so bag by bag: the bags of the values ascend.
+    bag_of_position = tf.reshape(tf.range(batch)[:, tf.newaxis] * fields + field_of_column, [-1])
+    flat_ids = tf.reshape(all_ids, [-1])
+    position = tf.where(flat_ids != 0)[:, 0]
+    bag = tf.gather(bag_of_position, position)
+    ids_read, row = tf.unique(tf.gather(flat_ids, position))
+    return _Values(position, row, bag, batch * fields), ids_read
+
+
+def _weights(values: _Values, ids: Sequence[tf.Tensor], weights: Sequence[tf.Tensor | None]) -> tf.Tensor:
+    """Returns w, float32 `[values]`: ones for a field without weights."""
+    by_field = [
+        tf.ones_like(field, tf.float32) if weight is None else tf.cast(weight, tf.float32)
+        for field, weight in zip(ids, weights, strict=True)
+    ]
+    return tf.gather(tf.reshape(tf.concat(by_field, axis=1), [-1]), values.position)
+
+
+def _factors(values: _Values, w: tf.Tensor, poolings: Sequence[str]) -> tf.Tensor:
+    """Returns what each bag's Σ w·x is multiplied with, `[batch, fields]`: 1 over the divisor of its pooling, or 0.
+
+    Every divisor is computed for all bags, then each field takes the one of its pooling: fewer, larger operations.
+    """
+    fields = len(poolings)
+    sum_of_weights = tf.math.unsorted_segment_sum(w, values.bag, values.bags)
+    sum_of_squared_weights = tf.math.unsorted_segment_sum(w * w, values.bag, values.bags)
+    # The gradient of a root is infinite at 0.
+    root = tf.sqrt(tf.where(sum_of_squared_weights == 0, 1.0, sum_of_squared_weights))
+    divisors = {
+        "sum": tf.ones_like(sum_of_weights),
+        "mean": sum_of_weights,
+        "sqrtn": root,
+        "max": tf.ones_like(sum_of_weights),
+    }
+    divisor = tf.stack(
+        [tf.reshape(divisors[pooling], [-1, fields])[:, index] for index, pooling in enumerate(poolings)], axis=1
+    )
+    return tf.math.divide_no_nan(1.0, divisor)
+
+
+def _largest(values: _Values, rows: tf.Tensor, is_max: tf.Tensor) -> tf.Tensor:
+    """Returns the largest number of each column in a bag, `[bags, width]`; zeros for a bag without values.
+
+    Only the rows of fields with max pooling, where `is_max`, `[fields]`, is true, are compared; what the bags of other
+    fields get has no meaning.
+    """
+    is_compared = tf.gather(is_max, values.bag % is_max.shape[0])
+    compared = tf.gather(rows, tf.boolean_mask(values.row, is_compared))
+    largest = tf.math.unsorted_segment_max(compared, tf.boolean_mask(values.bag, is_compared), values.bags)
+    has_values = tf.math.unsorted_segment_sum(tf.ones_like(values.bag), values.bag, values.bags) > 0
+    return tf.where(has_values[:, tf.newaxis], largest, 0.0)
+
+
+def _squares(values: _Values, w: tf.Tensor, factors: tf.Tensor, square_norms: tf.Tensor) -> tf.Tensor:
+    """Returns Σ x²·‖v‖² over each bag, `[batch, fields]`.
+
+    x is w times the factor of the value's bag; ‖v‖² of each value is that of its row, in `square_norms`, `[rows read]`.
+    """
+    x = w * tf.gather(tf.reshape(factors, [-1]), values.bag)
+    norms = tf.gather(square_norms, values.row)
+    sums = tf.math.unsorted_segment_sum(x * x * norms, values.bag, values.bags)
+    return tf.reshape(sums, [-1, factors.shape[1]])
 
 
 @tf.custom_gradient  # type: ignore[untyped-decorator]

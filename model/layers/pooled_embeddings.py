@@ -6,60 +6,38 @@ vocabulary share its table.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypedDict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cached_property
+from typing import Any, NamedTuple
 
 import keras
 from keras import ops
 
+from .features import EmbeddedField, Table, check_features
 from .pooling import MaskedPool, Tensor, coefficients, masked_pool
 
 # DeepCTR's choice, and for a reason: the row of a token that train never saw, an OOV bucket often, keeps
 # its first value, and that should be next to nothing. Adam's steps do not depend on the scale.
 INITIAL_STDDEV = 1e-4
 
-
-class MissingFeatures(ValueError):
-    """The features dict lacks features that the model reads."""
-
-
-class Table(TypedDict):
-    """An embedding table: `rows` ids (0, the padding, among them), `dim` numbers each."""
-
-    rows: int
-    dim: int
+# What the names of the variables with the tables begin with; by it `RowwiseAdagrad` knows them.
+TABLES_PREFIX = "tables_"
 
 
-class EmbeddedField(TypedDict):
-    """A field that is looked up.
+class _Bags(NamedTuple):
+    """What `call` has of one field.
 
-    `table` names its table. `pooling` is mean, sum, sqrtn or max for a bag, int64 `[batch, max_len]`, and
-    None for a single value, int64 `[batch]`. `weights` names the feature with one weight a value, or is None.
+    Attributes:
+        rows: Of its values in the variable with its table, int32 `[batch, max_len]`; 0 is padding.
+        weights: Of its values, `[batch, max_len]`, or None.
+        pooling: mean, sum, sqrtn or max.
+        table: The name of its table.
     """
 
+    rows: Tensor
+    weights: Tensor | None
+    pooling: str
     table: str
-    pooling: str | None
-    weights: str | None
-
-
-def check_features(features: Mapping[str, Tensor], ranks: Mapping[str, int]) -> None:
-    """Checks that all features are there, and of the right rank.
-
-    Raises:
-        MissingFeatures: names those that are not there.
-        ValueError: names one with another rank.
-    """
-    missing = [name for name in ranks if name not in features]
-    if missing:
-        raise MissingFeatures(
-            f"expected the features {', '.join(ranks)}; missing: {', '.join(missing)}; received: "
-            f"{', '.join(features) or 'none'}. `fieldpool.model.examples.read_examples` reads them from a run"
-        )
-    for name, rank in ranks.items():
-        shape = tuple(features[name].shape)
-        if len(shape) != rank:
-            expected = "[batch]" if rank == 1 else "[batch, max_len]"
-            raise ValueError(f"feature {name}: expected the shape {expected}, received {list(shape)}")
 
 
 @keras.saving.register_keras_serializable(package="fieldpool")
@@ -73,6 +51,9 @@ class PooledEmbeddings(keras.Layer):
 
     Tables of one `dim` lie side by side in one variable, and on TensorFlow all their fields are looked up and pooled
     at once, without a tensor of the bags' length (`fused_lookup`). The numbers are the same.
+
+    keras-rs has `EmbedReduce` for a lookup with a combiner, and `DistributedEmbedding` for such lookups of many
+    features; `EmbedReduce(mask_zero=True)` counts the padding of a list among its values, so its means differ.
 
     Args:
         tables: Tables by name, in the order in which they are made.
@@ -88,7 +69,8 @@ class PooledEmbeddings(keras.Layer):
 
     Returns:
         The vectors m_f, `[batch, fields, dim]`, and the linear terms, `[batch, fields]`. With `squares` also
-        Σ ‖x·v‖², `[batch, fields]`, over a field's values: v is a value's vector, x what m_f = Σ x·v has it times.
+        Σ ‖x·v‖², `[batch, fields]`, over a field's values, where m_f = Σ x·v: v is a value's vector, x its coefficient
+        in the pool.
 
     Raises:
         ValueError: if a field names a table that is not there, or an unknown pooling; for `squares` with max pooling.
@@ -120,29 +102,26 @@ class PooledEmbeddings(keras.Layer):
         self.squares = squares
         # XLA knows no `unique`.
         self.supports_jit = keras.backend.backend() != "tensorflow"
-        self.first_rows: dict[str, int] = {}
         self.variables_by_dim: dict[int, Any] = {}
-        self.projections: dict[str, keras.layers.Dense] = {}
-        rows_by_dim: dict[int, int] = {}
-        for name, table in tables.items():
-            self.first_rows[name] = rows_by_dim.get(table["dim"], 0)
-            rows_by_dim[table["dim"]] = self.first_rows[name] + table["rows"]
-            if table["dim"] != dim:
-                # "/" and ":" would be taken for scopes and output numbers.
-                layer_name = name.replace(":", "_").replace("/", "_")
-                self.projections[name] = keras.layers.Dense(
-                    dim, use_bias=False, dtype=self.dtype_policy, name=f"{layer_name}_projection"
-                )
-        self._rows_by_dim = rows_by_dim
+        # By table. Saved models find their weights by this attribute's name and by its order.
+        self.projections: dict[str, keras.layers.Dense] = {
+            table: keras.layers.Dense(dim, use_bias=False, dtype=self.dtype_policy, name=f"{name}_projection")
+            for table, name in _layer_names(n for n, table in tables.items() if table["dim"] != dim).items()
+        }
+        # By pooling.
         self.pools: dict[str, MaskedPool] = {
-            name: masked_pool(field["pooling"] or "sum", dtype=self.dtype_policy) for name, field in fields.items()
+            pooling: masked_pool(pooling, dtype=self.dtype_policy)
+            for pooling in dict.fromkeys(_pooling(field) for field in fields.values())
         }
 
     def build(self, input_shape: Any = None) -> None:
         """Makes the tables; their shapes do not depend on the inputs."""
-        for dim, rows in self._rows_by_dim.items():
+        rows_by_dim: dict[int, int] = {}
+        for table in self.table_settings.values():
+            rows_by_dim[table["dim"]] = rows_by_dim.get(table["dim"], 0) + table["rows"]
+        for dim, rows in rows_by_dim.items():
             self.variables_by_dim[dim] = self.add_weight(
-                name=f"tables_{dim}",
+                name=f"{TABLES_PREFIX}{dim}",
                 shape=(rows, dim + 1),
                 initializer=keras.initializers.RandomNormal(stddev=INITIAL_STDDEV),
                 autocast=False,  # A whole table cast for the few rows of a batch.
@@ -150,11 +129,6 @@ class PooledEmbeddings(keras.Layer):
         for name, projection in self.projections.items():
             projection.build((None, self.table_settings[name]["dim"]))
         self.built = True
-
-    def table(self, name: str) -> Tensor:
-        """Returns a table, `[rows, dim + 1]`: embeddings, and the linear weights last."""
-        settings, first = self.table_settings[name], self.first_rows[name]
-        return ops.convert_to_tensor(self.variables_by_dim[settings["dim"]])[first : first + settings["rows"]]
 
     def call(self, features: Mapping[str, Tensor]) -> tuple[Tensor, ...]:
         """Returns m_f, `[batch, fields, dim]`, the linear terms, `[batch, fields]`, and the squares if asked for."""
@@ -164,15 +138,12 @@ class PooledEmbeddings(keras.Layer):
         for dim in self.variables_by_dim:
             names = [name for name, field in self.fields.items() if self.table_settings[field["table"]]["dim"] == dim]
             if names:
-                pooled, squares = self._pooled(dim, names, features)
-                pooled = ops.cast(pooled, self.compute_dtype)
-                m = self._projected(pooled[:, :, :-1], names)
-                parts.append((m, pooled[:, :, -1], *([] if squares is None else [squares])))
+                parts.append(self._pooled(dim, [self._bags(name, features) for name in names]))
                 order += names
         if len(parts) == 1:
             return parts[0]
-        places = [order.index(name) for name in self.fields]
-        return tuple(ops.take(ops.concatenate(part, axis=1), places, axis=1) for part in zip(*parts, strict=True))
+        positions = [order.index(name) for name in self.fields]
+        return tuple(ops.take(ops.concatenate(part, axis=1), positions, axis=1) for part in zip(*parts, strict=True))
 
     def compute_output_shape(self, input_shape: Mapping[str, tuple]) -> tuple[tuple, ...]:
         """Returns `[batch, fields, dim]` and `[batch, fields]`, the latter twice with `squares`."""
@@ -191,6 +162,21 @@ class PooledEmbeddings(keras.Layer):
             "squares": self.squares,
         }
 
+    @cached_property
+    def first_rows(self) -> dict[str, int]:
+        """The row at which each table begins in the variable of its `dim`."""
+        next_rows: dict[int, int] = {}
+        first_rows: dict[str, int] = {}
+        for name, table in self.table_settings.items():
+            first_rows[name] = next_rows.get(table["dim"], 0)
+            next_rows[table["dim"]] = first_rows[name] + table["rows"]
+        return first_rows
+
+    def table(self, name: str) -> Tensor:
+        """Returns a table, `[rows, dim + 1]`: embeddings, and the linear weights last."""
+        settings, first = self.table_settings[name], self.first_rows[name]
+        return ops.convert_to_tensor(self.variables_by_dim[settings["dim"]])[first : first + settings["rows"]]
+
     def feature_ranks(self) -> dict[str, int]:
         """Returns the features that `call` reads, with their ranks."""
         ranks = {}
@@ -200,75 +186,95 @@ class PooledEmbeddings(keras.Layer):
                 ranks[field["weights"]] = 2
         return ranks
 
-    def _pooled(self, dim: int, names: Sequence[str], features: Mapping[str, Tensor]) -> tuple[Tensor, Tensor | None]:
-        """Returns the pooled rows, `[batch, len(names), dim + 1]`, of fields in one variable, and the squares, if any.
+    def _bags(self, name: str, features: Mapping[str, Tensor]) -> _Bags:
+        """Returns what `features` have of a field."""
+        field = self.fields[name]
+        ids = ops.cast(ops.convert_to_tensor(features[name]), "int32")
+        if field["pooling"] is None:  # A single value is a bag of one.
+            ids = ops.expand_dims(ids, axis=1)
+        first = self.first_rows[field["table"]]
+        rows = ops.where(ops.equal(ids, 0), ids, ids + first) if first else ids
+        weights = None if field["weights"] is None else features[field["weights"]]
+        return _Bags(rows, weights, _pooling(field), field["table"])
 
-        Adds the L2 of the rows.
-        """
-        variable = self.variables_by_dim[dim]
-        fields = [self.fields[name] for name in names]
-        ids = [self._rows_in_variable(name, features[name]) for name in names]
-        weights = [None if field["weights"] is None else features[field["weights"]] for field in fields]
-        poolings = [field["pooling"] or "sum" for field in fields]
-        squares = None
-        if keras.backend.backend() == "tensorflow":
-            from .fused_lookup import pooled_rows
-
-            norms = self._squared_norms(dim) if self.squares else None
-            result, penalized, squares = pooled_rows(variable.value, ids, weights, poolings, norms)
-        else:
-            table = penalized = ops.convert_to_tensor(variable)
-            masks = [ops.not_equal(rows, 0) for rows in ids]
-            looked_up = [ops.take(table, rows, axis=0) for rows in ids]
-            pooled = [
-                self.pools[name](values, mask=mask, weights=w)
-                for name, values, mask, w in zip(names, looked_up, masks, weights, strict=True)
-            ]
-            result = ops.stack(pooled, axis=1)
-            if self.squares:
-                x = [coefficients(p, mask, w) for p, mask, w in zip(poolings, masks, weights, strict=True)]
-                squared = [self._squared_norm(f["table"], v[:, :, :-1]) for f, v in zip(fields, looked_up, strict=True)]
-                squares = ops.stack([ops.sum(x * x * n, axis=1) for x, n in zip(x, squared, strict=True)], axis=1)
+    def _pooled(self, dim: int, bags: Sequence[_Bags]) -> tuple[Tensor, ...]:
+        """Returns the outputs of `call` for the fields with a table in one variable. Adds the L2 of its rows."""
+        pool = self._pooled_fused if keras.backend.backend() == "tensorflow" else self._pooled_dense
+        pooled, penalized, *squares = pool(dim, bags)
         if self.l2:
             self.add_loss(self.l2 * ops.sum(ops.square(penalized)))
-        return result, squares
+        pooled = ops.cast(pooled, self.compute_dtype)
+        m = self._projected(pooled[:, :, :-1], [bag.table for bag in bags])
+        return (m, pooled[:, :, -1], *squares)
 
-    def _squared_norm(self, table: str, vectors: Tensor) -> Tensor:
+    def _pooled_fused(self, dim: int, bags: Sequence[_Bags]) -> tuple[Tensor, ...]:
+        """Returns the pooled rows, `[batch, len(bags), dim + 1]`, the rows that were read, and perhaps the squares."""
+        from .fused_lookup import pooled_rows
+
+        rows, weights, poolings, _ = zip(*bags, strict=True)
+        norms = self._square_norms_of(dim) if self.squares else None
+        pooled, rows_read, squares = pooled_rows(self.variables_by_dim[dim].value, rows, weights, poolings, norms)
+        return (pooled, rows_read) if squares is None else (pooled, rows_read, squares)
+
+    def _pooled_dense(self, dim: int, bags: Sequence[_Bags]) -> tuple[Tensor, ...]:
+        """Returns the pooled rows, `[batch, len(bags), dim + 1]`, all rows of the variable, and perhaps the squares."""
+        variable = ops.convert_to_tensor(self.variables_by_dim[dim])
+        pooled, squares = [], []
+        for bag in bags:
+            mask = ops.not_equal(bag.rows, 0)
+            values = ops.take(variable, bag.rows, axis=0)
+            pooled.append(self.pools[bag.pooling](values, mask=mask, weights=bag.weights))
+            if self.squares:
+                x = coefficients(bag.pooling, mask, bag.weights)
+                squares.append(ops.sum(x * x * self._square_norms(bag.table, values[:, :, :-1]), axis=1))
+        return (ops.stack(pooled, axis=1), variable, *([ops.stack(squares, axis=1)] if squares else []))
+
+    def _square_norms(self, table: str, vectors: Tensor) -> Tensor:
         """Returns ‖v‖² of a table's vectors at the layer's `dim`, without their last axis."""
         if table in self.projections:
             vectors = self.projections[table](vectors)
         return ops.sum(ops.square(ops.cast(vectors, "float32")), axis=-1)
 
-    def _squared_norms(self, dim: int) -> Callable[[Tensor, Tensor], Tensor]:
-        """Returns the function from rows of a variable, and their places in it, to their squared norms."""
+    def _square_norms_of(self, dim: int) -> Callable[[Tensor, Tensor], Tensor]:
+        """Returns the function from rows of a variable, and their positions in it, to ‖v‖², `[rows]`."""
         tables = [name for name in self.table_settings if self.table_settings[name]["dim"] == dim]
 
-        def norms(rows: Tensor, places: Tensor) -> Tensor:
+        def norms(rows: Tensor, positions: Tensor) -> Tensor:
             vectors = rows[:, :-1]
             if dim == self.dim:
                 return ops.sum(ops.square(vectors), axis=-1)
             total = ops.zeros_like(vectors[:, 0])
             for table in tables:
                 first = self.first_rows[table]
-                inside = ops.logical_and(places >= first, places < first + self.table_settings[table]["rows"])
-                total = ops.where(inside, self._squared_norm(table, vectors), total)
+                inside = ops.logical_and(positions >= first, positions < first + self.table_settings[table]["rows"])
+                total = ops.where(inside, self._square_norms(table, vectors), total)
             return total
 
         return norms
 
-    def _projected(self, vectors: Tensor, names: Sequence[str]) -> Tensor:
-        """Returns vectors of one width brought to the layer's, `[batch, len(names), dim]`."""
-        tables = [self.fields[name]["table"] for name in names]
+    def _projected(self, vectors: Tensor, tables: Sequence[str]) -> Tensor:
+        """Returns vectors of one width, a table each, brought to the layer's: `[batch, len(tables), dim]`."""
         if not any(table in self.projections for table in tables):
             return vectors
         by_field = ops.unstack(vectors, axis=1)
         return ops.stack([self.projections[t](v) for t, v in zip(tables, by_field, strict=True)], axis=1)
 
-    def _rows_in_variable(self, name: str, feature: Tensor) -> Tensor:
-        """Returns the rows of a field's ids in the variable of its table, `[batch, max_len]`; 0 stays 0."""
-        field = self.fields[name]
-        ids = ops.cast(ops.convert_to_tensor(feature), "int32")
-        if field["pooling"] is None:  # A single value is a bag of one.
-            ids = ops.expand_dims(ids, axis=1)
-        first = self.first_rows[field["table"]]
-        return ops.where(ops.equal(ids, 0), ids, ids + first) if first else ids
+
+def _pooling(field: EmbeddedField) -> str:
+    """Returns how a field is pooled; a single value, a bag of one, by its sum."""
+    return field["pooling"] or "sum"
+
+
+def _layer_names(tables: Iterable[str]) -> dict[str, str]:
+    """Returns a name for a layer of each table: its own without "/" and ":", each name once.
+
+    Keras would take those for scopes and output numbers.
+    """
+    tables = list(tables)
+    names: dict[str, str] = {}
+    for table in tables:
+        name = table.replace(":", "_").replace("/", "_")
+        while name != table and (name in tables or name in names.values()):
+            name += "_"
+        names[table] = name
+    return names

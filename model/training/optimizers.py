@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 import keras
 from keras import ops
 
+from ..layers.pooled_embeddings import TABLES_PREFIX
+
 if TYPE_CHECKING:
     import tensorflow as tf
 
@@ -21,8 +23,9 @@ if TYPE_CHECKING:
 class LazyAdam(keras.optimizers.Adam):
     """Adam whose moments of a table's row change only when a batch uses the row.
 
-    A row that is not used keeps its value and its moments, where Adam would let both go on: with a sparse gradient the
-    two are the same only if every step uses every row. Bias correction goes by the step, as in Adam
+    A row that is not used keeps its value and its moments, where Adam would decay the moments and keep moving the
+    value: with a sparse gradient the two are the same only if every step uses every row. Bias correction goes by the
+    step, as in Adam
     (https://arxiv.org/abs/1412.6980, algorithm 1). TensorFlow Addons had it under the same name.
 
     Args, but for `amsgrad`: as of `keras.optimizers.Adam`.
@@ -60,7 +63,7 @@ class RowwiseAdagrad(keras.optimizers.Optimizer):
     """Adagrad with one accumulator for each row of a table: the mean of the row's squared gradients, added up.
 
     Its state is one number a row, a seventeenth of Adagrad's and a thirty-fourth of Adam's at `dim` 16. FBGEMM has the
-    rule as EXACT_ROWWISE_ADAGRAD. Variables that are no tables get Adagrad
+    rule as EXACT_ROWWISE_ADAGRAD. Variables that are not tables get Adagrad
     (https://jmlr.org/papers/v12/duchi11a.html).
 
     Args:
@@ -79,7 +82,7 @@ class RowwiseAdagrad(keras.optimizers.Optimizer):
         *,
         initial_accumulator_value: float = 0.0,
         epsilon: float = 1e-8,
-        tables: Sequence[str] = ("embeddings", "tables_"),
+        tables: Sequence[str] = ("embeddings", TABLES_PREFIX),
         name: str = "rowwise_adagrad",
         **kwargs: Any,
     ) -> None:

@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import keras
 import numpy as np
 import pytest
 
 from fieldpool.model.layers.deepfm import DeepFM, deepfm, factorisation_machine
-from fieldpool.model.layers.pooled_embeddings import MissingFeatures, PooledEmbeddings
+from fieldpool.model.layers.features import MissingFeatures
+from fieldpool.model.layers.pooled_embeddings import PooledEmbeddings
 from fieldpool.transforms.spec import Spec
 
 SPEC = Spec.model_validate(
@@ -34,7 +38,7 @@ FEATURES = {
 }
 
 
-def to_numpy(x) -> np.ndarray:
+def to_numpy(x: Any) -> np.ndarray:
     return keras.ops.convert_to_numpy(x)
 
 
@@ -45,13 +49,13 @@ def with_large_weights(model: DeepFM) -> DeepFM:
     return model
 
 
-def test_factorisation_machine_by_hand():
+def test_factorisation_machine_by_hand() -> None:
     # Dot products of the pairs: (1,2)·(3,4) = 11, (1,2)·(5,6) = 17, (3,4)·(5,6) = 39.
     m = np.array([[[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]]], "float32")
     assert to_numpy(factorisation_machine(m)).tolist() == [[67.0]]
 
 
-def test_logit_by_hand():
+def test_logit_by_hand() -> None:
     model = DeepFM(
         tables={"items": {"rows": 3, "dim": 2}},
         fields={
@@ -74,7 +78,7 @@ def test_logit_by_hand():
     assert to_numpy(logit).tolist() == [[0.5 + 31 + 4]]
 
 
-def test_fields_of_one_vocabulary_share_its_table():
+def test_fields_of_one_vocabulary_share_its_table() -> None:
     model = deepfm(SPEC, SIZES)
     assert {name: tuple(model.embeddings.table(name).shape) for name in model.embeddings.table_settings} == {
         "items": (7, 3),
@@ -87,7 +91,7 @@ def test_fields_of_one_vocabulary_share_its_table():
     np.testing.assert_array_equal(to_numpy(m)[0, 0], to_numpy(m)[0, 1])
 
 
-def test_id_zero_counts_for_nothing():
+def test_id_zero_counts_for_nothing() -> None:
     model = with_large_weights(deepfm(SPEC, SIZES))
     empty = {name: np.zeros_like(values) for name, values in FEATURES.items()}
     m, linear = model.fields_of(empty)
@@ -95,53 +99,78 @@ def test_id_zero_counts_for_nothing():
     assert not to_numpy(linear).any()
 
 
-def test_longer_padding_changes_nothing():
+def test_longer_padding_changes_nothing() -> None:
     model = with_large_weights(deepfm(SPEC, SIZES))
     longer = {**FEATURES, "history": np.pad(FEATURES["history"], ((0, 0), (0, 4)))}
     np.testing.assert_allclose(to_numpy(model(longer)), to_numpy(model(FEATURES)), rtol=1e-5)
 
 
-def test_missing_features_are_named():
+def test_missing_features_are_named() -> None:
     features = {name: FEATURES[name] for name in ("item_id", "history", "age", "price")}
     with pytest.raises(MissingFeatures, match="missing: genres, genres_weights; received: item_id"):
         deepfm(SPEC, SIZES)(features)
 
 
-def test_wrong_rank_is_named():
+def test_wrong_rank_is_named() -> None:
     with pytest.raises(ValueError, match=r"feature history: expected the shape \[batch, max_len\]"):
         deepfm(SPEC, SIZES)({**FEATURES, "history": np.array([1, 2, 3])})
 
 
-def test_other_features_are_ignored():
+def test_other_features_are_ignored() -> None:
     model = with_large_weights(deepfm(SPEC, SIZES))
     more = {**FEATURES, "other": np.zeros((3, 9), "float32")}
     np.testing.assert_array_equal(to_numpy(model(more)), to_numpy(model(FEATURES)))
 
 
-def test_missing_vocabulary_size_is_named():
+@pytest.mark.parametrize(
+    ("tables", "names"),
+    [
+        (["genres"], ["genres_projection"]),
+        (["price:buckets"], ["price_buckets_projection"]),
+        (["price_buckets", "price:buckets"], ["price_buckets_projection", "price_buckets__projection"]),
+        (["a:b", "a/b", "a_b"], ["a_b__projection", "a_b___projection", "a_b_projection"]),
+    ],
+)
+def test_projections_are_named_after_their_tables(tables: list[str], names: list[str]) -> None:
+    layer = PooledEmbeddings({name: {"rows": 3, "dim": 2} for name in tables}, {}, 4)
+    assert [projection.name for projection in layer.projections.values()] == names
+
+
+def test_each_weight_has_its_own_path() -> None:
+    """A vocabulary may be called as the table of a field's quantile buckets is without its colon."""
+    fields = {
+        "price_buckets": {"type": "categorical", "dim": 3},
+        "price": {"type": "numeric", "scale": {"quantiles": 4}, "dim": 5},
+    }
+    spec = Spec.model_validate({"label": {"field": "label"}, "split": {"column": "split"}, "fields": fields})
+    paths = [weight.path for weight in deepfm(spec, {"price_buckets": 6}).weights]
+    assert len(set(paths)) == len(paths)
+
+
+def test_missing_vocabulary_size_is_named() -> None:
     with pytest.raises(ValueError, match="missing: genres"):
         deepfm(SPEC, {"items": 7})
 
 
-def test_no_field_is_an_error():
+def test_no_field_is_an_error() -> None:
     with pytest.raises(ValueError, match="at least one of `fields` and `numeric`"):
         DeepFM(tables={}, fields={})
 
 
-def test_unknown_table_is_named():
+def test_unknown_table_is_named() -> None:
     with pytest.raises(ValueError, match="field a: expected a table of items; received 'gone'"):
         PooledEmbeddings(
             {"items": {"rows": 3, "dim": 2}}, {"a": {"table": "gone", "pooling": None, "weights": None}}, 2
         )
 
 
-def test_numbers_alone():
+def test_numbers_alone() -> None:
     model = DeepFM(tables={}, fields={}, numeric=["x", "y"], embedding_dim=2, hidden_units=[3])
     logit = model({"x": np.array([1.0, 2.0]), "y": np.array([0.0, 1.0])})
     assert tuple(logit.shape) == (2, 1)
 
 
-def test_l2_is_the_sum_of_squares_of_the_rows_used():
+def test_l2_is_the_sum_of_squares_of_the_rows_used() -> None:
     model = DeepFM(
         tables={"t": {"rows": 4, "dim": 1}},
         fields={"a": {"table": "t", "pooling": "mean", "weights": None}},
@@ -160,7 +189,7 @@ def test_l2_is_the_sum_of_squares_of_the_rows_used():
 
 
 @pytest.mark.parametrize("batch_norm", [False, True])
-def test_config_and_file_round_trip(tmp_path, batch_norm):
+def test_config_and_file_round_trip(tmp_path: Path, batch_norm: bool) -> None:
     settings = SPEC.model.model_copy(update={"batch_norm": batch_norm, "dropout": 0.3, "l2_hidden": 1e-3})
     model = with_large_weights(deepfm(SPEC.model_copy(update={"model": settings}), SIZES))
     assert DeepFM.from_config(model.get_config()).get_config() == model.get_config()
@@ -171,7 +200,7 @@ def test_config_and_file_round_trip(tmp_path, batch_norm):
     np.testing.assert_array_equal(to_numpy(loaded(FEATURES)), to_numpy(model(FEATURES)))
 
 
-def test_learns():
+def test_learns() -> None:
     keras.utils.set_random_seed(1)
     model = deepfm(SPEC, SIZES)
     model.compile(
@@ -185,7 +214,7 @@ def test_learns():
     assert history.history["loss"][-1] < 0.1 < history.history["loss"][0]
 
 
-def test_sample_weights_weigh_rows():
+def test_sample_weights_weigh_rows() -> None:
     model = with_large_weights(deepfm(SPEC, SIZES))
     model.compile(loss=keras.losses.BinaryCrossentropy(from_logits=True), jit_compile=False)
     labels, first = np.array([1.0, 0.0, 1.0]), np.array([3.0, 0.0, 0.0])
@@ -195,7 +224,7 @@ def test_sample_weights_weigh_rows():
     assert loss == pytest.approx(np.log1p(np.exp(-logit)) + penalty, rel=1e-3)
 
 
-def test_mixed_precision_gives_a_logit_of_full_precision():
+def test_mixed_precision_gives_a_logit_of_full_precision() -> None:
     model = with_large_weights(deepfm(SPEC, SIZES))
     keras.config.set_dtype_policy("mixed_bfloat16")
     try:

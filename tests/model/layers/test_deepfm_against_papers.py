@@ -92,13 +92,12 @@ def values_of(model: DeepFM, features: dict[str, np.ndarray], row: int) -> list[
 @st.composite
 def rows(draw: st.DrawFn) -> dict[str, np.ndarray]:
     """Two rows: single values and bags with repeats, padding, empty ones, weights of 0; and a number."""
-    ids = lambda table, *shape: np.array(  # noqa: E731
-        draw(
-            st.lists(
-                st.integers(0, TABLES[table]["rows"] - 1), min_size=int(np.prod(shape)), max_size=int(np.prod(shape))
-            )
-        )
-    ).reshape(shape)
+
+    def ids(table: str, *shape: int) -> np.ndarray:
+        size = int(np.prod(shape))
+        numbers = st.integers(0, TABLES[table]["rows"] - 1)
+        return np.array(draw(st.lists(numbers, min_size=size, max_size=size))).reshape(shape)
+
     weights = draw(st.lists(st.sampled_from([0.0, 0.5, 1.0, 3.0]), min_size=6, max_size=6))
     return {
         "item": ids("items", 2),

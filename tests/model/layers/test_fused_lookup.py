@@ -4,19 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-import keras
 import numpy as np
-import pytest
+import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fieldpool.model.layers.pooled_embeddings import EmbeddedField, PooledEmbeddings, Table
+from fieldpool.model.layers.features import EmbeddedField, Table
+from fieldpool.model.layers.pooled_embeddings import PooledEmbeddings
 from fieldpool.model.layers.pooling import masked_pool
-
-if keras.backend.backend() != "tensorflow":
-    pytest.skip("the fused lookup is TensorFlow's", allow_module_level=True)
-
-import tensorflow as tf
 
 TABLES = {"small": Table(rows=4, dim=2), "large": Table(rows=7, dim=2), "wide": Table(rows=5, dim=3)}
 POOLINGS = st.sampled_from(["mean", "sum", "sqrtn", "max"])
