@@ -20,19 +20,11 @@ from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 
 from ..transforms.errors import UserError
 from ..transforms.preprocessing import raw_feature_spec
-from ..transforms.spec import (
-    KEY_FEATURE,
-    LABEL_FEATURE,
-    CategoricalField,
-    MultivaluedField,
-    NumericField,
-    Quantiles,
-    Spec,
-)
+from ..transforms.spec import KEY_FEATURE, LABEL_FEATURE, Spec
 from .examples import feature_spec
 from .files import write_folder_atomically
 from .run import SPEC_FILE, TRANSFORM_FOLDER, Run
-from .training.train import MODEL_FILE, load_model
+from .training.folder import MODEL_FILE, load_model
 
 # Where TensorFlow Serving, too, keeps files that go with a SavedModel.
 EXTRA_ASSETS_FOLDER = "assets.extra"
@@ -127,14 +119,10 @@ def _check_model_fits(model: keras.Model, run: Run, path: str) -> None:
     Raises:
         UserError: it cannot be called: it reads other features, or has a smaller table.
     """
-    sizes, features = run.vocabulary_sizes, {}
+    tables, features = run.spec.embedding_tables(run.vocabulary_sizes), {}
     for name, feature in feature_spec(run.spec).items():
         field = run.spec.fields.get(name)
-        largest = 0
-        if isinstance(field, CategoricalField | MultivaluedField):
-            largest = sizes[run.spec.vocabulary_of(name)] - 1
-        elif isinstance(field, NumericField) and isinstance(field.scale, Quantiles):
-            largest = field.scale.quantiles
+        largest = tables[run.spec.table_of(name)].rows - 1 if field is not None and field.is_embedded else 0
         if feature.dtype != tf.string:
             features[name] = tf.fill([1, *feature.shape], tf.cast(largest, feature.dtype))
     try:
@@ -187,13 +175,15 @@ def serving_feature_spec(spec: Spec) -> dict[str, Any]:
         name: tf.io.FixedLenFeature([], feature.dtype, default_value=missing[feature.dtype])
         if isinstance(feature, tf.io.FixedLenFeature)
         else feature
-        for name, feature in raw_feature_spec(spec).items()
-        if name != LABEL_FEATURE
+        for name, feature in raw_feature_spec(spec, label=False).items()
     }
 
 
 def _transformed(transform_fn: Callable[..., Features], raw: Features) -> dict[str, tf.Tensor]:
-    """Returns the outputs of the run's transform, but for the label, which a request does not have."""
+    """Returns the outputs of the run's transform without the label.
+
+    A request has none, but the transform was traced with one, and takes all of its inputs.
+    """
     features = dict(transform_fn({**raw, LABEL_FEATURE: tf.zeros([_batch_size(raw)])}))
     del features[LABEL_FEATURE]
     return features

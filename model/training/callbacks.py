@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import math
-from os.path import join
 from typing import Any
 
 import keras
 import tensorflow as tf
 
 from ...transforms.errors import UserError
-from ...transforms.spec import Spec
+from ...transforms.spec import Spec, Vocabulary
 from .. import metrics
 from ..evaluation import score, scorer
 from ..files import write_atomically
 from .checkpoints import Progress, save_checkpoint
+from .folder import weights_path
 
 Logs = dict[str, Any] | None
 
-# Whether more is better.
-IS_BETTER_HIGH = {"auc": True, "gauc": True, "pr_auc": True, "logloss": False}
+HIGHER_IS_BETTER = {"auc": True, "gauc": True, "pr_auc": True, "logloss": False}
 
 
 class EvalMetrics(keras.callbacks.Callback):
@@ -32,12 +31,14 @@ class EvalMetrics(keras.callbacks.Callback):
     Args:
         dataset: The eval split: `(features, label)`, always in the same order.
         gauc_by: The feature whose ids are the groups of GAUC; None: no GAUC.
-        num_oov: Of its vocabulary: ids up to it are no groups.
+        vocabulary: The settings of its vocabulary: only ids of tokens are groups. Default: one OOV bucket.
     """
 
-    def __init__(self, dataset: tf.data.Dataset, gauc_by: str | None = None, num_oov: int = 1) -> None:
+    def __init__(
+        self, dataset: tf.data.Dataset, gauc_by: str | None = None, vocabulary: Vocabulary | None = None
+    ) -> None:
         super().__init__()
-        self._dataset, self._gauc_by, self._num_oov = dataset, gauc_by, num_oov
+        self._dataset, self._gauc_by, self._vocabulary = dataset, gauc_by, vocabulary or Vocabulary()
         self._logits_of: Any = None
 
     def on_train_begin(self, logs: Logs = None) -> None:
@@ -56,7 +57,7 @@ class EvalMetrics(keras.callbacks.Callback):
         logs["val_pr_auc"] = metrics.pr_auc(labels, logits)
         logs["val_logloss"] = metrics.logloss(labels, logits)
         if by:
-            known = columns[by] > self._num_oov
+            known = self._vocabulary.is_token(columns[by])
             logs["val_gauc"] = metrics.gauc(labels[known], logits[known], columns[by][known])
 
 
@@ -65,11 +66,11 @@ def eval_metrics(dataset: tf.data.Dataset, spec: Spec) -> EvalMetrics:
     by = spec.evaluation.gauc_by
     if by is None:
         return EvalMetrics(dataset)
-    return EvalMetrics(dataset, by, spec.resolved_vocabularies()[spec.vocabulary_of(by)].num_oov)
+    return EvalMetrics(dataset, by, spec.vocabulary_settings_of(by))
 
 
 class FiniteLoss(keras.callbacks.Callback):
-    """Ends a training whose loss is no number any more.
+    """Ends a training whose loss has become NaN or infinite.
 
     Raises:
         UserError: at the end of such an epoch.
@@ -101,21 +102,16 @@ class EpochWeights(keras.callbacks.Callback):
         write_atomically(weights_path(self._folder, epoch + 1), self.model.save_weights)
 
 
-def weights_path(folder: str, epoch: int) -> str:
-    """Returns the file with the weights after `epoch`, counted from 1."""
-    return join(folder, f"epoch-{epoch:04d}.weights.h5")
-
-
 class Checkpoints(keras.callbacks.Callback):
-    """Writes a checkpoint after each epoch, and after so many steps; keeps the history.
+    """Writes a checkpoint after each epoch, and within epochs if asked for; keeps the history.
 
-    To stand after all callbacks that add to the logs.
+    It must come after all callbacks that add to the logs.
 
     Args:
         folder: Where checkpoints go.
         start: Where the training begins. The model has that checkpoint's state already.
         settings: See `save_checkpoint`.
-        steps: A checkpoint after so many steps of an epoch, too; None: after epochs alone.
+        steps: The number of steps between checkpoints within an epoch; None: none there.
     """
 
     def __init__(self, folder: str, start: Progress, settings: dict[str, Any], steps: int | None) -> None:
@@ -125,10 +121,10 @@ class Checkpoints(keras.callbacks.Callback):
         self._epoch = self._skipped = 0
 
     def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
-        """Brings back the metrics of an epoch that was broken off: Keras has cleared them."""
-        goes_on = epoch == self._start.epoch and self._start.step > 0
-        self._epoch, self._skipped = epoch, self._start.step if goes_on else 0
-        if goes_on:
+        """Brings back the metrics of an epoch that was interrupted: Keras has cleared them."""
+        resumes = epoch == self._start.epoch and self._start.step > 0
+        self._epoch, self._skipped = epoch, self._start.step if resumes else 0
+        if resumes:
             for variable, value in zip(self.model.metrics_variables, self._start.metrics, strict=True):
                 variable.assign(value)
 
@@ -141,7 +137,7 @@ class Checkpoints(keras.callbacks.Callback):
             self._save(Progress(self._epoch, done, self.history, metrics))
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
-        """Writes the checkpoint of a whole epoch."""
+        """Writes the checkpoint of a complete epoch."""
         numbers = {name: float(value) for name, value in (logs or {}).items()}
         self.history.append({"epoch": epoch + 1, **numbers})
         self._save(Progress(epoch + 1, 0, self.history))
@@ -153,12 +149,12 @@ class Checkpoints(keras.callbacks.Callback):
 class StopEarly(keras.callbacks.Callback):
     """Ends a training when a metric has not improved for `patience` epochs.
 
-    Keras' `EarlyStopping` counts from where `fit` begins; this goes by the history, and so ends a training that was
-    resumed where it would have ended without a break.
+    Keras' `EarlyStopping` counts from where `fit` begins; this goes by the history, and so ends a resumed training
+    where it would have ended without an interruption.
 
     Args:
-        history: The list that `Checkpoints` fills; this callback stands after it.
-        monitor: What to go by, `val_auc` for example.
+        history: The list that `Checkpoints` fills; this callback must come after it.
+        monitor: The metric to compare, `val_auc` for example.
         patience: Epochs.
     """
 
@@ -182,7 +178,7 @@ def best_epoch(history: list[dict[str, float]], monitor: str | None) -> int:
     """Returns the epoch, counted from 1, that is best by `monitor`, the first of equals; the last one for None."""
     if monitor is None:
         return len(history)
-    sign = 1 if IS_BETTER_HIGH[monitor.removeprefix("val_")] else -1
+    sign = 1 if HIGHER_IS_BETTER[monitor.removeprefix("val_")] else -1
 
     def value(epoch: dict[str, float]) -> float:
         return -math.inf if math.isnan(epoch[monitor]) else sign * epoch[monitor]

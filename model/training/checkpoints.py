@@ -1,8 +1,11 @@
-"""Checkpoints of a training: all that a process needs to go on as if it had never stopped.
+"""Checkpoints of a training: all that a process needs to continue as if it had never stopped.
 
 Weights, the optimizer's slots and step, the random states of dropout, the epoch's metrics so far, and the history: one
-file, whole or not there, with checksums. The two newest are kept, so that one that a full disk or a broken copy
-has cut short does not end the training.
+file, complete or not there, with checksums. The two newest are kept, so that one that a full disk or a broken copy
+has truncated does not end the training.
+
+Keras' `BackupAndRestore` repeats an interrupted epoch from its first step with weights that have seen part of it, and
+keeps neither history nor settings: a resumed training would end with other numbers.
 """
 
 from __future__ import annotations
@@ -31,10 +34,10 @@ class Progress:
     """How far a training is.
 
     Attributes:
-        epoch: Whole epochs, and so the number of the one that is next, counted from 0.
+        epoch: Complete epochs, and so the number of the next one, counted from 0.
         step: Steps of that epoch that are done.
-        history: What each whole epoch gave.
-        metrics: The state of Keras' metrics, the mean loss for one, after those steps.
+        history: The numbers of each complete epoch.
+        metrics: The state of Keras' metrics, the mean loss for example, after those steps.
     """
 
     epoch: int = 0
@@ -50,7 +53,7 @@ def save_checkpoint(folder: str, model: keras.Model, progress: Progress, setting
         folder: Where checkpoints go.
         model: Compiled, and built.
         progress: How far it is.
-        settings: What the training must have in common with one that goes on from here, for `load_checkpoint`.
+        settings: What the training must have in common with one that continues from here, for `load_checkpoint`.
     """
     arrays = [keras.ops.convert_to_numpy(variable) for variable in _variables(model)]
     about = json.dumps({"progress": asdict(progress), "settings": settings, "variables": _shapes(model)})
@@ -65,9 +68,9 @@ def save_checkpoint(folder: str, model: keras.Model, progress: Progress, setting
 
 
 def load_checkpoint(folder: str, model: keras.Model, settings: dict[str, Any]) -> Progress:
-    """Puts the newest whole checkpoint into the model and its optimizer; returns how far that was.
+    """Puts the newest complete checkpoint into the model and its optimizer; returns how far that was.
 
-    One that is cut short or broken is left out, with a warning, and the one before it taken. Without any, the training
+    One that is truncated or damaged is skipped, with a warning, and the one before it taken. Without any, the training
     is at its start.
 
     Raises:

@@ -6,13 +6,10 @@ A run goes in; a folder with the model, its checkpoints, its logs and its number
 from __future__ import annotations
 
 import math
-import platform
 import tempfile
 import warnings
-import zipfile
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from importlib.metadata import version
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from os.path import join
 from typing import Any
 
@@ -20,52 +17,25 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from ...transforms.errors import UserError
 from ...transforms.spec import Spec
 from ...transforms.spec.training import Model, Train
-from ..evaluation import evaluate
 from ..examples import NoExamples, count_examples, read_examples
-from ..files import write_atomically, write_json
-from ..layers.deepfm import DeepFM, deepfm
+from ..files import write_atomically
+from ..layers.deepfm import DeepFM
 from ..run import Run
-from .callbacks import Checkpoints, EpochWeights, FiniteLoss, StopEarly, best_epoch, eval_metrics, weights_path
+from .callbacks import Checkpoints, EpochWeights, FiniteLoss, StopEarly, best_epoch, eval_metrics
 from .checkpoints import Progress, load_checkpoint
-from .multi_worker import is_first_worker, same_batches, suit_to_workers
-from .optimizers import optimizer
-from .schedules import learning_rate
-
-__all__ = ["TrainingResult", "evaluate", "load_model", "train"]
-
-MODEL_FILE = "model.keras"
-TRAINING_FILE = "training.json"
-CHECKPOINTS_FOLDER = "checkpoints"
-LOGS_FOLDER = "logs"
-CACHE_FOLDER = "cache"
-
-
-@dataclass(frozen=True)
-class TrainingResult:
-    """What came of a training.
-
-    Attributes:
-        history: For each epoch `epoch` (from 1), `loss` (of train, with dropout and L2 penalty), and, if
-            there is an eval split, `val_auc`, `val_pr_auc`, `val_logloss` and perhaps `val_gauc` of all of it.
-        best_epoch: The epoch whose weights the model has, counted from 1.
-        monitor: What "best" means, `val_auc` for example; None if the eval split is empty.
-        model_path: The model, for `load_model`.
-        training_path: All these numbers, the spec and the versions, as JSON.
-    """
-
-    history: list[dict[str, float]]
-    best_epoch: int
-    monitor: str | None
-    model_path: str
-    training_path: str
-
-    @property
-    def best(self) -> dict[str, float]:
-        """The numbers of the best epoch."""
-        return self.history[self.best_epoch - 1]
+from .compilation import compiled_model
+from .folder import (
+    CACHE_FOLDER,
+    CHECKPOINTS_FOLDER,
+    LOGS_FOLDER,
+    prepare_folder,
+    remove_cache,
+    weights_path,
+)
+from .multi_worker import is_first_worker, same_batches
+from .result import TrainingResult, write_summary
 
 
 def train(
@@ -80,8 +50,8 @@ def train(
     """Trains a DeepFM on the train split, measures it on the eval split after each epoch, keeps the best.
 
     Writes `model.keras` (the best epoch), `checkpoints/epoch-????.weights.h5` (every epoch),
-    `checkpoints/state-*.npz` (what `resume` goes on from), `logs/` (TensorBoard) and `training.json` to `out_dir`,
-    whose files of an earlier training are replaced. The same seed gives the same numbers, on one machine, broken off
+    `checkpoints/state-*.npz` (what `resume` continues from), `logs/` (TensorBoard) and `training.json` to `out_dir`,
+    whose files of an earlier training are replaced. The same seed gives the same numbers, on one machine, interrupted
     and resumed or not.
 
     The best epoch, and early stopping if the spec has it, go by `train.early_stopping.metric`, AUC where
@@ -96,141 +66,149 @@ def train(
         out_dir: A folder; made if need be.
         model_settings: Instead of the `model:` section of the run's spec.
         train_settings: Instead of its `train:` section.
-        resume: Goes on from the last whole checkpoint in `out_dir`, or starts if there is none.
+        resume: Whether to continue from the last complete checkpoint in `out_dir`; without one, the training starts
+            from scratch.
         callbacks: Called after the built-in ones that measure, so that they find `val_auc` and `val_logloss` in the
             logs: progress bars, `keras.callbacks.ModelCheckpoint`, …
 
     Raises:
         NoExamples: if the train split is empty.
-        UserError: if the loss is no number any more; if `resume` finds a checkpoint of another training.
+        UserError: if the loss becomes NaN or infinite; if `resume` finds a checkpoint of another training.
     """
     sections = {"model": model_settings, "train": train_settings}
     spec = run.spec.model_copy(update={k: v for k, v in sections.items() if v is not None})
-    settings = spec.train
-    keras.utils.set_random_seed(settings.seed)
+    keras.utils.set_random_seed(spec.train.seed)
 
     examples = count_examples(run, "train")
     if not examples:
         raise NoExamples(f"{run.path}: the train split holds no examples; make the run again")
-    monitor = _monitor(run, settings)
+    training = _Training(run, spec, out_dir, math.ceil(examples / spec.train.batch_size), _monitor(run, spec.train))
+    resume_from = training.checkpoints if resume else None
     if not is_first_worker():
         # Reading a model's variables takes all workers, so each of them writes everything, but one result is enough.
         with tempfile.TemporaryDirectory() as scratch:
-            return _train(run, spec, examples, monitor, scratch, out_dir if resume else None, callbacks)
-    return _train(run, spec, examples, monitor, out_dir, out_dir if resume else None, callbacks)
+            return _train(replace(training, folder=scratch), resume_from, callbacks)
+    return _train(training, resume_from, callbacks)
+
+
+@dataclass(frozen=True)
+class _Training:
+    """What the steps of one training have in common.
+
+    Attributes:
+        run: The run to train on.
+        spec: Its spec, with the settings of this training.
+        folder: Where all files go.
+        steps: The steps of an epoch.
+        monitor: The metric by which epochs are compared; None if there is no eval split.
+    """
+
+    run: Run
+    spec: Spec
+    folder: str
+    steps: int
+    monitor: str | None
+
+    @property
+    def checkpoints(self) -> str:
+        """The folder with the checkpoints and the weights of each epoch."""
+        return join(self.folder, CHECKPOINTS_FOLDER)
 
 
 def _train(
-    run: Run,
-    spec: Spec,
-    examples: int,
-    monitor: str | None,
-    out_dir: str,
-    resume_from: str | None,
-    callbacks: Sequence[keras.callbacks.Callback],
+    training: _Training, resume_from: str | None, callbacks: Sequence[keras.callbacks.Callback]
 ) -> TrainingResult:
-    settings = spec.train
-    checkpoints = join(out_dir, CHECKPOINTS_FOLDER)
-    _make_folders(out_dir, keep=resume_from is not None)
-    steps = math.ceil(examples / settings.batch_size)
-    model = compiled_model(spec, run.vocabulary_sizes, steps)
+    """Trains in `training.folder`; `resume_from` is the folder with the checkpoints to continue from."""
+    run, spec, monitor = training.run, training.spec, training.monitor
+    prepare_folder(training.folder, keep_checkpoints=resume_from is not None)
+    model = compiled_model(spec, run.vocabulary_sizes, training.steps)
     common = _common_settings(run, spec)
-    start = load_checkpoint(join(resume_from, CHECKPOINTS_FOLDER), model, common) if resume_from else Progress()
-    state = Checkpoints(checkpoints, start, common, settings.checkpoint_steps)
-    stop = (
-        StopEarly(state.history, monitor, settings.early_stopping.patience)
-        if monitor and settings.early_stopping
-        else None
-    )
-    every = [
-        FiniteLoss(),
-        *([eval_metrics(read_examples(run, "eval", batch_size=settings.batch_size), spec)] if monitor else []),
-        EpochWeights(checkpoints),
-        keras.callbacks.TensorBoard(join(out_dir, LOGS_FOLDER), write_graph=False),
-        *callbacks,
-        state,
-        *([stop] if stop else []),
-    ]
-    cache = join(out_dir, CACHE_FOLDER, "train") if settings.cache == "disk" else settings.cache
-    # The rest of a broken epoch is a `fit` of its own, for it has fewer steps.
-    rest = start.epoch + (1 if start.step else 0)
-    for first, last, skip in ((start.epoch, rest, start.step), (rest, settings.epochs, 0)):
-        if first < last and not (stop and stop.is_over()):
-            # Endless, with a number of steps: a step that finds no batch moves the optimizer's count all the same.
-            dataset = read_examples(
-                run,
-                "train",
-                batch_size=settings.batch_size,
-                shuffle_buffer=settings.shuffle_buffer,
-                seed=settings.seed,
-                epoch=first,
-                skip=skip,
-                repeat=True,
-                cache=None if cache == "none" else cache,
-            )
-            model.fit(
-                same_batches(dataset),
-                initial_epoch=first,
-                epochs=last,
-                steps_per_epoch=steps - skip,
-                verbose=0,
-                callbacks=every,
-            )
-    result = TrainingResult(
-        history=state.history,
-        best_epoch=best_epoch(state.history, monitor),
-        monitor=monitor,
-        model_path=join(out_dir, MODEL_FILE),
-        training_path=join(out_dir, TRAINING_FILE),
-    )
-    # A model of its own, for the trained one would be saved with its optimizer, three times the size.
-    best = DeepFM.from_config(model.get_config())
-    best.build()
-    best.load_weights(weights_path(checkpoints, result.best_epoch))
-    write_atomically(result.model_path, best.save)
-    write_json(result.training_path, _summary(run, spec, result))
-    _remove_cache(out_dir)
+    start = load_checkpoint(resume_from, model, common) if resume_from else Progress()
+    checkpoints = Checkpoints(training.checkpoints, start, common, spec.train.checkpoint_steps)
+    stopping = spec.train.early_stopping
+    stop = StopEarly(checkpoints.history, monitor, stopping.patience) if monitor and stopping else None
+    _fit(training, model, start, _callbacks(training, checkpoints, stop, callbacks), stop)
+    result = TrainingResult(checkpoints.history, best_epoch(checkpoints.history, monitor), monitor, training.folder)
+    _save_best(training, model, result)
+    remove_cache(training.folder)
     return result
 
 
-def compiled_model(spec: Spec, vocabulary_sizes: Mapping[str, int], steps: int) -> DeepFM:
-    """Returns a spec's model with its optimizer and loss, all variables made.
+def _callbacks(
+    training: _Training,
+    checkpoints: Checkpoints,
+    stop: StopEarly | None,
+    given: Sequence[keras.callbacks.Callback],
+) -> list[keras.callbacks.Callback]:
+    """Returns all callbacks of a training, those that the caller gave among them."""
+    measuring = []
+    if training.monitor:
+        batch_size = training.spec.train.batch_size
+        measuring = [eval_metrics(read_examples(training.run, "eval", batch_size=batch_size), training.spec)]
+    # Keras calls them in this order at the end of an epoch. A loss of NaN ends the training before anything is
+    # written. The metrics of the eval split come before all that read them from the logs: TensorBoard and the given
+    # callbacks. These may add to the logs, which `checkpoints` then keeps; `stop` reads the history that it keeps.
+    return [
+        FiniteLoss(),
+        *measuring,
+        EpochWeights(training.checkpoints),
+        keras.callbacks.TensorBoard(join(training.folder, LOGS_FOLDER), write_graph=False),
+        *given,
+        checkpoints,
+        *([stop] if stop else []),
+    ]
 
-    Args:
-        spec: Fields, model and training settings.
-        vocabulary_sizes: See `deepfm`.
-        steps: Steps of an epoch, for the learning rate's decay.
+
+def _fit(
+    training: _Training,
+    model: DeepFM,
+    start: Progress,
+    callbacks: list[keras.callbacks.Callback],
+    stop: StopEarly | None,
+) -> None:
+    """Trains the model from `start` to the last epoch, or until `stop` ends it."""
+    # The rest of an interrupted epoch is a `fit` of its own, for it has fewer steps.
+    next_epoch = start.epoch + (1 if start.step else 0)
+    for first, last, skip in ((start.epoch, next_epoch, start.step), (next_epoch, training.spec.train.epochs, 0)):
+        if first < last and not (stop and stop.is_over()):
+            model.fit(
+                same_batches(_examples(training, first, skip)),
+                initial_epoch=first,
+                epochs=last,
+                steps_per_epoch=training.steps - skip,
+                verbose=0,
+                callbacks=callbacks,
+            )
+
+
+def _examples(training: _Training, epoch: int, skip: int) -> tf.data.Dataset:
+    """Returns the train split from an epoch on, without the first `skip` batches of that epoch.
+
+    It is endless, and `fit` counts the steps: a step that finds no batch would still advance the optimizer's count.
     """
-    settings = spec.train
-    precision = settings.precision if settings.precision == "float32" else f"mixed_{settings.precision}"
-    model = deepfm(spec, vocabulary_sizes, dtype=precision)
-    model.compile(
-        optimizer=optimizer(settings.optimizer, learning_rate(settings, settings.epochs * steps)),
-        loss=keras.losses.BinaryCrossentropy(from_logits=True),
-        jit_compile=False,  # XLA makes the tables' gradients dense, and compiles anew for the last batch.
+    settings = training.spec.train
+    caches = {"none": None, "memory": "memory", "disk": join(training.folder, CACHE_FOLDER, "train")}
+    return read_examples(
+        training.run,
+        "train",
+        batch_size=settings.batch_size,
+        shuffle_buffer=settings.shuffle_buffer,
+        seed=settings.seed,
+        epoch=epoch,
+        skip=skip,
+        repeat=True,
+        cache=caches[settings.cache],
     )
-    model.optimizer.build(model.trainable_variables)
-    suit_to_workers(model)
-    return model
 
 
-def load_model(path: str) -> keras.Model:
-    """Returns a trained model: `path` is the folder of a training, or its `model.keras`.
-
-    Loads in Keras' safe mode: a model file cannot run code of its own.
-
-    Raises:
-        UserError: if there is none, or it cannot be loaded so.
-    """
-    if not path.endswith(".keras"):
-        path = join(path, MODEL_FILE)
-    if not tf.io.gfile.exists(path):
-        raise UserError(f"{path}: no such model; train one with `fieldpool train`")
-    try:
-        return keras.saving.load_model(path, safe_mode=True)
-    except (ValueError, TypeError, KeyError, OSError, zipfile.BadZipFile) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise UserError(f"{path}: not a model of `fieldpool train`, or damaged: {reason}") from None
+def _save_best(training: _Training, model: DeepFM, result: TrainingResult) -> None:
+    """Writes the model with the weights of the best epoch, and the numbers of all."""
+    # Another model, for the trained one would be saved with its optimizer, three times the size.
+    best = DeepFM.from_config(model.get_config())
+    best.build()
+    best.load_weights(weights_path(training.checkpoints, result.best_epoch))
+    write_atomically(result.model_path, best.save)
+    write_summary(result, training.run, training.spec)
 
 
 def _monitor(run: Run, settings: Train) -> str | None:
@@ -255,7 +233,7 @@ def _monitor(run: Run, settings: Train) -> str | None:
 
 
 def _common_settings(run: Run, spec: Spec) -> dict[str, Any]:
-    """Returns what two trainings must have in common for one to go on where the other stopped."""
+    """Returns what two trainings must have in common for one to continue where the other stopped."""
     train_settings = spec.train.model_dump(mode="json")
     may_differ = {"early_stopping", "cache", "checkpoint_steps"} | ({"epochs"} if spec.train.decay == "none" else set())
     return {
@@ -263,40 +241,4 @@ def _common_settings(run: Run, spec: Spec) -> dict[str, Any]:
         **{f"train.{name}": value for name, value in train_settings.items() if name not in may_differ},
         "vocabulary sizes": dict(run.vocabulary_sizes),
         "shards of train": len(run.shards("train")),
-    }
-
-
-def _make_folders(out_dir: str, *, keep: bool) -> None:
-    """Makes the folders, and removes what an earlier training wrote: with `keep`, only what it wrote last of all."""
-    _remove_cache(out_dir)
-    for folder in (CHECKPOINTS_FOLDER, LOGS_FOLDER, CACHE_FOLDER):
-        tf.io.gfile.makedirs(join(out_dir, folder))
-    of_training = (
-        join(CHECKPOINTS_FOLDER, "epoch-*.weights.h5"),
-        join(CHECKPOINTS_FOLDER, "state-*.npz"),
-        join(LOGS_FOLDER, "*", "events.out.tfevents.*"),
-    )
-    for pattern in (MODEL_FILE, TRAINING_FILE, *(() if keep else of_training)):
-        for path in tf.io.gfile.glob(join(out_dir, pattern)):
-            tf.io.gfile.remove(path)
-
-
-def _remove_cache(out_dir: str) -> None:
-    if tf.io.gfile.exists(join(out_dir, CACHE_FOLDER)):
-        tf.io.gfile.rmtree(join(out_dir, CACHE_FOLDER))
-
-
-def _summary(run: Run, spec: Spec, result: TrainingResult) -> dict[str, Any]:
-    return {
-        "run": run.path,
-        "best_epoch": result.best_epoch,
-        "monitor": result.monitor,
-        "best": result.best,
-        "history": result.history,
-        "seed": spec.train.seed,
-        "spec": spec.model_dump(mode="json"),
-        "versions": {
-            "python": platform.python_version(),
-            **{name: version(name) for name in ("fieldpool", "keras", "tensorflow", "numpy")},
-        },
     }

@@ -12,7 +12,7 @@ from .arguments import AsJson, Epochs, GaucBy, ModelPath, Resume, RunPath, Seed,
 from .data import checked_split
 
 if TYPE_CHECKING:
-    from ...model.training.train import TrainingResult
+    from ...model.training.result import TrainingResult
 
 
 def train(
@@ -84,7 +84,7 @@ def evaluate_splits(
     with startup.importing():
         from ...model import evaluation
         from ...model.run import Run
-        from ...model.training.train import load_model
+        from ...model.training.folder import load_model
     opened, loaded = Run(run), load_model(model)
     with working("Evaluating"):
         return {

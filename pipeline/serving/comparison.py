@@ -23,7 +23,7 @@ from ...model.export import (
     export_file,
     serving_feature_spec,
 )
-from ...model.training.train import MODEL_FILE, load_model
+from ...model.training.folder import MODEL_FILE, load_model
 from ...transforms.spec import KEY_FEATURE, LABEL_FEATURE, Spec
 from ..tfrecords.encoding import encode_examples
 

@@ -16,7 +16,7 @@ from ...transforms.spec import SPLITS
 from .console import out
 
 if TYPE_CHECKING:
-    from ...model.training.train import TrainingResult
+    from ...model.training.result import TrainingResult
 
 
 def show_stats(stats: RunStats, *, as_json: bool = False) -> None:

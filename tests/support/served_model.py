@@ -82,7 +82,7 @@ def expected_probabilities(served: Served) -> dict[str, float]:
     from fieldpool.model.evaluation import score, scorer
     from fieldpool.model.examples import read_examples
     from fieldpool.model.run import Run
-    from fieldpool.model.training.train import load_model
+    from fieldpool.model.training.folder import load_model
 
     run, model = Run(str(served.run)), load_model(str(served.model))
     found: dict[str, float] = {}

@@ -1,11 +1,16 @@
-"""The contents of a tiny run, whose clicks can be learned, for `write_run`."""
+"""The contents of a tiny run, whose clicks can be learned, for `handmade_run.write_run`."""
 
 from __future__ import annotations
 
 import random
 from typing import Any
 
-SPEC = {
+from handmade_run import Row
+
+from fieldpool.model.run import Run
+from fieldpool.transforms.spec import Train
+
+SPEC: dict[str, Any] = {
     "label": {"field": "label"},
     "split": {"column": "split"},
     "vocabularies": {"items": {"dim": 3}},
@@ -20,7 +25,7 @@ SPEC = {
 TOKENS = {"items": [b"a", b"b", b"c", b"d"]}  # Ids 2 to 5.
 
 
-def rows(count: int, seed: int) -> list[dict]:
+def rows(count: int, seed: int) -> list[Row]:
     """An item that was seen before is mostly clicked; so is item 2."""
     chance = random.Random(seed)
     result = []
@@ -41,6 +46,6 @@ def rows(count: int, seed: int) -> list[dict]:
 EXAMPLES = {"train": [rows(300, 0), rows(300, 1)], "eval": [rows(200, 2)]}
 
 
-def settings_of(run: Any, **changes: Any) -> Any:
+def settings_of(run: Run, **changes: Any) -> Train:
     """Returns the run's training settings with some changed."""
     return run.spec.train.model_copy(update=changes)

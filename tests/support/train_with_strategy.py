@@ -10,17 +10,27 @@ import sys
 
 import tensorflow as tf
 
-kind, run_path, out_dir = sys.argv[1:]
-if kind == "mirrored":  # Two replicas on one processor.
+
+def strategy_of(kind: str) -> tf.distribute.Strategy:
+    """Returns the strategy: `mirrored` has two replicas on one processor, `workers` those of TF_CONFIG."""
+    if kind == "workers":
+        return tf.distribute.MultiWorkerMirroredStrategy()
     cpu = tf.config.list_physical_devices("CPU")[0]
     tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
-    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
-else:  # Who the others are stands in TF_CONFIG.
-    strategy = tf.distribute.MultiWorkerMirroredStrategy()
+    return tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
 
-from fieldpool.model.run import Run  # noqa: E402
-from fieldpool.model.training.train import train  # noqa: E402
 
-with strategy.scope():
-    result = train(Run(run_path), out_dir)
-print(json.dumps(result.history))
+def main(kind: str, run: str, out: str) -> None:
+    """Trains, and prints the history."""
+    strategy = strategy_of(kind)
+    # TensorFlow has to know its devices and workers before anything else is done with it.
+    from fieldpool.model.run import Run
+    from fieldpool.model.training.train import train
+
+    with strategy.scope():
+        result = train(Run(run), out)
+    print(json.dumps(result.history))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

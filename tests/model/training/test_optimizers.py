@@ -10,13 +10,9 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from fieldpool.model.training.optimizers import LazyAdam, RowwiseAdagrad
-
-if keras.backend.backend() != "tensorflow":
-    pytest.skip("only TensorFlow has sparse gradients", allow_module_level=True)
-
-import tensorflow as tf
 
 START = np.arange(8, dtype="float32").reshape(4, 2)
 

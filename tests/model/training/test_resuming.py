@@ -4,22 +4,16 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
 import pytest
+from tiny_run import settings_of
 
-tf = pytest.importorskip("tensorflow", reason="training reads runs with tf.data")
-
-from tiny_run import EXAMPLES, SPEC, TOKENS, settings_of  # noqa: E402
-
-from fieldpool.model.run import Run  # noqa: E402
-from fieldpool.model.training.train import train  # noqa: E402
-from fieldpool.transforms.errors import UserError  # noqa: E402
-
-pytestmark = pytest.mark.skipif(
-    keras.backend.backend() != "tensorflow", reason="training is for the TensorFlow backend"
-)
+from fieldpool.model.run import Run
+from fieldpool.model.training.train import train
+from fieldpool.transforms.errors import UserError
 
 
 class Break(Exception):
@@ -33,15 +27,10 @@ class BreakAt(keras.callbacks.Callback):
         super().__init__()
         self.left = steps
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         self.left -= 1
         if self.left == 0:
             raise Break
-
-
-@pytest.fixture
-def run(tmp_path, write_run):
-    return Run(write_run(tmp_path / "run", SPEC, TOKENS, EXAMPLES))
 
 
 def weights_of(path: Path) -> list[np.ndarray]:
@@ -53,7 +42,9 @@ def weights_of(path: Path) -> list[np.ndarray]:
     ("optimizer", "checkpoint_steps", "breaks"),
     [("lazy_adam", None, [30]), ("lazy_adam", 5, [3, 21, 8]), ("rowwise_adagrad", 5, [30])],
 )
-def test_equals_an_unbroken_training(run, tmp_path, optimizer, checkpoint_steps, breaks):
+def test_equals_an_unbroken_training(
+    run: Run, tmp_path: Path, optimizer: str, checkpoint_steps: int | None, breaks: list[int]
+) -> None:
     settings = settings_of(run, epochs=3, optimizer=optimizer, checkpoint_steps=checkpoint_steps)
     whole = train(run, str(tmp_path / "whole"), train_settings=settings)
 
@@ -68,9 +59,9 @@ def test_equals_an_unbroken_training(run, tmp_path, optimizer, checkpoint_steps,
         np.testing.assert_array_equal(ours, theirs)
 
 
-def test_a_break_after_the_last_step_of_an_epoch(run, tmp_path):
+def test_a_break_after_the_last_step_of_an_epoch(run: Run, tmp_path: Path) -> None:
     class BreakAfter(keras.callbacks.Callback):
-        def on_epoch_end(self, epoch, logs=None):
+        def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
             if epoch == 1:
                 raise Break
 
@@ -81,7 +72,7 @@ def test_a_break_after_the_last_step_of_an_epoch(run, tmp_path):
     assert train(run, str(tmp_path / "out"), train_settings=settings, resume=True).history == whole.history
 
 
-def test_a_checkpoint_that_is_cut_short_is_left_out(run, tmp_path):
+def test_a_checkpoint_that_is_cut_short_is_left_out(run: Run, tmp_path: Path) -> None:
     settings = settings_of(run, epochs=3)
     whole = train(run, str(tmp_path / "whole"), train_settings=settings)
     with pytest.raises(Break):
@@ -95,7 +86,7 @@ def test_a_checkpoint_that_is_cut_short_is_left_out(run, tmp_path):
     assert resumed.history == whole.history
 
 
-def test_a_broken_byte_is_found(run, tmp_path):
+def test_a_broken_byte_is_found(run: Run, tmp_path: Path) -> None:
     with pytest.raises(Break):
         train(run, str(tmp_path / "out"), callbacks=[BreakAt(25)])
     (path,) = (tmp_path / "out" / "checkpoints").glob("state-*.npz")
@@ -106,20 +97,20 @@ def test_a_broken_byte_is_found(run, tmp_path):
         train(run, str(tmp_path / "out"), resume=True)
 
 
-def test_a_finished_training_is_left_as_it_is(run, tmp_path):
+def test_a_finished_training_is_left_as_it_is(run: Run, tmp_path: Path) -> None:
     first = train(run, str(tmp_path / "out"))
     again = train(run, str(tmp_path / "out"), resume=True)
     assert again == first
 
 
-def test_a_finished_training_goes_on_for_more_epochs(run, tmp_path):
+def test_a_finished_training_goes_on_for_more_epochs(run: Run, tmp_path: Path) -> None:
     more = settings_of(run, epochs=4, early_stopping=None)
     whole = train(run, str(tmp_path / "whole"), train_settings=more)
     train(run, str(tmp_path / "out"), train_settings=settings_of(run, epochs=2, early_stopping=None))
     assert train(run, str(tmp_path / "out"), train_settings=more, resume=True).history == whole.history
 
 
-def test_early_stopping_counts_epochs_before_the_break(run, tmp_path):
+def test_early_stopping_counts_epochs_before_the_break(run: Run, tmp_path: Path) -> None:
     stopping = run.spec.train.early_stopping.model_copy(update={"patience": 1})
     settings = settings_of(run, epochs=30, early_stopping=stopping)
     whole = train(run, str(tmp_path / "whole"), train_settings=settings)
@@ -129,12 +120,12 @@ def test_early_stopping_counts_epochs_before_the_break(run, tmp_path):
     assert train(run, str(tmp_path / "out"), train_settings=settings, resume=True).history == whole.history
 
 
-def test_another_training_is_refused(run, tmp_path):
+def test_another_training_is_refused(run: Run, tmp_path: Path) -> None:
     train(run, str(tmp_path / "out"), train_settings=settings_of(run, epochs=1))
     with pytest.raises(UserError, match=r"train.learning_rate \(0.02 there, 0.5 here\).*without --resume"):
         train(run, str(tmp_path / "out"), train_settings=settings_of(run, learning_rate=0.5), resume=True)
 
 
-def test_nothing_there_is_the_start(run, tmp_path):
+def test_nothing_there_is_the_start(run: Run, tmp_path: Path) -> None:
     result = train(run, str(tmp_path / "out"), train_settings=settings_of(run, epochs=1), resume=True)
     assert len(json.loads(Path(result.training_path).read_text())["history"]) == 1

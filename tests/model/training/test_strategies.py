@@ -9,25 +9,20 @@ import subprocess
 import sys
 from pathlib import Path
 
-import keras
 import pytest
+from handmade_run import write_run
+from tiny_run import EXAMPLES, SPEC, TOKENS
 
-tf = pytest.importorskip("tensorflow", reason="training reads runs with tf.data")
-
-from tiny_run import EXAMPLES, SPEC, TOKENS  # noqa: E402
-
-from fieldpool.model.run import Run  # noqa: E402
-from fieldpool.model.training.train import evaluate, load_model, train  # noqa: E402
-
-pytestmark = pytest.mark.skipif(
-    keras.backend.backend() != "tensorflow", reason="training is for the TensorFlow backend"
-)
+from fieldpool.model.evaluation import evaluate
+from fieldpool.model.run import Run
+from fieldpool.model.training.folder import load_model
+from fieldpool.model.training.train import train
 
 SECONDS = 120
 
 
 @pytest.fixture
-def run(tmp_path, write_run):
+def run(tmp_path: Path) -> Run:
     # Dropout would draw other units in each replica.
     spec = {**SPEC, "model": {**SPEC["model"], "dropout": 0.0, "l2_embedding": 0.0}}
     return Run(write_run(tmp_path / "run", spec, TOKENS, EXAMPLES))
@@ -67,12 +62,12 @@ def same_numbers(ours: list[dict[str, float]], theirs: list[dict[str, float]]) -
     return len(ours) == len(theirs) and all(a == pytest.approx(b, rel=1e-4) for a, b in zip(ours, theirs, strict=True))
 
 
-def test_two_replicas(run, tmp_path):
+def test_two_replicas(run: Run, tmp_path: Path) -> None:
     single = train(run, str(tmp_path / "single")).history
     assert same_numbers(history_of(start("mirrored", run, tmp_path / "out")), single)
 
 
-def test_two_workers(run, tmp_path):
+def test_two_workers(run: Run, tmp_path: Path) -> None:
     single = train(run, str(tmp_path / "single")).history
     cluster = {"worker": [f"localhost:{port}" for port in free_ports(2)]}
     workers = [

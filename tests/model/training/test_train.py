@@ -2,32 +2,24 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
 import pytest
+from handmade_run import write_run
+from tiny_run import EXAMPLES, SPEC, TOKENS, settings_of
 
-tf = pytest.importorskip("tensorflow", reason="training reads runs with tf.data")
-
-from tiny_run import EXAMPLES, SPEC, TOKENS, settings_of  # noqa: E402
-
-from fieldpool.model.examples import NoExamples, read_examples  # noqa: E402
-from fieldpool.model.layers.deepfm import DeepFM  # noqa: E402
-from fieldpool.model.run import Run  # noqa: E402
-from fieldpool.model.training.train import evaluate, load_model, train  # noqa: E402
-from fieldpool.transforms.errors import UserError  # noqa: E402
-
-pytestmark = pytest.mark.skipif(
-    keras.backend.backend() != "tensorflow", reason="training is for the TensorFlow backend"
-)
+from fieldpool.model.evaluation import evaluate
+from fieldpool.model.examples import NoExamples, read_examples
+from fieldpool.model.layers.deepfm import DeepFM
+from fieldpool.model.run import Run
+from fieldpool.model.training.folder import load_model
+from fieldpool.model.training.train import train
+from fieldpool.transforms.errors import UserError
 
 
-@pytest.fixture
-def run(tmp_path, write_run):
-    return Run(write_run(tmp_path / "run", SPEC, TOKENS, EXAMPLES))
-
-
-def test_learns_and_leaves_everything_behind(run, tmp_path):
+def test_learns_and_leaves_everything_behind(run: Run, tmp_path: Path) -> None:
     result = train(run, str(tmp_path / "out"), train_settings=settings_of(run, epochs=8))
 
     assert result.history[-1]["loss"] < result.history[0]["loss"]
@@ -47,7 +39,7 @@ def test_learns_and_leaves_everything_behind(run, tmp_path):
     assert set(written["versions"]) == {"fieldpool", "python", "keras", "tensorflow", "numpy"}
 
 
-def test_loaded_model_is_the_best_epoch(run, tmp_path):
+def test_loaded_model_is_the_best_epoch(run: Run, tmp_path: Path) -> None:
     result = train(run, str(tmp_path / "out"))
     model = load_model(str(tmp_path / "out"))
 
@@ -61,14 +53,14 @@ def test_loaded_model_is_the_best_epoch(run, tmp_path):
     np.testing.assert_array_equal(model(features).numpy(), again(features).numpy())
 
 
-def test_one_seed_gives_the_same_numbers_twice(run, tmp_path):
+def test_one_seed_gives_the_same_numbers_twice(run: Run, tmp_path: Path) -> None:
     first, second = (train(run, str(tmp_path / name)).history for name in "ab")
     other = train(run, str(tmp_path / "c"), train_settings=settings_of(run, seed=1)).history
     assert first == second
     assert first != other
 
 
-def test_early_stopping_ends_a_training(run, tmp_path):
+def test_early_stopping_ends_a_training(run: Run, tmp_path: Path) -> None:
     settings = settings_of(
         run, epochs=30, early_stopping=run.spec.train.early_stopping.model_copy(update={"patience": 1})
     )
@@ -77,11 +69,11 @@ def test_early_stopping_ends_a_training(run, tmp_path):
     assert result.best_epoch == len(result.history) - 1
 
 
-def test_own_callbacks_find_the_metrics(run, tmp_path):
+def test_own_callbacks_find_the_metrics(run: Run, tmp_path: Path) -> None:
     seen = []
 
     class Watch(keras.callbacks.Callback):
-        def on_epoch_end(self, epoch, logs=None):
+        def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
             seen.append(dict(logs))
 
     best = keras.callbacks.ModelCheckpoint(
@@ -93,7 +85,7 @@ def test_own_callbacks_find_the_metrics(run, tmp_path):
     assert (tmp_path / "own.keras").exists()
 
 
-def test_second_training_replaces_the_first(run, tmp_path):
+def test_second_training_replaces_the_first(run: Run, tmp_path: Path) -> None:
     train(run, str(tmp_path / "out"))
     train(run, str(tmp_path / "out"), train_settings=settings_of(run, epochs=1))
     assert sorted(p.name for p in (tmp_path / "out" / "checkpoints").iterdir()) == [
@@ -103,7 +95,7 @@ def test_second_training_replaces_the_first(run, tmp_path):
 
 
 @pytest.mark.parametrize("eval_shards", [{}, {"eval": [[]]}])
-def test_no_eval_split_keeps_the_last_epoch(tmp_path, write_run, eval_shards):
+def test_no_eval_split_keeps_the_last_epoch(tmp_path: Path, eval_shards: dict[str, Any]) -> None:
     run = Run(write_run(tmp_path / "run", SPEC, TOKENS, {"train": EXAMPLES["train"], **eval_shards}))
     with pytest.warns(UserWarning, match="the eval split is empty"):
         result = train(run, str(tmp_path / "out"), train_settings=settings_of(run, epochs=2))
@@ -111,7 +103,7 @@ def test_no_eval_split_keeps_the_last_epoch(tmp_path, write_run, eval_shards):
     assert set(result.best) == {"epoch", "loss"}
 
 
-def test_eval_split_of_one_class_goes_by_logloss(tmp_path, write_run):
+def test_eval_split_of_one_class_goes_by_logloss(tmp_path: Path) -> None:
     ones = [row for row in EXAMPLES["eval"][0] if row["label"] == [1.0]]
     run = Run(write_run(tmp_path / "run", SPEC, TOKENS, {"train": EXAMPLES["train"], "eval": [ones]}))
     with pytest.warns(UserWarning, match="all labels of the eval split are 1"):
@@ -121,28 +113,28 @@ def test_eval_split_of_one_class_goes_by_logloss(tmp_path, write_run):
 
 
 @pytest.mark.parametrize("train_shards", [{}, {"train": [[]]}])
-def test_empty_train_split_is_named(tmp_path, write_run, train_shards):
+def test_empty_train_split_is_named(tmp_path: Path, train_shards: dict[str, Any]) -> None:
     run = Run(write_run(tmp_path / "run", SPEC, TOKENS, {**train_shards, "eval": EXAMPLES["eval"]}))
     with pytest.raises(NoExamples, match="train"):
         train(run, str(tmp_path / "out"))
     assert not (tmp_path / "out").exists()
 
 
-def test_loss_that_is_no_number_is_named(run, tmp_path):
+def test_loss_that_is_no_number_is_named(run: Run, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"epoch 1: the loss is .*Lower `train.learning_rate`"):
         train(run, str(tmp_path / "out"), train_settings=settings_of(run, learning_rate=1e30))
 
 
-def test_missing_model_is_named(tmp_path):
+def test_missing_model_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no such model; train one"):
         load_model(str(tmp_path))
 
 
-def test_learning_rate_follows_the_schedule(run, tmp_path):
+def test_learning_rate_follows_the_schedule(run: Run, tmp_path: Path) -> None:
     rates = []
 
     class Watch(keras.callbacks.Callback):
-        def on_train_batch_end(self, batch, logs=None):
+        def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
             rates.append(float(self.model.optimizer.learning_rate))
 
     changes = {"batch_size": 300, "epochs": 2, "learning_rate": 0.1, "decay": "linear", "warmup_steps": 2}
@@ -152,7 +144,7 @@ def test_learning_rate_follows_the_schedule(run, tmp_path):
 
 
 @pytest.mark.parametrize("precision", ["bfloat16", "float16"])
-def test_mixed_precision_learns_too(run, tmp_path, precision):
+def test_mixed_precision_learns_too(run: Run, tmp_path: Path, precision: str) -> None:
     result = train(run, str(tmp_path / "out"), train_settings=settings_of(run, epochs=8, precision=precision))
     assert result.best["val_auc"] > 0.8
     model = load_model(result.model_path)
@@ -160,7 +152,7 @@ def test_mixed_precision_learns_too(run, tmp_path, precision):
 
 
 @pytest.mark.parametrize("name", ["lazy_adam", "adam", "rowwise_adagrad"])
-def test_every_optimizer_learns(run, tmp_path, name):
+def test_every_optimizer_learns(run: Run, tmp_path: Path, name: str) -> None:
     rate = 0.05 if name == "rowwise_adagrad" else 0.02
     result = train(
         run, str(tmp_path / "out"), train_settings=settings_of(run, epochs=8, optimizer=name, learning_rate=rate)
@@ -169,20 +161,20 @@ def test_every_optimizer_learns(run, tmp_path, name):
 
 
 @pytest.mark.parametrize("cache", ["memory", "disk"])
-def test_a_cache_learns_and_is_removed(run, tmp_path, cache):
+def test_a_cache_learns_and_is_removed(run: Run, tmp_path: Path, cache: str) -> None:
     result = train(run, str(tmp_path / "out"), train_settings=settings_of(run, cache=cache))
     assert result.history[-1]["loss"] < result.history[0]["loss"]
     assert not (tmp_path / "out" / "cache").exists()
 
 
-def test_the_best_epoch_goes_by_the_named_metric(run, tmp_path):
+def test_the_best_epoch_goes_by_the_named_metric(run: Run, tmp_path: Path) -> None:
     stopping = run.spec.train.early_stopping.model_copy(update={"metric": "pr_auc"})
     result = train(run, str(tmp_path / "out"), train_settings=settings_of(run, early_stopping=stopping))
     assert result.monitor == "val_pr_auc"
     assert result.best["val_pr_auc"] == max(epoch["val_pr_auc"] for epoch in result.history)
 
 
-def test_a_damaged_model_is_named(run, tmp_path):
+def test_a_damaged_model_is_named(run: Run, tmp_path: Path) -> None:
     result = train(run, str(tmp_path / "out"), train_settings=settings_of(run, epochs=1))
     content = Path(result.model_path).read_bytes()
     Path(result.model_path).write_bytes(content[: len(content) // 2])
@@ -190,7 +182,7 @@ def test_a_damaged_model_is_named(run, tmp_path):
         load_model(result.model_path)
 
 
-def test_a_model_with_code_of_its_own_is_refused(tmp_path):
+def test_a_model_with_code_of_its_own_is_refused(tmp_path: Path) -> None:
     model = keras.Sequential([keras.Input((2,)), keras.layers.Lambda(lambda x: x + 1)])
     model.save(tmp_path / "model.keras")
     with pytest.raises(UserError, match="or damaged"):

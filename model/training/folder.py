@@ -1,0 +1,67 @@
+"""The folder of a training: what is in it, and the trained model that it holds."""
+
+from __future__ import annotations
+
+import zipfile
+from os.path import join
+
+import keras
+import tensorflow as tf
+
+from ...transforms.errors import UserError
+
+MODEL_FILE = "model.keras"
+TRAINING_FILE = "training.json"
+CHECKPOINTS_FOLDER = "checkpoints"
+LOGS_FOLDER = "logs"
+CACHE_FOLDER = "cache"
+
+
+def load_model(path: str) -> keras.Model:
+    """Returns a trained model: `path` is the folder of a training, or its `model.keras`.
+
+    Loads in Keras' safe mode: a model file cannot run code of its own.
+
+    Raises:
+        UserError: if there is none, or it cannot be loaded so.
+    """
+    if not path.endswith(".keras"):
+        path = join(path, MODEL_FILE)
+    if not tf.io.gfile.exists(path):
+        raise UserError(f"{path}: no such model; train one with `fieldpool train`")
+    try:
+        return keras.saving.load_model(path, safe_mode=True)
+    except (ValueError, TypeError, KeyError, OSError, zipfile.BadZipFile) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise UserError(f"{path}: not a model of `fieldpool train`, or damaged: {reason}") from None
+
+
+def weights_path(folder: str, epoch: int) -> str:
+    """Returns the file with the weights after `epoch`, counted from 1, in the folder with the checkpoints."""
+    return join(folder, f"epoch-{epoch:04d}.weights.h5")
+
+
+def prepare_folder(folder: str, *, keep_checkpoints: bool) -> None:
+    """Makes the folders of a training, and removes what an earlier one wrote.
+
+    Args:
+        folder: The training's.
+        keep_checkpoints: Whether to remove only what a training writes at its end, so that it can be resumed.
+    """
+    remove_cache(folder)
+    for name in (CHECKPOINTS_FOLDER, LOGS_FOLDER, CACHE_FOLDER):
+        tf.io.gfile.makedirs(join(folder, name))
+    checkpoints = (
+        join(CHECKPOINTS_FOLDER, "epoch-*.weights.h5"),
+        join(CHECKPOINTS_FOLDER, "state-*.npz"),
+        join(LOGS_FOLDER, "*", "events.out.tfevents.*"),
+    )
+    for pattern in (MODEL_FILE, TRAINING_FILE, *(() if keep_checkpoints else checkpoints)):
+        for path in tf.io.gfile.glob(join(folder, pattern)):
+            tf.io.gfile.remove(path)
+
+
+def remove_cache(folder: str) -> None:
+    """Removes the parsed examples that a training with `cache: disk` keeps in its folder."""
+    if tf.io.gfile.exists(join(folder, CACHE_FOLDER)):
+        tf.io.gfile.rmtree(join(folder, CACHE_FOLDER))
