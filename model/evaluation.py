@@ -11,14 +11,14 @@ import numpy as np
 import tensorflow as tf
 
 from ..transforms.errors import UserError
-from ..transforms.spec import CategoricalField, MultivaluedField, Spec
+from ..transforms.spec import Spec
 from . import metrics
 from .examples import NoExamples, read_examples
 from .run import Run
 
 Features = dict[str, tf.Tensor]
 
-# So many values of a field are slices of their own, the most frequent ones.
+# How many values of a field have a slice each: the most frequent ones.
 MOST_SLICES = 20
 
 
@@ -125,7 +125,7 @@ def score_split(
     """
     spec = run.spec
     keep = {name: _kept(spec, name) for name in dict.fromkeys([*slices, *([gauc_by] if gauc_by else [])])}
-    if gauc_by and not isinstance(spec.fields[gauc_by], CategoricalField):
+    if gauc_by and spec.fields[gauc_by].is_list:
         raise UserError(f"gauc_by: expected a categorical field, found {gauc_by!r}, which has several values a row")
     dataset = read_examples(run, split, batch_size=batch_size)
     scores = score(scorer(model, dataset.element_spec[0]), dataset, keep)
@@ -151,13 +151,12 @@ def measure(scores: Scores, run: Run, *, gauc_by: str | None = None, slices: Seq
 
 def _kept(spec: Spec, name: str) -> Callable[[Features], tf.Tensor]:
     """Returns the function from features to a field's ids, or the lengths of its lists, `[batch]`."""
-    field = spec.fields.get(name)
-    if isinstance(field, CategoricalField):
-        return lambda features: features[name]
-    if isinstance(field, MultivaluedField):
+    able = [n for n, field in spec.fields.items() if field.has_vocabulary]
+    if name not in able:
+        raise UserError(f"evaluation: expected a categorical or multivalued field of {', '.join(able)}; found {name!r}")
+    if spec.fields[name].is_list:
         return lambda features: tf.math.count_nonzero(features[name], axis=1)
-    able = [n for n, f in spec.fields.items() if isinstance(f, CategoricalField | MultivaluedField)]
-    raise UserError(f"evaluation: expected a categorical or multivalued field of {', '.join(able)}; found {name!r}")
+    return lambda features: features[name]
 
 
 def _measures(scores: Scores, spec: Spec, gauc_by: str | None, rows: np.ndarray) -> dict[str, float]:
@@ -165,7 +164,7 @@ def _measures(scores: Scores, spec: Spec, gauc_by: str | None, rows: np.ndarray)
     result = metrics.measures(labels, logits)
     if gauc_by:
         group = scores.columns[gauc_by][rows]
-        known = group > spec.resolved_vocabularies()[spec.vocabulary_of(gauc_by)].num_oov
+        known = spec.vocabulary_settings_of(gauc_by).is_token(group)
         gauc = metrics.gauc(labels[known], logits[known], group[known])
         result |= {"gauc": gauc, "gauc_examples": int(known.sum())}
     return result
@@ -173,7 +172,7 @@ def _measures(scores: Scores, spec: Spec, gauc_by: str | None, rows: np.ndarray)
 
 def _slices(run: Run, name: str, column: np.ndarray) -> dict[str, np.ndarray]:
     """Returns the rows of each slice of a field, a mask `[n]` each; slices without rows are left out."""
-    if isinstance(run.spec.fields[name], MultivaluedField):
+    if run.spec.fields[name].is_list:
         edges = [0, *(2**i for i in range(int(column.max(initial=0)).bit_length() + 1))]
         ranges = pairwise(edges)
         masks = {
@@ -181,13 +180,13 @@ def _slices(run: Run, name: str, column: np.ndarray) -> dict[str, np.ndarray]:
             for first, last in ranges
         }
     else:
-        vocabulary = run.spec.vocabulary_of(name)
-        num_oov = run.spec.resolved_vocabularies()[vocabulary].num_oov
-        tokens = run.tokens(vocabulary)
-        ids, counts = np.unique(column[column > num_oov], return_counts=True)
+        vocabulary, tokens = run.spec.vocabulary_settings_of(name), run.tokens(run.spec.vocabulary_of(name))
+        is_token = vocabulary.is_token(column)
+        ids, counts = np.unique(column[is_token], return_counts=True)
         frequent = ids[np.argsort(-counts, kind="stable")][:MOST_SLICES]
-        masks = {tokens[i - num_oov - 1].decode("utf-8", "backslashreplace"): column == i for i in frequent}
-        masks["(other)"] = (column > num_oov) & ~np.isin(column, frequent)
-        masks["(OOV)"] = (column > 0) & (column <= num_oov)
+        texts = [tokens[i - vocabulary.first_token_id].decode("utf-8", "backslashreplace") for i in frequent]
+        masks = {text: column == i for text, i in zip(texts, frequent, strict=True)}
+        masks["(other)"] = is_token & ~np.isin(column, frequent)
+        masks["(OOV)"] = vocabulary.is_oov(column)
         masks["(missing)"] = column == 0
     return {slice_name: mask for slice_name, mask in masks.items() if mask.any()}

@@ -12,20 +12,11 @@ from typing import Any
 import tensorflow as tf
 
 from ..transforms.errors import UserError
-from ..transforms.spec import (
-    KEY_FEATURE,
-    LABEL_FEATURE,
-    SPLITS,
-    CategoricalField,
-    NumericField,
-    Quantiles,
-    Spec,
-    weights_feature,
-)
+from ..transforms.spec import KEY_FEATURE, LABEL_FEATURE, SPLITS, Spec, weights_feature
 from .run import Run
 
-# So many shards are read at once, taken in turns of so many records: fixed, not tuned by the machine, so
-# that a seed gives the same order everywhere. Records go in blocks, because one at a time costs 4 µs each.
+# Up to 16 shards are interleaved, 256 records at a time: fixed, not tuned by the machine, so that a seed gives the
+# same order everywhere. Records go in blocks, because one at a time costs 4 µs each.
 _SHARDS_AT_ONCE = 16
 _BLOCK = 256
 _THREADS = 2
@@ -47,20 +38,13 @@ def feature_spec(spec: Spec) -> dict[str, tf.io.FixedLenFeature]:
     """
     features: dict[str, tf.io.FixedLenFeature] = {}
     for name, field in spec.fields.items():
-        if isinstance(field, CategoricalField):
-            features[name] = tf.io.FixedLenFeature([], tf.int64)
-        elif isinstance(field, NumericField):
-            in_buckets = isinstance(field.scale, Quantiles)
-            features[name] = tf.io.FixedLenFeature([], tf.int64 if in_buckets else tf.float32)
-        else:
-            if not isinstance(field.max_len, int):
-                raise ValueError(
-                    f"fields.{name}.max_len: expected a number, found {field.max_len!r}; take the spec of a "
-                    "run, `Run(path).spec`, where it is resolved"
-                )
-            features[name] = tf.io.FixedLenFeature([field.max_len], tf.int64)
-            if field.weights:
-                features[weights_feature(name)] = tf.io.FixedLenFeature([field.max_len], tf.float32)
+        try:
+            shape = list(field.shape)
+        except ValueError as error:
+            raise ValueError(f"fields.{name}.{error}: take `Run(path).spec`") from None
+        features[name] = tf.io.FixedLenFeature(shape, tf.as_dtype(field.dtype))
+        if field.is_weighted:
+            features[weights_feature(name)] = tf.io.FixedLenFeature(shape, tf.float32)
     features[LABEL_FEATURE] = tf.io.FixedLenFeature([], tf.float32)
     if spec.key is not None:
         features[KEY_FEATURE] = tf.io.FixedLenFeature([], tf.string)
@@ -90,16 +74,16 @@ def read_examples(
         run: The run to read.
         split: train, eval or test.
         batch_size: Examples a batch.
-        shuffle_buffer: So many examples, from up to 16 shards in turn, are put in random order at once, three times
-            that many in memory. Shards are shuffled as well, and both anew each time the dataset is iterated.
+        shuffle_buffer: How many examples, from up to 16 shards in turn, are put in random order at once, three times
+            that many in memory. Shards are shuffled as well, and both again each time the dataset is iterated.
             Default 0: an order that is always the same.
         seed: Makes the random order the same in every process. Default None: as it comes.
         epoch: With a seed, the number of the (first) epoch, from 0: its order is the same whatever was read before it,
             as a training that is resumed needs. Default None: each iteration of the dataset is the next epoch.
-        skip: So many batches are left out at the start of the first epoch.
+        skip: How many batches are left out at the start of the first epoch.
         with_key: Adds the key, for predictions; the dataset then does not suit `fit`, which would take it
             for sample weights.
-        repeat: Goes on for ever, epoch after epoch.
+        repeat: Whether the dataset is endless, epoch after epoch.
         cache: "memory" reads and parses all examples at once, now, and shuffles all of them together. A path, of files
             that are not there yet, keeps parsed examples on disk from the first epoch on, in one order of blocks.
             Default None: each epoch reads the files, 3 µs an example.
@@ -190,8 +174,8 @@ def _from_memory(blocks: tf.data.Dataset, batch_size: int, shuffle: bool) -> Cal
 
 def _epoch_seeds(seed: int | None, epoch: int | None, repeat: bool) -> tf.data.Dataset:
     """Returns a seed for each epoch that an iteration of the dataset has: one, or with `repeat` any number."""
-    anew = epoch is None and not repeat
-    seeds = tf.data.Dataset.random(seed, rerandomize_each_iteration=anew).skip(epoch or 0)
+    next_epoch_each_iteration = epoch is None and not repeat
+    seeds = tf.data.Dataset.random(seed, rerandomize_each_iteration=next_epoch_each_iteration).skip(epoch or 0)
     return seeds if repeat else seeds.take(1)
 
 

@@ -1,18 +1,19 @@
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import keras
 import numpy as np
 import pytest
+from handmade_run import write_run
 
-tf = pytest.importorskip("tensorflow", reason="runs are read with tf.data")
-
-from fieldpool.model import metrics  # noqa: E402
-from fieldpool.model.evaluation import evaluate  # noqa: E402
-from fieldpool.model.layers.deepfm import deepfm  # noqa: E402
-from fieldpool.model.run import Run  # noqa: E402
-from fieldpool.transforms.errors import UserError  # noqa: E402
-
-pytestmark = pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="evaluation is for TensorFlow")
+from fieldpool.model import metrics
+from fieldpool.model.evaluation import evaluate, score, scorer
+from fieldpool.model.examples import read_examples
+from fieldpool.model.layers.deepfm import DeepFM, deepfm
+from fieldpool.model.run import Run
+from fieldpool.transforms.errors import UserError
 
 SPEC = {
     "label": {"field": "label"},
@@ -30,7 +31,7 @@ ROWS = [(2, 0, 1), (2, 1, 0), (2, 3, 1), (3, 4, 0), (3, 2, 1), (1, 2, 0), (1, 2,
 
 
 @pytest.fixture
-def run(tmp_path, write_run):
+def run(tmp_path: Path) -> Run:
     rows = [
         {"user": [user], "tags": [2] * length + [0] * (4 - length), "age": [i / 8], "label": [float(label)]}
         for i, (user, length, label) in enumerate(ROWS)
@@ -40,7 +41,7 @@ def run(tmp_path, write_run):
 
 
 @pytest.fixture
-def model(run):
+def model(run: Run) -> DeepFM:
     keras.utils.set_random_seed(0)
     model = deepfm(run.spec, run.vocabulary_sizes)
     random = np.random.default_rng(1)
@@ -48,7 +49,7 @@ def model(run):
     return model
 
 
-def test_metrics_of_the_split(run, model):
+def test_metrics_of_the_split(run: Run, model: DeepFM) -> None:
     measured = evaluate(model, run, "test", slices=[])
     assert (measured["examples"], measured["positives"]) == (8, 5 / 8)
     # Ann and Bob have ids of their own; who shares the OOV bucket is not known.
@@ -56,7 +57,7 @@ def test_metrics_of_the_split(run, model):
     assert 0 <= measured["gauc"] <= 1
 
 
-def test_slices_by_value_and_by_length(run, model):
+def test_slices_by_value_and_by_length(run: Run, model: DeepFM) -> None:
     slices = evaluate(model, run, "test")["slices"]
     assert {name: part["examples"] for name, part in slices["user"].items()} == {
         "ann": 3, "bob": 2, "(OOV)": 2, "(missing)": 1,
@@ -64,10 +65,7 @@ def test_slices_by_value_and_by_length(run, model):
     assert {name: part["examples"] for name, part in slices["tags"].items()} == {"0": 1, "1": 2, "2–3": 4, "4–7": 1}
 
 
-def test_a_slice_has_the_metrics_of_its_rows(run, model):
-    from fieldpool.model.evaluation import score, scorer
-    from fieldpool.model.examples import read_examples
-
+def test_a_slice_has_the_metrics_of_its_rows(run: Run, model: DeepFM) -> None:
     dataset = read_examples(run, "test", batch_size=3)
     labels, logits, _ = score(scorer(model, dataset.element_spec[0]), dataset)
     ann = evaluate(model, run, "test")["slices"]["user"]["ann"]
@@ -83,6 +81,6 @@ def test_a_slice_has_the_metrics_of_its_rows(run, model):
         ({"gauc_by": "tags"}, "gauc_by: expected a categorical field, found 'tags'"),
     ],
 )
-def test_a_field_that_does_not_suit_is_named(run, model, arguments, message):
+def test_a_field_that_does_not_suit_is_named(run: Run, model: DeepFM, arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError, match=message):
         evaluate(model, run, "test", **arguments)

@@ -3,12 +3,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import tensorflow as tf
+from handmade_run import Row, write_run
 
-tf = pytest.importorskip("tensorflow", reason="tf.data reads the examples")
-
-from fieldpool.model.examples import NoExamples, count_examples, feature_spec, read_examples  # noqa: E402
-from fieldpool.model.run import Run  # noqa: E402
-from fieldpool.transforms.spec import Spec  # noqa: E402
+from fieldpool.model.examples import NoExamples, count_examples, feature_spec, read_examples
+from fieldpool.model.run import Run
+from fieldpool.transforms.spec import Spec
 
 SPEC = {
     "key": "row_id",
@@ -23,7 +23,7 @@ SPEC = {
 }
 
 
-def example(i: int) -> dict:
+def example(i: int) -> Row:
     return {
         "key": [f"row{i}".encode()],
         "label": [float(i % 2)],
@@ -36,16 +36,16 @@ def example(i: int) -> dict:
 
 
 @pytest.fixture
-def run(tmp_path, write_run):
+def run(tmp_path: Path) -> Run:
     shards = [[example(i) for i in range(5)], [example(i) for i in range(5, 9)], []]
     return Run(write_run(tmp_path / "run", SPEC, {}, {"train": shards, "eval": [[example(9)]]}))
 
 
-def items(dataset) -> list[int]:
+def items(dataset: tf.data.Dataset) -> list[int]:
     return [i for features, *_ in dataset for i in features["item"].numpy().tolist()]
 
 
-def test_feature_spec():
+def test_feature_spec() -> None:
     assert {name: (f.shape, f.dtype) for name, f in feature_spec(Spec.model_validate(SPEC)).items()} == {
         "item": ([], tf.int64),
         "genres": ([2], tf.int64),
@@ -57,13 +57,13 @@ def test_feature_spec():
     }
 
 
-def test_feature_spec_wants_a_resolved_spec():
+def test_feature_spec_wants_a_resolved_spec() -> None:
     spec = Spec.model_validate({**SPEC, "fields": {"genres": {"type": "multivalued"}}})
     with pytest.raises(ValueError, match=r"fields.genres.max_len: expected a number, found 'auto'"):
         feature_spec(spec)
 
 
-def test_batches(run):
+def test_batches(run: Run) -> None:
     features, label = next(iter(read_examples(run, "train", batch_size=3)))
 
     assert {name: value.numpy().tolist() for name, value in features.items()} == {
@@ -77,27 +77,27 @@ def test_batches(run):
     assert label.numpy().tolist() == [0, 1, 0]
 
 
-def test_each_example_once(run):
+def test_each_example_once(run: Run) -> None:
     sizes = [len(label) for _, label in read_examples(run, "train", batch_size=4)]
     assert sizes == [4, 4, 1]
     assert items(read_examples(run, "train", batch_size=4)) == list(range(9))
     assert sorted(items(read_examples(run, "train", batch_size=4, shuffle_buffer=3))) == list(range(9))
 
 
-def test_examples_are_counted_where_a_run_made_by_other_means_has_no_counts(run):
+def test_examples_are_counted_where_a_run_made_by_other_means_has_no_counts(run: Run) -> None:
     assert [count_examples(run, split) for split in ("train", "eval", "test")] == [9, 1, 0]
     Path(run.path, "stats.json").unlink()
     uncounted = Run(run.path)
     assert [count_examples(uncounted, split) for split in ("train", "eval", "test")] == [9, 1, 0]
 
 
-def test_key_on_demand(run):
+def test_key_on_demand(run: Run) -> None:
     *_, key = next(iter(read_examples(run, "eval", batch_size=4, with_key=True)))
     assert key.numpy().tolist() == [b"row9"]
 
 
-def test_seed_fixes_the_order_and_epochs_differ(run):
-    def two_epochs(seed):
+def test_seed_fixes_the_order_and_epochs_differ(run: Run) -> None:
+    def two_epochs(seed: int) -> list[list[int]]:
         dataset = read_examples(run, "train", batch_size=4, shuffle_buffer=100, seed=seed)
         return [items(dataset), items(dataset)]
 
@@ -107,12 +107,12 @@ def test_seed_fixes_the_order_and_epochs_differ(run):
     assert first != two_epochs(4)[0]
 
 
-def test_repeat(run):
+def test_repeat(run: Run) -> None:
     assert items(read_examples(run, "eval", batch_size=1, repeat=True).take(3)) == [9, 9, 9]
 
 
 @pytest.mark.parametrize("cache", ["memory", "disk"])
-def test_a_cache_gives_the_same_examples_in_other_orders(run, tmp_path, cache):
+def test_a_cache_gives_the_same_examples_in_other_orders(run: Run, tmp_path: Path, cache: str) -> None:
     where = cache if cache == "memory" else str(tmp_path / "cache")
     dataset = read_examples(run, "train", batch_size=4, shuffle_buffer=100, seed=3, cache=where)
     epochs = [items(dataset) for _ in range(3)]
@@ -120,7 +120,7 @@ def test_a_cache_gives_the_same_examples_in_other_orders(run, tmp_path, cache):
     assert epochs[0] != epochs[1]
 
 
-def test_an_epoch_has_its_order_whatever_came_before(run):
+def test_an_epoch_has_its_order_whatever_came_before(run: Run) -> None:
     settings = {"batch_size": 2, "shuffle_buffer": 100, "seed": 3}
     orders = [items(read_examples(run, "train", epoch=epoch, **settings)) for epoch in range(3)]
     assert len({tuple(order) for order in orders}) == 3
@@ -132,22 +132,22 @@ def test_an_epoch_has_its_order_whatever_came_before(run):
 
 
 @pytest.mark.parametrize("workers", [2, 5])
-def test_shards_of_workers_are_the_examples_each_once(run, workers):
+def test_shards_of_workers_are_the_examples_each_once(run: Run, workers: int) -> None:
     parts = [items(read_examples(run, "train", batch_size=4, shard=(i, workers))) for i in range(workers)]
     assert sorted(item for part in parts for item in part) == list(range(9))
 
 
-def test_split_without_shards_is_named(run):
+def test_split_without_shards_is_named(run: Run) -> None:
     with pytest.raises(NoExamples, match=r"no examples in the split 'test'.*change `split:`"):
         read_examples(run, "test", batch_size=1)
 
 
-def test_unknown_split_is_named(run):
+def test_unknown_split_is_named(run: Run) -> None:
     with pytest.raises(ValueError, match="expected a split of train, eval, test; received 'dev'"):
         read_examples(run, "dev", batch_size=1)
 
 
-def test_key_without_a_key_in_the_spec_is_an_error(tmp_path, write_run):
+def test_key_without_a_key_in_the_spec_is_an_error(tmp_path: Path) -> None:
     spec = {name: value for name, value in SPEC.items() if name != "key"}
     run = Run(write_run(tmp_path / "run", spec, {}, {"train": [[example(0)]]}))
     assert "key" not in next(iter(read_examples(run, "train", batch_size=1)))[0]
