@@ -45,7 +45,7 @@ def pr_auc(labels: np.ndarray, scores: np.ndarray) -> float:
 def logloss(labels: np.ndarray, logits: np.ndarray) -> float:
     """Mean binary cross-entropy, of logits: mean of ln(1 + exp(logit)) − label·logit.
 
-    From logits, not from probabilities: those round to 0 and 1, and would need clipping.
+    From logits: `sklearn.metrics.log_loss` takes probabilities, which round to 0 and 1, and clips them.
 
     Args:
         labels: 0 or 1, `[n]`.
@@ -134,7 +134,8 @@ def calibration_curve(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Returns for each bin the mean probability, the share of positives, and the rows, all `[bins]`.
 
-    Bins are those of `expected_calibration_error`; an empty one is left out.
+    Bins are those of `expected_calibration_error`; an empty one is left out. The curve of `sklearn.calibration`, with
+    `strategy="quantile"`, lacks the rows of each bin, by which that error weighs them.
     """
     order = np.argsort(logits, kind="stable")
     parts = [part for part in np.array_split(order, bins) if len(part)]

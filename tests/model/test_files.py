@@ -1,0 +1,135 @@
+"""Files and folders are written completely or not at all."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import tensorflow as tf
+
+from fieldpool.model.files import write_atomically, write_folder_atomically, write_json
+
+Write = Callable[[str], object]
+
+
+class DiskFull(Exception):
+    """What ends the writing in these tests."""
+
+
+def file_with(text: str) -> Write:
+    return lambda path: Path(path).write_text(text)
+
+
+def folder_with(**texts: str) -> Write:
+    def write(path: str) -> None:
+        Path(path).mkdir()
+        for name, text in texts.items():
+            (Path(path) / name).write_text(text)
+
+    return write
+
+
+def failing_after(write: Write) -> Write:
+    """Writes, then fails: what is there by then is only a part."""
+
+    def fail(path: str) -> None:
+        write(path)
+        raise DiskFull
+
+    return fail
+
+
+def contents(folder: Path) -> dict[str, str]:
+    """Returns the text of each file below a folder, by its path there."""
+    return {path.relative_to(folder).as_posix(): path.read_text() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_file_appears_under_its_name_alone(tmp_path: Path) -> None:
+    write_atomically(str(tmp_path / "a.txt"), file_with("new"))
+    assert contents(tmp_path) == {"a.txt": "new"}
+
+
+def test_the_temporary_file_ends_like_the_target(tmp_path: Path) -> None:
+    """Keras tells the format of a file by how its name ends."""
+    paths: list[str] = []
+
+    def write(path: str) -> None:
+        paths.append(path)
+        Path(path).write_text("")
+
+    write_atomically(str(tmp_path / "model.weights.h5"), write)
+    assert len(paths) == 1
+    assert paths[0].endswith("model.weights.h5")
+
+
+def test_a_file_is_replaced(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("a longer old text")
+    write_atomically(str(tmp_path / "a.txt"), file_with("new"))
+    assert contents(tmp_path) == {"a.txt": "new"}
+
+
+@pytest.mark.parametrize("old", [{}, {"a.txt": "old"}])
+def test_a_file_that_fails_leaves_what_was_there(tmp_path: Path, old: dict[str, str]) -> None:
+    for name, text in old.items():
+        (tmp_path / name).write_text(text)
+    with pytest.raises(DiskFull):
+        write_atomically(str(tmp_path / "a.txt"), failing_after(file_with("half")))
+    assert contents(tmp_path) == old
+
+
+def test_a_file_that_fails_before_its_first_byte_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(DiskFull):
+        write_atomically(str(tmp_path / "a.txt"), failing_after(lambda path: None))
+    assert contents(tmp_path) == {}
+
+
+def test_a_remote_file_appears_under_its_name_alone() -> None:
+    write_atomically("ram://test_files/new/a.txt", file_with("new"))
+    assert tf.io.gfile.GFile("ram://test_files/new/a.txt").read() == "new"
+    assert tf.io.gfile.listdir("ram://test_files/new") == ["a.txt"]
+
+
+def test_a_remote_file_that_fails_leaves_what_was_there() -> None:
+    path = "ram://test_files/kept/a.txt"
+    write_atomically(path, file_with("old"))
+    with pytest.raises(DiskFull):
+        write_atomically(path, failing_after(file_with("half")))
+    assert tf.io.gfile.GFile(path).read() == "old"
+
+
+@pytest.mark.parametrize("ending", ["", "/"])
+def test_a_folder_appears_under_its_name_alone(tmp_path: Path, ending: str) -> None:
+    write_folder_atomically(str(tmp_path / "out") + ending, folder_with(a="1", b="2"))
+    assert contents(tmp_path) == {"out/a": "1", "out/b": "2"}
+
+
+def test_a_folder_is_replaced_with_all_of_its_files(tmp_path: Path) -> None:
+    folder_with(a="old", stale="old")(str(tmp_path / "out"))
+    write_folder_atomically(str(tmp_path / "out"), folder_with(a="new"))
+    assert contents(tmp_path) == {"out/a": "new"}
+
+
+@pytest.mark.parametrize("old", [{}, {"a": "old", "b": "old"}])
+def test_a_folder_that_fails_leaves_what_was_there(tmp_path: Path, old: dict[str, str]) -> None:
+    if old:
+        folder_with(**old)(str(tmp_path / "out"))
+    with pytest.raises(DiskFull):
+        write_folder_atomically(str(tmp_path / "out"), failing_after(folder_with(a="half")))
+    assert contents(tmp_path) == {f"out/{name}": text for name, text in old.items()}
+    assert [path.name for path in tmp_path.iterdir()] == (["out"] if old else [])
+
+
+def test_json_has_null_for_numbers_that_are_not_finite(tmp_path: Path) -> None:
+    write_json(str(tmp_path / "a.json"), {"auc": float("nan"), "history": [float("inf"), 0.5], "name": "é"})
+    text = (tmp_path / "a.json").read_text()
+    assert json.loads(text) == {"auc": None, "history": [None, 0.5], "name": "é"}
+    assert text.endswith("}\n")
+
+
+def test_json_that_cannot_be_written_leaves_what_was_there(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text("{}")
+    with pytest.raises(TypeError):
+        write_json(str(tmp_path / "a.json"), {"a": object()})
+    assert contents(tmp_path) == {"a.json": "{}"}
