@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ..arrow_lists import is_list
 from ..rows import columns
 
 # Whole numbers with at most FEW distinct values are taken for categories, not for amounts; floats with FEW_FLOATS.
@@ -24,6 +25,12 @@ _TIMES = re.compile(r"(.*_)?(time|timestamp|date|datetime|ts)(_.*)?|.*_at", re.I
 _LEAST_REPEATS = 20
 
 
+def present_tokens(values: pa.Array) -> pa.Array:
+    """Returns the tokens of a column of tokens or bags, end to end, large_binary, without missing ones."""
+    flat = pc.list_flatten(values) if is_list(values.type) else values.drop_null()
+    return flat.filter(pc.not_equal(flat, pa.scalar(b"", columns.TEXT)))
+
+
 class ColumnSample:
     """A column of the sample and what it looks like; what takes time is computed once, on first use."""
 
@@ -33,17 +40,14 @@ class ColumnSample:
     @cached_property
     def is_list(self) -> bool:
         """Whether the column holds lists."""
-        kind = self.values.type
-        return pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
+        return is_list(self.values.type)
 
     @cached_property
     def texts(self) -> pa.Array:
         """The values as the tokens they would become, without missing ones; those of lists end to end."""
         if self.is_list:
-            bags = columns.bags(self.values, None, self.name).values
-            flat = pc.list_flatten(bags)
-            return flat.filter(pc.not_equal(flat, pa.scalar(b"", columns.TEXT)))
-        return columns.tokens(self.values, self.name).values.drop_null()
+            return present_tokens(columns.bags(self.values, None, self.name).values)
+        return present_tokens(columns.tokens(self.values, self.name).values)
 
     @cached_property
     def counts(self) -> dict[bytes, int]:

@@ -15,6 +15,7 @@ from ...transforms.spec import SPLITS, MultivaluedField, Spec
 from ..rows import columns
 from ..rows.checks import check_rows
 from ..sources.batches import SourceBatch
+from .column_sample import present_tokens
 from .field_profile import FieldProfile
 
 _SAMPLE_VALUES = 5
@@ -44,9 +45,7 @@ class CheckedSample:
 
     def tokens(self, field: str, split: str) -> pa.Array:
         """Returns all tokens that a field has in the split, large_binary; those of lists end to end."""
-        values = self.column(field).filter(pa.array(self.is_in(split)))
-        flat = pc.list_flatten(values) if pa.types.is_large_list(values.type) else values.drop_null()
-        return flat.filter(pc.not_equal(flat, pa.scalar(b"", columns.TEXT)))
+        return present_tokens(self.column(field).filter(pa.array(self.is_in(split))))
 
 
 def check_sample(batches: Sequence[SourceBatch], spec: Spec) -> CheckedSample:

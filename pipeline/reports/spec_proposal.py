@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ...transforms.errors import UserError
+from ..arrow_lists import list_lengths
 from ..rows import columns
 from .column_sample import FEW, ColumnSample
 
@@ -134,7 +135,7 @@ def _propose_key(proposal: Proposal, samples: Mapping[str, ColumnSample]) -> str
 def _propose_split(
     proposal: Proposal, samples: Mapping[str, ColumnSample], files: Sequence[str], taken: set[str | None]
 ) -> set[str | None]:
-    """Adds the split; returns the columns that are none of the fields because of it."""
+    """Adds the split; returns the columns that it makes unfit for a field."""
     for name, sample in samples.items():
         words = {text.decode("utf-8", "replace") for text in list(sample.counts)[:10]}
         known = {word for words_of_split in _SPLITS.values() for word in words_of_split}
@@ -224,7 +225,7 @@ def _categorical(sample: ColumnSample, reasons: list[str]) -> Guess:
 
 
 def _multivalued(sample: ColumnSample, reasons: list[str], settings: dict[str, Any]) -> Guess:
-    lengths = columns.list_lengths(sample.values)
+    lengths = list_lengths(sample.values)
     longest, p99 = int(lengths.max(initial=0)), int(np.percentile(lengths, 99, method="inverted_cdf"))
     max_len: int | str = "auto"
     reasons = [*reasons, f"at most {longest} in a row"]
