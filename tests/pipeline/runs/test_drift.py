@@ -15,6 +15,7 @@ import tensorflow as tf
 from tensorflow_metadata.proto.v0 import statistics_pb2
 
 from fieldpool.model.run import NotARun, Run
+from fieldpool.model.run_stats import RunStats
 from fieldpool.pipeline.runs.drift import Finding, check, compare
 from fieldpool.pipeline.runs.run_directory import TransformResult, transform
 from fieldpool.transforms.spec import Spec
@@ -96,13 +97,13 @@ def test_what_has_drifted_is_found(run: TransformResult, rows: Rows, folder: Pat
     assert (unknown.new, unknown.note, unknown.is_broken) == (1, "device", False)
 
 
-def stats_of(rows: int, oov: int, positives: int) -> dict[str, Any]:
+def stats_of(rows: int, oov: int, positives: int) -> RunStats:
     def split(number: int) -> dict[str, int]:
         return {"train": 0, "eval": number, "test": 0}
 
     field = {"type": "categorical", "missing": split(0), "values": split(rows), "oov": split(oov)}
-    counts = {"read": rows, "rejected": 0, **split(rows), "positives": split(positives)}
-    return counts | {"fields": {"user": field}}
+    counts = {"read": rows, "rejected": 0, **split(rows), "positives": split(positives), "vocabularies": {}}
+    return RunStats.model_validate(counts | {"fields": {"user": field}})
 
 
 @pytest.mark.parametrize(
