@@ -95,6 +95,16 @@ def test_layers_import_no_other_part_of_the_model(path: Path) -> None:
     assert [name for name in found if not name.startswith("fieldpool.model.layers.")] == []
 
 
+def calls(source: str) -> set[str]:
+    return {ast.unparse(node.func) for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)}
+
+
+@pytest.mark.parametrize("path", [p for p in MODULES if p.name != "job.py"], ids=name_of)
+def test_every_pipeline_is_made_by_the_function_that_limits_and_cancels_it(path: Path) -> None:
+    """So that `--time_limit` and ^C hold for all of them: `pipeline.jobs.job`."""
+    assert not {"beam.Pipeline", "Pipeline", "pipeline.run"} & calls(path.read_text())
+
+
 def test_a_file_has_one_idea() -> None:
     sizes = {name_of(path): len(path.read_text().splitlines()) for path in MODULES}
     assert {name: lines for name, lines in sizes.items() if lines > MOST_LINES} == {}

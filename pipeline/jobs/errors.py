@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import errno
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import grpc
 
@@ -49,6 +50,15 @@ _CANNOT_WRITE_TEXTS = {
 _OUT_OF_MEMORY = re.compile(r"MemoryError|bad_alloc|Cannot allocate memory|OOM when allocating|malloc of size")
 
 
+@dataclass(frozen=True)
+class _Failure:
+    """An error out of a pipeline: it and its causes, the texts of all of them, and the folder that is written to."""
+
+    chain: list[BaseException]
+    text: str
+    target: str
+
+
 @contextlib.contextmanager
 def translate_worker_errors(target: str) -> Iterator[None]:
     """Re-raises a UserError or ^C that Beam wrapped, and turns known failures of system and cloud into UserErrors.
@@ -59,80 +69,69 @@ def translate_worker_errors(target: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        found = _translated(error, target)
+        chain = list(_causes(error))
+        failure = _Failure(chain, "\n".join(map(str, chain)), target)
+        found = next(filter(None, (translate(failure) for translate in _TRANSLATORS)), None)
         if found is None:
             raise
         raise found from None
 
 
-def _translated(error: Exception, target: str) -> BaseException | None:
-    chain = list(_causes(error))
-    for cause in chain:
+def _raised_here(failure: _Failure) -> BaseException | None:
+    """A UserError or ^C, as it was before Beam wrapped it."""
+    for cause in failure.chain:
         if isinstance(cause, KeyboardInterrupt):
             return KeyboardInterrupt()
         if isinstance(cause, UserError):
             return type(cause)(_WHILE_RUNNING.sub("", str(cause)))
-    kinds = _kinds()
-    for cause in chain:
+    return None
+
+
+def _raised_in_a_worker(failure: _Failure) -> UserError | None:
+    """A UserError from another process, where only its text came back: any kind that is imported here."""
+    kinds = _kinds(UserError)
+    for cause in failure.chain:
         for raised in _IN_TEXT.finditer(str(cause)):
             if raised[1] in kinds:
                 return kinds[raised[1]](raised[2])
-    text = "\n".join(map(str, chain))
-    if found := _NO_PACKAGE.search(text):
-        return WorkersDiffer(
-            f"workers cannot import {found[1]}: fieldpool or what it needs is not installed there. Give them an image "
-            "made with Dockerfile (Dataflow: --sdk_container_image, others: --environment_config) or the package "
-            "(--setup_file), or install it where your workers start"
-        )
-    if found := _NOT_REACHED.search(text):
-        return NoWorkers(
-            f"no workers answer at {found[1]}; start them (docs/runners.md), or give another address with "
-            "--environment_config"
-        )
-    if "Traceback" not in text and (refusal := _refused_by_cloud(chain, text)):
-        return refusal
-    if any(isinstance(cause, MemoryError) for cause in chain) or _OUT_OF_MEMORY.search(text):
-        return OutOfMemory(
-            f"{target}: a process ran out of memory; give the machine more, use fewer --workers, or keep vocabularies "
-            "smaller with `min_count` and `top_k` in the spec"
-        )
-    refused = next(
-        (cause.errno for cause in chain if isinstance(cause, OSError) and cause.errno in _CANNOT_WRITE), None
-    )
-    refused = refused or next((code for words, code in _CANNOT_WRITE_TEXTS.items() if words in text), None)
-    if refused is not None:
-        return CannotWrite(f"{target}: cannot be written to: {_CANNOT_WRITE[refused]}")
-    return _refused_by_job_server(chain, text)
+    return None
 
 
-def _kinds(kind: type[UserError] = UserError) -> dict[str, type[UserError]]:
-    """Returns all kinds of UserError that are imported, by name: those of `model` and `pipeline` too."""
+def _kinds(kind: type[UserError]) -> dict[str, type[UserError]]:
+    """Returns a kind of error and all kinds of it, by name."""
     found = {kind.__name__: kind}
     for child in kind.__subclasses__():
         found |= _kinds(child)
     return found
 
 
-def _refused_by_job_server(chain: list[BaseException], text: str) -> JobFailed | None:
-    """Returns what a job server said; None where a traceback says that it was a function of ours."""
-    if found := _NO_JOB_SERVER.search(text):
-        return JobFailed(f"the runner's job server did not start: {found[0]}. See docs/runners.md")
-    if "Traceback" in text:
+def _no_package(failure: _Failure) -> UserError | None:
+    found = _NO_PACKAGE.search(failure.text)
+    return found and WorkersDiffer(
+        f"workers cannot import {found[1]}: fieldpool or what it needs is not installed there. Give them an image "
+        "made with Dockerfile (Dataflow: --sdk_container_image, others: --environment_config) or the package "
+        "(--setup_file), or install it where your workers start"
+    )
+
+
+def _no_workers(failure: _Failure) -> UserError | None:
+    found = _NOT_REACHED.search(failure.text)
+    return found and NoWorkers(
+        f"no workers answer at {found[1]}; start them (docs/runners.md), or give another address with "
+        "--environment_config"
+    )
+
+
+def _refused_by_cloud(failure: _Failure) -> UserError | None:
+    """What Google Cloud said; None where a traceback says that it was a function of ours."""
+    if "Traceback" in failure.text:
         return None
-    if found := _FAILED.search(text):
-        return JobFailed(f"{found[0]}\nSee docs/runners.md, and the runner's own log")
-    gone = next((cause for cause in chain if isinstance(cause, grpc.RpcError)), None)
-    return gone and JobFailed(f"the job server does not answer any more: {_details(gone)}. See its own log")
-
-
-def _refused_by_cloud(chain: list[BaseException], text: str) -> UserError | None:
-    """Returns what Google Cloud said; None if it was not asked."""
-    if found := _NOT_STAGED.search(text):
+    if found := _NOT_STAGED.search(failure.text):
         return JobFailed(f"{found[0]} (--temp_location, --staging_location)")
-    for cause in chain:
-        if type(cause).__name__ == "DataflowRuntimeException" and _OUT_OF_MEMORY.search(text):
-            return None
+    for cause in failure.chain:
         if type(cause).__name__ == "DataflowRuntimeException":
+            if _OUT_OF_MEMORY.search(failure.text):
+                return None
             return JobFailed(f"{cause}\nSee docs/dataflow.md, and the job's page above")
         if type(cause).__module__.startswith("google."):
             return JobFailed(
@@ -140,6 +139,48 @@ def _refused_by_cloud(chain: list[BaseException], text: str) -> UserError | None
                 "API is enabled there, and who you are: `gcloud auth application-default login`"
             )
     return None
+
+
+def _out_of_memory(failure: _Failure) -> UserError | None:
+    if not (any(isinstance(cause, MemoryError) for cause in failure.chain) or _OUT_OF_MEMORY.search(failure.text)):
+        return None
+    return OutOfMemory(
+        f"{failure.target}: a process ran out of memory; give the machine more, use fewer --workers, or keep "
+        "vocabularies smaller with `min_count` and `top_k` in the spec"
+    )
+
+
+def _cannot_write(failure: _Failure) -> UserError | None:
+    codes = [cause.errno for cause in failure.chain if isinstance(cause, OSError)]
+    codes += [code for words, code in _CANNOT_WRITE_TEXTS.items() if words in failure.text]
+    reason = next((_CANNOT_WRITE[code] for code in codes if code in _CANNOT_WRITE), None)
+    return None if reason is None else CannotWrite(f"{failure.target}: cannot be written to: {reason}")
+
+
+def _refused_by_job_server(failure: _Failure) -> UserError | None:
+    """What a job server said; None where a traceback says that it was a function of ours."""
+    if found := _NO_JOB_SERVER.search(failure.text):
+        return JobFailed(f"the runner's job server did not start: {found[0]}. See docs/runners.md")
+    if "Traceback" in failure.text:
+        return None
+    if found := _FAILED.search(failure.text):
+        return JobFailed(f"{found[0]}\nSee docs/runners.md, and the runner's own log")
+    gone = next((cause for cause in failure.chain if isinstance(cause, grpc.RpcError)), None)
+    return gone and JobFailed(f"the job server does not answer any more: {_details(gone)}. See its own log")
+
+
+# In this order: what a function of ours raised says more than what a machine or a service made of it, and a cloud that
+# refuses says more than the permission or the space that it names.
+_TRANSLATORS: tuple[Callable[[_Failure], BaseException | None], ...] = (
+    _raised_here,
+    _raised_in_a_worker,
+    _no_package,
+    _no_workers,
+    _refused_by_cloud,
+    _out_of_memory,
+    _cannot_write,
+    _refused_by_job_server,
+)
 
 
 def _details(error: grpc.RpcError) -> str:

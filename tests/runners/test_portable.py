@@ -13,14 +13,19 @@ import yaml
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.portability.fn_api_runner.worker_handlers import ExternalWorkerHandler
 from run_contents import contents
+from served_model import Served
 from workers import WorkerEnvironment
 
+from fieldpool.model.run import Run
 from fieldpool.pipeline.jobs.options import beam_options
 from fieldpool.pipeline.jobs.versions import versions
 from fieldpool.pipeline.rows import read_rows as sources
+from fieldpool.pipeline.rows.checks import feature_columns
+from fieldpool.pipeline.rows.prepared_job import prepare_job
 from fieldpool.pipeline.runs.run_directory import transform
+from fieldpool.pipeline.serving.parity import verify
 from fieldpool.transforms.errors import NoWorkers, TimeLimitExceeded, WorkersDiffer
-from fieldpool.transforms.spec import Spec
+from fieldpool.transforms.spec import Source, Spec
 
 pytestmark = pytest.mark.runners
 
@@ -130,6 +135,16 @@ def test_who_answers_nothing_is_waited_for_no_longer_than_allowed(
         address = f"localhost:{silent.getsockname()[1]}"
         with pytest.raises(TimeLimitExceeded, match=r"not done after 0\.05 minutes and has been cancelled"):
             transform(spec, [data], str(tmp_path / "run"), portable(job_server, *external(address), minutes=0.05))
+
+
+def test_verify_waits_no_longer_than_allowed(job_server: str, served: Served) -> None:
+    """Its pipeline is run as every other: the limit counts, and relative paths would."""
+    columns = feature_columns(Run(str(served.run)).spec)
+    with socket.create_server(("localhost", 0)) as silent:
+        options = portable(job_server, *external(f"localhost:{silent.getsockname()[1]}"), minutes=0.05)
+        job = prepare_job([str(served.data)], options=options)
+        with pytest.raises(TimeLimitExceeded, match=r"not done after 0\.05 minutes and has been cancelled"):
+            verify(Run(str(served.run)), str(served.model), lambda: job.rows(Source(), columns), job.options)
 
 
 def test_movielens_has_the_same_ids_and_counts_everywhere(
