@@ -9,6 +9,7 @@ import keras
 import tensorflow as tf
 
 from ...transforms.errors import UserError
+from ..layers import deepfm  # noqa: F401  Registers with Keras what a model is made of.
 
 MODEL_FILE = "model.keras"
 TRAINING_FILE = "training.json"

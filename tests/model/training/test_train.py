@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -187,3 +189,11 @@ def test_a_model_with_code_of_its_own_is_refused(tmp_path: Path) -> None:
     model.save(tmp_path / "model.keras")
     with pytest.raises(UserError, match="or damaged"):
         load_model(str(tmp_path / "model.keras"))
+
+
+def test_a_model_loads_in_a_process_that_has_imported_nothing_else(run: Run, tmp_path: Path) -> None:
+    result = train(run, str(tmp_path / "out"), train_settings=settings_of(run, epochs=1))
+    path = result.model_path
+    script = f"from fieldpool.model.training.folder import load_model as load; print(type(load({path!r})).__name__)"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout.strip()) == (0, "DeepFM"), done.stderr
