@@ -39,6 +39,7 @@ setup(
         "isal>=1.7",
         "jinja2>=3.1",
         "matplotlib>=3.10",
+        "numpy>=2",
         "pydantic>=2.13",
         "PyYAML>=6",
         "rich>=14",

@@ -1,3 +1,5 @@
+"""The specs of `examples/` say what their comments promise."""
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -5,26 +7,26 @@ from pathlib import Path
 import pytest
 
 from fieldpool.pipeline.spec_file import load_spec
-from fieldpool.transforms.spec import NumericField
+from fieldpool.transforms.spec import MultivaluedField, NumericField
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 SPECS = sorted(EXAMPLES.glob("*.yaml"))
 
 
 @pytest.mark.parametrize("path", SPECS, ids=lambda path: path.stem)
-def test_examples_are_valid_and_described(path):
+def test_examples_are_valid_and_described(path: Path) -> None:
     load_spec(str(path))
     assert path.name in (EXAMPLES / "README.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(("name", "item"), [("movielens", "item_id"), ("mind", "news_id")])
-def test_history_shares_the_items_embeddings_and_keeps_the_newest(name, item):
+def test_history_shares_the_items_embeddings_and_keeps_the_newest(name: str, item: str) -> None:
     spec = load_spec(str(EXAMPLES / f"{name}.yaml"))
     assert spec.vocabulary_of("history") == spec.vocabulary_of(item)
-    assert spec.fields["history"].keep == "last"
+    assert spec.fields_of(MultivaluedField)["history"].keep == "last"
 
 
-def test_criteo_declares_each_of_its_columns_once():
+def test_criteo_declares_each_of_its_columns_once() -> None:
     spec = load_spec(str(EXAMPLES / "criteo.yaml"))
     numbers = [name for name, field in spec.fields.items() if isinstance(field, NumericField)]
     assert numbers == [f"I{i}" for i in range(1, 14)]

@@ -34,7 +34,9 @@ class LazyAdam(keras.optimizers.Adam):
         ValueError: for `amsgrad=True`, whose running maximum is not kept by rows.
     """
 
-    def __init__(self, learning_rate: Any = 0.001, *, amsgrad: bool = False, name: str = "lazy_adam", **kwargs: Any):
+    def __init__(
+        self, learning_rate: Any = 0.001, *, amsgrad: bool = False, name: str = "lazy_adam", **kwargs: Any
+    ) -> None:
         if amsgrad:
             raise ValueError("LazyAdam: expected amsgrad=False, received True; use keras.optimizers.Adam for it")
         super().__init__(learning_rate, amsgrad=amsgrad, name=name, **kwargs)
