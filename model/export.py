@@ -75,7 +75,7 @@ def export_model(run: Run, model_path: str, out: str | None = None) -> str:
     keras_file = model_path if model_path.endswith(".keras") else join(model_path, MODEL_FILE)
     target = out or join(os.path.dirname(keras_file), SERVING_FOLDER)
     if _has_files(target) and not _is_export(target):
-        raise UserError(f"{target}: exists already and is no exported model; choose another folder with --out")
+        raise UserError(f"{target}: exists already and is not an exported model; choose another folder with --out")
     model = load_model(keras_file)
     _check_model_fits(model, run, keras_file)
 
@@ -239,7 +239,7 @@ def _ragged(tensor: tf.Tensor) -> tf.Tensor | tf.RaggedTensor:
 def _copy_transform(run: Run, folder: str) -> None:
     """Copies the run's transform to `folder`, with lookup tables that are not named after where the run was made.
 
-    The name of a table tells it from others in one process: two exports must not share one.
+    TensorFlow identifies a table by its name within a process: two exports must not share one.
     """
     origin = join(run.path, TRANSFORM_FOLDER, "transform_fn")
     for parent, _, files in tf.io.gfile.walk(origin):
@@ -251,7 +251,7 @@ def _copy_transform(run: Run, folder: str) -> None:
 
 
 def _rename_tables(path: str) -> None:
-    """Gives every lookup table in the SavedModel file at `path` a name of its own."""
+    """Gives every lookup table in the SavedModel file at `path` its own name."""
     model = SavedModel()
     with open(path, "rb") as file:
         model.ParseFromString(file.read())

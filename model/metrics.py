@@ -27,7 +27,7 @@ def auc(labels: np.ndarray, scores: np.ndarray) -> float:
 def pr_auc(labels: np.ndarray, scores: np.ndarray) -> float:
     """Area under the precision-recall curve, as average precision: the mean of the precision at each positive row.
 
-    Where positives are rare it tells models apart that AUC does not. A model that knows nothing has the share of
+    Where positives are rare it separates models that AUC does not. A model that knows nothing has the share of
     positives.
 
     Args:

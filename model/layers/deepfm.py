@@ -219,7 +219,7 @@ def _wide(x: Tensor) -> Tensor:
 def deepfm(spec: Spec, vocabulary_sizes: Mapping[str, int], *, dtype: str | None = None) -> DeepFM:
     """Returns the DeepFM that a spec describes, its weights made.
 
-    A number in quantile buckets is looked up in a table of its own, one row a bucket and row 0 for missing.
+    A number in quantile buckets is looked up in its own table, one row a bucket and row 0 for missing.
 
     Args:
         spec: Fields and model settings.

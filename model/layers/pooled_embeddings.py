@@ -1,4 +1,4 @@
-"""Pooled embeddings: the lookups and the pooling of all fields, in one place.
+"""Pooled embeddings: the lookups and the pooling of all fields.
 
 Ids of each field go in; per field one vector m_f and one linear term come out. Fields that share a
 vocabulary share its table.
@@ -124,7 +124,7 @@ class PooledEmbeddings(keras.Layer):
                 name=f"{TABLES_PREFIX}{dim}",
                 shape=(rows, dim + 1),
                 initializer=keras.initializers.RandomNormal(stddev=INITIAL_STDDEV),
-                autocast=False,  # A whole table cast for the few rows of a batch.
+                autocast=False,  # It would cast all rows for the few of a batch.
             )
         for name, projection in self.projections.items():
             projection.build((None, self.table_settings[name]["dim"]))

@@ -271,7 +271,7 @@ def coefficients(pooling: str, mask: Tensor, weights: Tensor | None = None) -> T
     w / Σ w for `mean`, w for `sum`, w / √(Σ w²) for `sqrtn`.
 
     Args:
-        pooling: Not `max`, which is no sum.
+        pooling: Not `max`, which is not a sum.
         mask: True where a value is, `[batch, max_len]`.
         weights: w, `[batch, max_len]`; default: 1 each.
 
@@ -279,7 +279,7 @@ def coefficients(pooling: str, mask: Tensor, weights: Tensor | None = None) -> T
         ValueError: for `max`.
     """
     if pooling == "max":
-        raise ValueError("expected a pooling of mean, sum, sqrtn; received 'max', which is no weighted sum")
+        raise ValueError("expected a pooling of mean, sum, sqrtn; received 'max', which is not a weighted sum")
     w = ops.ones_like(ops.cast(mask, "float32")) if weights is None else ops.cast(weights, "float32")
     w = ops.where(mask, w, ops.zeros_like(w))
     if pooling == "sum":

@@ -80,7 +80,7 @@ def load_checkpoint(folder: str, model: keras.Model, settings: dict[str, Any]) -
         try:
             about, arrays = _read(path)
         except (zipfile.BadZipFile, ValueError, KeyError, EOFError, OSError, tf.errors.OpError) as error:
-            warnings.warn(f"{path}: not a whole checkpoint ({error}); taking the one before it", stacklevel=2)
+            warnings.warn(f"{path}: not a complete checkpoint ({error}); taking the one before it", stacklevel=2)
             continue
         different = [
             f"{name} ({about['settings'].get(name)} there, {value} here)"
@@ -91,8 +91,8 @@ def load_checkpoint(folder: str, model: keras.Model, settings: dict[str, Any]) -
             different = ["the model's weights"]
         if different:
             raise UserError(
-                f"{path}: a checkpoint of another training: {', '.join(different)}. Go on with the same run and "
-                "settings, or train anew without --resume"
+                f"{path}: a checkpoint of another training: {', '.join(different)}. Continue with the same run "
+                "and settings, or train from scratch without --resume"
             )
         for variable, array in zip(_variables(model), arrays, strict=True):
             variable.assign(array)

@@ -1,7 +1,7 @@
 """Training by several workers (MultiWorkerMirroredStrategy) with Keras' own `fit`, which Keras 3.15 fails at.
 
-In two places: it tries to average a whole batch to learn the shapes of a model that is built already, and averages the
-workers' losses along an axis that a number has not.
+It fails twice: it tries to average a batch to learn the shapes of a model that is built already, and it averages the
+workers' losses along an axis that a number does not have.
 """
 
 from __future__ import annotations

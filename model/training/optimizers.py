@@ -149,8 +149,8 @@ def _with_unique_rows(gradient: tf.IndexedSlices) -> tf.IndexedSlices:
 
     if _are_unique(gradient.indices):
         return gradient
-    indices, place = tf.unique(gradient.indices)
-    values = tf.math.unsorted_segment_sum(gradient.values, place, tf.size(indices))
+    indices, position = tf.unique(gradient.indices)
+    values = tf.math.unsorted_segment_sum(gradient.values, position, tf.size(indices))
     return tf.IndexedSlices(values, indices, gradient.dense_shape)
 
 

@@ -1,4 +1,4 @@
-"""Learning rates that change while a training goes on."""
+"""Learning rates that change during a training."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def learning_rate(settings: Train, steps: int) -> float | keras.optimizers.sched
 
     Args:
         settings: The `train` section.
-        steps: Steps of the whole training, all epochs.
+        steps: Steps of the training, over all epochs.
     """
     rate: float | keras.optimizers.schedules.LearningRateSchedule = settings.learning_rate
     if settings.decay == "linear":

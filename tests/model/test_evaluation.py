@@ -6,7 +6,7 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
-from handmade_run import write_run
+from handmade_run import Row, write_run
 
 from fieldpool.model import metrics
 from fieldpool.model.evaluation import evaluate, score, scorer
@@ -32,7 +32,7 @@ ROWS = [(2, 0, 1), (2, 1, 0), (2, 3, 1), (3, 4, 0), (3, 2, 1), (1, 2, 0), (1, 2,
 
 @pytest.fixture
 def run(tmp_path: Path) -> Run:
-    rows = [
+    rows: list[Row] = [
         {"user": [user], "tags": [2] * length + [0] * (4 - length), "age": [i / 8], "label": [float(label)]}
         for i, (user, length, label) in enumerate(ROWS)
     ]
@@ -52,7 +52,7 @@ def model(run: Run) -> DeepFM:
 def test_metrics_of_the_split(run: Run, model: DeepFM) -> None:
     measured = evaluate(model, run, "test", slices=[])
     assert (measured["examples"], measured["positives"]) == (8, 5 / 8)
-    # Ann and Bob have ids of their own; who shares the OOV bucket is not known.
+    # Ann and Bob have ids; the users who share the OOV bucket cannot be told apart.
     assert measured["gauc_examples"] == 5
     assert 0 <= measured["gauc"] <= 1
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import tensorflow as tf
@@ -121,7 +122,7 @@ def test_a_cache_gives_the_same_examples_in_other_orders(run: Run, tmp_path: Pat
 
 
 def test_an_epoch_has_its_order_whatever_came_before(run: Run) -> None:
-    settings = {"batch_size": 2, "shuffle_buffer": 100, "seed": 3}
+    settings: dict[str, Any] = {"batch_size": 2, "shuffle_buffer": 100, "seed": 3}
     orders = [items(read_examples(run, "train", epoch=epoch, **settings)) for epoch in range(3)]
     assert len({tuple(order) for order in orders}) == 3
     assert items(read_examples(run, "train", epoch=1, **settings)) == orders[1]

@@ -198,12 +198,12 @@ def test_an_export_is_replaced_and_nothing_else_is(served: Served, tmp_path: Pat
     shutil.rmtree(out)
     out.mkdir()
     (out / "thesis.txt").write_text("")
-    with pytest.raises(UserError, match="is no exported model"):
+    with pytest.raises(UserError, match="is not an exported model"):
         export_model(run, str(served.model), str(out))
     assert (out / "thesis.txt").exists()
 
 
-def test_what_is_no_model(served: Served, tmp_path: Path) -> None:
+def test_folders_without_a_model_are_reported(served: Served, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no such model"):
         export_model(Run(str(served.run)), str(tmp_path))
     with pytest.raises(UserError, match="no exported model; make one with `fieldpool export"):

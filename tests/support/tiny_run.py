@@ -28,7 +28,7 @@ TOKENS = {"items": [b"a", b"b", b"c", b"d"]}  # Ids 2 to 5.
 def rows(count: int, seed: int) -> list[Row]:
     """An item that was seen before is mostly clicked; so is item 2."""
     chance = random.Random(seed)
-    result = []
+    result: list[Row] = []
     for _ in range(count):
         item, seen = chance.randint(2, 5), chance.sample(range(2, 6), chance.randint(0, 3))
         clicked = chance.random() < (0.95 if item == 2 or item in seen else 0.05)

@@ -154,7 +154,7 @@ def test_the_logit_is_that_of_the_papers(
 
 
 def test_a_field_of_one_value_has_no_pairs_within() -> None:
-    shared = {
+    shared: dict[str, Any] = {
         "tables": {"items": {"rows": 6, "dim": DIM}},
         "fields": {n: {"table": "items", "pooling": "mean", "weights": None} for n in ("a", "b")},
         "embedding_dim": DIM,

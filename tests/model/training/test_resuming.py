@@ -21,7 +21,7 @@ class Break(Exception):
 
 
 class BreakAt(keras.callbacks.Callback):
-    """Breaks off after so many steps, counted over all epochs."""
+    """Breaks off after a number of steps, counted over all epochs."""
 
     def __init__(self, steps: int) -> None:
         super().__init__()
@@ -72,7 +72,7 @@ def test_a_break_after_the_last_step_of_an_epoch(run: Run, tmp_path: Path) -> No
     assert train(run, str(tmp_path / "out"), train_settings=settings, resume=True).history == whole.history
 
 
-def test_a_checkpoint_that_is_cut_short_is_left_out(run: Run, tmp_path: Path) -> None:
+def test_a_truncated_checkpoint_is_skipped(run: Run, tmp_path: Path) -> None:
     settings = settings_of(run, epochs=3)
     whole = train(run, str(tmp_path / "whole"), train_settings=settings)
     with pytest.raises(Break):
@@ -80,20 +80,20 @@ def test_a_checkpoint_that_is_cut_short_is_left_out(run: Run, tmp_path: Path) ->
     newest = sorted((tmp_path / "out" / "checkpoints").glob("state-*.npz"))[-1]
     newest.write_bytes(newest.read_bytes()[:-100])
 
-    with pytest.warns(UserWarning, match=r"state-0002.*not a whole checkpoint"):
+    with pytest.warns(UserWarning, match=r"state-0002.*not a complete checkpoint"):
         resumed = train(run, str(tmp_path / "out"), train_settings=settings, resume=True)
 
     assert resumed.history == whole.history
 
 
-def test_a_broken_byte_is_found(run: Run, tmp_path: Path) -> None:
+def test_a_damaged_checkpoint_is_skipped(run: Run, tmp_path: Path) -> None:
     with pytest.raises(Break):
         train(run, str(tmp_path / "out"), callbacks=[BreakAt(25)])
     (path,) = (tmp_path / "out" / "checkpoints").glob("state-*.npz")
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(bytes(content))
-    with pytest.warns(UserWarning, match="not a whole checkpoint"):
+    with pytest.warns(UserWarning, match="not a complete checkpoint"):
         train(run, str(tmp_path / "out"), resume=True)
 
 
@@ -103,7 +103,7 @@ def test_a_finished_training_is_left_as_it_is(run: Run, tmp_path: Path) -> None:
     assert again == first
 
 
-def test_a_finished_training_goes_on_for_more_epochs(run: Run, tmp_path: Path) -> None:
+def test_a_finished_training_can_be_resumed_for_more_epochs(run: Run, tmp_path: Path) -> None:
     more = settings_of(run, epochs=4, early_stopping=None)
     whole = train(run, str(tmp_path / "whole"), train_settings=more)
     train(run, str(tmp_path / "out"), train_settings=settings_of(run, epochs=2, early_stopping=None))
@@ -126,6 +126,6 @@ def test_another_training_is_refused(run: Run, tmp_path: Path) -> None:
         train(run, str(tmp_path / "out"), train_settings=settings_of(run, learning_rate=0.5), resume=True)
 
 
-def test_nothing_there_is_the_start(run: Run, tmp_path: Path) -> None:
+def test_without_a_checkpoint_resuming_is_starting(run: Run, tmp_path: Path) -> None:
     result = train(run, str(tmp_path / "out"), train_settings=settings_of(run, epochs=1), resume=True)
     assert len(json.loads(Path(result.training_path).read_text())["history"]) == 1
