@@ -1,11 +1,13 @@
-"""Whole or absent: work goes to a folder inside the target, and what it made is moved into place when it is whole.
+"""Complete or absent: work goes to a folder inside the target, and its result is moved into place when it is complete.
 
-A target's states, and what a process that is killed leaves:
+What a process that was killed leaves in a target, and what the next one does with it:
 
-    .work-*/…                 work of a killed process: not a run; the next one removes it, or goes on with it
-    .work-*/WHOLE             all is made, under .work-*/run/
-    .work-*/OLD_ASIDE         the run that is replaced is in .work-*/old/; parts in the target are of the new one
-    DONE                      a finished run, whatever else is there
+    found               it means                                     without --resume     with --resume
+    .work-*/…           not complete: the target is no run           removes it           keeps what passes found
+    .work-*/WHOLE       all is made, under .work-*/run/              removes it           moves it into place
+    .work-*/OLD_ASIDE   the run to replace is in .work-*/old/,       removes both         moves the rest into place
+                        parts in the target are of the new one
+    DONE                a run, whatever else is there                with --overwrite, replaces it
 """
 
 from __future__ import annotations
