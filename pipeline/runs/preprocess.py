@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from operator import attrgetter
 from typing import Any
 
 import apache_beam as beam
@@ -100,7 +101,7 @@ class PreprocessClickLog(beam.PTransform):
         return {
             "examples": examples,
             "transform_fn": transform_fn,
-            "rejected": checked | "Rejected" >> beam.FlatMap(lambda batch: batch.rejected),
+            "rejected": checked | "Rejected" >> beam.FlatMap(attrgetter("rejected")),
             "counts": counts | "AllCounts" >> beam.Flatten() | "SumCounts" >> beam.CombineGlobally(SumCounts()),
         }
 

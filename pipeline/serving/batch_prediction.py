@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from operator import attrgetter
 from typing import Literal
 
 import apache_beam as beam
@@ -102,7 +103,7 @@ def write_predictions(batches: beam.PCollection, export: str, spec: Spec, work: 
         _ = tables | "Write" >> WriteToParquetBatched(prefix, _schema(spec), "snappy", file_name_suffix=".parquet")
     else:
         _ = tables | "AsJson" >> beam.Map(_json_lines) | "Write" >> beam.io.WriteToText(prefix, ".jsonl")
-    rejected = checked | "Rejected" >> beam.FlatMap(lambda batch: batch.rejected)
+    rejected = checked | "Rejected" >> beam.FlatMap(attrgetter("rejected"))
     _ = rejected | "WriteRejected" >> WriteRejected(FileSystems.join(work.result, REJECTED_FOLDER))
     counts = (checked | "CountRead" >> beam.Map(count_read), tables | "CountPredicted" >> beam.Map(_count_predicted))
     _ = counts | "WriteCounts" >> WriteCounts(FileSystems.join(work.path, COUNTS_FILE))
