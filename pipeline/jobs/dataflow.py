@@ -1,4 +1,4 @@
-"""Dataflow: what the project sets for a job, and what is wrong with one, told before anything is staged."""
+"""Dataflow: the defaults of a job, and what is wrong with one, reported before anything is staged."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def defaults(extra: Sequence[str], job: str) -> list[str]:
 
 
 def missing(options: PipelineOptions) -> list[str]:
-    """Returns what no job can do without and this one has not."""
+    """Returns the required options that are not set."""
     cloud = options.view_as(GoogleCloudOptions)
     found = [what for name, what in _NEEDED.items() if not getattr(cloud, name)]
     if not _brings_package(options.get_all_options(drop_default=True)):
@@ -81,8 +81,8 @@ def missing(options: PipelineOptions) -> list[str]:
     return [f"missing: {what}" for what in found]
 
 
-def check(options: PipelineOptions, reads: Sequence[str], target: str) -> None:
-    """Holds a job against Dataflow's rules and what its workers can reach.
+def check_job(options: PipelineOptions, reads: Sequence[str], target: str) -> None:
+    """Checks a job against Dataflow's rules and what its workers can reach.
 
     Args:
         options: those of the job.
@@ -98,7 +98,7 @@ def check(options: PipelineOptions, reads: Sequence[str], target: str) -> None:
     validator = PipelineOptionsValidator(options, None)
     if cloud.project and cloud.region:
         found = validator.validate_cloud_options(cloud)
-        faults += [fault for fault in found if "dataflow endpoint" not in fault]  # A port is no fault of one.
+        faults += [fault for fault in found if "dataflow endpoint" not in fault]  # An endpoint with a port is valid.
     for name in ("temp_location", "staging_location"):
         if getattr(cloud, name):
             faults += validator.validate_gcs_path(cloud, name)
@@ -224,7 +224,7 @@ def _wrong_names(cloud: GoogleCloudOptions) -> list[str]:
 
 
 def _user() -> str:
-    """Returns who submits, in the letters that a job's name may have, and a dash; nothing where nobody is known."""
+    """Returns the user name in characters allowed in a job name, with a trailing dash; "" if unknown."""
     try:
         name = re.sub(r"[^-a-z0-9]", "", getpass.getuser().lower())
     except (KeyError, OSError):

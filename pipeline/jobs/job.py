@@ -50,7 +50,7 @@ def prepare_paths(options: PipelineOptions, reads: Sequence[str], target: str) -
     if runs_in_process(options):
         return list(reads), target
     if dataflow.is_dataflow(str(options.view_as(StandardOptions).runner)):
-        dataflow.check(options, reads, target)
+        dataflow.check_job(options, reads, target)
         with translate_worker_errors(target):
             dataflow.check_buckets(options, target)
     else:

@@ -99,7 +99,7 @@ def beam_options(
     elif dataflow.is_dataflow(str(runner)):
         arguments += dataflow.defaults(extra, job)
     options = PipelineOptions([*arguments, *extra])
-    _check(options)
+    _check_options(options)
     return options
 
 
@@ -149,7 +149,7 @@ def _workers() -> int:
     return max(2, _cores() // _CORES_OF_A_WORKER)
 
 
-def _check(options: PipelineOptions) -> None:
+def _check_options(options: PipelineOptions) -> None:
     """Raises UserError for a runner that is not there and options that no pipeline of ours survives."""
     runner = str(options.view_as(StandardOptions).runner)
     try:

@@ -27,7 +27,7 @@ def faults(data: str = DATA, out: str = OUT, extra: tuple[str, ...] = (), **chan
     given = COMPLETE | {f"--{name}": value for name, value in changed.items()}
     arguments = [f"{name}={value}" for name, value in given.items() if value is not None]
     try:
-        dataflow.check(beam_options("DataflowRunner", [*arguments, *extra]), [data], out)
+        dataflow.check_job(beam_options("DataflowRunner", [*arguments, *extra]), [data], out)
     except UserError as error:
         return str(error)
     return ""
