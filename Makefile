@@ -48,7 +48,7 @@ pytest: $(SETUP)
 test-quality: $(SETUP) ## Train three seeds on MovieLens (FIELDPOOL_DATA) and hold their mean AUC against DeepCTR's
 	$(VENV)/bin/pytest -m quality -s tests/test_real_data.py </dev/null
 
-test-faults: $(SETUP) ## Kill 200 processes at random moments and mutate 6,000 inputs (KILLS=10 SEED=1 FUZZ=100): 20 minutes
+test-faults: $(SETUP) ## Kill 200 processes at random moments and mutate 8,000 inputs (KILLS=10 SEED=1 FUZZ=100): 20 minutes
 	$(VENV)/bin/pytest -m faults -s tests/test_faults.py tests/test_fuzz.py </dev/null
 
 test-runners: $(SETUP) ## Jobs of other runners on workers elsewhere, without a cloud: Dataflow replayed, job servers; 9 minutes
@@ -66,17 +66,17 @@ test-browser: $(SETUP) ## Show the report in headless Chromium: the machine's, o
 	    || $(VENV)/bin/playwright install chromium
 	$(VENV)/bin/pytest -m browser tests/pipeline/reports/test_model_report.py </dev/null
 
-bench: $(SETUP) ## Measure the pipeline beside TFT's recipe and a polars script: minutes (ROWS=10000,1000000 REPEAT=3)
+bench: $(SETUP) ## Compare the pipeline with TFT's recipe and a polars script: minutes (ROWS=10000,1000000 REPEAT=3)
 	$(VENV)/bin/python $(PIP) install --quiet "polars>=1"
-	$(VENV)/bin/python benchmarks/compare_pipelines.py --rows $(ROWS) --fields $(FIELDS) --repeat $(REPEAT)
-	$(VENV)/bin/python benchmarks/many_vocabularies.py --repeat $(REPEAT)
+	$(VENV)/bin/python -m benchmarks.pipelines.compare --rows $(ROWS) --fields $(FIELDS) --repeat $(REPEAT)
+	$(VENV)/bin/python -m benchmarks.pipelines.vocabularies --repeat $(REPEAT)
 
-bench-train: $(SETUP) ## Measure training beside DeepCTR, FuxiCTR, FBGEMM and stock Keras; installs them: 6 GB, half an hour
-	$(VENV)/bin/python benchmarks/compare_training.py --repeat $(REPEAT)
-	for variant in lazy_adam rowwise_adagrad; do $(VENV)/bin/python benchmarks/train_step.py --variant $$variant; done
+bench-train: $(SETUP) ## Compare training with DeepCTR, FuxiCTR, FBGEMM and stock Keras; installs them: 6 GB, half an hour
+	$(VENV)/bin/python -m benchmarks.training.compare --repeat $(REPEAT)
+	for variant in lazy_adam rowwise_adagrad; do $(VENV)/bin/python -m benchmarks.training.step --variant $$variant; done
 
 bench-serving: $(SETUP) ## Measure an exported model: p50 and p99 of 1 and 256 rows, rows/s of batch prediction
-	$(VENV)/bin/python benchmarks/serving.py --repeat $(REPEAT)
+	$(VENV)/bin/python -m benchmarks.serving --repeat $(REPEAT)
 
 lock: $(SETUP) ## Resolve requirements.lock anew, for Python 3.11 to 3.13 on every platform
 	$(VENV)/bin/python $(PIP) install --quiet uv
@@ -86,7 +86,7 @@ lock: $(SETUP) ## Resolve requirements.lock anew, for Python 3.11 to 3.13 on eve
 
 clean: ## Remove all that the other targets made
 	rm -rf $(VENV) $(BACKENDS) demo-run bench-data build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
-	find transforms model pipeline tests -name __pycache__ -type d -prune -exec rm -rf {} +
+	find transforms model pipeline tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(SETUP): setup.py requirements.lock
 	$(PYTHON) -m venv $(VENV)

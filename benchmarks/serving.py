@@ -1,10 +1,10 @@
 """How fast an exported model answers: one row, 256 rows, and files of rows.
 
-    python benchmarks/serving.py --rows 1000000 --repeat 3
+    python -m benchmarks.serving --rows 1000000 --repeat 3
 
-The rows are those of `click_rows.py`; the model is trained for one epoch on a hundred thousand of them. Answers are
-timed in this process, through the exported signatures, each call with another row; a batch prediction is a
-`fieldpool predict` of its own, so that its rows a second have all imports and the loading of the model in them.
+The rows are those of `pipelines/rows.py`; the model is trained for one epoch on a hundred thousand of them. Answers are
+timed in this process, through the exported signatures, each call with another row; a batch prediction is a process of
+`fieldpool predict`, so that its rows a second include all imports and the loading of the model.
 """
 
 from __future__ import annotations
@@ -21,29 +21,29 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import click_rows
 import numpy as np
 from rich.console import Console
 from rich.table import Table
+
+from .pipelines import rows as click_rows
 
 TRAINED_ROWS = 100_000
 CALLS = 2_000
 
 
 def make_model(folder: Path) -> Path:
-    """Returns the folder of a model trained on some rows, with its export; makes it if it is not there."""
+    """Returns the folder of a model trained on TRAINED_ROWS rows, with its export; makes it if it does not exist."""
     from fieldpool.model.export import export_model
     from fieldpool.model.run import Run
     from fieldpool.model.training.train import train
     from fieldpool.pipeline.runs.run_directory import transform
     from fieldpool.transforms.spec import Spec
 
-    data, run, model = folder / f"rows-{TRAINED_ROWS}x18.parquet", folder / "serving-run", folder / "serving-model"
+    run, model = folder / "serving-run", folder / "serving-model"
     if (model / "serving").exists():
         return model
-    if not data.exists():
-        click_rows.write(data, TRAINED_ROWS)
-    if not run.exists():
+    if not (run / "DONE").exists():
+        data = click_rows.rows_file(folder, TRAINED_ROWS)
         spec = click_rows.spec(click_rows.columns_of(str(data))) | {"train": {"epochs": 1, "batch_size": 4096}}
         transform(Spec.model_validate(spec), [str(data)], str(run))
     train(Run(str(run)), str(model))
@@ -52,43 +52,43 @@ def make_model(folder: Path) -> Path:
 
 
 def requests(data: Path, rows: int, number: int) -> dict[str, list[dict[str, Any]]]:
-    """Returns `number` requests of `rows` rows for each signature, as a client has them ready: tensors."""
+    """Returns `number` requests of `rows` rows for each signature, as a client prepares them: tensors."""
     import tensorflow as tf
 
     from fieldpool.model.export import argument_names, serving_feature_spec
-    from fieldpool.pipeline.rows.checks import check_features, feature_columns
-    from fieldpool.pipeline.serving.exported_model import as_request
+    from fieldpool.pipeline.rows.checks import check_rows, feature_columns
+    from fieldpool.pipeline.rows.tft_rows import as_tft_rows
     from fieldpool.pipeline.sources.readers import read_batches
     from fieldpool.pipeline.tfrecords.encoding import encode_examples
     from fieldpool.transforms.spec import Spec
 
     spec = Spec.model_validate(click_rows.spec(click_rows.columns_of(str(data))))
     batch = next(read_batches(str(data), spec.source, feature_columns(spec)))
-    checked, _, _ = check_features(batch, spec)
-    serialized = encode_examples(as_request(checked, spec)).to_numpy(zero_copy_only=False)
+    checked = check_rows(batch, spec, for_prediction=True)
+    serialized = encode_examples(as_tft_rows(checked.rows, spec, label=False)).to_numpy(zero_copy_only=False)
     chosen = [np.arange(i * rows, (i + 1) * rows) % len(serialized) for i in range(number)]
-    examples = [tf.constant(serialized[rows_of_one]) for rows_of_one in chosen]
+    examples = [tf.constant(serialized[rows_of_request]) for rows_of_request in chosen]
     by_name = []
-    for some in examples:
-        raw = tf.io.parse_example(some, serving_feature_spec(spec))
+    for request in examples:
+        raw = tf.io.parse_example(request, serving_feature_spec(spec))
         names = argument_names(raw)
         by_name.append({names[n]: x.to_tensor() if isinstance(x, tf.RaggedTensor) else x for n, x in raw.items()})
-    return {"raw": by_name, "serving_default": [{"examples": some} for some in examples]}
+    return {"raw": by_name, "serving_default": [{"examples": request} for request in examples]}
 
 
-def milliseconds(answer: Callable[..., Any], asked: list[dict[str, Any]]) -> np.ndarray:
-    """Returns the time of each call, until the probabilities are there."""
-    for request in asked[:50]:
+def milliseconds(answer: Callable[..., Any], requests_in_turn: list[dict[str, Any]]) -> np.ndarray:
+    """Returns the time of each call, up to the probabilities in NumPy."""
+    for request in requests_in_turn[:50]:
         answer(**request)["probability"].numpy()
     times = []
     for i in range(CALLS):
         started = time.perf_counter()
-        answer(**asked[i % len(asked)])["probability"].numpy()
+        answer(**requests_in_turn[i % len(requests_in_turn)])["probability"].numpy()
         times.append(time.perf_counter() - started)
     return np.array(times) * 1e3
 
 
-def predicted(model: Path, data: Path, out: Path, rows: int) -> float:
+def prediction_seconds(model: Path, data: Path, out: Path, rows: int) -> float:
     """Returns the seconds of one `fieldpool predict`, which must account for all rows."""
     shutil.rmtree(out, ignore_errors=True)
     program = "from fieldpool.pipeline.cli.app import main; main()"
@@ -110,28 +110,25 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=Path("bench-data"))
     arguments = parser.parse_args()
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
-    arguments.folder.mkdir(exist_ok=True)
     model = make_model(arguments.folder)
-    data = arguments.folder / f"rows-{arguments.rows}x18.parquet"
-    if not data.exists():
-        click_rows.write(data, arguments.rows)
-
-    seconds = [predicted(model, data, arguments.folder / "predicted", arguments.rows) for _ in range(arguments.repeat)]
+    data = click_rows.rows_file(arguments.folder, arguments.rows)
+    out = arguments.folder / "predicted"
+    seconds = [prediction_seconds(model, data, out, arguments.rows) for _ in range(arguments.repeat)]
     console = Console(width=120)
     table = Table("rows a call", "signature", "p50 ms", "p99 ms", "rows/s at p50", title="Answers in process")
     import tensorflow as tf
 
     loaded = tf.saved_model.load(str(model / "serving"))
     for rows in (1, 256):
-        for signature, asked in requests(data, rows, 64).items():
-            times = milliseconds(loaded.signatures[signature], asked)
+        for signature, requests_in_turn in requests(data, rows, 64).items():
+            times = milliseconds(loaded.signatures[signature], requests_in_turn)
             p50, p99 = np.percentile(times, [50, 99])
             table.add_row(str(rows), signature, f"{p50:.2f}", f"{p99:.2f}", f"{rows / p50 * 1e3:,.0f}")
     console.print(table)
     wall = statistics.median(seconds)
     console.print(
         f"fieldpool predict, {arguments.rows:,} rows: {', '.join(f'{s:.1f}' for s in seconds)} s; "
-        f"median {arguments.rows / wall:,.0f} rows/s, start-up and all"
+        f"median {arguments.rows / wall:,.0f} rows/s, start-up included"
     )
 
 

@@ -1,9 +1,9 @@
 """fieldpool, TFT's recipe and a polars script on the same rows, side by side.
 
-    python benchmarks/compare_pipelines.py --rows 10000,100000,1000000 --repeat 3
+    python -m benchmarks.pipelines.compare --rows 10000,100000,1000000 --repeat 3
 
-Each is a process of its own, in turn, so that a slow moment of the machine falls on all of them. Told are medians:
-wall time of the process, and of its work without imports; CPU time; the most memory it held.
+Each runs in its own process, in turn, so that a slow moment of the machine affects all of them. Printed are medians:
+wall time of the process, and of its work without imports; CPU time; peak memory.
 """
 
 from __future__ import annotations
@@ -18,12 +18,13 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-import click_rows
 import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-HERE = Path(__file__).parent
+from .rows import FIELDS, rows_file
+
+ROOT = Path(__file__).parents[2]
 SYSTEMS = ("fieldpool", "polars", "tft")
 
 
@@ -37,17 +38,17 @@ class Measured(NamedTuple):
 
 
 def measure(system: str, data: Path, out: Path) -> Measured:
-    """Runs `with_<system>.py`, which tells of itself (`measured.tell`)."""
+    """Runs `with_<system>.py`, which prints its own measurements (`measured.report`)."""
     shutil.rmtree(out, ignore_errors=True)
-    command = [sys.executable, str(HERE / f"with_{system}.py"), str(data), str(out)]
+    module = f"{__package__}.with_{system}"
+    command = [sys.executable, "-m", module, str(data.resolve()), str(out.resolve())]
     started = time.perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    stdout, stderr = process.communicate()
+    process = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     wall = time.perf_counter() - started
     if process.returncode:
-        sys.exit(f"{' '.join(command)} failed:\n{stderr[-3000:]}")
+        sys.exit(f"{' '.join(command)} failed:\n{process.stderr[-3000:]}")
     shutil.rmtree(out, ignore_errors=True)
-    work, cpu, memory = map(float, stdout.split()[-3:])
+    work, cpu, memory = map(float, process.stdout.split()[-3:])
     return Measured(wall, work, cpu, memory)
 
 
@@ -55,19 +56,18 @@ def main() -> None:
     """Measures, and prints the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rows", default="10000,100000,1000000", help="numbers of rows, separated by commas")
-    parser.add_argument("--fields", type=int, default=18, help="a multiple of 18")
+    parser.add_argument("--fields", type=int, default=FIELDS, help=f"a multiple of {FIELDS}")
     parser.add_argument("--systems", default=",".join(SYSTEMS))
     parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("--folder", type=Path, default=Path("bench-data"))
     arguments = parser.parse_args()
+    if arguments.fields < FIELDS or arguments.fields % FIELDS:
+        parser.error(f"--fields: expected a multiple of {FIELDS}, found {arguments.fields}")
     systems, sizes = arguments.systems.split(","), [int(rows) for rows in arguments.rows.split(",")]
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
-    arguments.folder.mkdir(exist_ok=True)
     medians: dict[tuple[int, str], Measured] = {}
     for rows in sizes:
-        data = arguments.folder / f"rows-{rows}x{arguments.fields}.parquet"
-        if not data.exists():
-            click_rows.write(data, rows, arguments.fields // 18)
+        data = rows_file(arguments.folder, rows, arguments.fields)
         runs: dict[str, list[Measured]] = {system: [] for system in systems}
         for _ in range(arguments.repeat):
             for system in systems:
@@ -79,7 +79,7 @@ def main() -> None:
 
 
 def show(medians: dict[tuple[int, str], Measured], sizes: list[int], systems: list[str]) -> None:
-    """Prints the medians, and where there are two sizes the start-up and the time a million rows takes."""
+    """Prints the medians; with two or more sizes also the start-up time and the time for a million rows."""
     console = Console(width=120)
     table = Table(
         "rows", "system", "wall s", "work s", "CPU s", "memory MB", "rows/s", "wall / fieldpool's", "work / …"

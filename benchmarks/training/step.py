@@ -1,6 +1,6 @@
-"""Where the time of a training step of fieldpool goes: each line does what the line above does, and one thing more.
+"""Where the time of a training step of fieldpool goes: each line adds one part to the line above.
 
-python benchmarks/train_step.py --variant lazy_adam --stretch 1
+python -m benchmarks.training.step --variant lazy_adam --stretch 1
 """
 
 from __future__ import annotations
@@ -8,7 +8,8 @@ from __future__ import annotations
 import argparse
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -17,21 +18,20 @@ import keras
 import tensorflow as tf
 from rich.console import Console
 from rich.table import Table
-from train_batches import batches
-from train_data import click_task
-from train_fieldpool import ADAGRAD_RATE, compile_model, deepfm
-from train_task import Settings
 
-IDS = 162_000
+from .batches import batches
+from .data import BATCH, IDS, click_task
+from .systems.fieldpool import ADAGRAD_RATE, compile_model, deepfm
+from .task import Settings
 
 
 def stages(model: keras.Model) -> dict[str, Callable[[Any, Any], Any]]:
-    """Returns graphs of ever more of a step, of a batch's features and label."""
+    """Returns graphs of growing parts of a step; each takes a batch's features and label."""
 
     def loss(features: Any, label: Any) -> tf.Tensor:
         return model.compute_loss(features, label, model(features, training=True))
 
-    def gradients(features: Any, label: Any) -> list:
+    def gradients(features: Any, label: Any) -> list[Any]:
         with tf.GradientTape() as tape:
             value = loss(features, label)
         return list(tape.gradient(value, model.trainable_weights))
@@ -48,7 +48,7 @@ def stages(model: keras.Model) -> dict[str, Callable[[Any, Any], Any]]:
 
 
 def milliseconds(work: Callable[[], object], repeat: int) -> float:
-    """Returns the least time of `work`: other work on the machine can only add to it."""
+    """Returns the least time of `work`: other work on the machine can only add time."""
     times = []
     for _ in range(repeat):
         started = time.perf_counter()
@@ -57,8 +57,13 @@ def milliseconds(work: Callable[[], object], repeat: int) -> float:
     return 1e3 * min(times)
 
 
+def call_with_next(work: Callable[[Any, Any], object], rows: Iterator[tuple[Any, Any]]) -> None:
+    """Calls `work` with the features and label of the next batch."""
+    work(*next(rows))
+
+
 def main() -> None:
-    """Prints the table."""
+    """Measures, and prints the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--variant", choices=["lazy_adam", "rowwise_adagrad"], default="lazy_adam")
     parser.add_argument("--stretch", type=int, default=1)
@@ -71,18 +76,16 @@ def main() -> None:
     compile_model(model, arguments.variant, rate)
     dataset = batches(task, Settings(arguments.variant, None), tf.int64)
     rows = list(dataset)
-    model.fit(dataset, verbose=0)  # The variables of the optimizer, too.
+    model.fit(dataset, verbose=0)  # Also creates the variables of the optimizer.
     totals = {"reading the batch": milliseconds(lambda: list(dataset), arguments.repeat) / arguments.steps}
     graphs = stages(model)
     for name, work in graphs.items():
         for features, label in rows[:2]:
             work(features, label)
-        batch = iter(rows * arguments.repeat)
-        totals[name] = milliseconds(
-            lambda work=work, batch=batch: work(*next(batch)), arguments.steps * arguments.repeat
-        )
+        of_next_batch = partial(call_with_next, work, iter(rows * arguments.repeat))
+        totals[name] = milliseconds(of_next_batch, arguments.steps * arguments.repeat)
     whole = milliseconds(lambda: model.fit(dataset, verbose=0), arguments.repeat) / arguments.steps
-    table = Table("part", "ms", "share", title=f"{arguments.variant}, {IDS * arguments.stretch:,} ids, batch 4096")
+    table = Table("part", "ms", "share", title=f"{arguments.variant}, {IDS * arguments.stretch:,} ids, batch {BATCH}")
     before = 0.0
     for name, total in totals.items():
         table.add_row(name, f"{total - before:.1f}", f"{(total - before) / whole:.2f}")

@@ -16,9 +16,11 @@ from fbgemm_gpu.split_embedding_configs import EmbOptimType
 from fbgemm_gpu.split_table_batched_embeddings_ops_common import EmbeddingLocation, PoolingMode
 from fbgemm_gpu.split_table_batched_embeddings_ops_training import ComputeDevice, SplitTableBatchedEmbeddingBagsCodegen
 from torch import nn
-from train_task import Settings, Task, main
 
-Bags = "tuple[torch.Tensor, torch.Tensor]"
+from ..task import Settings, Task, main
+
+# The values of all bags, int64, and where each bag begins, int64.
+Bags = tuple[torch.Tensor, torch.Tensor]
 
 
 class DeepFM(nn.Module):
@@ -27,7 +29,7 @@ class DeepFM(nn.Module):
     def __init__(self, task: Task) -> None:
         super().__init__()
         self.fields, self.dim = len(task.fields), task.dim
-        # A multiple of four is asked for: the vector, the linear weight, and three numbers that nobody reads.
+        # The operator needs a multiple of four: the vector, the linear weight, and three unused numbers.
         self.width = task.dim + 4
         tables = list(task.tables)
         self.tables = SplitTableBatchedEmbeddingBagsCodegen(
@@ -56,7 +58,7 @@ class DeepFM(nn.Module):
 
 
 class Fbgemm:
-    """See `train_task.System`."""
+    """See `task.System`."""
 
     def __init__(self, task: Task, settings: Settings) -> None:
         torch.set_num_threads(len(os.sched_getaffinity(0)))
@@ -77,7 +79,7 @@ class Fbgemm:
         return torch.from_numpy(np.concatenate(values)).long(), torch.from_numpy(offsets).long()
 
     def epoch(self, after_step: Callable[[], object]) -> None:
-        """See `train_task.System`."""
+        """See `task.System`."""
         for values, offsets, label in self.batches:
             loss = nn.functional.binary_cross_entropy_with_logits(self.model(values, offsets), label)
             self.optimizer.zero_grad()
@@ -86,7 +88,7 @@ class Fbgemm:
             after_step()
 
     def scores(self, features: dict[str, np.ndarray]) -> np.ndarray:
-        """See `train_task.System`."""
+        """See `task.System`."""
         with torch.no_grad():
             return self.model(*self.bags(features)).sigmoid().numpy()
 

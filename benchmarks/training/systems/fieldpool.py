@@ -7,19 +7,20 @@ from collections.abc import Callable
 import keras
 import numpy as np
 import tensorflow as tf
-from train_batches import batches
-from train_task import Settings, Task, main
 
 from fieldpool.model.layers.deepfm import DeepFM
-from fieldpool.model.layers.pooled_embeddings import EmbeddedField, Table
+from fieldpool.model.layers.features import EmbeddedField, Table
 from fieldpool.model.training.optimizers import optimizer
 
-# What DLRM trains its tables with; Adagrad's steps get smaller by themselves.
+from ..batches import batches
+from ..task import Settings, Task, main
+
+# DLRM's rate for its tables; Adagrad's steps shrink by themselves.
 ADAGRAD_RATE = 0.01
 
 
 class Fieldpool:
-    """See `train_task.System`."""
+    """See `task.System`."""
 
     def __init__(self, task: Task, settings: Settings) -> None:
         keras.utils.set_random_seed(settings.seed or 0)
@@ -29,12 +30,12 @@ class Fieldpool:
         self.dataset = batches(task, settings, tf.int64)  # As fieldpool's own reader has them.
 
     def epoch(self, after_step: Callable[[], object]) -> None:
-        """See `train_task.System`."""
-        told = keras.callbacks.LambdaCallback(on_train_batch_end=lambda step, logs: after_step())
-        self.model.fit(self.dataset, verbose=0, callbacks=[told])
+        """See `task.System`."""
+        after = keras.callbacks.LambdaCallback(on_train_batch_end=lambda step, logs: after_step())
+        self.model.fit(self.dataset, verbose=0, callbacks=[after])
 
     def scores(self, features: dict[str, np.ndarray]) -> np.ndarray:
-        """See `train_task.System`."""
+        """See `task.System`."""
         logits = tf.function(lambda batch: self.model(batch, training=False))(features)
         return tf.sigmoid(logits).numpy()[:, 0]
 
@@ -58,7 +59,7 @@ def deepfm(task: Task) -> DeepFM:
 
 
 def compile_model(model: DeepFM, name: str, learning_rate: float) -> None:
-    """Compiles a model as `fieldpool.model.training.train.train` does."""
+    """Compiles a model as `fieldpool.model.training.compilation.compiled_model` does."""
     model.compile(
         optimizer=optimizer(name, learning_rate),
         loss=keras.losses.BinaryCrossentropy(from_logits=True),

@@ -6,6 +6,7 @@ https://deepctr-doc.readthedocs.io/en/latest/Examples.html#multi-value-input-mov
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -13,12 +14,13 @@ from deepctr.feature_column import DenseFeat, SparseFeat, VarLenSparseFeat
 from deepctr.models import DeepFM
 from tensorflow.python.keras.callbacks import LambdaCallback  # DeepCTR's Keras, which is not `tf.keras`.
 from tensorflow.python.keras.optimizer_v2.adam import Adam
-from train_batches import batches
-from train_task import Settings, Task, main
+
+from ..batches import batches
+from ..task import Settings, Task, main
 
 
 class DeepCTR:
-    """See `train_task.System`."""
+    """See `task.System`."""
 
     def __init__(self, task: Task, settings: Settings) -> None:
         seed = settings.seed or 0
@@ -37,18 +39,18 @@ class DeepCTR:
         self.dataset = batches(task, settings)
 
     def epoch(self, after_step: Callable[[], object]) -> None:
-        """See `train_task.System`."""
-        told = LambdaCallback(on_train_batch_end=lambda step, logs: after_step())
-        self.model.fit(self.dataset, verbose=0, callbacks=[told])
+        """See `task.System`."""
+        after = LambdaCallback(on_train_batch_end=lambda step, logs: after_step())
+        self.model.fit(self.dataset, verbose=0, callbacks=[after])
 
     def scores(self, features: dict[str, np.ndarray]) -> np.ndarray:
-        """See `train_task.System`."""
+        """See `task.System`."""
         return self.model.predict(features, batch_size=4096)[:, 0]
 
 
-def feature_columns(task: Task) -> list:
-    """Returns the fields in DeepCTR's words; ids of a table share its embedding."""
-    columns: list = []
+def feature_columns(task: Task) -> list[Any]:
+    """Returns the fields as DeepCTR declares them; ids of a table share its embedding."""
+    columns: list[Any] = []
     for name, field in task.fields.items():
         column = SparseFeat(name, task.tables[field.table], task.dim, embedding_name=field.table)
         columns.append(VarLenSparseFeat(column, field.max_len, "mean") if field.max_len else column)

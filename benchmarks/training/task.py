@@ -1,9 +1,9 @@
-"""What the systems of the training benchmark are given, and how each tells what it did.
+"""What the systems of the training benchmark receive, and how each reports its results.
 
-A system is a script of its own, run by the Python of its own environment, so here is NumPy and nothing else:
+Each system runs in the Python of its own environment (3.10 and later), so this module needs NumPy alone:
 
-    python benchmarks/train_deepctr.py speed TASK.npz --epochs 3
-    python benchmarks/train_deepctr.py quality TASK.npz --epochs 10 --seed 1 --out scores.npz
+    python -m benchmarks.training.systems.deepctr speed TASK.npz --epochs 3
+    python -m benchmarks.training.systems.deepctr quality TASK.npz --epochs 10 --seed 1 --out scores.npz
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Task:
     def save(self, path: str) -> None:
         """Writes the task to an .npz file."""
         settings = {name: value for name, value in vars(self).items() if name != "splits"}
-        arrays = {
+        arrays: dict[str, Any] = {
             f"{split}/{name}": array
             for split, (features, label) in self.splits.items()
             for name, array in {**features, "label": label}.items()
@@ -96,14 +96,14 @@ class System(Protocol):
 
 
 class Settings(NamedTuple):
-    """Of one training. `seed` is None where speed is measured: batches are made before, and not shuffled."""
+    """Of one training. `seed` is None where speed is measured: batches are made in advance and not shuffled."""
 
     variant: str
     seed: int | None
 
 
 class Clock:
-    """Examples a second of each ten steps, for a step alone is too short and an epoch holds the machine's bad moments.
+    """Examples a second of each ten steps: one step is too short, and an epoch includes slow moments of the machine.
 
     Args:
         batch_size: Examples a step.
@@ -115,7 +115,7 @@ class Clock:
         self.rates: list[float] = []
 
     def start(self) -> None:
-        """Begins an epoch."""
+        """Starts an epoch."""
         self._times = [time.perf_counter()]
 
     def step(self) -> None:
@@ -133,24 +133,24 @@ def logloss(label: np.ndarray, scores: np.ndarray) -> float:
 
 
 def main(build: Callable[[Task, Settings], System], packages: Sequence[str]) -> None:
-    """Runs a system as the command line says; prints its numbers and versions as a line of JSON."""
+    """Runs a system as the command line says; prints its measurements and versions as a line of JSON."""
     parser = argparse.ArgumentParser()
     parser.add_argument("what", choices=["speed", "quality"])
     parser.add_argument("task")
     parser.add_argument("--variant", default="")
     parser.add_argument("--epochs", type=int, default=3)
-    parser.add_argument("--steps", type=int, default=0, help="so many batches only; 0: all")
+    parser.add_argument("--steps", type=int, default=0, help="the number of batches; 0: all")
     parser.add_argument("--stretch", type=int, default=1)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out")
     arguments = parser.parse_args()
     task = Task.load(arguments.task).stretched(arguments.stretch)
-    told: dict[str, Any] = {"versions": {package: version(package) for package in packages}}
+    result: dict[str, Any] = {"versions": {package: version(package) for package in packages}}
     if arguments.what == "speed":
-        told.update(speed(build, task, arguments))
+        result.update(speed(build, task, arguments))
     else:
         quality(build, task, arguments)
-    print(json.dumps(told))
+    print(json.dumps(result))
 
 
 def speed(build: Callable[[Task, Settings], System], task: Task, arguments: argparse.Namespace) -> dict[str, Any]:
@@ -160,7 +160,7 @@ def speed(build: Callable[[Task, Settings], System], task: Task, arguments: argp
         n = arguments.steps * task.batch_size
         features, label = task.splits["train"] = ({name: x[:n] for name, x in features.items()}, label[:n])
     system = build(task, Settings(arguments.variant, None))
-    system.epoch(lambda: None)  # Compiles, and warms up.
+    system.epoch(lambda: None)  # Not timed: it compiles, and warms up.
     clock = Clock(task.batch_size)
     for _ in range(arguments.epochs):
         clock.start()
@@ -180,4 +180,5 @@ def quality(build: Callable[[Task, Settings], System], task: Task, arguments: ar
         system.epoch(lambda: None)
         for split, of_epochs in scores.items():
             of_epochs.append(system.scores(task.splits[split][0]))
-    np.savez(arguments.out, **{split: np.stack(of_epochs) for split, of_epochs in scores.items()})
+    stacked: dict[str, Any] = {split: np.stack(of_epochs) for split, of_epochs in scores.items()}
+    np.savez(arguments.out, **stacked)

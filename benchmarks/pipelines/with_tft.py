@@ -1,6 +1,6 @@
-"""The rows of `click_rows.py` to TFRecords the way TensorFlow Transform's guide goes about it.
+"""The rows of `rows.py` to TFRecords the way TensorFlow Transform's guide does it.
 
-    python benchmarks/with_tft.py rows.parquet out/
+    python -m benchmarks.pipelines.with_tft rows.parquet out/
 
 One `tft.compute_and_apply_vocabulary` a field, one `tft.scale_to_z_score` a number, RecordBatches in and out (the
 guide's fast path), tfx_bsl's encoder, Beam's TFRecord sink, the in-process runner.
@@ -21,11 +21,12 @@ import pyarrow.parquet as pq
 import tensorflow as tf
 import tensorflow_transform as tft
 import tensorflow_transform.beam as tft_beam
-from click_rows import MAX_LENS, columns_of
-from measured import tell
 from tfx_bsl.coders.example_coder import RecordBatchToExamplesEncoder
 from tfx_bsl.public.tfxio import TensorAdapterConfig
 from tfx_bsl.tfxio.tensor_representation_util import InferTensorRepresentationsFromMixedSchema
+
+from .measured import report
+from .rows import MAX_LENS, columns_of
 
 BATCH_ROWS = 8192
 ARROW = {tf.string: pa.large_binary(), tf.float32: pa.float32(), tf.int64: pa.int64()}
@@ -33,7 +34,7 @@ OOV = 1  # One OOV bucket, and 0 for padding: ids as fieldpool has them.
 
 
 def preprocessing_fn(inputs: dict[str, Any]) -> dict[str, Any]:
-    """Ids, padded lists and z-scores."""
+    """Returns ids, padded lists and z-scores."""
     outputs = {"label": inputs["label"], "key": inputs["row_id"]}
     for name, x in inputs.items():
         if name.startswith("single"):
@@ -49,7 +50,7 @@ def preprocessing_fn(inputs: dict[str, Any]) -> dict[str, Any]:
 
 
 def feature_spec(columns: list[str]) -> dict[str, Any]:
-    """What the columns hold."""
+    """Returns the features of the columns."""
     features: dict[str, Any] = {
         "row_id": tf.io.FixedLenFeature([], tf.int64),
         "label": tf.io.FixedLenFeature([], tf.int64),
@@ -87,7 +88,7 @@ class Encode(beam.DoFn):
         self._schema = schema
 
     def setup(self) -> None:
-        """Makes the encoder, which does not pickle."""
+        """Creates the encoder, which does not pickle."""
         self._encoder = RecordBatchToExamplesEncoder(self._schema)
 
     def process(self, element: tuple[pa.RecordBatch, Any]) -> Iterator[bytes]:
@@ -129,4 +130,4 @@ def main(path: str, out: str) -> None:
 
 
 if __name__ == "__main__":
-    tell(lambda: main(sys.argv[1], sys.argv[2]))
+    report(lambda: main(sys.argv[1], sys.argv[2]))

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import tensorflow as tf
-from train_task import Settings, Task
+
+from .task import Settings, Task
 
 
-def batches(task: Task, settings: Settings, ids: Any = tf.int32) -> tf.data.Dataset:
-    """Returns the train rows: batches from memory as they are, or shuffled anew each epoch if there is a seed.
+def batches(task: Task, settings: Settings, ids: tf.DType = tf.int32) -> tf.data.Dataset:
+    """Returns the train rows in full batches from memory; with a seed, shuffled again in each epoch.
 
-    `ids` is the dtype of ids that a system reads, int32 or int64.
+    `ids` is the dtype of the ids that a system reads, int32 or int64.
     """
     features, label = task.splits["train"]
     features = {name: x.astype(ids.as_numpy_dtype) if name in task.fields else x for name, x in features.items()}

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 from keras import layers, ops
-from train_batches import batches
-from train_task import Settings, Task, main
+
+from ..batches import batches
+from ..task import Settings, Task, main
 
 
 class MaskedMean(layers.Layer):
@@ -25,7 +27,7 @@ class MaskedMean(layers.Layer):
         return ops.sum(x * weights, axis=1) / ops.maximum(ops.sum(weights, axis=1), 1)
 
     def compute_mask(self, x: tf.Tensor, mask: tf.Tensor | None = None) -> None:
-        """Returns None: there are no steps any more."""
+        """Returns None: the output has no steps."""
 
 
 class FactorizationMachine(layers.Layer):
@@ -38,7 +40,7 @@ class FactorizationMachine(layers.Layer):
 
 
 class StockKeras:
-    """See `train_task.System`."""
+    """See `task.System`."""
 
     def __init__(self, task: Task, settings: Settings) -> None:
         keras.utils.set_random_seed(settings.seed or 0)
@@ -52,18 +54,20 @@ class StockKeras:
         self.dataset = batches(task, settings)
 
     def epoch(self, after_step: Callable[[], object]) -> None:
-        """See `train_task.System`."""
-        told = keras.callbacks.LambdaCallback(on_train_batch_end=lambda step, logs: after_step())
-        self.model.fit(self.dataset, verbose=0, callbacks=[told])
+        """See `task.System`."""
+        after = keras.callbacks.LambdaCallback(on_train_batch_end=lambda step, logs: after_step())
+        self.model.fit(self.dataset, verbose=0, callbacks=[after])
 
     def scores(self, features: dict[str, np.ndarray]) -> np.ndarray:
-        """See `train_task.System`."""
+        """See `task.System`."""
         return tf.sigmoid(self.model.predict(features, batch_size=4096, verbose=0)).numpy()[:, 0]
 
 
 def deepfm(task: Task) -> keras.Model:
     """Returns the model of a task without numeric features and without L2."""
-    inputs, vectors, linear = {}, [], []
+    inputs: dict[str, Any] = {}
+    vectors: list[Any] = []
+    linear: list[Any] = []
     for name, field in task.fields.items():
         ids = inputs[name] = keras.Input((field.max_len,) if field.max_len else (), dtype="int32", name=name)
         for dim, outputs in ((task.dim, vectors), (1, linear)):

@@ -1,6 +1,6 @@
-"""Generates the rows that the benchmarks share: single- and multi-valued fields and numbers, Zipf-like tokens.
+"""Generates the rows that all benchmarks share: single- and multi-valued fields and numbers, Zipf-like tokens.
 
-    python benchmarks/click_rows.py --rows 1000000 --out bench/rows-1000000.parquet
+    python -m benchmarks.pipelines.rows --rows 1000000 --out bench-data/rows-1000000x18.parquet
 
 By default 8 single-valued fields, 4 multi-valued ones of mean length 22 in all, and 6 numeric ones. The number of
 distinct tokens does not depend on the number of rows.
@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 SINGLE, MULTI, NUMERIC = 8, 4, 6
+FIELDS = SINGLE + MULTI + NUMERIC
 # Distinct tokens of the single-valued fields, and of the multi-valued ones with the mean length of their lists.
 SINGLE_TOKENS = (100_000, 20_000, 5_000, 1_000, 200, 50, 10, 3)
 MULTI_TOKENS = ((20_000, 12), (5_000, 5), (500, 3), (50, 2))
@@ -31,10 +32,10 @@ def tokens(rng: np.random.Generator, distinct: int, number: int, prefix: str) ->
     return names.take(pa.array(ranks))
 
 
-def batch(rng: np.random.Generator, rows: int, first: int, fields: int) -> pa.Table:
-    """Returns `rows` rows; `fields` counts the copies of the eighteen columns."""
+def batch(rng: np.random.Generator, rows: int, first: int, copies: int) -> pa.Table:
+    """Returns `rows` rows, numbered from `first`, with `copies` copies of the eighteen columns."""
     columns: dict[str, pa.Array] = {"row_id": pa.array(np.arange(first, first + rows))}
-    for copy in range(fields):
+    for copy in range(copies):
         end = f"_{copy}" if copy else ""
         for i, distinct in enumerate(SINGLE_TOKENS):
             columns[f"single{i}{end}"] = tokens(rng, distinct, rows, f"s{i}_")
@@ -62,6 +63,17 @@ def write(path: Path, rows: int, copies: int = 1, seed: int = 0) -> None:
         writer.write_table(table)
     if writer:
         writer.close()
+
+
+def rows_file(folder: Path, rows: int, fields: int = FIELDS) -> Path:
+    """Returns a Parquet file of `rows` rows in `folder`; writes it if it does not exist. `fields`: a multiple of 18."""
+    path = folder / f"rows-{rows}x{fields}.parquet"
+    if not path.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        unfinished = path.with_suffix(".unfinished")
+        write(unfinished, rows, fields // FIELDS)
+        unfinished.replace(path)
+    return path
 
 
 def columns_of(path: str) -> list[str]:

@@ -1,6 +1,6 @@
-"""fieldpool on a run of its own: from its TFRecords as `fieldpool train` reads them, or the same from memory.
+"""fieldpool on a run: from its TFRecords as `fieldpool train` reads them, or the same examples from memory.
 
-python benchmarks/train_records.py bench-data/train-run-1000000 --source records
+python -m benchmarks.training.records bench-data/train-run-1000000 --source records
 """
 
 from __future__ import annotations
@@ -9,12 +9,13 @@ import argparse
 import json
 
 import keras
-from train_fieldpool import compile_model
-from train_task import Clock
 
 from fieldpool.model.examples import read_examples
 from fieldpool.model.layers.deepfm import deepfm
 from fieldpool.model.run import Run
+
+from .systems.fieldpool import compile_model
+from .task import Clock
 
 
 def main() -> None:
@@ -34,11 +35,11 @@ def main() -> None:
     model = deepfm(run.spec, run.vocabulary_sizes)
     compile_model(model, arguments.variant, train.learning_rate)
     clock = Clock(train.batch_size)
-    told = keras.callbacks.LambdaCallback(
+    timed = keras.callbacks.LambdaCallback(
         on_epoch_begin=lambda epoch, logs: clock.start(), on_train_batch_end=lambda step, logs: clock.step()
     )
     model.fit(dataset, verbose=0)
-    model.fit(dataset, verbose=0, epochs=arguments.epochs, callbacks=[told])
+    model.fit(dataset, verbose=0, epochs=arguments.epochs, callbacks=[timed])
     print(json.dumps({"rates": clock.rates}))
 
 

@@ -1,11 +1,11 @@
 """fieldpool's training beside DeepCTR's, FuxiCTR's, FBGEMM's and that of stock Keras layers.
 
-    python benchmarks/compare_training.py --parts speed,records,quality --repeat 3
+    python -m benchmarks.training.compare --parts speed,records,quality --repeat 3
 
-Each measurement is a process of its own on the same cores, in turn, so that a slow moment of the machine falls on all.
-A process drops its first epoch and tells the examples a second of each ten steps. Printed are the median of a process,
-of these the median, the least and the most, and the best ten steps of all, those that other work on the machine
-disturbed least. A peer that cannot be installed is named, and the rest goes on.
+Each measurement is a process of its own on the same cores, in turn, so that a slow moment of the machine affects all.
+A process discards its first epoch and reports the examples a second of each ten steps. Printed are the median of a
+process, of these the median, the least and the most, and the best ten steps of all, which other work on the machine
+disturbed least. A peer that cannot be installed is named and left out; `--systems fieldpool,keras` installs none.
 """
 
 from __future__ import annotations
@@ -23,12 +23,13 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 from sklearn.metrics import roc_auc_score
-from train_data import click_run, click_task, movielens_task
-from train_peers import PEERS, CannotInstall, python_of
-from train_task import logloss
 
-HERE = Path(__file__).parent
-IDS, STRETCH = 162_000, 62
+from .data import BATCH, IDS, click_run, click_task, movielens_task
+from .environments import PEERS, CannotInstall, python_of
+from .task import WINDOW, logloss
+
+ROOT = Path(__file__).parents[2]
+STRETCH = 62
 CONSOLE = Console(width=120)
 
 
@@ -59,7 +60,7 @@ QUALITY = ("fieldpool", "deepctr", "fuxictr")
 
 
 class Workers:
-    """Runs the systems' scripts; knows which systems there are, and their versions."""
+    """Runs modules of this package as processes: `pythons` of the systems that are installed, and their `versions`."""
 
     def __init__(self, folder: Path, wanted: list[str], environment: dict[str, str]) -> None:
         self.pythons: dict[str, Path] = {}
@@ -68,23 +69,30 @@ class Workers:
         for name in wanted:
             try:
                 if name in PEERS:
-                    CONSOLE.print(f"{name}: its environment is installed, if it is not there")
+                    CONSOLE.print(f"{name}: its environment is installed if it does not exist")
                     self.pythons[name] = python_of(name, folder / "peers")
                 else:
                     self.pythons[name] = Path(sys.executable)
             except CannotInstall as error:
                 CONSOLE.print(f"{name}: left out; {error}", style="yellow", markup=False)
 
-    def run(self, system: str, *arguments: str) -> dict[str, Any]:
-        """Returns what a system tells of itself."""
-        python = self.pythons.get(system, Path(sys.executable))
-        command = [str(python), str(HERE / f"train_{system}.py"), *arguments]
-        process = subprocess.run(command, capture_output=True, text=True, env=self._environment)
+    def system(self, name: str, *arguments: str) -> dict[str, Any]:
+        """Returns what a system reports, run by the Python of its environment."""
+        result = self._run(self.pythons[name], f"systems.{name}", *arguments)
+        self.versions[name] = result["versions"]
+        return result
+
+    def records(self, *arguments: str) -> dict[str, Any]:
+        """Returns what `records.py` reports."""
+        return self._run(Path(sys.executable), "records", *arguments)
+
+    def _run(self, python: Path, module: str, *arguments: str) -> dict[str, Any]:
+        command = [str(python), "-m", f"{__package__}.{module}", *arguments]
+        process = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=self._environment, check=False)
         if process.returncode:
             sys.exit(f"{' '.join(command)} failed:\n{process.stderr[-3000:]}")
-        told: dict[str, Any] = json.loads(process.stdout.splitlines()[-1])
-        self.versions[system] = told.get("versions", {})
-        return told
+        result: dict[str, Any] = json.loads(process.stdout.splitlines()[-1])
+        return result
 
 
 def main() -> None:
@@ -94,24 +102,26 @@ def main() -> None:
     parser.add_argument("--systems", default=",".join(dict.fromkeys(c.system for c in CONTENDERS)))
     parser.add_argument("--repeat", type=int, default=3, help="processes for each figure")
     parser.add_argument("--epochs", type=int, default=3, help="timed epochs of a process")
-    parser.add_argument("--steps", type=int, default=60, help="batches of 4096 in memory")
+    parser.add_argument("--steps", type=int, default=60, help=f"batches of {BATCH} in memory")
     parser.add_argument("--rows", type=int, default=1_000_000, help="of the run that is read from TFRecords")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--quality-epochs", type=int, default=10)
     parser.add_argument("--cores", type=int, default=2)
     parser.add_argument("--folder", type=Path, default=Path("bench-data"))
     arguments = parser.parse_args()
+    if arguments.steps < WINDOW:
+        parser.error(f"--steps: expected at least the {WINDOW} that are timed together, found {arguments.steps}")
+    arguments.folder = arguments.folder.resolve()  # The processes run in the repository root.
     arguments.folder.mkdir(exist_ok=True)
     workers = Workers(arguments.folder, arguments.systems.split(","), on_cores(arguments.cores))
     for part in arguments.parts.split(","):
         {"speed": compare_speed, "records": compare_records, "quality": compare_quality}[part](workers, arguments)
     for system, versions in workers.versions.items():
-        if versions:
-            CONSOLE.print(f"{system}: " + ", ".join(f"{package} {version}" for package, version in versions.items()))
+        CONSOLE.print(f"{system}: " + ", ".join(f"{package} {version}" for package, version in versions.items()))
 
 
 def on_cores(cores: int) -> dict[str, str]:
-    """Puts this process and its children on the first of the machine's cores, where the system can do that.
+    """Restricts this process and its children to the first `cores` cores, where the system supports that.
 
     Returns the environment of the children: as many threads, and no GPU.
     """
@@ -121,12 +131,12 @@ def on_cores(cores: int) -> dict[str, str]:
 
 
 def note(line: str) -> None:
-    """Says how far it is."""
+    """Prints progress."""
     print(line, file=sys.stderr, flush=True)
 
 
 def compare_speed(workers: Workers, arguments: argparse.Namespace) -> None:
-    """Examples a second from memory, of IDS ids and of STRETCH times as many."""
+    """Prints the examples a second from memory, for IDS ids and for STRETCH times as many."""
     path = arguments.folder / "train-click.npz"
     click_task(IDS, arguments.steps).save(str(path))
     contenders = [c for c in CONTENDERS if c.system in workers.pythons]
@@ -135,30 +145,35 @@ def compare_speed(workers: Workers, arguments: argparse.Namespace) -> None:
         for c in contenders:
             options = ["--epochs", str(arguments.epochs), "--stretch", str(STRETCH if c.large else 1)]
             options += ["--steps", str(min(c.steps, arguments.steps))]
-            runs[c].append(workers.run(c.system, "speed", str(path), "--variant", c.variant, *options))
+            runs[c].append(workers.system(c.system, "speed", str(path), "--variant", c.variant, *options))
             note(f"{c.name}{', large' if c.large else ''}: {statistics.median(runs[c][-1]['rates']):,.0f} examples/s")
-    rates = {c: [statistics.median(run["rates"]) for run in told] for c, told in runs.items()}
+    show_speed(runs)
+
+
+def show_speed(runs: dict[Contender, list[dict[str, Any]]]) -> None:
+    """Prints the table of speeds; `runs` has what each process of a contender reported."""
+    rates = {c: [statistics.median(result["rates"]) for result in results] for c, results in runs.items()}
     medians = {c: statistics.median(values) for c, values in rates.items()}
-    small = {(c.system, c.variant): medians[c] for c in contenders if not c.large}
+    small = {(c.system, c.variant): medians[c] for c in runs if not c.large}
     ours = small.get(("fieldpool", "lazy_adam"))
     table = Table("system", "ids", "examples/s", "least–most", "best", "of LazyAdam's", "of its 162k", "logloss")
-    for c, told in runs.items():
+    for c, results in runs.items():
         numbers = [f"{medians[c]:,.0f}", f"{min(rates[c]):,.0f}–{max(rates[c]):,.0f}"]
-        numbers.append(f"{max(max(run['rates']) for run in told):,.0f}")
+        numbers.append(f"{max(max(result['rates']) for result in results):,.0f}")
         numbers.append(f"{medians[c] / ours:.2f}" if ours and not c.large else "")
         numbers.append(f"{medians[c] / small[c.system, c.variant]:.2f}" if c.large else "")
         ids = f"{IDS * (STRETCH if c.large else 1) / 1e6:.3g} M"
-        table.add_row(c.name, ids, *numbers, f"{told[-1]['logloss']:.3f}")
+        table.add_row(c.name, ids, *numbers, f"{results[-1]['logloss']:.3f}")
     CONSOLE.print(table)
 
 
 def compare_records(workers: Workers, arguments: argparse.Namespace) -> None:
-    """fieldpool's examples a second from a run's TFRecords, and of the same examples from memory."""
+    """Prints fieldpool's examples a second from a run's TFRecords, and of the same examples from memory."""
     run = click_run(arguments.folder, arguments.rows)
     rates: dict[str, list[float]] = {"memory": [], "records": []}
     for _ in range(arguments.repeat):
         for source, values in rates.items():
-            values.append(statistics.median(workers.run("records", str(run), "--source", source)["rates"]))
+            values.append(statistics.median(workers.records(str(run), "--source", source)["rates"]))
             note(f"{source}: {values[-1]:,.0f} examples/s")
     medians = {source: statistics.median(values) for source, values in rates.items()}
     table = Table(f"fieldpool, LazyAdam, a run of {arguments.rows:,} rows", "examples/s", "least–most", "of memory's")
@@ -169,7 +184,7 @@ def compare_records(workers: Workers, arguments: argparse.Namespace) -> None:
 
 
 def compare_quality(workers: Workers, arguments: argparse.Namespace) -> None:
-    """Test AUC and logloss on MovieLens-100K, of each seed's best epoch by eval AUC."""
+    """Prints test AUC and logloss on MovieLens-100K, of each seed's best epoch by eval AUC."""
     data = os.environ.get("FIELDPOOL_DATA")
     if not data or not (Path(data) / "ml100k").exists():
         CONSOLE.print("quality: left out; set FIELDPOOL_DATA to a folder with ml100k/ratings.parquet")
@@ -183,7 +198,7 @@ def compare_quality(workers: Workers, arguments: argparse.Namespace) -> None:
     for seed in range(arguments.seeds):
         for system in systems:
             options = ["--seed", str(seed), "--epochs", str(arguments.quality_epochs), "--out", str(out)]
-            workers.run(system, "quality", str(path), *options)
+            workers.system(system, "quality", str(path), *options)
             with np.load(out) as scores:
                 best = int(np.argmax([roc_auc_score(label["eval"], epoch) for epoch in scores["eval"]]))
                 test = scores["test"][best]

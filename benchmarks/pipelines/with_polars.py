@@ -1,6 +1,6 @@
-"""The rows of `click_rows.py` to ids, padded lists and z-scores with a script written for just these rows.
+"""The rows of `rows.py` to ids, padded lists and z-scores with a script written for these rows alone.
 
-    python benchmarks/with_polars.py rows.parquet out/
+    python -m benchmarks.pipelines.with_polars rows.parquet out/
 
 No checks, no counts, no serving graph; Parquet out.
 """
@@ -11,8 +11,9 @@ import os
 import sys
 
 import polars as pl
-from click_rows import MAX_LENS, columns_of
-from measured import tell
+
+from .measured import report
+from .rows import MAX_LENS, columns_of
 
 
 def main(path: str, out: str) -> None:
@@ -46,4 +47,4 @@ def main(path: str, out: str) -> None:
 
 
 if __name__ == "__main__":
-    tell(lambda: main(sys.argv[1], sys.argv[2]))
+    report(lambda: main(sys.argv[1], sys.argv[2]))

@@ -1,4 +1,4 @@
-"""What a benchmarked process tells of itself."""
+"""What a benchmarked process reports about itself."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import time
 from collections.abc import Callable
 
 
-def tell(work: Callable[[], object]) -> None:
-    """Does the work; prints its seconds, the CPU seconds of the whole process and the most megabytes it held."""
+def report(work: Callable[[], object]) -> None:
+    """Does the work, then prints its seconds, the CPU seconds of the process, and its peak memory in megabytes."""
     started = time.perf_counter()
     work()
     seconds = time.perf_counter() - started

@@ -1,4 +1,4 @@
-"""FuxiCTR's DeepFM (its blocks, put together as its model zoo does) with Adam and its own `train_step`.
+"""FuxiCTR's DeepFM (its blocks, combined as in its model zoo) with Adam and its own `train_step`.
 
 https://github.com/reczoo/FuxiCTR/tree/main/model_zoo/DeepFM
 """
@@ -14,11 +14,12 @@ import torch
 from fuxictr.features import FeatureMap
 from fuxictr.pytorch.layers import FactorizationMachine, FeatureEmbedding, MLP_Block
 from fuxictr.pytorch.models import BaseModel
-from train_task import Rows, Settings, Task, main
+
+from ..task import Rows, Settings, Task, main
 
 
 class DeepFM(BaseModel):
-    """Model zoo's, which the package does not bring."""
+    """The model of FuxiCTR's model zoo, which is not part of its package."""
 
     def __init__(self, features: FeatureMap, task: Task) -> None:
         super().__init__(
@@ -41,7 +42,7 @@ class DeepFM(BaseModel):
         self.compile("adam", "binary_crossentropy", task.learning_rate)
         self.reset_parameters()
         for name, table in self.fm.lr_layer.embedding_layer.embedding_layer.embedding_layers.items():
-            # These linear weights are not shared, yet `reset_parameters` passes them over: N(0, 1) as they are.
+            # These linear weights are not shared, yet `reset_parameters` skips them and leaves N(0, 1).
             if "share_embedding" in features.features[name]:
                 torch.nn.init.normal_(table.weight[1:].detach(), std=1e-4)
         self._max_gradient_norm = 10.0  # The default of `fit`.
@@ -54,7 +55,7 @@ class DeepFM(BaseModel):
 
 
 class FuxiCTR:
-    """See `train_task.System`."""
+    """See `task.System`."""
 
     def __init__(self, task: Task, settings: Settings) -> None:
         torch.set_num_threads(len(os.sched_getaffinity(0)))
@@ -65,7 +66,7 @@ class FuxiCTR:
         self.rows = tensors(task.splits["train"]) if settings.seed is not None else {}
 
     def epoch(self, after_step: Callable[[], object]) -> None:
-        """See `train_task.System`."""
+        """See `task.System`."""
         self.model.train()
         for batch in self.shuffled() if self.rows else self.batches:
             self.model.train_step(batch)
@@ -77,7 +78,7 @@ class FuxiCTR:
         return [{name: x[rows] for name, x in self.rows.items()} for rows in order]
 
     def scores(self, features: dict[str, np.ndarray]) -> np.ndarray:
-        """See `train_task.System`."""
+        """See `task.System`."""
         rows = tensors((features, np.zeros(len(next(iter(features.values()))), np.float32)))
         return self.model.predict([rows])
 
@@ -90,7 +91,7 @@ def tensors(rows: Rows) -> dict[str, torch.Tensor]:
 
 
 def feature_map(task: Task) -> FeatureMap:
-    """Returns the fields in FuxiCTR's words; ids of a table share the embedding of its first field."""
+    """Returns the fields as FuxiCTR declares them; ids of a table share the embedding of its first field."""
     result = FeatureMap("task", tempfile.mkdtemp())
     result.labels, result.default_emb_dim = ["label"], task.dim
     first: dict[str, str] = {}

@@ -1,6 +1,6 @@
-"""Environments of the systems that fieldpool is measured beside, each its own, under `bench-data/peers/`.
+"""Virtual environments of the systems that fieldpool is compared with, one each, under `bench-data/peers/`.
 
-PyTorch comes from the index that pip is set up for; on Linux that is the build with CUDA, unless
+PyTorch comes from the index that pip is configured for; on Linux PyPI has the build with CUDA, unless
 PIP_EXTRA_INDEX_URL names PyTorch's index for CPUs.
 """
 
@@ -12,7 +12,6 @@ import subprocess
 from pathlib import Path
 from typing import NamedTuple
 
-HERE = Path(__file__).parent
 INSTALL = ("-m", "pip", "--disable-pip-version-check", "--no-input", "install", "--quiet")
 
 
@@ -24,7 +23,7 @@ class Peer(NamedTuple):
 
 
 PEERS = {
-    # DeepCTR 0.9.3 stands on TensorFlow's private Keras of that time.
+    # DeepCTR 0.9.3 uses TensorFlow's private Keras of that time.
     "deepctr": Peer("3.10", (("deepctr==0.9.3", "tensorflow-cpu==2.10.1", "numpy<1.24", "protobuf<3.20"),)),
     # Without its dependencies: its operators need none of them.
     "fbgemm": Peer("3.11", (("torch==2.13.0", "numpy<3"), ("--no-deps", "fbgemm-gpu-cpu==1.8.0"))),
@@ -33,14 +32,14 @@ PEERS = {
 
 
 class CannotInstall(Exception):
-    """A peer cannot be had here; says why."""
+    """A peer cannot be installed on this machine; the message says why."""
 
 
 def python_of(name: str, folder: Path) -> Path:
-    """Returns the Python of a peer's environment, made if it is not there.
+    """Returns the Python of a peer's environment; creates the environment if it does not exist.
 
     Raises:
-        CannotInstall: if its version of Python is not there, or pip fails.
+        CannotInstall: its version of Python is not installed, or pip fails.
     """
     peer, environment = PEERS[name], folder / name
     python, done = environment / "bin" / "python", environment / ".installed"
@@ -50,7 +49,7 @@ def python_of(name: str, folder: Path) -> Path:
     base = shutil.which(f"python{peer.python}")
     if base is None:
         raise CannotInstall(f"no python{peer.python} on the PATH")
-    # pyenv's shims find a version that is not the chosen one by this alone.
+    # pyenv's shims need this to find a version that is not the selected one.
     _call([base, "-m", "venv", str(environment)], {"PYENV_VERSION": peer.python})
     for packages in peer.installs:
         _call([str(python), *INSTALL, *packages], {})

@@ -1,28 +1,30 @@
-"""The tasks of the training benchmark: click rows of `click_rows.py`'s shape, and MovieLens-100K."""
+"""The tasks of the training benchmark: click rows of the shape of `pipelines/rows.py`, and MovieLens-100K."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-import click_rows
 import numpy as np
 import yaml
-from train_task import Field, Rows, Task
 
 from fieldpool.model.examples import read_examples
 from fieldpool.model.run import Run
 from fieldpool.pipeline.runs.run_directory import transform
-from fieldpool.transforms.spec import CategoricalField, NumericField, Spec
+from fieldpool.transforms.spec import Spec
 
-EXAMPLES = Path(__file__).parents[1] / "examples"
+from ..pipelines import rows as click_rows
+from .task import Field, Rows, Task
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
 BATCH = 4096
+IDS = 162_000
 MODEL = {"embedding_dim": 16, "hidden_units": [256, 128], "dropout": 0.0, "l2_embedding": 0.0}
 
 
 def click_task(ids: int, steps: int, seed: int = 0) -> Task:
     """Returns `steps` batches of rows: 8 single-valued fields, 4 multi-valued ones, `ids` ids in all.
 
-    No dropout and no L2, which not every system has. Labels depend on all fields, so that training gets somewhere.
+    No dropout and no L2, which not every system has. Labels depend on all fields, so that there is something to learn.
     """
     rng = np.random.default_rng(seed)
     n = steps * BATCH
@@ -62,11 +64,10 @@ def click_task(ids: int, steps: int, seed: int = 0) -> Task:
 
 
 def click_run(folder: Path, rows: int) -> Path:
-    """Returns a run of `rows` rows of `click_rows.py`, without their numbers; made if it is not there."""
-    data, run = folder / f"rows-{rows}x18.parquet", folder / f"train-run-{rows}"
+    """Returns a run of `rows` rows of `pipelines/rows.py`, without their numbers; made if it does not exist."""
+    run = folder / f"train-run-{rows}"
     if not (run / "DONE").exists():
-        if not data.exists():
-            click_rows.write(data, rows)
+        data = click_rows.rows_file(folder, rows)
         columns = [name for name in click_rows.columns_of(str(data)) if not name.startswith("number")]
         spec = {**click_rows.spec(columns), "model": MODEL, "train": {"batch_size": BATCH}}
         transform(Spec.model_validate(spec), [str(data)], str(run))
@@ -81,13 +82,13 @@ def movielens_task(data: Path, folder: Path) -> Task:
         transform(spec, [str(data / "ml100k/ratings.parquet")], str(path))
     run = Run(str(path))
     spec = run.spec
-    fields = {}
-    for name, field in spec.fields.items():
-        if not isinstance(field, NumericField):
-            max_len = 0 if isinstance(field, CategoricalField) else int(field.max_len)
-            fields[name] = Field(spec.vocabulary_of(name), max_len)
+    fields = {
+        name: Field(spec.table_of(name), field.shape[0] if field.is_list else 0)
+        for name, field in spec.fields.items()
+        if field.is_embedded
+    }
     return Task(
-        tables=dict(run.vocabulary_sizes),
+        tables={name: table.rows for name, table in spec.embedding_tables(run.vocabulary_sizes).items()},
         fields=fields,
         numeric=[name for name in spec.fields if name not in fields],
         batch_size=spec.train.batch_size,

@@ -1,0 +1,1 @@
+"""The pipeline beside others on the same rows."""
