@@ -1,12 +1,13 @@
-"""Work in a process that can be killed: TensorFlow and Beam are imported once, each process is forked from there."""
+"""Work in a process that can be killed. TensorFlow and Beam are imported once; each process is forked from there."""
 
 from __future__ import annotations
 
 import faulthandler
 import multiprocessing
 import random
+import signal
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
@@ -14,60 +15,56 @@ from typing import Any
 _context = multiprocessing.get_context("forkserver")
 _context.set_forkserver_preload(["fieldpool.pipeline.runs.run_directory", "fieldpool.model.training.train", __name__])
 
-
-_HANGS_AFTER = 150  # Seconds; the work takes two or three.
+_TIMEOUT = 150  # Seconds; the work takes two or three.
 
 
 def start(work: Callable[..., object], report: Path, *arguments: Any) -> BaseProcess:
-    """Starts `work(*arguments)`; should it fail, `report` will have the traceback."""
+    """Starts `work(*arguments)`; if it fails, its traceback is written to `report`."""
     process = _context.Process(target=_work, args=(work, report, arguments))
     process.start()
     return process
 
 
 def _work(work: Callable[..., object], report: Path, arguments: tuple[Any, ...]) -> None:
-    # Where it stands, should it hang.
+    # If it hangs, this file shows where, and the process ends.
     with report.with_suffix(".threads").open("w") as threads:
-        faulthandler.dump_traceback_later(_HANGS_AFTER, file=threads, exit=True)
-        _do(work, report, arguments)
+        faulthandler.dump_traceback_later(_TIMEOUT, file=threads, exit=True)
+        try:
+            work(*arguments)
+        except BaseException:
+            report.write_text(traceback.format_exc())
+            raise SystemExit(1) from None
 
 
-def _do(work: Callable[..., object], report: Path, arguments: tuple[Any, ...]) -> None:
-    try:
-        work(*arguments)
-    except BaseException:
-        report.write_text(traceback.format_exc())
-        raise SystemExit(1) from None
-
-
-def to_its_end(work: Callable[..., object], report: Path, *arguments: Any) -> None:
-    """Does the work in a process of its own, and fails with its traceback if it does."""
+def run_to_end(work: Callable[..., object], report: Path, *arguments: Any) -> None:
+    """Does the work in a process; if it fails, raises AssertionError with its traceback."""
     process = start(work, report, *arguments)
     process.join()
-    told = [path.read_text() for path in (report, report.with_suffix(".threads")) if path.exists()]
-    assert process.exitcode == 0, "\n".join([f"exit code {process.exitcode}", *told])
+    reports = [path.read_text() for path in (report, report.with_suffix(".threads")) if path.exists()]
+    assert process.exitcode == 0, "\n".join([f"exit code {process.exitcode}", *reports])
 
 
-def killed_after(seconds: float, work: Callable[..., object], report: Path, *arguments: Any) -> bool:
-    """Does the work, kills it after a time, and returns whether it was still at it."""
+def run_and_kill(seconds: float, work: Callable[..., object], report: Path, *arguments: Any) -> bool:
+    """Does the work in a process and kills it after `seconds`; returns whether the kill ended the process."""
     process = start(work, report, *arguments)
     process.join(seconds)
     process.kill()
     process.join()
-    assert process.exitcode in (0, -9), report.read_text()
-    return process.exitcode == -9
+    assert process.exitcode in (0, -signal.SIGKILL), report.read_text()
+    return process.exitcode == -signal.SIGKILL
 
 
-def moments(seed: int, number: int, seconds: float) -> list[float]:
-    """Returns random moments in the time that the undisturbed work takes."""
+def moments(seed: int, first: float, last: float) -> Iterator[float]:
+    """Yields random moments, in seconds after the start of the work."""
     chance = random.Random(seed)
-    return [chance.uniform(0.02, 1.0) * seconds for _ in range(number)]
+    while True:
+        yield chance.uniform(first, last)
 
 
-# -- the work ----------------------------------------------------------------------------------------
+# The work.
 
 
-def transform(spec: str, data: str, out: str, options: dict[str, bool]) -> None:
+def transform(spec: str, data: str, out: str, options: dict[str, Any]) -> None:
     """Does what `fieldpool transform` does."""
     from fieldpool.pipeline.runs.run_directory import transform
     from fieldpool.pipeline.spec_file import load_spec

@@ -1,4 +1,4 @@
-"""What two runs that ought to be the same are compared by."""
+"""What a test compares of two runs that should be equal."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import tensorflow as tf
 
 
 def contents(run: Path) -> tuple[Any, dict[str, bytes], list[bytes]]:
-    """Returns counts, vocabularies and the sorted records of a run: all but where its shards begin."""
+    """Returns the counts, the vocabularies and the sorted records of a run: all but the bounds of its shards."""
     stats = json.loads((run / "stats.json").read_text())
     vocabularies = {path.name: path.read_bytes() for path in run.glob("transform/transform_fn/assets/*")}
     shards = [str(path) for path in run.glob("examples/*")]
