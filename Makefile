@@ -48,7 +48,7 @@ pytest: $(SETUP)
 test-quality: $(SETUP) ## Train three seeds on MovieLens (FIELDPOOL_DATA) and hold their mean AUC against DeepCTR's
 	$(VENV)/bin/pytest -m quality -s tests/test_real_data.py </dev/null
 
-test-faults: $(SETUP) ## Kill 200 processes at random moments and mutate 8,000 inputs (KILLS=10 SEED=1 FUZZ=100): 20 minutes
+test-faults: $(SETUP) ## Kill 200 processes at random moments and mutate 9,000 inputs (KILLS=10 SEED=1 FUZZ=100): 20 minutes
 	$(VENV)/bin/pytest -m faults -s tests/test_faults.py tests/test_fuzz.py </dev/null
 
 test-runners: $(SETUP) ## Jobs of other runners on workers elsewhere, without a cloud: Dataflow replayed, job servers; 9 minutes

@@ -63,7 +63,7 @@ ROWS: list[dict[str, Any]] = [
     for i in range(6)
 ]
 NUMBERS = list(range(1, len(ROWS) + 1))
-# The row that `texts_of_one_row` mutates.
+# The row that `texts_of_one_row` and `example_in_tfrecord` mutate.
 MUTATED = 3
 
 # How mutated bytes are replaced: by those that formats are structured with, and by any.
@@ -162,14 +162,25 @@ def parquet_bytes(rows: list[dict[str, Any]] = ROWS) -> bytes:
 
 
 def tfrecord_bytes(rows: list[dict[str, Any]] = ROWS) -> bytes:
+    return framed(examples(rows))
+
+
+def framed(records: list[bytes]) -> bytes:
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "rows")
         with tf.io.TFRecordWriter(path) as writer:
-            for row in rows:
-                lists = {"tags": _text(row["tags"]).split(b"|"), "w": [1.0, 0.5]}  # Not separated texts.
-                features = tf.train.Features(feature={name: _feature(value) for name, value in (row | lists).items()})
-                writer.write(tf.train.Example(features=features).SerializeToString())
+            for record in records:
+                writer.write(record)
         return Path(path).read_bytes()
+
+
+def examples(rows: list[dict[str, Any]] = ROWS) -> list[bytes]:
+    records = []
+    for row in rows:
+        lists = {"tags": _text(row["tags"]).split(b"|"), "w": [1.0, 0.5]}  # Not separated texts.
+        features = tf.train.Features(feature={name: _feature(value) for name, value in (row | lists).items()})
+        records.append(tf.train.Example(features=features).SerializeToString())
+    return records
 
 
 def _feature(value: Any) -> tf.train.Feature:
@@ -253,7 +264,17 @@ def texts_of_one_row(name: str, mutations: Mutations) -> bool:
     raw = [{column: _text(x) if isinstance(x, str) else x for column, x in row.items()} for row in ROWS]
     texts = {column: x for column, x in raw[MUTATED - 1].items() if isinstance(x, bytes)}
     raw[MUTATED - 1] |= {column: mutated(text, mutations) for column, text in texts.items()}
-    rows = read(name, {"rows.parquet": parquet_bytes, "rows.tfrecord": tfrecord_bytes}[name](raw))
+    content = parquet_bytes(raw) if name == "rows.parquet" else tfrecord_bytes(raw)
+    return _other_rows_are_taken(read(name, content))
+
+
+def example_in_tfrecord(mutations: Mutations) -> bool:
+    records = examples()
+    records[MUTATED - 1] = mutated(records[MUTATED - 1], mutations)
+    return _other_rows_are_taken(read("rows.tfrecord", framed(records)))
+
+
+def _other_rows_are_taken(rows: RowsRead | None) -> bool:
     if rows is not None:
         assert rows.all == NUMBERS
         assert set(NUMBERS) - {MUTATED} <= set(rows.taken)
@@ -272,6 +293,7 @@ def spec_entry(entry: tuple[tuple[str, ...], Any]) -> bool:
     for name in path[:-1]:
         section = section[name]
     assume(value != section[path[-1]])
+    assume("\x85" not in str(value))  # PyYAML writes this line break in a way that it reads as another text.
     section[path[-1]] = value
     return _spec_is_accepted(lambda: spec)
 
@@ -342,6 +364,7 @@ KINDS = [
     Kind(parquet_file, {"mutations": MUTATIONS}, 0),
     Kind(spec_text, {"mutations": MUTATIONS}, 0),
     Kind(texts_of_one_row, {"name": st.sampled_from(["rows.parquet", "rows.tfrecord"]), "mutations": MUTATIONS}, 0.9),
+    Kind(example_in_tfrecord, {"mutations": MUTATIONS}, 0.9),
     Kind(spec_entry, {"entry": ENTRIES}, 0.2),
     Kind(rows_of_any_kind, {"column": st.sampled_from(COLUMNS), "values": MANY_VALUES}, 0.6),
 ]
