@@ -6,7 +6,6 @@ Readers must accept, too: the unmutated file completely, and a stated share of t
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import tempfile
@@ -17,87 +16,40 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 import tensorflow as tf
 import yaml
 from hypothesis import HealthCheck, Phase, assume, given, settings
 from hypothesis import strategies as st
+from mutated_inputs import (
+    COLUMNS,
+    ENTRIES,
+    FILES,
+    MANY_VALUES,
+    MUTATED,
+    MUTATIONS,
+    NUMBERS,
+    PARSED,
+    ROWS,
+    SPEC,
+    Mutations,
+    as_bytes,
+    csv_bytes,
+    examples,
+    framed,
+    jsonl_bytes,
+    mutated,
+    parquet_bytes,
+    tfrecord_bytes,
+)
 
-from fieldpool.pipeline.rows.checks import check_rows, raw_columns
+from fieldpool.pipeline.rows.checks import check_rows
 from fieldpool.pipeline.sources.batches import SourceBatch
 from fieldpool.pipeline.sources.readers import file_ranges, read_batches, read_range
 from fieldpool.pipeline.spec_file import dump_spec, parse_spec, parse_yaml
 from fieldpool.transforms.errors import SpecError, UserError
-from fieldpool.transforms.spec import Spec
 
 MANY, FEW = int(os.environ.get("FUZZ", "1000")), 20
-
-SPEC: dict[str, Any] = {
-    "key": "id",
-    "label": {"field": "click"},
-    "split": {"column": "part"},
-    "max_rejected": 100,
-    "limits": {"value_bytes": 1000, "list_values": 100},
-    "vocabularies": {"items": {"num_oov": 2}},
-    "fields": {
-        "user": {"type": "categorical", "missing": "reject", "text": "utf8"},
-        "item": {"type": "categorical", "vocabulary": "items"},
-        "tags": {"type": "multivalued", "separator": "|", "max_len": 3, "weights": "w", "vocabulary": "items"},
-        "age": {"type": "numeric", "scale": {"quantiles": 4}},
-    },
-}
-PARSED = Spec.model_validate(SPEC)
-COLUMNS = raw_columns(PARSED)
-ROWS: list[dict[str, Any]] = [
-    {
-        "id": f"r{i}",
-        "click": i % 2,
-        "part": "train",
-        "user": f"ü{i}",
-        "item": "a,b",
-        "tags": "x|y",
-        "w": "1|0.5",
-        "age": i,
-    }
-    for i in range(6)
-]
-NUMBERS = list(range(1, len(ROWS) + 1))
-# The row that `texts_of_one_row` and `example_in_tfrecord` mutate.
-MUTATED = 3
-
-# How mutated bytes are replaced: by those that formats are structured with, and by any.
-PIECES = st.one_of(
-    st.sampled_from(
-        [b'"', b"\n", b"\r\n", b"\r", b",", b"|", b"\0", b"\xff", b"{", b"}", b"[", b"]", b":", b"-", b"1e999"]
-    ),
-    st.sampled_from([b"null", b"NaN", b"&a ", b"*a", b"!!int ", b"  ", b"\t", b"\xef\xbb\xbf", b"\\ud800", b"9" * 40]),
-    st.binary(max_size=4),
-)
-Mutations = list[tuple[str, float, bytes]]
-MUTATIONS: st.SearchStrategy[Mutations] = st.lists(
-    st.tuples(st.sampled_from(["insert", "replace", "delete", "repeat", "cut"]), st.floats(0, 1), PIECES),
-    min_size=1,
-    max_size=6,
-)
-SINGLE = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=8), st.dates())
-VALUES = st.one_of(SINGLE, st.lists(SINGLE, max_size=4), st.dictionaries(st.text(max_size=2), SINGLE, max_size=2))
-MANY_VALUES = st.lists(VALUES, min_size=1, max_size=6)
-
-
-def mutated(original: bytes, mutations: Mutations) -> bytes:
-    """Returns the mutated bytes; hypothesis discards mutations that change nothing."""
-    text = original
-    for kind, place, piece in mutations:
-        at = int(place * len(text))
-        if kind == "cut":
-            text = text[:at]
-        elif kind == "repeat":
-            text = text[:at] + text[at : at + 20] * 2 + text[at + 20 :]
-        else:
-            text = text[:at] + (piece if kind != "delete" else b"") + text[at + (kind != "insert") * len(piece) :]
-    assume(text != original)
-    return text
 
 
 class RowsRead(NamedTuple):
@@ -141,67 +93,6 @@ def read(name: str, content: bytes) -> RowsRead | None:
         path = Path(folder, name)
         path.write_bytes(content)
         return read_file(path)
-
-
-# The unmutated files.
-
-
-def csv_bytes() -> bytes:
-    lines = [",".join(COLUMNS)] + [",".join(f'"{row[name]}"' for name in COLUMNS) for row in ROWS]
-    return "\n".join([*lines, ""]).encode()
-
-
-def jsonl_bytes() -> bytes:
-    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in ROWS).encode()
-
-
-def parquet_bytes(rows: list[dict[str, Any]] = ROWS) -> bytes:
-    file = io.BytesIO()
-    pq.write_table(pa.Table.from_pylist(rows), file, row_group_size=2)
-    return file.getvalue()
-
-
-def tfrecord_bytes(rows: list[dict[str, Any]] = ROWS) -> bytes:
-    return framed(examples(rows))
-
-
-def framed(records: list[bytes]) -> bytes:
-    with tempfile.TemporaryDirectory() as folder:
-        path = os.path.join(folder, "rows")
-        with tf.io.TFRecordWriter(path) as writer:
-            for record in records:
-                writer.write(record)
-        return Path(path).read_bytes()
-
-
-def examples(rows: list[dict[str, Any]] = ROWS) -> list[bytes]:
-    records = []
-    for row in rows:
-        lists = {"tags": _text(row["tags"]).split(b"|"), "w": [1.0, 0.5]}  # Not separated texts.
-        features = tf.train.Features(feature={name: _feature(value) for name, value in (row | lists).items()})
-        records.append(tf.train.Example(features=features).SerializeToString())
-    return records
-
-
-def _feature(value: Any) -> tf.train.Feature:
-    values = value if isinstance(value, list) else [value]
-    if isinstance(values[0], int):
-        return tf.train.Feature(int64_list=tf.train.Int64List(value=values))
-    if isinstance(values[0], float):
-        return tf.train.Feature(float_list=tf.train.FloatList(value=values))
-    return tf.train.Feature(bytes_list=tf.train.BytesList(value=map(_text, values)))
-
-
-def _text(value: str | bytes) -> bytes:
-    return value.encode() if isinstance(value, str) else value
-
-
-FILES: dict[str, Callable[[], bytes]] = {
-    "rows.csv": csv_bytes,
-    "rows.jsonl": jsonl_bytes,
-    "rows.parquet": parquet_bytes,
-    "rows.tfrecord": tfrecord_bytes,
-}
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -261,7 +152,7 @@ def parquet_file(mutations: Mutations) -> bool:
 
 
 def texts_of_one_row(name: str, mutations: Mutations) -> bool:
-    raw = [{column: _text(x) if isinstance(x, str) else x for column, x in row.items()} for row in ROWS]
+    raw = [{column: as_bytes(x) if isinstance(x, str) else x for column, x in row.items()} for row in ROWS]
     texts = {column: x for column, x in raw[MUTATED - 1].items() if isinstance(x, bytes)}
     raw[MUTATED - 1] |= {column: mutated(text, mutations) for column, text in texts.items()}
     content = parquet_bytes(raw) if name == "rows.parquet" else tfrecord_bytes(raw)
@@ -308,25 +199,6 @@ def _spec_is_accepted(content: Callable[[], Any]) -> bool:
         return True
     assert message.startswith("spec.yaml: ")
     return False
-
-
-def _entries(kind: type, section: dict[str, Any] = SPEC, path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
-    """Returns the paths of the spec's entries whose values are of a kind."""
-    found = []
-    for name, value in section.items():
-        if isinstance(value, kind):
-            found.append((*path, name))
-        if isinstance(value, dict):
-            found += _entries(kind, value, (*path, name))
-    return found
-
-
-# Any value in the place of any; a number in the place of a number, a text in that of a text.
-ENTRIES = st.one_of(
-    st.tuples(st.sampled_from(_entries(object)), VALUES),
-    st.tuples(st.sampled_from(_entries(int)), st.integers(0, 10_000)),
-    st.tuples(st.sampled_from(_entries(str)), st.text(max_size=8)),
-)
 
 
 def rows_of_any_kind(column: str, values: list[Any]) -> bool:
