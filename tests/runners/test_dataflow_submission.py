@@ -24,6 +24,7 @@ from fieldpool.pipeline.runs.run_directory import transform
 from fieldpool.transforms.errors import UserError
 from fieldpool.transforms.spec import Spec
 
+FOLDERS = ("transforms", "model", "pipeline")
 MOST_BYTES = 10 << 20  # https://cloud.google.com/dataflow/quotas: of a job's request.
 
 
@@ -110,7 +111,9 @@ def test_the_job_as_it_is_created(
     staged = bucket.read(sdist["location"].removeprefix("storage.googleapis.com/pool/"))
     with tarfile.open(fileobj=io.BytesIO(staged)) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
-    assert {"transforms/spec.py", "model/deepfm.py", "pipeline/build.py", "pipeline/templates/report.html"} <= names
+    checkout = Path(__file__).parents[2]
+    modules = {path.relative_to(checkout).as_posix() for folder in FOLDERS for path in (checkout / folder).rglob("*.py")}
+    assert modules | {"pipeline/reports/templates/report.html"} <= names
 
     pipeline = staged_pipeline(bucket, job)
     assert job.options["pipelineProtoHash"] == hashlib.sha256(pipeline).hexdigest()

@@ -65,8 +65,8 @@ def make(text: str = "new", **options: object) -> None:
 
 def fill(work: WorkFolder, text: str) -> None:
     for name in PARTS:
-        write(FileSystems.join(work.run, name), text)
-    write(FileSystems.join(work.run, "transform/graph/"), "")  # As TensorFlow makes one for a folder.
+        write(FileSystems.join(work.result, name), text)
+    write(FileSystems.join(work.result, "transform/graph/"), "")  # As TensorFlow makes one for a folder.
 
 
 def contents(bucket: EmulatedBucket) -> dict[str, bytes]:

@@ -135,7 +135,7 @@ def test_open_lengths_are_filled_in(result: TransformResult) -> None:
 
 def test_counts_add_up(result: TransformResult) -> None:
     stats = json.loads(Path(result.path, "stats.json").read_text())
-    assert stats == result.stats
+    assert stats == result.stats.as_json()
     assert [stats[k] for k in ("read", "train", "eval", "test", "rejected")] == [6, 4, 1, 1, 0]
     assert stats["positives"] == {"train": 2, "eval": 1, "test": 0}
     assert stats["vocabularies"]["items"] == {"distinct": 3, "tokens": 3}
