@@ -111,8 +111,8 @@ def test_the_job_as_it_is_created(
     staged = bucket.read(sdist["location"].removeprefix("storage.googleapis.com/pool/"))
     with tarfile.open(fileobj=io.BytesIO(staged)) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
-    checkout = Path(__file__).parents[2]
-    modules = {path.relative_to(checkout).as_posix() for folder in FOLDERS for path in (checkout / folder).rglob("*.py")}
+    root = Path(__file__).parents[2]
+    modules = {path.relative_to(root).as_posix() for folder in FOLDERS for path in (root / folder).rglob("*.py")}
     assert modules | {"pipeline/reports/templates/report.html"} <= names
 
     pipeline = staged_pipeline(bucket, job)
