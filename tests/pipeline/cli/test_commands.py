@@ -28,12 +28,22 @@ def project(spec_data: dict[str, Any], rows: list[dict[str, Any]], tmp_path_fact
     return folder
 
 
+def row_of(output: str, table: str, first: str) -> list[str]:
+    """Returns the cells of the row with this first cell in the table with this title."""
+    lines = output[output.index(table) :].splitlines()
+    rows = [[cell.strip() for cell in line.strip("│").split("│")] for line in lines if line.startswith("│")]
+    return next(row for row in rows if row[0] == first)
+
+
 def test_run_inspect_train_and_evaluate(fieldpool: Fieldpool, project: Path) -> None:
     out = project / "all"
     code, output, _ = fieldpool("run", project / "spec.yaml", project / "rows.parquet", "--out", out)
     assert code == 0
-    for title in ("Rows", "Fields", "Training", "Metrics", "Parity"):
-        assert title in output
+    assert row_of(output, "Rows", "8") == ["8", "4", "2", "2", "0"]
+    assert row_of(output, "Fields", "user") == ["user", "2", "", "12.5 %", "100.0 %", "0", ""]
+    assert row_of(output, "Training", "2")[0] == "2"
+    assert row_of(output, "Metrics", "examples") == ["examples", "4", "2", "2"]
+    assert row_of(output, "Parity", "8") == ["8", "0", "0", "0", row_of(output, "Parity", "8")[-1]]
     assert (out / "model" / "serving" / "saved_model.pb").exists()
     assert "</html>" in (out / "report.html").read_text(encoding="utf-8")
 
