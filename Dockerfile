@@ -1,12 +1,12 @@
-# Image of Beam workers: Beam's own, with fieldpool and what it needs in the versions of the lock file.
+# Image of Beam workers: Beam's own image with fieldpool and its requirements in the versions of the lock file.
 #
 #   docker build --build-arg PYTHON=3.11 --tag REGISTRY/fieldpool:TAG .
 #
-# PYTHON is the version of who submits jobs. Beam's entry point, /opt/apache/beam/boot, stays as it is.
+# PYTHON is the Python version that jobs are submitted with. The entry point is Beam's: /opt/apache/beam/boot.
 ARG PYTHON=3.11
 FROM apache/beam_python${PYTHON}_sdk:2.77.0
 
 COPY . /opt/fieldpool
 RUN cd /opt/fieldpool && pip install --no-cache-dir --constraint requirements.lock .
-# Shows in the log what jobs will be held against, and that all of it can be imported.
+# Prints the versions that workers compare with those at submission, and checks that fieldpool can be imported.
 RUN python -c "import fieldpool.pipeline.runs.preprocess, fieldpool.pipeline.jobs.versions as w; print(w.versions())"

@@ -1,13 +1,13 @@
-# fieldpool: `make` lists what there is to make. Needs Python 3.11 or later and its pip; nothing else.
+# fieldpool: `make` lists the targets. Needs Python 3.11, 3.12 or 3.13 with pip; nothing else.
 
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DELETE_ON_ERROR:
 
 PYTHON ?= python3
-# Processes that run tests.
+# Number of test processes.
 WORKERS ?= 2
-# Of `make bench`.
+# Sizes for `make bench`.
 ROWS ?= 10000,100000,1000000,3000000
 FIELDS ?= 18
 REPEAT ?= 3
@@ -45,13 +45,13 @@ types: $(SETUP) ## Check types
 pytest: $(SETUP)
 	$(VENV)/bin/pytest -n $(WORKERS) </dev/null
 
-test-quality: $(SETUP) ## Train three seeds on MovieLens (FIELDPOOL_DATA) and hold their mean AUC against DeepCTR's
+test-quality: $(SETUP) ## Train three seeds on MovieLens (FIELDPOOL_DATA) and compare their mean AUC with DeepCTR's
 	$(VENV)/bin/pytest -m quality -s tests/test_real_data.py </dev/null
 
 test-faults: $(SETUP) ## Kill 200 processes at random moments and mutate 9,000 inputs (KILLS=10 SEED=1 FUZZ=100): 20 minutes
 	$(VENV)/bin/pytest -m faults -s tests/test_faults.py tests/test_fuzz.py </dev/null
 
-test-runners: $(SETUP) ## Jobs of other runners on workers elsewhere, without a cloud: Dataflow replayed, job servers; 9 minutes
+test-runners: $(SETUP) ## Run jobs on other runners with remote workers, no cloud: Dataflow replayed, job servers; 9 minutes
 	$(VENV)/bin/pytest -n $(WORKERS) -m "runners or not runners" tests/runners </dev/null
 
 test-backends: $(BACKENDS)/.installed ## Run the layers' tests on JAX and on PyTorch, without TensorFlow
@@ -60,7 +60,7 @@ test-backends: $(BACKENDS)/.installed ## Run the layers' tests on JAX and on PyT
 	    KERAS_BACKEND=$$backend $(BACKENDS)/bin/pytest -p no:cacheprovider tests/model </dev/null; \
 	done
 
-test-browser: $(SETUP) ## Show the report in headless Chromium: the machine's, or playwright's own
+test-browser: $(SETUP) ## Open the report in headless Chromium: an installed one, else the one that playwright downloads
 	$(VENV)/bin/python $(PIP) install --quiet "playwright>=1.50"
 	command -v chromium chromium-browser google-chrome chromium-headless-shell >/dev/null \
 	    || $(VENV)/bin/playwright install chromium
@@ -78,13 +78,13 @@ bench-train: $(SETUP) ## Compare training with DeepCTR, FuxiCTR, FBGEMM and stoc
 bench-serving: $(SETUP) ## Measure an exported model: p50 and p99 of 1 and 256 rows, rows/s of batch prediction
 	$(VENV)/bin/python -m benchmarks.serving --repeat $(REPEAT)
 
-lock: $(SETUP) ## Resolve requirements.lock anew, for Python 3.11 to 3.13 on every platform
+lock: $(SETUP) ## Re-resolve requirements.lock for Python 3.11 to 3.13 on every platform
 	$(VENV)/bin/python $(PIP) install --quiet uv
 	$(VENV)/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 --extra test \
 	    --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" \
 	    setup.py --output-file requirements.lock
 
-clean: ## Remove all that the other targets made
+clean: ## Remove everything that the other targets create
 	rm -rf $(VENV) $(BACKENDS) demo-run bench-data build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find transforms model pipeline tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -94,8 +94,8 @@ $(SETUP): setup.py requirements.lock
 	$(VENV)/bin/python $(PIP) install --quiet --no-deps --no-build-isolation --editable .
 	touch $@
 
-# No TensorFlow here, so that an import of it in a layer shows. PyTorch comes from the index that pip is set
-# up for; on Linux that is the build with CUDA, unless PIP_EXTRA_INDEX_URL names PyTorch's index for CPUs.
+# Without TensorFlow, so that a layer that imports it fails. PyTorch comes from the index that pip is configured
+# for; on Linux that is the CUDA build, unless PIP_EXTRA_INDEX_URL names PyTorch's index for CPUs.
 $(BACKENDS)/.installed: setup.py requirements.lock
 	$(PYTHON) -m venv $(BACKENDS)
 	echo '*' > $(BACKENDS)/.gitignore
