@@ -80,10 +80,11 @@ def fieldpool(
     """`fieldpool("explain", …)` gives exit code, standard output and standard error."""
 
     from fieldpool.pipeline.cli import app
+    from fieldpool.pipeline.terminal.startup import UNTIL_EXIT
 
     def call(*arguments: str | Path) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["fieldpool", *map(str, arguments)])
-        with pytest.raises(SystemExit) as leaving:
+        with pytest.raises(SystemExit) as leaving, UNTIL_EXIT:
             app.main()
         out, err = capfd.readouterr()
         return int(leaving.value.code or 0), out, err

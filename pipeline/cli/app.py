@@ -51,9 +51,9 @@ def main() -> None:
     run's, or training-serving skew; 130 for ^C.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    startup.until_exit(startup.quiet_libraries())
     try:
-        with startup.quiet_libraries():
-            app(standalone_mode=True)
+        app(standalone_mode=True)
     except UserError as error:
         console.error(str(error))
         sys.exit(error.exit_code)

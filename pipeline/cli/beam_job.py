@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from apache_beam.options.pipeline_options import (
     GoogleCloudOptions,
@@ -22,42 +21,41 @@ from ..terminal import console, startup
 from .arguments import RunnerOptions
 
 
-@contextlib.contextmanager
 def prepared_job(
     where: RunnerOptions,
     name: str,
     data: Sequence[str],
     out: str = "",
     *,
-    others: Sequence[str] = (),
+    run: str | None = None,
+    model: str | None = None,
     before: Sequence[str] = (),
-) -> Iterator[PreparedJob]:
-    """Gives the job that reads `data`, and `others`, a run or a model, and writes to `out`.
+) -> PreparedJob:
+    """Returns the job that reads `data`, and perhaps a run and a model, and writes to `out`.
 
-    A remote job is checked against the rules of its runner, and its plan is shown; within the block, what is logged of
-    it is printed.
+    A remote job is checked against the rules of its runner, and its plan is shown; from now on, what is logged of it is
+    printed.
 
     Args:
         where: Where it runs.
         name: What the job does, for its name.
         data: Patterns of files.
         out: The folder to make; "" for none.
-        others: What the job reads besides rows.
+        run: A run that it reads.
+        model: A model that it reads.
         before: What jobs of their own find out first.
 
     Raises:
         UserError: as `beam_options` and `prepare_job`.
     """
     options = beam_options(where.runner, where.beam or [], mode=where.mode, workers=where.workers, job=name)
-    job = prepare_job(data, out, options, others=others)
+    job = prepare_job(data, out, options, run=run, model=model)
     if not runs_in_process(options):
         console.show_plan(_plan(job, before))
-        with startup.following_job():
-            yield job
-        return
-    if where.mode == "auto" and where.workers is None:
+        startup.until_exit(startup.following_job())
+    elif where.mode == "auto" and where.workers is None and out:  # Without a target only a sample is read, perhaps.
         choose_mode(options, job.input_bytes)
-    yield job
+    return job
 
 
 def _plan(job: PreparedJob, before: Sequence[str] = ()) -> dict[str, str]:
@@ -72,13 +70,14 @@ def _plan(job: PreparedJob, before: Sequence[str] = ()) -> dict[str, str]:
     where = _of_dataflow(options) if dataflow.is_dataflow(runner) else _of_portable(options)
     limit = options.view_as(FieldpoolOptions).time_limit
     first = files[0].path + (f" and {len(files) - 1} more" if len(files) > 1 else "")
+    own_files = options.view_as(FieldpoolOptions).tft_temp_location or f"{job.target}/{WORK_PREFIX}*"
+    output = {"Output": job.target, "Own temporary files": own_files} if job.target else {}
     return {
         "Runner": runner,
         **({"Jobs": f"{len(before) + 1}, one after another: {', '.join([*before, 'the run'])}"} if before else {}),
         **where,
         "Input": f"{first}, {job.input_bytes / 1e6:,.1f} MB",
-        "Output": job.target,
-        "Own temporary files": options.view_as(FieldpoolOptions).tft_temp_location or f"{job.target}/{WORK_PREFIX}*",
+        **output,
         "Cancelled after": "never (--time_limit)"
         if limit is None
         else f"{limit:g} minutes{', each job' if before else ''}",

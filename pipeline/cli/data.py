@@ -153,13 +153,12 @@ def make_run(
         from ..counts.spec_resolution import passes
         from ..runs.run_directory import transform_job
         from .beam_job import prepared_job
-    before, others = passes(given) if given else [], [using] if using else []
-    with prepared_job(where, "transform", data, out, others=others, before=before) as job:
-        run = Run(job.others[0]) if using else None
-        loaded = run.spec if run else given
-        assert loaded is not None
-        with transforming(out):
-            return transform_job(loaded, job, overwrite=overwrite, resume=resume, using=run).stats
+    job = prepared_job(where, "transform", data, out, run=using, before=passes(given) if given else [])
+    run = Run(job.run) if job.run else None
+    loaded = run.spec if run else given
+    assert loaded is not None
+    with transforming(out):
+        return transform_job(loaded, job, overwrite=overwrite, resume=resume, using=run).stats
 
 
 def checked_split(split: str) -> str:

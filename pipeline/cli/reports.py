@@ -4,20 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
-from rich.table import Table
-from rich.text import Text
 
 from ...transforms.errors import UserError
 from ..terminal import console, startup
-from ..terminal.console import out as stdout
 from ..terminal.progress import working
 from .arguments import AsJson, Data, ModelPath, RunPath
-
-if TYPE_CHECKING:
-    from ..reports.data_profile import DataProfile
 
 SPEC_NAME, PAGE_NAME, REPORT_NAME = "spec.yaml", "profile.html", "report.html"
 
@@ -43,6 +37,7 @@ def profile(
             raise UserError(f"{path}: exists already; choose another folder with --out, or remove it first")
     with startup.importing():
         from ..reports.data_profile import profile_data, profile_page, spec_text
+        from ..terminal import profile_table
     with working("Looking"):
         found = profile_data(data, rows=rows, label=label, source=_source(delimiter, columns))
         os.makedirs(out, exist_ok=True)
@@ -50,7 +45,7 @@ def profile(
         for path, text in zip(paths, texts, strict=True):
             with open(path, "w", encoding="utf-8") as file:
                 file.write(text)
-    _show_profile(found, paths, as_json=as_json)
+    profile_table.show_profile(found, paths, as_json=as_json)
 
 
 def report(
@@ -68,7 +63,7 @@ def report(
     if as_json:
         print(json.dumps({"report": written}))
     else:
-        stdout.print(f"Report: {written}", markup=False)
+        console.say(f"Report: {written}")
 
 
 def write_report(run: str, model: str, out: str, data: list[str] | None) -> str:
@@ -94,22 +89,3 @@ def _source(delimiter: str | None, columns: str | None) -> Any:
         return Source.model_validate(given)
     except ValueError:
         raise UserError(f"--delimiter: expected one character, or `tab`; found {delimiter!r}") from None
-
-
-def _show_profile(found: DataProfile, paths: list[str], *, as_json: bool) -> None:
-    if as_json:
-        proposal = found.proposal
-        content = {"spec": proposal.spec, "reasons": proposal.reasons, "left_out": proposal.left_out}
-        print(json.dumps(content | {"rows": found.rows, "files": paths}))
-        return
-    table = Table(title="Proposed fields", title_justify="left")
-    for name in ("field", "type", "why"):
-        table.add_column(name, overflow="fold")
-    for field in found.fields:
-        table.add_row(Text(field.name), field.type, Text("; ".join(field.reasons)))
-    for name, reason in found.proposal.left_out.items():
-        table.add_row(Text(name), "(left out)", Text(reason))
-    stdout.print(table)
-    counts = ", ".join(f"{name} {number:,}" for name, number in found.rows.items())
-    console.say(f"Of the sample: {counts}\nSpec: {paths[0]}\nPage: {paths[1]}")
-    console.say(f"Next: fieldpool explain {paths[0]} DATA...")

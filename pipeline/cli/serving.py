@@ -70,7 +70,8 @@ def predict(
         from ..terminal import serving_tables
         from .beam_job import prepared_job
     where = RunnerOptions(mode, workers, runner, beam)
-    with prepared_job(where, "predict", data, out, others=[model]) as job, working("Predicting"):
+    job = prepared_job(where, "predict", data, out, model=model)
+    with working("Predicting"):
         counts = predict_job(job, output=output, overwrite=overwrite)
     serving_tables.show_predictions(counts, out, as_json=as_json)
 
@@ -126,9 +127,10 @@ def verify_export(run: str, model: str, data: list[str], rows: int | None, where
         from .beam_job import prepared_job
     if dataflow.is_dataflow(where.runner or ""):
         raise UserError("verify compares on this machine or workers that share its disk; leave --runner out")
-    with prepared_job(where, "verify", data, others=[run, model]) as job, working("Verifying"):
-        opened, export = Run(job.others[0]), job.others[1]
-        source, columns = opened.spec.source, feature_columns(opened.spec)
+    job = prepared_job(where, "verify", data, run=run, model=model)
+    opened, export = Run(job.run or run), job.model or model
+    source, columns = opened.spec.source, feature_columns(opened.spec)
+    with working("Verifying"):
         if rows is None:
             return parity.verify(opened, export, lambda: job.rows(source, columns), job.options)
         sample = sample_rows(job.paths, source, columns, rows)

@@ -18,7 +18,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from ...transforms.errors import SourceError
 from ...transforms.spec import MultivaluedField, Spec, TimeSplit
 from ..jobs.job import running_pipeline
-from ..rows.check_rows import CheckRows
+from ..rows.checks import CheckRows
 from ..rows.splits import times_of
 from ..sources.batches import SourceBatch
 from .counters import Counted, Counts, WriteCounts, read_counts
@@ -120,11 +120,11 @@ def _counted(rows: ReadRows, count: beam.PTransform, options: PipelineOptions, p
 
 def _boundaries(counts: Counts, split: TimeSplit) -> tuple[float, float]:
     """Returns the first times of eval and test that come nearest to the fractions."""
-    rows_by_time = counts.by_detail().get(("time", "", ""), {})
-    if not rows_by_time:
+    if not counts.sums:
         raise SourceError(f"split.time: no row has a time that can be read in column {split.time!r}")
-    times = np.array(list(rows_by_time))
-    before = np.cumsum([0, *rows_by_time.values()])
+    pairs = np.array([(key.detail, rows) for key, rows in counts.sums.items()])
+    times, rows = pairs[np.argsort(pairs[:, 0])].T
+    before = np.concatenate([[0], np.cumsum(rows)])
     starts = np.append(times, np.inf)
 
     def start_of(share: float) -> float:

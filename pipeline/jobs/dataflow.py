@@ -154,7 +154,7 @@ def _brings_package(given: dict[str, Any]) -> bool:
 def _wrong_places(cloud: GoogleCloudOptions, tft_temp: str | None, target: str) -> list[str]:
     """Returns which folders workers cannot reach, and which lie in one another: some hold what may go at any time."""
     faults = []
-    if "://" not in target:
+    if target and "://" not in target:
         faults.append(f"--out {target}: is on this machine; name a folder on gs://")
     if tft_temp and "://" not in tft_temp:
         faults.append(f"--tft_temp_location {tft_temp}: is on this machine; name a folder on gs://")
@@ -164,9 +164,9 @@ def _wrong_places(cloud: GoogleCloudOptions, tft_temp: str | None, target: str) 
         "--tft_temp_location": tft_temp,
     }
     for name, path in temporary.items():
-        if path and _lies_in(path, target):
+        if path and target and _lies_in(path, target):
             faults.append(f"{name} {path}: lies in --out {target}, which holds a run alone")
-        elif path and _lies_in(target, path):
+        elif path and target and _lies_in(target, path):
             faults.append(f"--out {target}: lies in {name} {path}, whose files may go at any time")
     if tft_temp and cloud.temp_location and _lies_in(tft_temp, cloud.temp_location):
         faults.append(f"--tft_temp_location {tft_temp}: lies in --temp_location {cloud.temp_location}; keep them apart")

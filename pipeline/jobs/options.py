@@ -122,9 +122,13 @@ def choose_mode(options: PipelineOptions, input_bytes: int) -> None:
     """Turns to processes where there is much to read and there are cores for it: the mode `auto`.
 
     Args:
-        options: Of `beam_options` with `auto` and no number of workers; changed in place.
+        options: Of `beam_options` with `auto` and no number of workers; changed in place, but for what Beam's own
+            options say.
         input_bytes: The size of the source files.
     """
+    given = options.get_all_options(drop_default=True)
+    if "direct_running_mode" in given or "direct_num_workers" in given:
+        return
     if input_bytes >= _BYTES_FOR_PROCESSES and _cores() >= 2 * _CORES_OF_A_WORKER:
         direct = options.view_as(DirectOptions)
         direct.direct_running_mode, direct.direct_num_workers = "multi_processing", _workers()

@@ -6,9 +6,11 @@ Every check runs before TensorFlow Transform sees a row: an error inside it woul
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import apache_beam as beam
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -25,6 +27,7 @@ from ...transforms.spec import (
 from ..arrow_lists import list_lengths
 from ..sources.batches import Reason, Rejected, SourceBatch, raw_row
 from . import columns
+from .rejected import RejectedLimit
 from .splits import NO_SPLIT, assign_splits, split_column
 
 # Characters of a text that are kept where a rejected row is written, and where its value is part of the reason.
@@ -112,6 +115,36 @@ def check_rows(batch: SourceBatch, spec: Spec, *, for_prediction: bool = False) 
         splits=splits[keep],
         rejected=sorted(batch.rejected + rejected, key=lambda row: row.row),
     )
+
+
+class CheckRows(beam.DoFn):
+    """SourceBatch, or RecordBatch with the spec's raw columns, → Checked.
+
+    Args:
+        spec: Of the rows.
+        for_prediction: See `check_rows`.
+        limit_rejected: Whether to stop as soon as one worker alone has rejected more rows than `max_rejected`, where
+            that is a count.
+
+    Raises:
+        TooManyRejected: in a worker, with `limit_rejected`.
+    """
+
+    def __init__(self, spec: Spec, *, for_prediction: bool = False, limit_rejected: bool = True) -> None:
+        self._spec, self._for_prediction, self._limit_rejected = spec, for_prediction, limit_rejected
+
+    def setup(self) -> None:
+        """Starts counting what this worker rejects."""
+        self._limit = RejectedLimit(self._spec)
+
+    def process(self, batch: SourceBatch | pa.RecordBatch) -> Iterator[Checked]:
+        """Yields the checked rows of a batch."""
+        if isinstance(batch, pa.RecordBatch):
+            batch = SourceBatch("(rows)", np.arange(1, batch.num_rows + 1), batch)
+        checked = check_rows(batch, self._spec, for_prediction=self._for_prediction)
+        if self._limit_rejected:
+            self._limit.add(checked.read, checked.rejected)
+        yield checked
 
 
 @dataclass(frozen=True)

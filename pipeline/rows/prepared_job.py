@@ -23,14 +23,16 @@ class PreparedJob:
         patterns: Of the files to read.
         files: Those that the patterns match, as they are now.
         target: The folder to write; "" where the job writes none.
-        others: What the job reads besides rows: a run, a model.
+        run: A run that the job reads.
+        model: A model that the job reads.
     """
 
     options: PipelineOptions
     patterns: list[str]
     files: list[FileStamp]
-    target: str
-    others: list[str]
+    target: str = ""
+    run: str | None = None
+    model: str | None = None
 
     @property
     def paths(self) -> list[str]:
@@ -52,14 +54,27 @@ class PreparedJob:
 
 
 def prepare_job(
-    patterns: Sequence[str], target: str = "", options: PipelineOptions | None = None, *, others: Sequence[str] = ()
+    patterns: Sequence[str],
+    target: str = "",
+    options: PipelineOptions | None = None,
+    *,
+    run: str | None = None,
+    model: str | None = None,
 ) -> PreparedJob:
-    """Returns the job that reads the files which `patterns` match.
+    """Returns the job that reads the files which `patterns` match, and perhaps a run and a model.
 
     Raises:
         UserError: as `prepare_paths` and `find_files`.
     """
     options = options or beam_options()
+    others = [path for path in (run, model) if path is not None]
     reads, target = prepare_paths(options, [*patterns, *others], target)
-    found = reads[: len(patterns)]
-    return PreparedJob(options, found, find_files(found), target, reads[len(patterns) :])
+    found, left = reads[: len(patterns)], iter(reads[len(patterns) :])
+    return PreparedJob(
+        options,
+        found,
+        find_files(found),
+        target,
+        run=None if run is None else next(left),
+        model=None if model is None else next(left),
+    )

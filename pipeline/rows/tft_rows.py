@@ -23,7 +23,7 @@ NUMBERS = pa.large_list(pa.int64())
 
 
 def as_tft_rows(
-    rows: pa.RecordBatch, spec: Spec, *, label: bool = True, beside: Mapping[str, pa.Array] | None = None
+    rows: pa.RecordBatch, spec: Spec, *, label: bool = True, passthrough: Mapping[str, pa.Array] | None = None
 ) -> pa.RecordBatch:
     """Returns checked rows as TFT, or an exported model, takes them.
 
@@ -31,13 +31,13 @@ def as_tft_rows(
         rows: `Checked.rows`.
         spec: Of the rows.
         label: Whether the label is among the columns: a request has none.
-        beside: Columns that travel beside the features, one value a row.
+        passthrough: Columns that travel beside the features, one value a row.
     """
-    beside = beside or {}
+    passthrough = passthrough or {}
     names = list(raw_feature_spec(spec, label=label))
     arrays = [columns.as_lists(columns.without_nulls(rows[name])) for name in names]
-    arrays += [columns.as_lists(values) for values in beside.values()]
-    return pa.RecordBatch.from_arrays(arrays, [*names, *beside])
+    arrays += [columns.as_lists(values) for values in passthrough.values()]
+    return pa.RecordBatch.from_arrays(arrays, [*names, *passthrough])
 
 
 def raw_metadata(spec: Spec, *, label: bool = True) -> tft.DatasetMetadata:
@@ -46,19 +46,19 @@ def raw_metadata(spec: Spec, *, label: bool = True) -> tft.DatasetMetadata:
 
 
 def adapter_config(
-    spec: Spec, *, label: bool = True, beside: Mapping[str, pa.DataType] | None = None
+    spec: Spec, *, label: bool = True, passthrough: Mapping[str, pa.DataType] | None = None
 ) -> TensorAdapterConfig:
     """Returns how TFT turns the RecordBatches of `as_tft_rows` into tensors.
 
     Args:
         spec: Of the rows.
         label: As of `as_tft_rows`.
-        beside: Types of the columns beside the features, as lists: `columns.BAG` for texts, `NUMBERS` for int64.
+        passthrough: Types of the columns beside the features, as lists: `columns.BAG` for texts, `NUMBERS` for int64.
     """
     features = raw_feature_spec(spec, label=label)
     arrow = {name: columns.BAG if feature.dtype == tf.string else columns.WEIGHTS for name, feature in features.items()}
     return TensorAdapterConfig(
-        pa.schema(list((arrow | dict(beside or {})).items())),
+        pa.schema(list((arrow | dict(passthrough or {})).items())),
         InferTensorRepresentationsFromMixedSchema(raw_metadata(spec, label=label).schema),
     )
 
@@ -68,6 +68,6 @@ def tensor_adapter(spec: Spec) -> TensorAdapter:
     return TensorAdapter(adapter_config(spec, label=False))
 
 
-def taken_out(transformed: pa.RecordBatch, name: str) -> np.ndarray:
+def passed_through(transformed: pa.RecordBatch, name: str) -> np.ndarray:
     """Returns a column of one number a row that travelled beside the features, int64 `[rows]`."""
     return np.asarray(transformed[name].values)

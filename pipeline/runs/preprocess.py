@@ -22,10 +22,9 @@ from ...transforms.spec import Spec
 from ..counts.counters import COUNTS_FILE, Counted, Counts, SumCounts, WriteCounts
 from ..counts.row_counts import Ranges, count_oov, count_rows
 from ..folders.work_folder import SHARDS_FOLDER, TFT_FOLDER
-from ..rows.check_rows import CheckRows
-from ..rows.checks import Checked
+from ..rows.checks import Checked, CheckRows
 from ..rows.rejected import WriteRejected
-from ..rows.tft_rows import NUMBERS, adapter_config, as_tft_rows, taken_out
+from ..rows.tft_rows import NUMBERS, adapter_config, as_tft_rows, passed_through
 from ..tfrecords.sink import Examples, WriteExamples
 
 # Travels beside the features through the transform; not a name that a field can have.
@@ -73,7 +72,7 @@ class PreprocessClickLog(beam.PTransform):
         """Returns the PCollections named above."""
         spec = self._spec
         sources = rows if isinstance(rows, dict) else {"analyze": rows, "transform": rows}
-        config = adapter_config(spec, beside={_SPLIT: NUMBERS})
+        config = adapter_config(spec, passthrough={_SPLIT: NUMBERS})
 
         checked = sources["transform"] | "CheckRows" >> self._checks()
         tft_rows = checked | "TftRows" >> beam.FlatMap(_as_tft_rows, spec)
@@ -111,7 +110,7 @@ class PreprocessClickLog(beam.PTransform):
 
 def _as_tft_rows(checked: Checked, spec: Spec) -> Iterator[pa.RecordBatch]:
     if checked.rows.num_rows:
-        yield as_tft_rows(checked.rows, spec, beside={_SPLIT: pa.array(checked.splits.astype(np.int64))})
+        yield as_tft_rows(checked.rows, spec, passthrough={_SPLIT: pa.array(checked.splits.astype(np.int64))})
 
 
 def _count_analyzed(train: Checked) -> Counts:
@@ -121,7 +120,7 @@ def _count_analyzed(train: Checked) -> Counts:
 def _examples(transformed: tuple[pa.RecordBatch, Any]) -> Examples:
     """Returns the examples with the column that tells their splits apart taken out."""
     batch, _ = transformed
-    return Examples(batch.drop_columns([_SPLIT]), taken_out(batch, _SPLIT).astype(np.int8))
+    return Examples(batch.drop_columns([_SPLIT]), passed_through(batch, _SPLIT).astype(np.int8))
 
 
 def write_run(

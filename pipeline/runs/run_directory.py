@@ -104,9 +104,8 @@ def transform(
         TooManyRejected: more rows than `max_rejected`.
         EmptyTrainSplit: no row to take vocabularies from.
     """
-    job = prepare_job(patterns, target, options, others=[using.path] if using else [])
-    run = Run(job.others[0]) if using else None
-    return transform_job(spec, job, overwrite=overwrite, resume=resume, using=run)
+    job = prepare_job(patterns, target, options, run=using.path if using else None)
+    return transform_job(spec, job, overwrite=overwrite, resume=resume, using=Run(job.run) if job.run else None)
 
 
 def transform_job(

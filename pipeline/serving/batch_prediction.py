@@ -1,7 +1,7 @@
 """Batch prediction: files of raw rows to Parquet or JSON Lines with key and probability, by an exported model.
 
-The readers, the row checks and the quarantine are those of `fieldpool transform`; a label is not needed. The work goes
-to a folder inside the target and is moved into place when it is whole; `DONE` comes last.
+Readers, row checks and rejected rows are those of `fieldpool transform`; a label is not needed. The work goes to a
+folder inside the target and is moved into place when it is complete; `DONE` comes last.
 """
 
 from __future__ import annotations
@@ -28,8 +28,7 @@ from ..folders.storage import remove, write_whole
 from ..folders.work_folder import WorkFolder, work_folder
 from ..jobs.errors import translate_worker_errors
 from ..jobs.job import running_pipeline
-from ..rows.check_rows import CheckRows
-from ..rows.checks import Checked, feature_columns
+from ..rows.checks import Checked, CheckRows, feature_columns
 from ..rows.prepared_job import PreparedJob, prepare_job
 from ..rows.rejected import WriteRejected, check_rejected
 from ..rows.tft_rows import as_tft_rows
@@ -70,13 +69,12 @@ def predict(
         UserError: there is no exported model, the target is not empty, an input cannot be read, or more rows than
             the spec's `max_rejected` were rejected.
     """
-    return predict_job(prepare_job(patterns, target, options, others=[model]), output=output, overwrite=overwrite)
+    return predict_job(prepare_job(patterns, target, options, model=model), output=output, overwrite=overwrite)
 
 
 def predict_job(job: PreparedJob, *, output: Format = "parquet", overwrite: bool = False) -> dict[str, int]:
     """Writes predictions as `predict` does, by a job that is prepared already: what else it reads is the model."""
-    (model,), target = job.others, job.target
-    export = find_export(model)
+    target, export = job.target, find_export(job.model or "")
     spec = read_spec(export)
     columns = feature_columns(spec)
     check_readable(job.paths[0], spec.source, columns)

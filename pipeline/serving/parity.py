@@ -28,8 +28,7 @@ from ..jobs.errors import translate_worker_errors
 from ..jobs.job import running_pipeline
 from ..jobs.options import beam_options
 from ..rows import columns
-from ..rows.check_rows import CheckRows
-from ..rows.checks import Checked
+from ..rows.checks import Checked, CheckRows
 from ..rows.tft_rows import NUMBERS, adapter_config, as_tft_rows
 from ..tfrecords.encoding import encode_examples
 from .comparison import REQUEST, ROW, SOURCE, Compare, Difference, Parity, sum_parity
@@ -57,7 +56,7 @@ def verify(run: Run, model: str, rows: ReadRows, options: PipelineOptions | None
     if read_spec(export).fields != spec.fields:
         raise UserError(f"{export}: was exported from a run with other fields than {run.path}; name the run it is of")
     beside = {REQUEST: columns.BAG, SOURCE: columns.BAG, ROW: NUMBERS}
-    config = adapter_config(spec, beside=beside)
+    config = adapter_config(spec, passthrough=beside)
     with tempfile.TemporaryDirectory(prefix="fieldpool-verify-") as folder:
         found = os.path.join(folder, "parity.json")
         with (
@@ -94,7 +93,7 @@ def _with_requests(checked: Checked, spec: Spec) -> Iterator[pa.RecordBatch]:
         ROW: pa.array(checked.numbers),
     }
     no_labels = pa.array(np.zeros(rows.num_rows, np.float32))
-    yield as_tft_rows(rows.append_column(LABEL_FEATURE, no_labels), spec, beside=beside)
+    yield as_tft_rows(rows.append_column(LABEL_FEATURE, no_labels), spec, passthrough=beside)
 
 
 def _write(parity: Parity, path: str) -> None:

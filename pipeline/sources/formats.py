@@ -30,11 +30,7 @@ _KINDS: dict[str, Kind] = {
     ".tfrecords": "tfrecord",
 }
 _COMPRESSIONS: dict[str, Compression] = {".gz": "gzip", ".bz2": "bzip2"}
-_BEAM_COMPRESSIONS = {
-    None: CompressionTypes.UNCOMPRESSED,
-    "gzip": CompressionTypes.GZIP,
-    "bzip2": CompressionTypes.BZIP2,
-}
+_BEAM_COMPRESSIONS = {"gzip": CompressionTypes.GZIP, "bzip2": CompressionTypes.BZIP2}
 
 # The first row of a CSV file must end within so many bytes, and so must each row: what pyarrow reads at a time.
 ROW_BYTES = 4 << 20
@@ -61,7 +57,9 @@ class SourceFile:
     def open(self) -> contextlib.AbstractContextManager[Any]:
         """Returns the file's bytes, decompressed."""
         if "://" in self.path:
-            compression = _BEAM_COMPRESSIONS[self.compression]
+            # Of a remote file Beam knows more compressions than ours, by its extension.
+            default = CompressionTypes.UNCOMPRESSED if self.kind == "parquet" else CompressionTypes.AUTO
+            compression = _BEAM_COMPRESSIONS.get(self.compression or "", default)
             return contextlib.closing(FileSystems.open(self.path, compression_type=compression))
         if self.compression == "gzip":
             return gzip.open(self.path, "rb")

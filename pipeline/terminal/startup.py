@@ -20,6 +20,15 @@ _QUIETED = ("absl", "apache_beam", "tensorflow", "tensorflow_transform", "root")
 _DATAFLOW_LOGGER = "apache_beam.runners.dataflow.dataflow_runner"
 
 
+# Of this process: nothing but tests closes it.
+UNTIL_EXIT = contextlib.ExitStack()
+
+
+def until_exit(context: contextlib.AbstractContextManager[None]) -> None:
+    """Enters a context for as long as the process lives: its threads may log until then."""
+    UNTIL_EXIT.enter_context(context)
+
+
 @contextlib.contextmanager
 def quiet_libraries() -> Iterator[None]:
     """Keeps the warnings and log lines of libraries away; all is as it was afterwards."""

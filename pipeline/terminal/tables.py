@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
@@ -32,7 +31,7 @@ def show_stats(stats: RunStats, *, as_json: bool = False) -> None:
         fields.add_column(name, justify="right")
     for name, field in stats.fields.items():
         vocabulary = stats.vocabularies.get(field.vocabulary or "")
-        oov = [field.oov_share(split) if field.oov else None for split in ("eval", "test")]
+        oov = [field.oov_share(split) for split in ("eval", "test")]
         cut = "" if field.values_cut is None else _share(total(field.values_cut), total(field.values))
         fields.add_row(
             name,
@@ -65,14 +64,16 @@ def _percent(share: float | None) -> str:
 def show_training(result: TrainingResult, *, as_json: bool = False) -> None:
     """Prints the epochs of a training."""
     if as_json:
-        print(json_text(asdict(result)))
+        paths = {"model_path": result.model_path, "training_path": result.training_path}
+        numbers = {"history": result.history, "best_epoch": result.best_epoch, "monitor": result.monitor}
+        print(json_text(numbers | paths))
         return
     table = Table(title="Training", title_justify="left")
     for name in ("epoch", "loss", "eval AUC", "eval logloss", ""):
         table.add_column(name, justify="right" if name else "left")
     for epoch in result.history:
-        numbers = (f"{epoch[key]:.4f}" if key in epoch else "" for key in ("loss", "val_auc", "val_logloss"))
-        table.add_row(f"{epoch['epoch']:.0f}", *numbers, "best, kept" if epoch["epoch"] == result.best_epoch else "")
+        shown = (f"{epoch[key]:.4f}" if key in epoch else "" for key in ("loss", "val_auc", "val_logloss"))
+        table.add_row(f"{epoch['epoch']:.0f}", *shown, "best, kept" if epoch["epoch"] == result.best_epoch else "")
     out.print(table)
 
 

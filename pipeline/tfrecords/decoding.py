@@ -12,7 +12,7 @@ import tensorflow as tf
 from ...model.examples import feature_spec
 from ...model.run import Run
 from ...transforms.errors import UserError
-from ...transforms.spec import KEY_FEATURE, LABEL_FEATURE, NumericField, Quantiles, weights_feature
+from ...transforms.spec import KEY_FEATURE, LABEL_FEATURE, weights_feature
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ def decoded_examples(run: Run, split: str, limit: int) -> Iterator[DecodedExampl
 
 
 def _names(run: Run, vocabulary: str) -> list[str]:
-    oov = [f"[OOV {bucket}]" for bucket in range(1, run.spec.resolved_vocabularies()[vocabulary].num_oov + 1)]
+    oov = [f"[OOV {bucket}]" for bucket in range(1, run.spec.resolved_vocabularies()[vocabulary].first_token_id)]
     return [
         "[padding]",
         *oov,
@@ -58,12 +58,12 @@ def _decoded(example: dict[str, tf.Tensor], run: Run, names: dict[str, list[str]
     fields = {}
     for name, field in run.spec.fields.items():
         value = example[name].numpy()
-        if isinstance(field, NumericField) and not isinstance(field.scale, Quantiles):
+        if not field.is_embedded:
             fields[name] = DecodedField([], [], number=float(value))
             continue
         ids = np.atleast_1d(value).tolist()
         real = [i for i in ids if i != 0]
-        if isinstance(field, NumericField):
+        if not field.has_vocabulary:
             tokens = [f"bucket {i}" for i in real]
         else:
             tokens = [names[run.spec.vocabulary_of(name)][i] for i in real]

@@ -19,7 +19,7 @@ from workers import WorkerEnvironment
 from fieldpool.model.run import Run
 from fieldpool.pipeline.jobs.options import beam_options
 from fieldpool.pipeline.jobs.versions import versions
-from fieldpool.pipeline.rows import read_rows as sources
+from fieldpool.pipeline.rows import read_rows
 from fieldpool.pipeline.rows.checks import feature_columns
 from fieldpool.pipeline.rows.prepared_job import prepare_job
 from fieldpool.pipeline.runs.run_directory import transform
@@ -113,7 +113,7 @@ def test_workers_of_other_versions_are_told_of(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     spec, data = clicks
-    monkeypatch.setattr(sources, "versions", lambda: versions() | {"Python": "3.9", "keras": "3.14.0"})
+    monkeypatch.setattr(read_rows, "versions", lambda: versions() | {"Python": "3.9", "keras": "3.14.0"})
     with (
         installed(workers, tmp_path) as address,
         pytest.raises(WorkersDiffer, match=r"with: Python 3\.9 at submission, .*; keras 3\.14\.0 at submission, 3\."),
@@ -138,7 +138,7 @@ def test_who_answers_nothing_is_waited_for_no_longer_than_allowed(
 
 
 def test_verify_waits_no_longer_than_allowed(job_server: str, served: Served) -> None:
-    """Its pipeline is run as every other: the limit counts, and relative paths would."""
+    """Its pipeline is run as every other."""
     columns = feature_columns(Run(str(served.run)).spec)
     with socket.create_server(("localhost", 0)) as silent:
         options = portable(job_server, *external(f"localhost:{silent.getsockname()[1]}"), minutes=0.05)

@@ -54,7 +54,9 @@ def test_run_inspect_train_and_evaluate(fieldpool: Fieldpool, project: Path) -> 
 
     code, output, _ = fieldpool("train", out / "run", "--out", project / "again", "--epochs", "1", "--json")
     assert code == 0
-    assert len(json.loads(output)["history"]) == 1
+    trained = json.loads(output)
+    assert set(trained) == {"history", "best_epoch", "monitor", "model_path", "training_path"}
+    assert (len(trained["history"]), trained["model_path"]) == (1, str(project / "again/model.keras"))
 
     code, output, _ = fieldpool("evaluate", project / "again", out / "run", "--split", "eval", "--json")
     assert code == 0

@@ -106,7 +106,7 @@ def test_too_many_labels_are_told() -> None:
 def test_the_plan_shows_what_will_run_where() -> None:
     arguments = [*(f"{name}={value}" for name, value in COMPLETE.items()), "--max_num_workers=20", "--time_limit=90"]
     files = [FileStamp("gs://a/0", 2_000_000, 0.0), FileStamp("gs://a/1", 500_000, 0.0)]
-    shown = plan(PreparedJob(beam_options("DataflowRunner", arguments), [], files, OUT, []), ["lengths"])
+    shown = plan(PreparedJob(beam_options("DataflowRunner", arguments), [], files, OUT), ["lengths"])
     assert shown["Runner"] == "DataflowRunner"
     assert shown["Jobs"] == "2, one after another: lengths, the run"
     assert shown["Job"].endswith(", batch, project some-project, europe-west1")
@@ -123,6 +123,8 @@ def test_the_plan_shows_what_will_run_where() -> None:
 def test_the_plan_of_a_portable_runner() -> None:
     image = ["--environment_type=DOCKER", "--environment_config=registry/fieldpool:1"]
     options = beam_options("PortableRunner", ["--job_endpoint=flink:8099", *image])
-    shown = plan(PreparedJob(options, [], [FileStamp("/data/0", 1, 0.0)], "/data/run", []))
+    shown = plan(PreparedJob(options, [], [FileStamp("/data/0", 1, 0.0)], "/data/run"))
     assert shown["Job server"] == "flink:8099"
     assert shown["Workers"] == "DOCKER registry/fieldpool:1"
+    without_target = plan(PreparedJob(options, [], [FileStamp("/data/0", 1, 0.0)]))
+    assert not {"Output", "Own temporary files"} & without_target.keys()

@@ -7,6 +7,7 @@ import errno
 import grpc
 import pytest
 
+from fieldpool.model.run import NotARun
 from fieldpool.pipeline.jobs.errors import translate_worker_errors
 from fieldpool.transforms.errors import (
     CannotWrite,
@@ -25,6 +26,9 @@ Traceback (most recent call last):
 fieldpool.transforms.errors.TooManyRejected: 2 of 9 rows cannot be used:
   a.csv  3 [while running 'CheckRows']
 """
+
+# Of a kind that is defined elsewhere.
+OTHER_KIND = REMOTE.replace("fieldpool.transforms.errors.TooManyRejected", "fieldpool.model.run.NotARun")
 
 # On Prism the step is told only in the second of two tracebacks.
 TWICE = """Traceback (most recent call last):
@@ -94,6 +98,11 @@ class ServerGone(grpc.RpcError, grpc.Call):
     ("raised", "kind", "message"),
     [
         (SourceError("a.csv: bad [while running 'Read']"), SourceError, "a.csv: bad"),
+        (
+            RuntimeError(REMOTE.replace("transforms.errors.TooManyRejected", "model.run.NotARun")),
+            NotARun,
+            "2 of 9 rows",
+        ),
         (RuntimeError(REMOTE), TooManyRejected, "2 of 9 rows cannot be used:\n  a.csv  3"),
         (OSError(errno.ENOSPC, "No space left on device"), CannotWrite, "runs/x: cannot be written to: no space left"),
         (RuntimeError("UnknownError: x; No space left on device"), CannotWrite, "no space left on the disk"),

@@ -39,6 +39,14 @@ def test_processes_for_many_bytes_on_many_cores(
     assert chosen.get("direct_running_mode") == ("multi_processing" if workers > 1 else None)
 
 
+def test_what_beams_own_options_say_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(8)))
+    options = beam_options(extra=["--direct_running_mode=multi_threading", "--direct_num_workers=3"])
+    choose_mode(options, 2 << 30)
+    assert options.get_all_options()["direct_running_mode"] == "multi_threading"
+    assert options.get_all_options()["direct_num_workers"] == 3
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -104,6 +105,6 @@ def test_the_second_row_is_rejected_for_the_reason(reason: Reason, tmp_path: Pat
     spec = Spec.model_validate(SPEC | changes)
     batches = read_batches(str(write(tmp_path)), spec.source, raw_columns(spec))
     rejected = [row for batch in batches for row in check_rows(batch, spec).rejected]
-    fixed = reason.split("{")[0]
-    second = [row.reason for row in rejected if row.row == 2]
-    assert [text.startswith(fixed) for text in second] == [True]
+    fixed = ".+".join(re.escape(part) for part in re.split(r"\{[^}]*\}", reason))
+    (second,) = [row.reason for row in rejected if row.row == 2]
+    assert re.match(fixed, second)

@@ -159,6 +159,12 @@ def test_formats_by_extension(path: str, kind: str, compression: str | None, del
     assert (file.kind, file.compression, file.delimiter) == (kind, compression, delimiter)
 
 
+def test_a_row_longer_than_a_block_is_reported_in_words(tmp_path: Path) -> None:
+    """pyarrow says "straddling object straddles two block boundaries", whose text the reader looks for."""
+    with pytest.raises(UserError, match=r"a row is longer than 4,194,304 bytes, or a quote is never closed"):
+        batches(csv(tmp_path, 'a,b\n1,2\n"' + "x" * (9 << 20)), ["a"])
+
+
 @pytest.mark.parametrize("name", ["rows.TSV", "rows.tsv.GZ", "rows.TSV.Gz"])
 def test_extensions_count_in_any_case(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
