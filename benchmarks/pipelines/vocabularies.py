@@ -81,7 +81,7 @@ def graph_bytes(vocabularies: int, folder: Path) -> int:
     """Returns the size of the complete job's pipeline proto, without rows."""
     pipeline = beam.Pipeline(options=beam_options())
     sources = {name: pipeline | name >> beam.Create([], reshuffle=False) for name in ("analyze", "transform")}
-    write_run(sources, spec_of(vocabularies), work=str(folder / "work"), run=str(folder / "run"))
+    write_run(sources, spec_of(vocabularies), work=str(folder / "work"), folder=str(folder / "run"))
     return len(pipeline.to_runner_api().SerializeToString())
 
 

@@ -28,12 +28,12 @@ from .row_counts import count_rows
 ReadRows = Callable[[], beam.PTransform]
 
 
-def resolve_spec(spec: Spec, rows: ReadRows, options: PipelineOptions, work: str) -> Spec:
+def resolve_spec(spec: Spec, read_rows: ReadRows, options: PipelineOptions, work: str) -> Spec:
     """Returns the spec with every `max_len` a number and a time split's boundaries given.
 
     Args:
         spec: Of the rows.
-        rows: How to read them.
+        read_rows: How to read them.
         options: Of the Beam passes.
         work: A folder for what the passes find; what one has found there is not looked for again.
 
@@ -43,13 +43,13 @@ def resolve_spec(spec: Spec, rows: ReadRows, options: PipelineOptions, work: str
     split = spec.split
     if isinstance(split, TimeSplit) and split.eval_from is None:
         count_times = beam.Map(_count_times, split.time)
-        times = _counted(rows, count_times, options, FileSystems.join(work, "times.json"))
+        times = _counted(read_rows, count_times, options, FileSystems.join(work, "times.json"))
         eval_from, test_from = _boundaries(times, split)
         spec = spec.model_copy(
             update={"split": split.model_copy(update={"eval_from": eval_from, "test_from": test_from})}
         )
     if open_lengths(spec):
-        lengths = _counted(rows, _CountLengths(spec), options, FileSystems.join(work, "lengths.json"))
+        lengths = _counted(read_rows, _CountLengths(spec), options, FileSystems.join(work, "lengths.json"))
         spec = with_lengths(spec, lengths)
     return spec
 
@@ -109,12 +109,12 @@ def _count_times(batch: SourceBatch, column: str) -> Counts:
     return Counts(Counter({Counted("time", detail=value): number for value, number in pairs}))
 
 
-def _counted(rows: ReadRows, count: beam.PTransform, options: PipelineOptions, path: str) -> Counts:
+def _counted(read_rows: ReadRows, count: beam.PTransform, options: PipelineOptions, path: str) -> Counts:
     if FileSystems.exists(path):
         return read_counts(path)
     part, _ = os.path.splitext(os.path.basename(path))
     with running_pipeline(options, part) as pipeline:
-        _ = pipeline | "Read" >> rows() | "Count" >> count | "WriteCounts" >> WriteCounts(path)
+        _ = pipeline | "Read" >> read_rows() | "Count" >> count | "WriteCounts" >> WriteCounts(path)
     return read_counts(path)
 
 

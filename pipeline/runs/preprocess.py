@@ -127,7 +127,7 @@ def write_run(
     rows: dict[str, beam.PCollection],
     spec: Spec,
     work: str,
-    run: str,
+    folder: str,
     transform_path: str | None = None,
     tft_temp: str | None = None,
 ) -> None:
@@ -137,7 +137,7 @@ def write_run(
         rows: `analyze` and `transform`; see PreprocessClickLog.
         spec: resolved.
         work: a folder for what is needed on the way, and for the counts.
-        run: the folder to fill.
+        folder: the folder to fill.
         transform_path: see PreprocessClickLog.
         tft_temp: TensorFlow Transform's own temporary folder; default: in `work`.
     """
@@ -145,12 +145,12 @@ def write_run(
         spec, tft_temp or FileSystems.join(work, TFT_FOLDER), limit_rejected=True, transform_path=transform_path
     )
     written = result["examples"] | "WriteExamples" >> WriteExamples(
-        FileSystems.join(run, EXAMPLES_FOLDER), FileSystems.join(work, SHARDS_FOLDER)
+        FileSystems.join(folder, EXAMPLES_FOLDER), FileSystems.join(work, SHARDS_FOLDER)
     )
     _ = result["transform_fn"] | "WriteTransformFn" >> tft_beam.WriteTransformFn(
-        FileSystems.join(run, TRANSFORM_FOLDER)
+        FileSystems.join(folder, TRANSFORM_FOLDER)
     )
-    _ = result["rejected"] | "WriteRejected" >> WriteRejected(FileSystems.join(run, REJECTED_FOLDER))
+    _ = result["rejected"] | "WriteRejected" >> WriteRejected(FileSystems.join(folder, REJECTED_FOLDER))
     counts = (result["counts"], written | "CountWritten" >> beam.Map(_count_written))
     _ = counts | "WriteCounts" >> WriteCounts(FileSystems.join(work, COUNTS_FILE))
 

@@ -64,12 +64,12 @@ class RowSource:
     """Where the rows of a run come from.
 
     Attributes:
-        rows: Returns a PTransform that makes SourceBatches out of a pipeline; called for each reading.
+        read_rows: Returns a PTransform that makes SourceBatches out of a pipeline; called for each reading.
         fingerprint: What the run is made of; without one it cannot be resumed.
         check_unchanged: Raises if the rows are not what they were.
     """
 
-    rows: ReadRows
+    read_rows: ReadRows
     fingerprint: Fingerprint | None = None
     check_unchanged: Callable[[], None] = lambda: None
 
@@ -151,11 +151,11 @@ def _make_run(
     spec: Spec, source: RowSource, target: str, work: WorkFolder, options: PipelineOptions, using: Run | None
 ) -> None:
     """Fills `work.result` with all that a run holds but DONE."""
-    resolved = using.spec if using else resolve_spec(spec, source.rows, options, work.path)
+    resolved = using.spec if using else resolve_spec(spec, source.read_rows, options, work.path)
     pipeline = new_pipeline(options)
-    readings = {"transform": pipeline | "ReadForTransform" >> source.rows()}
+    readings = {"transform": pipeline | "ReadForTransform" >> source.read_rows()}
     if using is None:
-        readings["analyze"] = pipeline | "ReadForAnalysis" >> source.rows()
+        readings["analyze"] = pipeline | "ReadForAnalysis" >> source.read_rows()
     FileSystems.mkdirs(FileSystems.join(work.result, EXAMPLES_FOLDER))
     transform_path = FileSystems.join(using.path, TRANSFORM_FOLDER) if using else None
     tft_temp = options.view_as(FieldpoolOptions).tft_temp_location
@@ -170,10 +170,10 @@ def _make_run(
     if using is None:
         _check_analyzed(counts, stats, target)
     _check_written(counts, stats, target)
-    _write_beside_examples(resolved, stats, work.result)
+    _write_metadata(resolved, stats, work.result)
 
 
-def _write_beside_examples(spec: Spec, stats: RunStats, folder: str) -> None:
+def _write_metadata(spec: Spec, stats: RunStats, folder: str) -> None:
     """Writes what a run holds besides examples and transform: raw metadata, spec, counts, TFX statistics."""
     if not stats.rejected:
         remove(FileSystems.join(folder, REJECTED_FOLDER))

@@ -35,7 +35,7 @@ from .comparison import REQUEST, ROW, SOURCE, Compare, Difference, Parity, sum_p
 from .exported_model import read_spec
 
 
-def verify(run: Run, model: str, rows: ReadRows, options: PipelineOptions | None = None) -> Parity:
+def verify(run: Run, model: str, read_rows: ReadRows, options: PipelineOptions | None = None) -> Parity:
     """Returns how a run and an exported model compare on rows.
 
     Ids, weights and numbers must be equal to the bit; probabilities, by each way into the exported model, within 1e-6
@@ -44,7 +44,7 @@ def verify(run: Run, model: str, rows: ReadRows, options: PipelineOptions | None
     Args:
         run: The run that the model was trained on.
         model: The exported model, or the folder of a training with `serving/` in it.
-        rows: Returns a PTransform that makes SourceBatches (with at least `checks.feature_columns`) out of a
+        read_rows: Returns a PTransform that makes SourceBatches (with at least `checks.feature_columns`) out of a
             pipeline.
         options: Of the Beam pipeline.
 
@@ -66,7 +66,7 @@ def verify(run: Run, model: str, rows: ReadRows, options: PipelineOptions | None
         ):
             transform_fn = pipeline | "ReadTransform" >> tft_beam.ReadTransformFn(f"{run.path}/{TRANSFORM_FOLDER}")
             checks = CheckRows(spec, for_prediction=True, limit_rejected=False)
-            checked = pipeline | "Read" >> rows() | "CheckRows" >> beam.ParDo(checks)
+            checked = pipeline | "Read" >> read_rows() | "CheckRows" >> beam.ParDo(checks)
             with_requests = checked | "WithRequests" >> beam.FlatMap(_with_requests, spec)
             (transformed, _) = ((with_requests, config), transform_fn) | "Transform" >> tft_beam.TransformDataset(
                 output_record_batches=True

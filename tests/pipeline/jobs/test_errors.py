@@ -98,11 +98,7 @@ class ServerGone(grpc.RpcError, grpc.Call):
     ("raised", "kind", "message"),
     [
         (SourceError("a.csv: bad [while running 'Read']"), SourceError, "a.csv: bad"),
-        (
-            RuntimeError(REMOTE.replace("transforms.errors.TooManyRejected", "model.run.NotARun")),
-            NotARun,
-            "2 of 9 rows",
-        ),
+        (RuntimeError(OTHER_KIND), NotARun, "2 of 9 rows cannot be used:"),
         (RuntimeError(REMOTE), TooManyRejected, "2 of 9 rows cannot be used:\n  a.csv  3"),
         (OSError(errno.ENOSPC, "No space left on device"), CannotWrite, "runs/x: cannot be written to: no space left"),
         (RuntimeError("UnknownError: x; No space left on device"), CannotWrite, "no space left on the disk"),
