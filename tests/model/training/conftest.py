@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 from handmade_run import write_run
 from tiny_run import EXAMPLES, SPEC, TOKENS
@@ -9,7 +7,7 @@ from tiny_run import EXAMPLES, SPEC, TOKENS
 from fieldpool.model.run import Run
 
 
-@pytest.fixture
-def run(tmp_path: Path) -> Run:
-    """A tiny run, whose clicks can be learned."""
-    return Run(write_run(tmp_path / "run", SPEC, TOKENS, EXAMPLES))
+@pytest.fixture(scope="session")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A tiny run, whose clicks can be learned; not to be changed."""
+    return Run(write_run(tmp_path_factory.mktemp("tiny") / "run", SPEC, TOKENS, EXAMPLES))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ import pytest
 from tiny_run import settings_of
 
 from fieldpool.model.run import Run
+from fieldpool.model.training.result import TrainingResult
 from fieldpool.model.training.train import train
 from fieldpool.transforms.errors import UserError
 
@@ -37,16 +40,33 @@ def weights_of(path: Path) -> list[np.ndarray]:
     return keras.saving.load_model(path / "model.keras", safe_mode=True).get_weights()
 
 
+@pytest.fixture(scope="module")
+def unbroken(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], TrainingResult]:
+    """`unbroken("lazy_adam")`: a training of three epochs that nothing interrupts, one for each optimizer."""
+
+    @cache
+    def trained(optimizer: str) -> TrainingResult:
+        settings = settings_of(run, epochs=3, optimizer=optimizer)
+        return train(run, str(tmp_path_factory.mktemp("unbroken")), train_settings=settings)
+
+    return trained
+
+
 # 600 examples in batches of 32: 19 steps an epoch.
 @pytest.mark.parametrize(
     ("optimizer", "checkpoint_steps", "breaks"),
     [("lazy_adam", None, [30]), ("lazy_adam", 5, [3, 21, 8]), ("rowwise_adagrad", 5, [30])],
 )
 def test_equals_an_unbroken_training(
-    run: Run, tmp_path: Path, optimizer: str, checkpoint_steps: int | None, breaks: list[int]
+    run: Run,
+    tmp_path: Path,
+    unbroken: Callable[[str], TrainingResult],
+    optimizer: str,
+    checkpoint_steps: int | None,
+    breaks: list[int],
 ) -> None:
     settings = settings_of(run, epochs=3, optimizer=optimizer, checkpoint_steps=checkpoint_steps)
-    whole = train(run, str(tmp_path / "whole"), train_settings=settings)
+    whole = unbroken(optimizer)
 
     for steps in breaks:
         with pytest.raises(Break):
@@ -55,26 +75,28 @@ def test_equals_an_unbroken_training(
 
     assert resumed.history == whole.history
     assert resumed.best_epoch == whole.best_epoch
-    for ours, theirs in zip(weights_of(tmp_path / "out"), weights_of(tmp_path / "whole"), strict=True):
+    for ours, theirs in zip(weights_of(tmp_path / "out"), weights_of(Path(whole.folder)), strict=True):
         np.testing.assert_array_equal(ours, theirs)
 
 
-def test_a_break_after_the_last_step_of_an_epoch(run: Run, tmp_path: Path) -> None:
+def test_a_break_after_the_last_step_of_an_epoch(
+    run: Run, tmp_path: Path, unbroken: Callable[[str], TrainingResult]
+) -> None:
     class BreakAfter(keras.callbacks.Callback):
         def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
             if epoch == 1:
                 raise Break
 
     settings = settings_of(run, epochs=3, checkpoint_steps=19)
-    whole = train(run, str(tmp_path / "whole"), train_settings=settings)
+    whole = unbroken(settings.optimizer)
     with pytest.raises(Break):
         train(run, str(tmp_path / "out"), train_settings=settings, callbacks=[BreakAfter()])
     assert train(run, str(tmp_path / "out"), train_settings=settings, resume=True).history == whole.history
 
 
-def test_a_truncated_checkpoint_is_skipped(run: Run, tmp_path: Path) -> None:
+def test_a_truncated_checkpoint_is_skipped(run: Run, tmp_path: Path, unbroken: Callable[[str], TrainingResult]) -> None:
     settings = settings_of(run, epochs=3)
-    whole = train(run, str(tmp_path / "whole"), train_settings=settings)
+    whole = unbroken(settings.optimizer)
     with pytest.raises(Break):
         train(run, str(tmp_path / "out"), train_settings=settings, callbacks=[BreakAt(45)])
     newest = sorted((tmp_path / "out" / "checkpoints").glob("state-*.npz"))[-1]

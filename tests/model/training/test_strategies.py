@@ -21,11 +21,17 @@ from fieldpool.model.training.train import train
 SECONDS = 120
 
 
-@pytest.fixture
-def run(tmp_path: Path) -> Run:
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     # Dropout would draw other units in each replica.
     spec = {**SPEC, "model": {**SPEC["model"], "dropout": 0.0, "l2_embedding": 0.0}}
-    return Run(write_run(tmp_path / "run", spec, TOKENS, EXAMPLES))
+    return Run(write_run(tmp_path_factory.mktemp("strategies") / "run", spec, TOKENS, EXAMPLES))
+
+
+@pytest.fixture(scope="module")
+def single(run: Run, tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, float]]:
+    """The history of one process."""
+    return train(run, str(tmp_path_factory.mktemp("single"))).history
 
 
 def start(kind: str, run: Run, out: Path, **environment: str) -> subprocess.Popen:
@@ -62,13 +68,11 @@ def same_numbers(ours: list[dict[str, float]], theirs: list[dict[str, float]]) -
     return len(ours) == len(theirs) and all(a == pytest.approx(b, rel=1e-4) for a, b in zip(ours, theirs, strict=True))
 
 
-def test_two_replicas(run: Run, tmp_path: Path) -> None:
-    single = train(run, str(tmp_path / "single")).history
+def test_two_replicas(run: Run, single: list[dict[str, float]], tmp_path: Path) -> None:
     assert same_numbers(history_of(start("mirrored", run, tmp_path / "out")), single)
 
 
-def test_two_workers(run: Run, tmp_path: Path) -> None:
-    single = train(run, str(tmp_path / "single")).history
+def test_two_workers(run: Run, single: list[dict[str, float]], tmp_path: Path) -> None:
     cluster = {"worker": [f"localhost:{port}" for port in free_ports(2)]}
     workers = [
         start(
