@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import logging
 import os
@@ -20,8 +21,9 @@ _QUIETED = ("absl", "apache_beam", "tensorflow", "tensorflow_transform", "root")
 _DATAFLOW_LOGGER = "apache_beam.runners.dataflow.dataflow_runner"
 
 
-# Of this process: nothing but tests closes it.
+# Of this process: closed when its threads are done, and by tests.
 UNTIL_EXIT = contextlib.ExitStack()
+atexit.register(UNTIL_EXIT.close)
 
 
 def until_exit(context: contextlib.AbstractContextManager[None]) -> None:

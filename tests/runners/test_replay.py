@@ -74,7 +74,7 @@ def test_a_run_has_the_local_runs_records(cloud: Cloud, clicks: str, tmp_path: P
 
     files = cloud.downloaded("clicks") / "*.parquet"
     local = transform(Spec.model_validate(SPEC), [str(files)], str(tmp_path / "run"))
-    assert json.loads(done.stdout) == local.stats
+    assert json.loads(done.stdout) == local.stats.as_json()
     assert contents(cloud.downloaded("run")) == contents(tmp_path / "run")
     assert (cloud.downloaded("run") / "DONE").exists()
     assert [name for name in cloud.bucket.files("run/") if ".work-" in name] == []
@@ -110,5 +110,5 @@ def test_movielens_has_the_same_ids_and_counts(cloud: Cloud, real_data: Path, tm
         [str(real_data / "ml100k/ratings.parquet")],
         str(tmp_path / "run"),
     )
-    assert json.loads(done.stdout) == local.stats
+    assert json.loads(done.stdout) == local.stats.as_json()
     assert contents(cloud.downloaded("run")) == contents(tmp_path / "run")
