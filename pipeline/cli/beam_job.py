@@ -53,7 +53,7 @@ def prepared_job(
     if not runs_in_process(options):
         console.show_plan(_plan(job, before))
         startup.until_exit(startup.following_job())
-    elif where.mode == "auto" and where.workers is None and out:  # Without a target only a sample is read, perhaps.
+    elif where.mode == "auto" and where.workers is None and out:  # `verify`, without a target, may read a sample alone.
         choose_mode(options, job.input_bytes)
     return job
 
