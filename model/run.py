@@ -47,9 +47,12 @@ class Run:
 
     @cached_property
     def spec(self) -> Spec:
-        """The spec as resolved: every `max_len` is a number."""
-        with tf.io.gfile.GFile(join(self.path, SPEC_FILE)) as file:
-            return Spec.model_validate(yaml.safe_load(file.read()))
+        """The spec as resolved: every `max_len` is a number.
+
+        Raises:
+            NotARun: it is not valid: another version of fieldpool wrote it, for example.
+        """
+        return read_resolved_spec(join(self.path, SPEC_FILE))
 
     @property
     def has_stats(self) -> bool:
@@ -70,12 +73,7 @@ class Run:
         try:
             return RunStats.model_validate_json(text)
         except ValidationError as error:
-            first = error.errors()[0]
-            place = ".".join(map(str, first["loc"]))
-            raise NotARun(
-                f"{self.path}: {STATS_FILE} is not one of a run ({place}: {first['msg']}); make the run again with "
-                "`fieldpool transform`"
-            ) from None
+            raise NotARun(_not_of_this_version(join(self.path, STATS_FILE), error)) from None
 
     def shards(self, split: str) -> list[str]:
         """Returns the TFRecord files of `split` ("train", "eval" or "test"), sorted by name."""
@@ -97,3 +95,26 @@ class Run:
             name: settings.table_rows(len(self.tokens(name)))
             for name, settings in self.spec.resolved_vocabularies().items()
         }
+
+
+def read_resolved_spec(path: str) -> Spec:
+    """Returns the spec that a run or an exported model holds.
+
+    Raises:
+        NotARun: it is not valid: another version of fieldpool wrote it, for example.
+    """
+    with tf.io.gfile.GFile(path) as file:
+        content = yaml.safe_load(file.read())
+    try:
+        return Spec.model_validate(content)
+    except ValidationError as error:
+        raise NotARun(_not_of_this_version(path, error)) from None
+
+
+def _not_of_this_version(path: str, error: ValidationError) -> str:
+    first = error.errors()[0]
+    place, message = ".".join(map(str, first["loc"])), first["msg"].removeprefix("Value error, ")
+    return (
+        f"{path}: not written by this version of fieldpool ({place}: {message}); make the run again with "
+        "`fieldpool transform`, and train and export again"
+    )

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import ConfigDict
 
 from ..transforms.spec import SPLITS
+from ..transforms.spec.base import NamedEntries
 
 # A number for each of SPLITS.
 BySplit = dict[str, int]
 
 
-class _Counts(BaseModel):
+class _Counts(NamedEntries):
     """Never changes once made; counts that a later version may add are left out."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
@@ -27,12 +28,14 @@ class VocabularyStats(_Counts):
 
 
 class NumberStats(_Counts):
-    """The numbers that a field has in one split: float64, exactly rounded; `deviation` is the population's."""
+    """The numbers that a field has in one split: float64, exactly rounded; `std` is the population's."""
+
+    renamed: ClassVar[Mapping[str, str]] = {"deviation": "std", "low": "min", "high": "max"}
 
     mean: float
-    deviation: float
-    low: float
-    high: float
+    std: float
+    min: float
+    max: float
     zeros: int
 
 
@@ -43,15 +46,17 @@ class FieldStats(_Counts):
         type: categorical, multivalued or numeric.
         vocabulary: Its name.
         missing: Rows without a value; of multivalued fields `empty` has those with an empty list. See `absent`.
-        values: Values before lists are cut.
+        values: Values before lists are truncated.
         oov: Values, of those that the model sees, that are out of vocabulary.
-        max_len: What lists are cut to.
-        values_cut: Values that were cut.
-        rows_cut: Rows whose list was cut.
-        lengths: By split, rows by the length of their list before it is cut.
+        max_len: The length that lists are truncated to.
+        values_truncated: Values removed by it.
+        rows_truncated: Rows whose list was truncated.
+        lengths: By split, rows by the length of their list before it is truncated.
         numbers: By split, where it has numbers.
         buckets: Quantile buckets.
     """
+
+    renamed: ClassVar[Mapping[str, str]] = {"values_cut": "values_truncated", "rows_cut": "rows_truncated"}
 
     type: str
     vocabulary: str | None = None
@@ -60,8 +65,8 @@ class FieldStats(_Counts):
     values: BySplit
     oov: BySplit | None = None
     max_len: int | None = None
-    values_cut: BySplit | None = None
-    rows_cut: BySplit | None = None
+    values_truncated: BySplit | None = None
+    rows_truncated: BySplit | None = None
     lengths: dict[str, dict[int, int]] | None = None
     numbers: dict[str, NumberStats] | None = None
     buckets: int | None = None

@@ -51,7 +51,7 @@ label: {field: label}               # 1: clicked, 0: shown and not clicked
 split: {time: timestamp, train: 0.8, eval: 0.1, test: 0.1}   # the oldest rows train, the newest test
 
 vocabularies:
-  items: {min_count: 2, num_oov: 2}             # one vocabulary, and one embedding, for item_id and history
+  items: {min_count: 2, num_oov_buckets: 2}             # one vocabulary, and one embedding, for item_id and history
 
 fields:
   # One value a row.

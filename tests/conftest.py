@@ -27,7 +27,7 @@ def spec_data() -> dict[str, Any]:
         "key": "id",
         "label": {"field": "click"},
         "split": {"column": "part"},
-        "vocabularies": {"items": {"num_oov": 2}},
+        "vocabularies": {"items": {"num_oov_buckets": 2}},
         "fields": {
             "user": {"type": "categorical"},
             "item": {"type": "categorical", "vocabulary": "items"},

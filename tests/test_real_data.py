@@ -87,10 +87,10 @@ def test_mind_with_empty_and_very_long_histories(real_data: Path, tmp_path: Path
     assert result.stats.rejected == 0
     history = result.stats.fields["history"]
     assert history.lengths is not None
-    assert history.values_cut is not None
+    assert history.values_truncated is not None
     assert max(length for lengths in history.lengths.values() for length in lengths) == 425
     assert total(history.absent) > 3000
-    assert total(history.values_cut) > 0
+    assert total(history.values_truncated) > 0
 
 
 def test_criteo_without_header_and_with_many_missing_values(real_data: Path, tmp_path: Path) -> None:

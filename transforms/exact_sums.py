@@ -41,8 +41,8 @@ class Moments(NamedTuple):
     sums: np.ndarray
     high_squares: np.ndarray
     low_squares: np.ndarray
-    low: np.ndarray
-    high: np.ndarray
+    min: np.ndarray
+    max: np.ndarray
 
 
 class Histogram(NamedTuple):
@@ -86,26 +86,26 @@ def moments_of(values: np.ndarray) -> Moments:
 
 def add_moments(moments: Sequence[Moments]) -> Moments:
     """Returns the moments of all values together; those given have equal shapes."""
-    number, sums, high_squares, low_squares, low, high = (np.stack(parts) for parts in zip(*moments, strict=True))
+    number, sums, high_squares, low_squares, least, greatest = (np.stack(parts) for parts in zip(*moments, strict=True))
     return Moments(
         number.sum(axis=0),
         sums.sum(axis=0),
         high_squares.sum(axis=0),
         low_squares.sum(axis=0),
-        low.min(axis=0),
-        high.max(axis=0),
+        least.min(axis=0),
+        greatest.max(axis=0),
     )
 
 
 def statistics_of(moments: Moments, field: int) -> tuple[float, float, float, float]:
-    """Returns mean, deviation (of the population), low and high of one field; zeros without values."""
+    """Returns mean, standard deviation (of the population), minimum and maximum of one field; zeros without values."""
     count = int(moments.number[field])
     if not count:
         return 0.0, 0.0, 0.0, 0.0
     mean = _exact(moments.sums[field], 1) / count
     squares = _exact(moments.high_squares[field], 2) * (1 << _DIGITS) + _exact(moments.low_squares[field], 2)
     variance = squares / count - mean * mean
-    return float(mean), float(variance) ** 0.5, float(moments.low[field]), float(moments.high[field])
+    return float(mean), float(variance) ** 0.5, float(moments.min[field]), float(moments.max[field])
 
 
 def _exact(by_exponent: np.ndarray, power: int) -> Fraction:

@@ -1,4 +1,4 @@
-"""Statistics of all numeric fields in one analyzer: mean, deviation, range and quantile boundaries.
+"""Statistics of all numeric fields in one analyzer: mean, standard deviation, range and quantile boundaries.
 
 `packed_statistics` stands beside `tft.mean`, `tft.var`, `tft.min`, `tft.max` and `tft.quantiles`, each of which adds
 a branch to the job graph for each field. Its results do not depend on the order in which batches and workers are
@@ -32,15 +32,15 @@ from .exact_sums import (
 class Statistics(NamedTuple):
     """Of the present values of one field; zeros where there is none.
 
-    `mean`, `deviation` (of the population), `low` and `high` are float64 scalars; mean and variance are rounded once.
+    `mean`, `std` (of the population), `min` and `max` are float64 scalars; mean and variance are rounded once.
     `boundaries`, float32 `[buckets − 1]`, split the values into buckets of equal frequency; a boundary belongs to the
     upper bucket.
     """
 
     mean: tf.Tensor
-    deviation: tf.Tensor
-    low: tf.Tensor
-    high: tf.Tensor
+    std: tf.Tensor
+    min: tf.Tensor
+    max: tf.Tensor
     boundaries: tf.Tensor
 
 
@@ -82,7 +82,7 @@ Summaries = tuple[Moments, list[Histogram]]
 
 
 class Summary(beam.CombineFn):
-    """Float32 arrays `[batch, fields]` → float64: mean, deviation, low, high of each field, then its boundaries."""
+    """Float32 arrays `[batch, fields]` → float64: mean, std, min and max of each field, then its boundaries."""
 
     def __init__(self, buckets: Sequence[int]) -> None:
         super().__init__()

@@ -138,7 +138,7 @@ def _vocabularies(tokens: Mapping[str, tf.Tensor], spec: Spec) -> IdsOf:
 
     def ids_of(field: str, values: tf.Tensor) -> tf.Tensor:
         vocabulary = spec.vocabulary_of(field)
-        return lookup(values, paths[vocabulary], settings[vocabulary].num_oov)
+        return lookup(values, paths[vocabulary], settings[vocabulary].num_oov_buckets)
 
     return ids_of
 

@@ -3,8 +3,8 @@
 `packed_vocabularies` stands beside `tft.vocabulary`: tokens in, one vocabulary asset each out. The order
 is fixed by counts and bytes alone (most frequent first, ties by bytes ascending), so ids do not depend on
 the runner or on the number of workers. `lookup` turns tokens into ids: 0 is padding and never a token,
-1..num_oov are the OOV buckets, and the tokens follow (`spec.Vocabulary`). The counting itself, in Beam and Arrow,
-is `vocabulary_counts`.
+1..num_oov_buckets are the OOV buckets, and the tokens follow (`spec.Vocabulary`). The counting itself, in
+Beam and Arrow, is `vocabulary_counts`.
 
 Which tokens can be in a vocabulary: any bytes (NUL and invalid UTF-8 too) except the empty string, which
 is not a value, and tokens with a line feed or carriage return, which a text asset cannot hold; these are
@@ -78,25 +78,25 @@ def _flat(tokens: Any) -> tf.Tensor:
     return tokens.values if isinstance(tokens, tf.SparseTensor) else tf.reshape(tokens, [-1])
 
 
-def lookup(tokens: tf.Tensor | tf.RaggedTensor, path: tf.Tensor, num_oov: int) -> tf.Tensor | tf.RaggedTensor:
-    """Returns the ids of `tokens`, int64, in the tokens' shape; unknown ones by hash in 1..num_oov.
+def lookup(tokens: tf.Tensor | tf.RaggedTensor, path: tf.Tensor, num_oov_buckets: int) -> tf.Tensor | tf.RaggedTensor:
+    """Returns the ids of `tokens`, int64, in the tokens' shape; unknown ones by hash in 1..num_oov_buckets.
 
     Args:
         tokens: strings of any shape.
         path: from `packed_vocabularies`.
-        num_oov: the number of OOV buckets, 1 or more.
+        num_oov_buckets: the number of OOV buckets, 1 or more.
     """
     if isinstance(tokens, tf.RaggedTensor):
-        return tokens.with_flat_values(lookup(tokens.flat_values, path, num_oov))
+        return tokens.with_flat_values(lookup(tokens.flat_values, path, num_oov_buckets))
     if not hasattr(path, "numpy"):
         # Before the vocabulary is known no id can be: TFT must only see what the ids will depend on.
         with tf.control_dependencies([path]):
             return tf.zeros_like(tokens, tf.int64)
-    layout = Vocabulary(num_oov=num_oov)
+    layout = Vocabulary(num_oov_buckets=num_oov_buckets)
     # A token's id is its line plus the first token's id. The default line of an unknown token gives the id 1.
     first = layout.first_token_id
     ids = tft.apply_vocabulary(tokens, path, default_value=1 - first) + first
-    if num_oov == 1:
+    if num_oov_buckets == 1:
         return ids
     # A stable hash (FarmHash Fingerprint64).
-    return tf.where(layout.is_token(ids), ids, tf.strings.to_hash_bucket_fast(tokens, num_oov) + 1)
+    return tf.where(layout.is_token(ids), ids, tf.strings.to_hash_bucket_fast(tokens, num_oov_buckets) + 1)

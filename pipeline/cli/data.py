@@ -94,7 +94,7 @@ def transform(
 
 
 def check(run: RunPath, data: Data, as_json: AsJson = False) -> None:
-    """Compares new rows with a run: OOV, missing, lengths, cut values, ranges, columns, label rate.
+    """Compares new rows with a run: OOV, missing, lengths, truncated values, ranges, columns, label rate.
 
     Leaves with exit code 3 if a threshold of the run's spec, its `check:` section, is broken. Writes nothing.
 

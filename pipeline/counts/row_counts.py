@@ -44,8 +44,8 @@ def count_rows(checked: Checked, spec: Spec, ranges: Ranges | None = None) -> Co
             lengths = columns.bag_lengths(rows[name])
             _count_lengths(counts, name, lengths, splits)
             if isinstance(field.max_len, int):  # Not while lengths are being counted to find it.
-                add("cut", name, np.maximum(lengths - field.max_len, 0))
-                add("rows_cut", name, lengths > field.max_len)
+                add("values_truncated", name, np.maximum(lengths - field.max_len, 0))
+                add("rows_truncated", name, lengths > field.max_len)
             continue
         present = np.asarray(rows[name].is_valid())
         add("missing", name, ~present)
@@ -103,6 +103,6 @@ def _count_numbers(counts: Counts, name: str, numbers: np.ndarray, splits: np.nd
             sums = getattr(found, part)
             for exponent in np.flatnonzero(sums).tolist():
                 counts.sums[Counted(part, name, split, exponent)] += int(sums[exponent])
-        counts.lowest[Counted("number", name, split)] = float(found.low)
-        counts.highest[Counted("number", name, split)] = float(found.high)
+        counts.lowest[Counted("number", name, split)] = float(found.min)
+        counts.highest[Counted("number", name, split)] = float(found.max)
         counts.sums[Counted("zeros", name, split)] += int((of_split == 0).sum())

@@ -58,8 +58,8 @@ def _field_stats(counts: Counts, details: _Details, spec: Spec, name: str) -> Fi
         return stats.model_copy(
             update={
                 "max_len": field.shape[0],
-                "values_cut": _by_split(counts, "cut", name),
-                "rows_cut": _by_split(counts, "rows_cut", name),
+                "values_truncated": _by_split(counts, "values_truncated", name),
+                "rows_truncated": _by_split(counts, "rows_truncated", name),
                 "lengths": {split: _lengths(details, name, split) for split in SPLITS},
             }
         )
@@ -75,7 +75,7 @@ def _lengths(details: _Details, name: str, split: str) -> dict[int, int]:
 
 
 def _numbers(counts: Counts, details: _Details, name: str, split: str) -> NumberStats:
-    """Returns mean, deviation, range and zeros of a field's numbers, rounded as float64 is."""
+    """Returns mean, standard deviation, range and zeros of a field's numbers, rounded as float64 is."""
     sums = {part: np.zeros((1, EXPONENTS), np.int64) for part in MOMENTS}
     for part in MOMENTS:
         for exponent, number in details.get((part, name, split), {}).items():
@@ -84,9 +84,9 @@ def _numbers(counts: Counts, details: _Details, name: str, split: str) -> Number
     moments = Moments(
         np.array([counts.of("values", name, split)]),
         **sums,
-        low=np.array([counts.lowest[key]]),
-        high=np.array([counts.highest[key]]),
+        min=np.array([counts.lowest[key]]),
+        max=np.array([counts.highest[key]]),
     )
-    mean, deviation, low, high = statistics_of(moments, 0)
+    mean, std, least, greatest = statistics_of(moments, 0)
     zeros = counts.of("zeros", name, split)
-    return NumberStats(mean=mean, deviation=deviation, low=low, high=high, zeros=zeros)
+    return NumberStats(mean=mean, std=std, min=least, max=greatest, zeros=zeros)

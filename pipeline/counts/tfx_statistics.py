@@ -64,6 +64,6 @@ def _common(common: statistics_pb2.CommonStatistics, rows: int, lengths: dict[in
 
 def _numbers(statistics: statistics_pb2.NumericStatistics, numbers: NumberStats | None) -> None:
     if numbers is not None:
-        statistics.mean, statistics.std_dev = numbers.mean, numbers.deviation
-        statistics.min, statistics.max = numbers.low, numbers.high
+        statistics.mean, statistics.std_dev = numbers.mean, numbers.std
+        statistics.min, statistics.max = numbers.min, numbers.max
         statistics.num_zeros = numbers.zeros

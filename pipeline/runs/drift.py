@@ -82,7 +82,7 @@ def check(run: Run, patterns: Sequence[str], options: PipelineOptions | None = N
 def _ranges(stats: RunStats) -> dict[str, tuple[float, float]]:
     """Returns the range of each numeric field that has numbers in the run's train split."""
     numbers = {name: (field.numbers or {}).get("train") for name, field in stats.fields.items()}
-    return {name: (found.low, found.high) for name, found in numbers.items() if found}
+    return {name: (found.min, found.max) for name, found in numbers.items() if found}
 
 
 def compare(
@@ -131,9 +131,9 @@ def _rates(stats: RunStats, splits: Sequence[str]) -> dict[tuple[str, str], floa
         found[name, "missing"] = _part(total(field.absent, splits), rows)
         if field.oov is not None:
             found[name, "oov"] = _part(total(field.oov, splits), values)
-        if field.values_cut is not None:
+        if field.values_truncated is not None:
             found[name, "length"] = _part(values, rows)
-            found[name, "cut"] = _part(total(field.values_cut, splits), values)
+            found[name, "truncated"] = _part(total(field.values_truncated, splits), values)
     return {key: rate for key, rate in found.items() if rate is not None}
 
 

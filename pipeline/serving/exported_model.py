@@ -9,12 +9,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import tensorflow as tf
-import yaml
 from apache_beam.ml.inference.base import ModelHandler
 from tfx_bsl.public.tfxio import TensorAdapter
 
 from ...model.export import PROBABILITY, export_file
-from ...model.run import SPEC_FILE
+from ...model.run import SPEC_FILE, read_resolved_spec
 from ...transforms.spec import KEY_FEATURE, Spec
 from ..rows.tft_rows import tensor_adapter
 
@@ -88,5 +87,4 @@ class ExportedModel(ModelHandler[RowsToPredict, Predictions, Any]):
 
 def read_spec(export: str) -> Spec:
     """Returns the spec of the run that an exported model was trained on."""
-    with tf.io.gfile.GFile(export_file(export, SPEC_FILE)) as file:
-        return Spec.model_validate(yaml.safe_load(file.read()))
+    return read_resolved_spec(export_file(export, SPEC_FILE))

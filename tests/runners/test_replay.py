@@ -32,7 +32,7 @@ SPEC: dict[str, Any] = {
     "split": {"column": "part"},
     "max_rejected": 1,
     "fields": {
-        "item": {"type": "categorical", "num_oov": 3, "min_count": 2},
+        "item": {"type": "categorical", "num_oov_buckets": 3, "min_count": 2},
         "tags": {"type": "multivalued", "max_len": "auto"},
         "price": {"type": "numeric", "scale": {"quantiles": 4}},
     },

@@ -98,8 +98,8 @@ def _field_stats(spec: Spec, name: str, lists: dict[str, list[list[Any]]]) -> Fi
     of_lists: dict[str, Any] = {
         "empty": absent,
         "max_len": field.shape[0] if field.is_list else None,
-        "values_cut": dict.fromkeys(SPLITS, 0),
-        "rows_cut": dict.fromkeys(SPLITS, 0),
+        "values_truncated": dict.fromkeys(SPLITS, 0),
+        "rows_truncated": dict.fromkeys(SPLITS, 0),
         "lengths": {split: dict(sorted(Counter(lengths[split]).items())) for split in SPLITS},
     }
     return FieldStats(

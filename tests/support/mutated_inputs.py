@@ -25,7 +25,7 @@ SPEC: dict[str, Any] = {
     "split": {"column": "part"},
     "max_rejected": 100,
     "limits": {"value_bytes": 1000, "list_values": 100},
-    "vocabularies": {"items": {"num_oov": 2}},
+    "vocabularies": {"items": {"num_oov_buckets": 2}},
     "fields": {
         "user": {"type": "categorical", "missing": "reject", "text": "utf8"},
         "item": {"type": "categorical", "vocabulary": "items"},

@@ -16,7 +16,7 @@ SPEC: dict[str, Any] = {
     "label": {"field": "click"},
     "split": {"column": "part"},
     "max_rejected": 2,
-    "vocabularies": {"items": {"num_oov": 2}},
+    "vocabularies": {"items": {"num_oov_buckets": 2}},
     "fields": {
         "user": {"type": "categorical", "missing": {"token": "(none)"}},
         "item": {"type": "categorical", "vocabulary": "items", "missing": "oov"},

@@ -72,18 +72,20 @@ def test_a_length_that_is_not_resolved_has_no_shape(max_len: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("num_oov", "oov", "tokens"),
+    ("num_oov_buckets", "oov", "tokens"),
     [
         (1, [False, True, False, False, False], [False, False, True, True, True]),
         (3, [False, True, True, True, False], [False, False, False, False, True]),
     ],
 )
-def test_ids_are_padding_then_oov_buckets_then_tokens(num_oov: int, oov: list[bool], tokens: list[bool]) -> None:
-    vocabulary, ids = Vocabulary(num_oov=num_oov), np.arange(5)
+def test_ids_are_padding_then_oov_buckets_then_tokens(
+    num_oov_buckets: int, oov: list[bool], tokens: list[bool]
+) -> None:
+    vocabulary, ids = Vocabulary(num_oov_buckets=num_oov_buckets), np.arange(5)
     assert vocabulary.is_oov(ids).tolist() == oov
     assert vocabulary.is_token(ids).tolist() == tokens
     assert vocabulary.first_token_id == tokens.index(True)
 
 
 def test_a_table_has_rows_for_padding_oov_buckets_and_tokens() -> None:
-    assert Vocabulary(num_oov=3).table_rows(10) == 14
+    assert Vocabulary(num_oov_buckets=3).table_rows(10) == 14

@@ -21,7 +21,7 @@ SPEC = Spec.model_validate(
         "key": "id",
         "label": {"field": "click"},
         "split": {"column": "part"},
-        "vocabularies": {"items": {"num_oov": 2}},
+        "vocabularies": {"items": {"num_oov_buckets": 2}},
         "fields": {
             "item": {"type": "categorical", "vocabulary": "items"},
             "user": {"type": "categorical", "missing": "oov"},

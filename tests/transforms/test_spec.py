@@ -38,8 +38,8 @@ def test_fields_share_a_declared_vocabulary() -> None:
 
 
 def test_vocabulary_settings_may_stand_on_the_field() -> None:
-    assert spec(fields={"a": CATEGORICAL | {"min_count": 3, "num_oov": 4}}).resolved_vocabularies() == {
-        "a": Vocabulary(min_count=3, num_oov=4)
+    assert spec(fields={"a": CATEGORICAL | {"min_count": 3, "num_oov_buckets": 4}}).resolved_vocabularies() == {
+        "a": Vocabulary(min_count=3, num_oov_buckets=4)
     }
 
 
@@ -50,10 +50,10 @@ def test_the_raw_column_defaults_to_the_fields_name() -> None:
 
 def test_a_field_has_the_settings_of_its_vocabulary() -> None:
     shared = spec(
-        vocabularies={"items": {"num_oov": 2}},
+        vocabularies={"items": {"num_oov_buckets": 2}},
         fields={"a": MULTIVALUED | {"vocabulary": "items"}, "b": CATEGORICAL | {"min_count": 3}},
     )
-    assert shared.vocabulary_settings_of("a") == Vocabulary(num_oov=2)
+    assert shared.vocabulary_settings_of("a") == Vocabulary(num_oov_buckets=2)
     assert shared.vocabulary_settings_of("b") == Vocabulary(min_count=3)
 
 
@@ -124,7 +124,10 @@ def test_a_yaml_date_is_a_time_boundary() -> None:
         ({"fields": {"a": MULTIVALUED | {"weights": "w", "pooling": "max"}}}, "no meaning"),
         ({"fields": {"a": MULTIVALUED | {"pooling": "max"}}, "model": {"exact_fm": True}}, "exact_fm pairs the values"),
         ({"vocabularies": {"v": {}}}, "used by no field"),
-        ({"fields": {"a": CATEGORICAL | {"num_oov": 0}}}, "greater than or equal to 1"),
+        ({"fields": {"a": CATEGORICAL | {"num_oov_buckets": 0}}}, "greater than or equal to 1"),
+        ({"fields": {"a": CATEGORICAL | {"num_oov": 2}}}, "`num_oov` is now called `num_oov_buckets`"),
+        ({"vocabularies": {"v": {"num_oov": 2}}}, "`num_oov` is now called `num_oov_buckets`"),
+        ({"check": {"cut": 0.5}}, "`cut` is now called `truncated`"),
         ({"split": {"hash": "u", "train": 0.5}}, "must be 1, found 0.7"),
         ({"split": {"time": "t", "eval_from": 3}}, "give both"),
         ({"split": {"by": "luck"}}, "expected one of `column:`, `files:`, `hash:` or `time:`"),

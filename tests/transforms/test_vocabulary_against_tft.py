@@ -106,7 +106,7 @@ def test_real_data(real_data: Path, tmp_path: Path, example: str, files: str) ->
     chosen: dict[str, Any] = {}
     for name, field in loaded.fields.items():
         if field.has_vocabulary and len(chosen) < 4:
-            alone = {"vocabulary": None, "min_count": 2, "top_k": None, "num_oov": 1}
+            alone = {"vocabulary": None, "min_count": 2, "top_k": None, "num_oov_buckets": 1}
             chosen[name] = field.model_copy(update=alone | ({"max_len": 20} if field.is_list else {}))
     spec = loaded.model_copy(update={"fields": chosen, "vocabularies": {}})
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 
@@ -13,7 +14,21 @@ NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.\-]{0,99}$"
 Name = Annotated[str, Field(pattern=NAME_PATTERN)]
 
 
-class Strict(BaseModel):
+class NamedEntries(BaseModel):
+    """Base of what is read from files: an entry under an old name is refused, and the error gives the new name."""
+
+    renamed: ClassVar[Mapping[str, str]] = {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_old_names(cls, data: Any) -> Any:
+        for old, new in cls.renamed.items():
+            if isinstance(data, dict) and old in data:
+                raise ValueError(f"`{old}` is now called `{new}`; rename it")
+        return data
+
+
+class Strict(NamedEntries):
     """Base of all sections: refuses unknown keys and is immutable."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)

@@ -7,6 +7,7 @@ differs. Code that needs TensorFlow or Arrow is elsewhere, in `transforms.prepro
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 from pydantic import Field, field_validator, model_validator
@@ -20,17 +21,19 @@ RawForm = Literal["token", "list", "number"]
 
 
 class Vocabulary(Strict):
-    """Settings of one vocabulary. Id 0 is padding, 1..num_oov are OOV buckets, then the tokens."""
+    """Settings of one vocabulary. Id 0 is padding, 1..num_oov_buckets are OOV buckets, then the tokens."""
+
+    renamed: ClassVar[Mapping[str, str]] = {"num_oov": "num_oov_buckets"}
 
     min_count: int = Field(1, ge=1, description="Tokens seen less often in train become OOV.")
     top_k: int | None = Field(None, ge=1, description="Keep only this many of the most frequent tokens.")
-    num_oov: int = Field(1, ge=1, description="OOV buckets; an unseen token goes to one by its hash.")
+    num_oov_buckets: int = Field(1, ge=1, description="OOV buckets; an unseen token goes to one by its hash.")
     dim: int | None = Field(None, ge=1, description="Embedding dimension; default: model.embedding_dim.")
 
     @property
     def first_token_id(self) -> int:
         """The id of the most frequent token."""
-        return 1 + self.num_oov
+        return 1 + self.num_oov_buckets
 
     def table_rows(self, tokens: int) -> int:
         """Returns the rows of the embedding table for that number of tokens; padding and OOV buckets have rows, too."""
@@ -107,12 +110,13 @@ class VocabularyField(AnyField):
     """A field whose values are tokens of a vocabulary."""
 
     has_vocabulary: ClassVar[bool] = True
+    renamed: ClassVar[Mapping[str, str]] = Vocabulary.renamed
 
     column: str | None = Field(None, description="The raw column; default: the field's own name.")
     vocabulary: Name | None = Field(None, description="A vocabulary's name, to share it; default: one's own.")
     min_count: int | None = Field(None, ge=1, description="See vocabularies.")
     top_k: int | None = Field(None, ge=1, description="See vocabularies.")
-    num_oov: int | None = Field(None, ge=1, description="See vocabularies.")
+    num_oov_buckets: int | None = Field(None, ge=1, description="See vocabularies.")
     dim: int | None = Field(None, ge=1, description="See vocabularies.")
     text: Literal["bytes", "utf8"] = Field(
         "bytes",
@@ -121,7 +125,7 @@ class VocabularyField(AnyField):
 
     def vocabulary_settings(self) -> dict[str, Any]:
         """Returns the vocabulary settings that were given on the field itself."""
-        given = {k: getattr(self, k) for k in ("min_count", "top_k", "num_oov", "dim")}
+        given = {k: getattr(self, k) for k in ("min_count", "top_k", "num_oov_buckets", "dim")}
         return {k: v for k, v in given.items() if v is not None}
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -22,10 +23,14 @@ class Check(Strict):
     Rates are compared with those of the run's eval split, which no vocabulary has seen; where it is empty, with train.
     """
 
+    renamed: ClassVar[Mapping[str, str]] = {"cut": "truncated"}
+
     oov: Fraction | None = Field(0.1, description="By how much the share of OOV values may rise, for each field.")
     missing: Fraction | None = Field(0.1, description="By how much the share of missing values may rise or fall.")
     length: float | None = Field(0.5, gt=0, description="Part of itself that a mean list length may change by.")
-    cut: Fraction | None = Field(0.1, description="By how much the share of values cut by `max_len` may rise.")
+    truncated: Fraction | None = Field(
+        0.1, description="Maximum increase of the share of values that are truncated by `max_len`."
+    )
     range: Fraction | None = Field(0.05, description="The share of numbers that may lie outside the range of train.")
     label: float | None = Field(
         0.5, gt=0, description="Part of itself that the share of positive labels may change by."

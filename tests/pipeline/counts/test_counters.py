@@ -57,7 +57,7 @@ SPEC = Spec.model_validate(
         "label": {"field": "label"},
         "split": {"column": "s"},
         "fields": {
-            "user": {"type": "categorical", "num_oov": 2},
+            "user": {"type": "categorical", "num_oov_buckets": 2},
             "tags": {"type": "multivalued", "max_len": 2},
             "age": {"type": "numeric"},
         },
@@ -97,14 +97,14 @@ def test_the_stats_of_three_rows() -> None:
         "values": by_split(3, 1),
         "oov": by_split(1, 1),
         "max_len": 2,
-        "values_cut": by_split(1, 0),
-        "rows_cut": by_split(1, 0),
+        "values_truncated": by_split(1, 0),
+        "rows_truncated": by_split(1, 0),
         "lengths": {"train": {"0": 1, "3": 1}, "eval": {"1": 1}, "test": {}},
     }
     assert stats["fields"]["age"] == {
         "type": "numeric",
         "missing": by_split(0, 1),
         "values": by_split(2, 0),
-        "numbers": {"train": {"mean": 5.0, "deviation": 5.0, "low": 0.0, "high": 10.0, "zeros": 1}},
+        "numbers": {"train": {"mean": 5.0, "std": 5.0, "min": 0.0, "max": 10.0, "zeros": 1}},
     }
     assert (stats["read"], stats["train"], stats["eval"], stats["positives"]) == (4, 2, 1, by_split(1, 1))

@@ -90,7 +90,7 @@ def test_what_has_drifted_is_found(run: TransformResult, rows: Rows, folder: Pat
         ("user", "missing"),
         ("genres", "missing"),
         ("history", "length"),
-        ("history", "cut"),
+        ("history", "truncated"),
         ("age", "range"),
     }
     (unknown,) = [finding for finding in findings if finding.measure == "unknown"]

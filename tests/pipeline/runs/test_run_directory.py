@@ -146,8 +146,8 @@ def test_counts_add_up(result: TransformResult) -> None:
         "values": {"train": 7, "eval": 1, "test": 4},
         "oov": {"train": 0, "eval": 1, "test": 0},
         "max_len": 3,
-        "values_cut": {"train": 1, "eval": 0, "test": 1},
-        "rows_cut": {"train": 1, "eval": 0, "test": 1},
+        "values_truncated": {"train": 1, "eval": 0, "test": 1},
+        "rows_truncated": {"train": 1, "eval": 0, "test": 1},
         "lengths": {"train": {"0": 1, "1": 1, "2": 1, "4": 1}, "eval": {"1": 1}, "test": {"4": 1}},
     }
     assert stats["fields"]["user"]["missing"] == {"train": 1, "eval": 0, "test": 0}

@@ -43,7 +43,7 @@ SPEC: dict[str, Any] = {
     "label": {"field": "click"},
     "split": {"column": "part"},
     "fields": {
-        "item": {"type": "categorical", "num_oov": 3, "min_count": 5},
+        "item": {"type": "categorical", "num_oov_buckets": 3, "min_count": 5},
         "tags": {"type": "multivalued", "max_len": 2},
         "price": {"type": "numeric"},
         "age": {"type": "numeric", "scale": {"quantiles": 4}},

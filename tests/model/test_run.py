@@ -1,0 +1,51 @@
+"""`Run`: what a finished run directory holds, and what it refuses to read."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from handmade_run import write_run
+
+from fieldpool.model.run import NotARun, Run
+
+SPEC: dict[str, Any] = {
+    "label": {"field": "y"},
+    "split": {"column": "s"},
+    "fields": {
+        "genres": {"type": "multivalued", "max_len": 2, "num_oov_buckets": 2},
+        "age": {"type": "numeric"},
+    },
+}
+ROWS = [{"genres": [3, 0], "age": [1.0], "label": [1.0]}]
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> str:
+    return write_run(tmp_path / "run", SPEC, {"genres": [b"drama", b"\xff war"]}, {"train": [ROWS]})
+
+
+@pytest.mark.parametrize(
+    ("section", "old", "new"),
+    [("values_cut", "values_cut", "values_truncated"), ("numbers", "deviation", "std"), ("numbers", "low", "min")],
+)
+def test_counts_under_an_old_name_are_refused(run: str, section: str, old: str, new: str) -> None:
+    path = Path(run) / "stats.json"
+    stats = json.loads(path.read_text())
+    if section == "numbers":
+        stats["fields"]["age"]["numbers"] = {"train": {"mean": 1.0, "max": 1.0, "zeros": 0, old: 0.0}}
+    else:
+        stats["fields"]["genres"][old] = {"train": 0, "eval": 0, "test": 0}
+    path.write_text(json.dumps(stats))
+    with pytest.raises(NotARun, match=rf"stats\.json: not written by this version .*`{old}` is now called `{new}`"):
+        _ = Run(run).stats
+
+
+def test_a_spec_under_an_old_name_is_refused(run: str) -> None:
+    path = Path(run) / "spec.yaml"
+    path.write_text(yaml.safe_dump(SPEC | {"check": {"cut": 0.5}}))
+    with pytest.raises(NotARun, match=r"spec\.yaml: not written by this version .*`cut` is now called `truncated`"):
+        _ = Run(run).spec
