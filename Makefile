@@ -39,8 +39,9 @@ lint: $(SETUP) ## Check style and formatting
 
 types: $(SETUP) ## Check types
 	@mkdir -p $(TYPED)
-	@for folder in transforms model pipeline; do ln -sfn ../../../$$folder $(TYPED)/$$folder; done
-	MYPYPATH=$(VENV)/src $(VENV)/bin/mypy -p fieldpool.transforms -p fieldpool.model -p fieldpool.pipeline
+	@rm -f $(TYPED)/*
+	@for path in api/* transforms model pipeline; do ln -sfn ../../../$$path $(TYPED)/; done
+	MYPYPATH=$(VENV)/src $(VENV)/bin/mypy -p fieldpool
 
 pytest: $(SETUP)
 	$(VENV)/bin/pytest -n $(WORKERS) </dev/null
@@ -78,17 +79,18 @@ bench-train: $(SETUP) ## Compare training with DeepCTR, FuxiCTR, FBGEMM and stoc
 bench-serving: $(SETUP) ## Measure an exported model: p50 and p99 of 1 and 256 rows, rows/s of batch prediction
 	$(VENV)/bin/python -m benchmarks.serving --repeat $(REPEAT)
 
-lock: $(SETUP) ## Re-resolve requirements.lock for Python 3.11 to 3.13 on every platform
+# Versions that requirements.lock has already are kept: delete it for the newest ones.
+lock: $(SETUP) ## Resolve requirements.lock for Python 3.11 to 3.13 on every platform
 	$(VENV)/bin/python $(PIP) install --quiet uv
-	$(VENV)/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 --extra test \
+	$(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --extra test --extra docs \
 	    --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" \
-	    setup.py --output-file requirements.lock
+	    pyproject.toml --output-file requirements.lock
 
 clean: ## Remove everything that the other targets create
 	rm -rf $(VENV) $(BACKENDS) demo-run bench-data build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
-	find transforms model pipeline tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
+	find api transforms model pipeline tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
 
-$(SETUP): setup.py requirements.lock
+$(SETUP): setup.py pyproject.toml requirements.lock
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/python $(PIP) install --quiet --requirement requirements.lock
 	$(VENV)/bin/python $(PIP) install --quiet --no-deps --no-build-isolation --editable .
@@ -96,7 +98,7 @@ $(SETUP): setup.py requirements.lock
 
 # Without TensorFlow, so that a layer that imports it fails. PyTorch comes from the index that pip is configured
 # for; on Linux that is the CUDA build, unless PIP_EXTRA_INDEX_URL names PyTorch's index for CPUs.
-$(BACKENDS)/.installed: setup.py requirements.lock
+$(BACKENDS)/.installed: setup.py pyproject.toml requirements.lock
 	$(PYTHON) -m venv $(BACKENDS)
 	echo '*' > $(BACKENDS)/.gitignore
 	$(BACKENDS)/bin/python $(PIP) install --quiet --constraint requirements.lock \

@@ -1,66 +1,41 @@
-"""Packaging of fieldpool: maps the top-level folders to `fieldpool.transforms`, `.model` and `.pipeline`."""
+"""The parts of fieldpool's packaging that pyproject.toml cannot express; Beam's `--setup_file` takes this file too.
 
+The package folders are at the top of the repository, without a common folder `fieldpool`: the working directory
+then never shadows an installed fieldpool.
+"""
+
+import re
 from pathlib import Path
 
 from setuptools import find_packages, setup
 
 ROOT = Path(__file__).parent
+FOLDERS = {"fieldpool.transforms": "transforms", "fieldpool.model": "model", "fieldpool.pipeline": "pipeline"}
+REPOSITORY = "https://github.com/fieldpool/fieldpool"
+
+# The only place of the version. Matched as text: building must not import TensorFlow or Beam.
+(VERSION,) = re.findall(r'^__version__ = "(.+)"$', (ROOT / "api/__init__.py").read_text(encoding="utf-8"), re.MULTILINE)
+
+
+def readme_for_index() -> str:
+    """Returns README.md with relative links made absolute: a package index shows it without the repository's files."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    text = re.sub(r"(!\[[^\]]*\]\()(?![a-z]+:|#)", rf"\g<1>{REPOSITORY}/raw/v{VERSION}/", text)
+    return re.sub(r"(?<!!)(\[[^\]]*\]\()(?![a-z]+:|#)", rf"\g<1>{REPOSITORY}/blob/v{VERSION}/", text)
+
 
 setup(
-    name="fieldpool",
-    version="0.1.0",
-    description="Multi-valued click logs to trained rankers: Beam + TensorFlow Transform + Keras 3 DeepFM",
-    long_description=(ROOT / "README.md").read_text(encoding="utf-8"),
+    version=VERSION,
+    long_description=readme_for_index(),
     long_description_content_type="text/markdown",
-    license="Apache-2.0",
-    python_requires=">=3.11,<3.14",
-    # `fieldpool` itself is a namespace without files of its own: an installed top-level `model` or
-    # `pipeline` package would collide with those of other projects.
     packages=[
-        f"fieldpool.{package}" for package in find_packages(str(ROOT), include=["transforms*", "model*", "pipeline*"])
+        "fieldpool",
+        *(f"fieldpool.{package}" for package in find_packages(str(ROOT / "api"))),
+        *(f"fieldpool.{package}" for package in find_packages(str(ROOT), include=[f"{f}*" for f in FOLDERS.values()])),
     ],
-    package_dir={
-        "fieldpool.transforms": "transforms",
-        "fieldpool.model": "model",
-        "fieldpool.pipeline": "pipeline",
-    },
+    package_dir={"fieldpool": "api", **FOLDERS},
     package_data={
-        "fieldpool.transforms": ["py.typed"],
-        "fieldpool.model": ["py.typed"],
-        "fieldpool.pipeline": ["py.typed"],
+        **{package: ["py.typed"] for package in ("fieldpool", *FOLDERS)},
         "fieldpool.pipeline.reports": ["templates/*.html"],
     },
-    install_requires=[
-        "apache-beam[gcp]>=2.77,<2.78",
-        "tensorflow>=2.21,<2.22",
-        "tensorflow-transform>=1.21,<1.22",
-        "keras>=3.15,<3.16",
-        "pyarrow>=25,<26",
-        "isal>=1.7",
-        "jinja2>=3.1",
-        "matplotlib>=3.10",
-        "numpy>=2",
-        "pydantic>=2.13",
-        "PyYAML>=6",
-        "rich>=14",
-        "scikit-learn>=1.5",
-        "scipy>=1.13",
-        "tensorboard",
-        "typer>=0.20",
-    ],
-    extras_require={
-        "test": [
-            "gcp-storage-emulator>=2026.7",
-            "hypothesis>=6.150",
-            "mypy>=2",
-            "pytest>=9",
-            "pytest-xdist>=3.8",
-            "ruff>=0.17",
-            "trustme>=1.2",
-            "types-PyYAML",
-        ],
-        # The layers on Keras' other backends (`make test-backends`).
-        "backends": ["jax", "torch"],
-    },
-    entry_points={"console_scripts": ["fieldpool=fieldpool.pipeline.cli.app:main"]},
 )
