@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 from rich.text import Text
 
-from .console import out
+from .console import show
 
 if TYPE_CHECKING:
     from ..runs.drift import Finding
@@ -21,6 +21,11 @@ def show_findings(findings: Sequence[Finding], *, as_json: bool = False) -> None
     if as_json:
         print(json.dumps([asdict(finding) for finding in findings]))
         return
+    show([findings_table(findings)])
+
+
+def findings_table(findings: Sequence[Finding]) -> Table:
+    """Returns a table of how new rows compare with a run, one measure a row."""
     table = Table(title="New rows beside the run's", title_justify="left")
     for name, justify in (("field", "left"), ("measure", "left"), ("run", "right"), ("new", "right")):
         table.add_column(name, justify=justify)  # type: ignore[arg-type]
@@ -31,7 +36,7 @@ def show_findings(findings: Sequence[Finding], *, as_json: bool = False) -> None
         verdict = Text("too far", "bold red") if finding.is_broken else Text("")
         cells = (finding.field, finding.measure, *numbers, finding.most or "")
         table.add_row(*map(Text, cells), verdict + Text(f" {finding.note}" if finding.note else ""))
-    out.print(table)
+    return table
 
 
 def _number(measure: str, value: float | None) -> str:

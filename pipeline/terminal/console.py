@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from rich.console import Console
+from collections.abc import Iterable
+
+from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -13,6 +15,12 @@ err = Console(stderr=True, highlight=False)
 def say(text: str) -> None:
     """Prints a line."""
     out.print(text, markup=False)
+
+
+def show(renderables: Iterable[RenderableType]) -> None:
+    """Prints tables and lines, one below the other."""
+    for renderable in renderables:
+        out.print(renderable)
 
 
 def error(text: str) -> None:

@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from ...transforms.spec import SPLITS
-from .console import out, say
+from .console import show
 
 if TYPE_CHECKING:
     from ..runs.dry_run import Explanation
@@ -23,14 +24,20 @@ def show_examples(examples: Sequence[DecodedExample], *, as_json: bool = False) 
     if as_json:
         print(json.dumps([asdict(example) for example in examples]))
         return
+    show(example_tables(examples))
+
+
+def example_tables(examples: Sequence[DecodedExample]) -> list[RenderableType]:
+    """Returns a title and a table for each example: tokens beside ids."""
+    found: list[RenderableType] = []
     for example in examples:
-        out.print(Text(_title(example), style="bold"))
         table = Table()
         for name in ("field", "tokens", "ids"):
             table.add_column(name, overflow="fold")
         for name, field in example.fields.items():
             table.add_row(Text(name), Text(_tokens(field)), Text(_ids(field)))
-        out.print(table)
+        found += [Text(_title(example), style="bold"), table]
+    return found
 
 
 def show_explanation(explanation: Explanation, *, as_json: bool = False) -> None:
@@ -39,20 +46,26 @@ def show_explanation(explanation: Explanation, *, as_json: bool = False) -> None
         plain = {"spec": explanation.spec.model_dump(mode="json"), "stats": explanation.stats.as_json()}
         print(json.dumps(asdict(explanation) | plain, default=_text))
         return
+    show(explanation_tables(explanation))
+
+
+def explanation_tables(explanation: Explanation) -> list[RenderableType]:
+    """Returns a title and a table for each row, before and after the transform, and lines on the rejected rows."""
+    found: list[RenderableType] = []
     for row in explanation.rows:
-        out.print(Text(f"{row.source}, row {row.row} → {row.split}, {_title(row.example)}", style="bold"))
         table = Table()
         for name in ("field", "raw", "tokens", "ids"):
             table.add_column(name, overflow="fold")
         for name, field in row.example.fields.items():
             raw = _raw(row.raw.get(explanation.spec.column_of(name)))
             table.add_row(Text(name), Text(raw), Text(_tokens(field)), Text(_ids(field)))
-        out.print(table)
+        title = f"{row.source}, row {row.row} → {row.split}, {_title(row.example)}"
+        found += [Text(title, style="bold"), table]
     stats = explanation.stats
     counts = ", ".join(f"{name} {getattr(stats, name)}" for name in (*SPLITS, "rejected"))
-    say(f"Of {stats.read} rows: {counts}. Ids are those of these rows alone.")
-    for bad in explanation.rejected[:5]:
-        say(f"rejected: {bad.source}, row {bad.row}, {bad.field}: {bad.reason}")
+    lines = [f"Of {stats.read} rows: {counts}. Ids are those of these rows alone."]
+    lines += [f"rejected: {bad.source}, row {bad.row}, {bad.field}: {bad.reason}" for bad in explanation.rejected[:5]]
+    return [*found, *map(Text, lines)]
 
 
 def _title(example: DecodedExample) -> str:

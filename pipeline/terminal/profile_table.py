@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 from rich.text import Text
 
-from .console import out, say
+from .console import say, show
 
 if TYPE_CHECKING:
     from ..reports.data_profile import DataProfile
@@ -21,6 +21,14 @@ def show_profile(found: DataProfile, paths: list[str], *, as_json: bool) -> None
         content = {"spec": proposal.spec, "reasons": proposal.reasons, "left_out": proposal.left_out}
         print(json.dumps(content | {"rows": found.rows, "files": paths}))
         return
+    show([profile_table(found)])
+    counts = ", ".join(f"{name} {number:,}" for name, number in found.rows.items())
+    say(f"Of the sample: {counts}\nSpec: {paths[0]}\nPage: {paths[1]}")
+    say(f"Next: fieldpool explain {paths[0]} DATA...")
+
+
+def profile_table(found: DataProfile) -> Table:
+    """Returns a table of the proposed fields, and of the columns that were left out, with reasons."""
     table = Table(title="Proposed fields", title_justify="left")
     for name in ("field", "type", "why"):
         table.add_column(name, overflow="fold")
@@ -28,7 +36,4 @@ def show_profile(found: DataProfile, paths: list[str], *, as_json: bool) -> None
         table.add_row(Text(field.name), field.type, Text("; ".join(field.reasons)))
     for name, reason in found.proposal.left_out.items():
         table.add_row(Text(name), "(left out)", Text(reason))
-    out.print(table)
-    counts = ", ".join(f"{name} {number:,}" for name, number in found.rows.items())
-    say(f"Of the sample: {counts}\nSpec: {paths[0]}\nPage: {paths[1]}")
-    say(f"Next: fieldpool explain {paths[0]} DATA...")
+    return table

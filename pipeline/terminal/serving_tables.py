@@ -6,13 +6,13 @@ import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from .console import out as stdout
-from .console import say
+from .console import say, show
 from .example_tables import padded_ids
-from .tables import show_counts
+from .tables import counts_table
 
 if TYPE_CHECKING:
     from ..serving.comparison import Difference, Parity
@@ -31,7 +31,7 @@ def show_predictions(counts: dict[str, int], out: str, *, as_json: bool = False)
     if as_json:
         print(json.dumps(counts))
         return
-    show_counts(counts)
+    show([counts_table(counts)])
     say(f"Predictions: {out}/predictions")
 
 
@@ -40,25 +40,28 @@ def show_parity(parity: Parity, *, as_json: bool = False) -> None:
     if as_json:
         print(json.dumps(asdict(parity) | {"holds": parity.holds}))
         return
+    show(parity_tables(parity))
+
+
+def parity_tables(parity: Parity) -> list[RenderableType]:
+    """Returns a table of what was compared and, if there are differences, one of the first."""
     title = "Parity of batch pipeline and exported model"
     table = Table(title=title, title_justify="left")
     for name in ("rows", "rejected", "with differing ids", "with differing scores", "largest score difference"):
         table.add_column(name, justify="right")
     numbers = (parity.rows, parity.rejected, parity.differing_ids, parity.differing_scores)
     table.add_row(*(f"{number:,}" for number in numbers), f"{parity.largest_score_difference:.2g}")
-    stdout.print(table)
     if parity.holds:
-        return
+        return [table]
     if not parity.rows:
-        stdout.print("Nothing was compared: no row of the data can be used.")
-        return
+        return [table, Text("Nothing was compared: no row of the data can be used.")]
     differences = Table(title="The first differences", title_justify="left")
     for name in ("row", "field", "batch pipeline", "exported model"):
         differences.add_column(name, overflow="fold")
     for difference in parity.differences:
         shown = (_place(difference), difference.field, _shown(difference.batch), _shown(difference.served))
         differences.add_row(*(Text(text) for text in shown))
-    stdout.print(differences)
+    return [table, differences]
 
 
 def _place(difference: Difference) -> str:

@@ -1,9 +1,12 @@
-"""Tables of a run's counts, a training and its metrics."""
+"""Tables of a run's counts, a training and its metrics.
+
+Like all modules of tables, importable without TensorFlow: notebooks show the same tables as the command line.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
@@ -12,7 +15,7 @@ from rich.text import Text
 from ...model.json_text import json_text
 from ...model.run_stats import RunStats, total
 from ...transforms.spec import SPLITS
-from .console import out
+from .console import show
 
 if TYPE_CHECKING:
     from ...model.training.result import TrainingResult
@@ -23,34 +26,38 @@ def show_stats(stats: RunStats, *, as_json: bool = False) -> None:
     if as_json:
         print(json.dumps(stats.as_json()))
         return
-    show_counts({name: getattr(stats, name) for name in ("read", *SPLITS, "rejected")})
+    show(stats_tables(stats))
 
+
+def stats_tables(stats: RunStats) -> list[Table]:
+    """Returns the counts of a run: a table of its rows, and one of its fields."""
+    counts = {name: getattr(stats, name) for name in ("read", *SPLITS, "rejected")}
     fields = Table(title="Fields", title_justify="left")
     fields.add_column("field", no_wrap=True)
-    for name in ("tokens", "max_len", "missing", "OOV eval", "OOV test", "cut"):
+    for name in ("tokens", "max_len", "missing", "OOV eval", "OOV test", "truncated"):
         fields.add_column(name, justify="right")
     for name, field in stats.fields.items():
         vocabulary = stats.vocabularies.get(field.vocabulary or "")
         oov = [field.oov_share(split) for split in ("eval", "test")]
-        cut = "" if field.values_cut is None else _share(total(field.values_cut), total(field.values))
+        truncated = "" if field.values_truncated is None else _share(total(field.values_truncated), total(field.values))
         fields.add_row(
-            name,
+            Text(name),
             f"{vocabulary.tokens:,}" if vocabulary else "",
             str(field.max_len or ""),
             _share(total(field.absent), stats.rows()),
             *(_percent(share) for share in oov),
-            cut,
+            truncated,
         )
-    out.print(fields)
+    return [counts_table(counts), fields]
 
 
-def show_counts(counts: dict[str, int]) -> None:
-    """Prints counts of rows, a column each."""
+def counts_table(counts: Mapping[str, int]) -> Table:
+    """Returns a table of one row: counts of rows, a column for each."""
     table = Table(title="Rows", title_justify="left")
     for name in counts:
         table.add_column(name, justify="right")
     table.add_row(*(f"{number:,}" for number in counts.values()))
-    out.print(table)
+    return table
 
 
 def _share(part: int, whole: int) -> str:
@@ -68,13 +75,23 @@ def show_training(result: TrainingResult, *, as_json: bool = False) -> None:
         numbers = {"history": result.history, "best_epoch": result.best_epoch, "monitor": result.monitor}
         print(json_text(numbers | paths))
         return
+    show([training_table(result.history, result.best_epoch)])
+
+
+def training_table(history: Sequence[Mapping[str, float]], best_epoch: int) -> Table:
+    """Returns a table of the epochs of a training, one row each.
+
+    Args:
+        history: The numbers of each epoch, as in `TrainingResult.history`.
+        best_epoch: The epoch to mark as the best, counted from 1.
+    """
     table = Table(title="Training", title_justify="left")
     for name in ("epoch", "loss", "eval AUC", "eval logloss", ""):
         table.add_column(name, justify="right" if name else "left")
-    for epoch in result.history:
+    for epoch in history:
         shown = (f"{epoch[key]:.4f}" if key in epoch else "" for key in ("loss", "val_auc", "val_logloss"))
-        table.add_row(f"{epoch['epoch']:.0f}", *shown, "best, kept" if epoch["epoch"] == result.best_epoch else "")
-    out.print(table)
+        table.add_row(f"{epoch['epoch']:.0f}", *shown, "best, kept" if epoch["epoch"] == best_epoch else "")
+    return table
 
 
 # The columns of a table of slices, which has to fit on a screen; `--json` has all.
@@ -88,28 +105,41 @@ def show_metrics(
     if as_json:
         print(json_text(metrics))
         return
+    show(metrics_tables(metrics, best_auc))
+
+
+def metrics_tables(
+    metrics: Mapping[str, Mapping[str, Any]], best_auc: Mapping[str, float] | None = None
+) -> list[Table]:
+    """Returns a table of the metrics by split, and one for each field by which the last split is sliced.
+
+    Args:
+        metrics: By split, as `evaluate` returns them.
+        best_auc: The best possible AUC by split, where it is known.
+    """
     by_metric: dict[str, dict[str, float]] = {}
     for split, values in metrics.items():
         for name, value in values.items():
             if name != "slices":
                 by_metric.setdefault(name.replace("_", " "), {})[split] = value
     if best_auc:
-        by_metric["best possible auc"] = best_auc
-    _show_numbers("Metrics", "", by_metric, list(metrics))
+        by_metric["best possible auc"] = dict(best_auc)
+    tables = [_numbers_table("Metrics", "", by_metric, list(metrics))]
     split, values = list(metrics.items())[-1]
     for field, slices in values.get("slices", {}).items():
         present = [name for name in _SLICE_METRICS if name in next(iter(slices.values()))]
-        _show_numbers(f"{split}, by {field}", field, slices, present)
+        tables.append(_numbers_table(f"{split}, by {field}", field, slices, present))
+    return tables
 
 
-def _show_numbers(title: str, first: str, rows: dict[str, dict[str, float]], columns: Sequence[str]) -> None:
-    table = Table(title=title, title_justify="left")
-    table.add_column(first, overflow="fold")
+def _numbers_table(title: str, first: str, rows: Mapping[str, Mapping[str, float]], columns: Sequence[str]) -> Table:
+    table = Table(title=Text(title), title_justify="left")
+    table.add_column(Text(first), overflow="fold")
     for name in columns:
         table.add_column(name, justify="right", no_wrap=True)
     for row, values in rows.items():
         table.add_row(Text(row), *(_number(values[name]) if name in values else "" for name in columns))
-    out.print(table)
+    return table
 
 
 def _number(value: float) -> str:

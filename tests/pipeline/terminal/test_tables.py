@@ -1,0 +1,70 @@
+"""The tables as objects: what notebooks show, made without TensorFlow."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from rich.console import Console, RenderableType
+
+from fieldpool.model.run_stats import RunStats
+from fieldpool.pipeline.terminal import tables
+
+TABLES = sorted(path.stem for path in Path(tables.__file__).parent.glob("*table*.py"))
+
+
+def printed(*renderables: RenderableType) -> str:
+    """Returns what a console shows of tables and lines."""
+    console = Console(width=200, file=io.StringIO())
+    with console.capture() as captured:
+        console.print(*renderables)
+    return captured.get()
+
+
+@pytest.mark.parametrize("module", TABLES)
+def test_tables_need_neither_tensorflow_nor_beam(module: str) -> None:
+    blocked = "sys.modules.update(dict.fromkeys(('tensorflow', 'keras', 'apache_beam')))"
+    script = f"import sys; {blocked}; import fieldpool.pipeline.terminal.{module}"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_tables_of_counts() -> None:
+    everywhere = {"train": 4, "eval": 1, "test": 1}
+    field = {"type": "categorical", "vocabulary": "user", "missing": everywhere, "values": everywhere}
+    stats = RunStats.model_validate(
+        {
+            **everywhere,
+            "read": 6,
+            "rejected": 0,
+            "positives": everywhere,
+            "vocabularies": {"user": {"distinct": 3000, "tokens": 2000}},
+            "fields": {"user [id]": field},
+        }
+    )
+    rows, fields = tables.stats_tables(stats)
+    assert "read" in printed(rows)
+    assert "user [id]" in printed(fields)
+    assert "2,000" in printed(fields)
+
+
+def test_training_table_marks_the_best_epoch() -> None:
+    history = [{"epoch": 1, "loss": 0.5, "val_auc": 0.71}, {"epoch": 2, "loss": 0.4, "val_auc": 0.70}]
+    lines = printed(tables.training_table(history, 1)).splitlines()
+    assert [("0.5000" in line, "0.7100" in line) for line in lines if "best, kept" in line] == [(True, True)]
+
+
+def test_metrics_tables_are_one_by_split_and_one_by_slice() -> None:
+    measured = {"auc": 0.75, "examples": 1000}
+    by_split, by_device = tables.metrics_tables({"test": measured | {"slices": {"device": {"tv": measured}}}})
+    assert "1,000" in printed(by_split)
+    assert "tv" in printed(by_device)
+
+
+def test_metrics_beside_the_best_possible_auc() -> None:
+    (table,) = tables.metrics_tables({"test": {"auc": 0.75}}, {"test": 0.8})
+    assert "best possible auc" in printed(table)
+    assert "0.8000" in printed(table)
