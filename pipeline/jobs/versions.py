@@ -1,4 +1,4 @@
-"""Versions of what runs, here and on workers: a pipeline is pickled on one side and unpickled on the other."""
+"""Package versions at submission and on workers: a pipeline is pickled by the submitter and unpickled by workers."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from ... import __file__ as _ROOT_MODULE
 from ...transforms.errors import WorkersDiffer
 
-# Packages that results depend on, each with the name that it is imported by.
+# Packages that results depend on, each with its import name.
 PACKAGES = {
     "fieldpool": "fieldpool",
     "apache-beam": "apache_beam",
@@ -26,7 +27,7 @@ _CODE = "fieldpool's code"
 
 @cache
 def versions() -> dict[str, str]:
-    """Returns the versions of Python (without its patch), fieldpool and the packages that its results depend on.
+    """Returns the versions of Python (major and minor), fieldpool and the packages that its results depend on.
 
     Also includes a digest of fieldpool's own code, since a checkout changes without a version change.
     """
@@ -40,19 +41,27 @@ def versions() -> dict[str, str]:
 
 
 def _digest() -> str:
+    # In a checkout, `fieldpool` itself is in the folder api/, beside the other packages; installed, it contains them.
     root = Path(__file__).resolve().parents[2]
+    folders = {"": Path(_ROOT_MODULE).resolve().parent} | {
+        name: root / name for name in ("transforms", "model", "pipeline")
+    }
+    modules = {
+        f"{name}/{path.relative_to(folder).as_posix()}".lstrip("/"): path
+        for name, folder in folders.items()
+        for path in folder.rglob("*.py")
+    }
     sha = hashlib.sha256()
-    for folder in ("transforms", "model", "pipeline"):
-        for path in sorted((root / folder).rglob("*.py")):
-            sha.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes())
+    for module, path in sorted(modules.items()):
+        sha.update(module.encode() + b"\0" + path.read_bytes())
     return sha.hexdigest()[:12]
 
 
 def check_versions(at_submission: dict[str, str]) -> None:
-    """Compares the versions of this worker with those that the pipeline was built with.
+    """Compares the versions on this worker with those of the process that built the pipeline.
 
     Raises:
-        WorkersDiffer: some are others.
+        WorkersDiffer: at least one version differs.
     """
     here = versions()
     differing = [
@@ -62,6 +71,6 @@ def check_versions(at_submission: dict[str, str]) -> None:
     ]
     if differing:
         raise WorkersDiffer(
-            f"workers are not of the versions that the job was submitted with: {'; '.join(differing)}. Build the "
-            "worker image anew from this checkout (Dockerfile), or submit from an environment like the workers'"
+            f"workers have other versions than the submitter: {'; '.join(differing)}. Rebuild the worker image from this "
+            "checkout (Dockerfile), or submit from an environment with the workers' versions"
         )

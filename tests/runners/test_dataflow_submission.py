@@ -24,7 +24,7 @@ from fieldpool.pipeline.runs.run_directory import transform
 from fieldpool.transforms.errors import UserError
 from fieldpool.transforms.spec import Spec
 
-FOLDERS = ("transforms", "model", "pipeline")
+FOLDERS = ("api", "transforms", "model", "pipeline")
 MOST_BYTES = 10 << 20  # https://cloud.google.com/dataflow/quotas: of a job's request.
 
 
