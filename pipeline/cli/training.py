@@ -35,8 +35,8 @@ def train(
 
 
 def evaluate(
-    model: ModelPath,
     run: RunPath,
+    model: ModelPath,
     split: Split = "test",
     gauc_by: GaucBy = None,
     slices: Slices = None,
@@ -44,9 +44,9 @@ def evaluate(
 ) -> None:
     """Metrics of a model on a split of a run: AUC, PR-AUC, logloss, GAUC, calibration; slice by slice.
 
-    Example: `fieldpool evaluate models/monday runs/monday --gauc-by user_id --slice device --slice history`
+    Example: `fieldpool evaluate runs/monday models/monday --gauc-by user_id --slice device --slice history`
     """
-    metrics = evaluate_splits(model, run, [split], gauc_by=gauc_by, slices=slices)
+    metrics = evaluate_splits(run, model, [split], gauc_by=gauc_by, slices=slices)
     from ..terminal import tables
 
     tables.show_metrics(metrics, as_json=as_json)
@@ -78,7 +78,7 @@ def train_run(
 
 
 def evaluate_splits(
-    model: str, run: str, splits: list[str], *, gauc_by: str | None = None, slices: list[str] | None = None
+    run: str, model: str, splits: list[str], *, gauc_by: str | None = None, slices: list[str] | None = None
 ) -> dict[str, dict[str, Any]]:
     """Returns the metrics of a model by split; of several splits, those that have examples."""
     with startup.importing():

@@ -92,7 +92,7 @@ def do_whole_job(
     if not as_json:
         tables.show_stats(stats)
     training = train_run(run, model, epochs, seed)
-    metrics = evaluate_splits(model, run, ["train", "eval", "test"])
+    metrics = evaluate_splits(run, model, ["train", "eval", "test"])
     export = export_run(run, model)
     parity = verify_export(run, export, data, SAMPLE_ROWS, RunnerOptions())
     report = write_report(run, model, os.path.join(out, REPORT_NAME), data)

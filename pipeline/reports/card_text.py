@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -78,14 +79,15 @@ def _pooling(field: MultivaluedField) -> str:
 
 def commands(run: Run, folder: str, data: Sequence[str] | None) -> str:
     """Returns the command lines that make run, model and export again."""
-    files = " ".join(repr(file) if "*" in file else file for file in data) if data else "DATA..."
+    files = shlex.join(data) if data else "DATA..."
+    made = shlex.join([run.path, folder])
     return "\n".join(
         [
-            f"fieldpool transform spec.yaml {files} --out {run.path}",
-            f"fieldpool train {run.path} --out {folder}",
-            f"fieldpool evaluate {folder} {run.path} --split test",
-            f"fieldpool export {run.path} {folder}",
-            f"fieldpool verify {run.path} {folder} {files}",
+            f"fieldpool transform spec.yaml {files} --out {shlex.quote(run.path)}",
+            f"fieldpool train {shlex.quote(run.path)} --out {shlex.quote(folder)}",
+            f"fieldpool evaluate {made} --split test",
+            f"fieldpool export {made}",
+            f"fieldpool verify {made} {files}",
         ]
     )
 

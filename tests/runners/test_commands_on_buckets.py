@@ -39,7 +39,7 @@ def test_a_run_in_a_bucket_is_trained_on_and_its_model_is_used_there(
     fieldpool("train", run, "--out", model)
     fieldpool("train", run, "--out", model, "--epochs", "2", "--resume")
     assert len(json.loads(bucket.read("model/training.json"))["history"]) == 2
-    assert set(json.loads(fieldpool("evaluate", model, run, "--json"))) == {"test"}
+    assert set(json.loads(fieldpool("evaluate", run, model, "--json"))) == {"test"}
     fieldpool("export", run, model)
     assert json.loads(fieldpool("verify", run, model, rows, "--json"))["holds"]
     fieldpool("predict", model, rows, "--out", "gs://pool/scores")

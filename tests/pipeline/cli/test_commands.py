@@ -58,7 +58,7 @@ def test_run_inspect_train_and_evaluate(fieldpool: Fieldpool, project: Path) -> 
     assert set(trained) == {"history", "best_epoch", "monitor", "model_path", "training_path"}
     assert (len(trained["history"]), trained["model_path"]) == (1, str(project / "again/model.keras"))
 
-    code, output, _ = fieldpool("evaluate", project / "again", out / "run", "--split", "eval", "--json")
+    code, output, _ = fieldpool("evaluate", out / "run", project / "again", "--split", "eval", "--json")
     assert code == 0
     assert json.loads(output)["eval"]["examples"] == 2
 

@@ -114,14 +114,15 @@ def test_report_shows_what_evaluate_measures(report: str, served: Served) -> Non
         assert f'<td class="n">{values["logloss"]:.4f}</td>' in report
 
 
-def test_report_has_formula_poolings_versions_counts_and_commands(report: str) -> None:
+def test_report_has_formula_poolings_versions_counts_and_commands(report: str, served: Served) -> None:
     text = "".join(Page(report).words)
     for words in (
         "logit  = bias + Σ_f linear_f + FM + MLP",
         "mean: Σ w·x / Σ w, w from watched; last 3",
         "max: the largest of each column; first 3",
         "sqrtn: Σ w·x / √Σ w²",
-        "fieldpool transform spec.yaml <script>alert(1)</script> rows.parquet --out",
+        "fieldpool transform spec.yaml '<script>alert(1)</script>' rows.parquet --out",
+        f"fieldpool evaluate {served.run} {served.model} --split test",
         "tensorflow",
         "embedding_dim",
         f"0 of {ROWS} rows were set aside",
@@ -131,7 +132,7 @@ def test_report_has_formula_poolings_versions_counts_and_commands(report: str) -
 
 def test_names_from_the_data_are_text_not_markup(report: str) -> None:
     assert "<script" not in report
-    assert "&lt;script&gt;alert(1)&lt;/script&gt; rows.parquet" in report
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;&#39; rows.parquet" in report
 
 
 def test_every_colour_is_defined_for_light_and_dark(report: str) -> None:
