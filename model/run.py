@@ -9,6 +9,7 @@ from __future__ import annotations
 from functools import cached_property
 from os.path import join
 
+import pyarrow as pa
 import tensorflow as tf
 import yaml
 from pydantic import ValidationError
@@ -26,6 +27,7 @@ REJECTED_FOLDER = "rejected"
 PREDICTIONS_FOLDER = "predictions"  # In the folder that `predict` makes, in the place of a run's examples.
 STATISTICS_FOLDER = "statistics"
 ASSETS_FOLDER = join(TRANSFORM_FOLDER, "transform_fn", "assets")
+VOCABULARY_COUNTS_FOLDER = "vocabulary_counts"
 
 
 class NotARun(UserError):
@@ -87,6 +89,39 @@ class Run:
         """Returns the tokens of `vocabulary`; the first has the id `first_token_id`."""
         with tf.io.gfile.GFile(self.vocabulary_path(vocabulary), "rb") as file:
             return file.read().split(b"\n")[:-1]
+
+    def vocabulary(self, name: str) -> pa.Table:
+        """Returns a vocabulary as a table: `token` (string), `id` (int64) and `count` (int64), by ascending id.
+
+        `count` is the number of occurrences in the train split, before `min_count` and `top_k`; null if the run has no
+        counts, because another program made it. Padding (0) and OOV buckets have no row. Bytes of a token that are not
+        valid UTF-8 are shown as `\\xff`; `tokens` has the bytes.
+
+        Args:
+            name: Of a vocabulary, or of a field that uses one.
+
+        Raises:
+            UserError: there is no such vocabulary or field.
+        """
+        vocabularies = self.spec.resolved_vocabularies()
+        field = self.spec.fields.get(name)
+        if name not in vocabularies and field is not None and field.has_vocabulary:
+            name = self.spec.vocabulary_of(name)
+        if name not in vocabularies:
+            known = ", ".join(vocabularies) or "none"
+            raise UserError(f"{self.path}: expected a vocabulary of this run ({known}), found {name!r}")
+        tokens = [token.decode("utf-8", "backslashreplace") for token in self.tokens(name)]
+        first = vocabularies[name].first_token_id
+        ids = pa.array(range(first, first + len(tokens)), pa.int64())
+        counts = pa.array(self._vocabulary_counts(name) or [None] * len(tokens), pa.int64())
+        return pa.table({"token": pa.array(tokens, pa.string()), "id": ids, "count": counts})
+
+    def _vocabulary_counts(self, name: str) -> list[int]:
+        path = join(self.path, VOCABULARY_COUNTS_FOLDER, name)
+        if not tf.io.gfile.exists(path):
+            return []
+        with tf.io.gfile.GFile(path, "rb") as file:
+            return [int(line) for line in file.read().splitlines()]
 
     @cached_property
     def vocabulary_sizes(self) -> dict[str, int]:

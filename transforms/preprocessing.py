@@ -60,11 +60,15 @@ def _ragged(dtype: tf.DType) -> tf.io.RaggedFeature:
     return tf.io.RaggedFeature(dtype, row_splits_dtype=tf.int64)
 
 
-def preprocessing_fn(spec: Spec) -> Callable[[Inputs], Outputs]:
+def preprocessing_fn(spec: Spec, *, counts_folder: str | None = None) -> Callable[[Inputs], Outputs]:
     """Returns the `preprocessing_fn` of a spec, for `tft_beam.AnalyzeDataset` and its kin.
 
     It pickles, so it can be sent to workers. Fields may be dense, sparse or ragged; dense text of a
     multi-valued field is split at its separator.
+
+    Args:
+        spec: Of the rows, with every `max_len` a number.
+        counts_folder: See `packed_vocabularies`.
 
     Raises:
         ValueError: if a `max_len` is still `auto` or a percentile: the width of a feature must be known
@@ -73,16 +77,16 @@ def preprocessing_fn(spec: Spec) -> Callable[[Inputs], Outputs]:
     for name, field in spec.fields_of(MultivaluedField).items():
         if not isinstance(field.max_len, int):
             raise ValueError(f"fields.{name}.max_len: expected a number here, found {field.max_len!r}")
-    return partial(_preprocess, spec=spec)
+    return partial(_preprocess, spec=spec, counts_folder=counts_folder)
 
 
-def _preprocess(inputs: Inputs, *, spec: Spec) -> Outputs:
+def _preprocess(inputs: Inputs, *, spec: Spec, counts_folder: str | None) -> Outputs:
     categorical, multivalued = spec.fields_of(CategoricalField), spec.fields_of(MultivaluedField)
     tokens = _tokens(inputs, categorical)
     lists = _lists(inputs, multivalued)
     kept = _kept_positions(lists, multivalued)
     # One analyzer counts the tokens of all fields, so they come before any id.
-    ids_of = _vocabularies(tokens | _kept_tokens(lists, kept, multivalued), spec)
+    ids_of = _vocabularies(tokens | _kept_tokens(lists, kept, multivalued), spec, counts_folder)
     return {
         **_key_and_label(inputs),
         **_categorical(tokens, categorical, ids_of),
@@ -130,11 +134,11 @@ def _kept_tokens(
     return {name: bag.flat_values for name, bag in seen.items()}
 
 
-def _vocabularies(tokens: Mapping[str, tf.Tensor], spec: Spec) -> IdsOf:
+def _vocabularies(tokens: Mapping[str, tf.Tensor], spec: Spec, counts_folder: str | None) -> IdsOf:
     """Counts the tokens of all fields in one analyzer, and returns the lookup in their vocabularies."""
     settings = spec.resolved_vocabularies()
     by_vocabulary = {v: [tokens[field] for field in fields] for v, fields in spec.vocabulary_fields().items()}
-    paths = packed_vocabularies(by_vocabulary, settings) if by_vocabulary else {}
+    paths = packed_vocabularies(by_vocabulary, settings, counts_folder=counts_folder) if by_vocabulary else {}
 
     def ids_of(field: str, values: tf.Tensor) -> tf.Tensor:
         vocabulary = spec.vocabulary_of(field)

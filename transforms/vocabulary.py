@@ -24,7 +24,7 @@ from .vocabulary_counts import CountAndOrder
 
 
 def packed_vocabularies(
-    tokens: Mapping[str, Sequence[Any]], settings: Mapping[str, Vocabulary]
+    tokens: Mapping[str, Sequence[Any]], settings: Mapping[str, Vocabulary], *, counts_folder: str | None = None
 ) -> dict[str, tf.Tensor]:
     """Returns for each vocabulary the (deferred) path of its asset file, for `lookup`.
 
@@ -32,6 +32,8 @@ def packed_vocabularies(
         tokens: for each vocabulary the string tensors that feed it: dense, sparse or ragged, any shape.
             Several tensors share the vocabulary. Their empty strings are not counted.
         settings: `min_count` and `top_k` of each vocabulary.
+        counts_folder: A folder, on any file system that TensorFlow knows, for the counts: a file for each vocabulary,
+            called by its name, with the count of each token on the line of the token. Default: counts are not kept.
 
     One analyzer, with one output, counts all of them: the job graph is the same for one and for hundreds.
 
@@ -49,7 +51,7 @@ def packed_vocabularies(
     text, lengths = tf.strings.reduce_join(all_tokens), tf.strings.length(all_tokens)
     (paths,) = tft.experimental.ptransform_analyzer(
         inputs=[text[tf.newaxis], lengths, tf.stack([tf.size(values, tf.int64) for values in flat])],
-        ptransform=CountAndOrder(fed=fed, thresholds=thresholds),
+        ptransform=CountAndOrder(fed=fed, thresholds=thresholds, counts_folder=counts_folder),
         output_dtypes=[tf.string],
         output_shapes=[[len(names)]],
         name="packed_vocabularies",

@@ -32,6 +32,8 @@ _NOT_IN_TEXT = r"[\n\r]"
 # TensorFlow loads no table from an empty file; TFT writes this same token where there is none.
 _NO_TOKENS = b"49d0cd50-04bb-48c0-bc6f-5b575dce351a\n"
 
+_LINES_AT_ONCE = 100_000
+
 # Of one vocabulary: its name, min_count and top_k.
 Thresholds = tuple[str, int, int | None]
 
@@ -46,10 +48,14 @@ class CountAndOrder(PTransformAnalyzer):
     Args:
         fed: for each input, the index of the vocabulary it feeds.
         thresholds: name, min_count and top_k of each vocabulary.
+        counts_folder: where to write each vocabulary's counts, a file of its name, one number a line; None: nowhere.
     """
 
-    def __init__(self, *, fed: Sequence[int], thresholds: Sequence[Thresholds]) -> None:
+    def __init__(
+        self, *, fed: Sequence[int], thresholds: Sequence[Thresholds], counts_folder: str | None = None
+    ) -> None:
         super().__init__()
+        self._counts_folder = counts_folder
         self._fed = list(fed)
         self._thresholds = list(thresholds)
 
@@ -70,7 +76,7 @@ class CountAndOrder(PTransformAnalyzer):
             (counts, no_tokens)
             | "WithNoTokens" >> beam.Flatten()
             | "GatherVocabulary" >> beam.GroupByKey()
-            | "WriteInOrder" >> beam.ParDo(_WriteInOrder(folder, self._thresholds))
+            | "WriteInOrder" >> beam.ParDo(_WriteInOrder(folder, self._thresholds, self._counts_folder))
             | "AllPaths" >> beam.combiners.ToList()
             | "PathsInOrder" >> beam.Map(lambda paths: np.array([path for _, path in sorted(paths)], dtype=object))
         )
@@ -196,8 +202,8 @@ class _ApplyThresholds(beam.DoFn):
 class _WriteInOrder(beam.DoFn):
     """(vocabulary, its counts) → (vocabulary, the path of its file)."""
 
-    def __init__(self, folder: str, thresholds: list[Thresholds]) -> None:
-        self._folder = folder
+    def __init__(self, folder: str, thresholds: list[Thresholds], counts_folder: str | None) -> None:
+        self._folder, self._counts_folder = folder, counts_folder
         self._thresholds = thresholds
 
     def process(self, element: tuple[int, Iterable[pa.Table]]) -> Iterator[tuple[int, bytes]]:
@@ -212,6 +218,18 @@ class _WriteInOrder(beam.DoFn):
             if ordered.num_rows == 0:
                 file.write(_NO_TOKENS)
             for chunk in ordered["token"].chunks:
-                for start in range(0, len(chunk), 100_000):
-                    file.write(b"".join(token + b"\n" for token in chunk[start : start + 100_000].to_pylist()))
+                for start in range(0, len(chunk), _LINES_AT_ONCE):
+                    file.write(b"".join(token + b"\n" for token in chunk[start : start + _LINES_AT_ONCE].to_pylist()))
+        if self._counts_folder is not None:
+            _write_counts(ordered["count"], os.path.join(self._counts_folder, name))
         yield vocabulary, path.encode()
+
+
+def _write_counts(counts: pa.ChunkedArray, path: str) -> None:
+    """Writes a line for each line of the vocabulary file; a retried bundle writes the same bytes again."""
+    tf.io.gfile.makedirs(os.path.dirname(path))
+    with tf.io.gfile.GFile(path, "wb") as file:
+        if not len(counts):
+            file.write(b"0\n")  # For the line of `_NO_TOKENS`.
+        for start in range(0, len(counts), _LINES_AT_ONCE):
+            file.write(b"".join(b"%d\n" % count for count in counts[start : start + _LINES_AT_ONCE].to_pylist()))

@@ -1,13 +1,13 @@
-"""Complete or absent: work goes to a folder inside the target, and its result is moved into place when it is complete.
+"""Complete or absent: work is done in a folder inside the target, and its result is moved into place when complete.
 
-What a process that was killed leaves in a target, and what the next one does with it:
+States of a target after a process was killed, and what the next process does:
 
-    found               it means                                     without --resume     with --resume
-    .work-*/…           not complete: the target is no run           removes it           keeps what passes found
-    .work-*/WHOLE       all is made, under .work-*/run/              removes it           moves it into place
-    .work-*/OLD_ASIDE   the run to replace is in .work-*/old/,       removes both         moves the rest into place
-                        parts in the target are of the new one
-    DONE                a run, whatever else is there                with --overwrite, replaces it
+    file in the target    state                                     without --resume      with --resume
+    .work-*/ (no marker)  work is incomplete                        removes the work      reuses its JSON results
+    .work-*/COMPLETE      the new run is complete, in .work-*/run/  removes the work      publishes the new run
+    .work-*/OLD_MOVED     the old run was moved to .work-*/old/;    removes both runs     publishes the rest of
+                          the target has parts of the new run                             the new run
+    DONE                  the target is a complete run              an error; with --overwrite, replaces the run
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from ...model.run import (
     STATISTICS_FOLDER,
     STATS_FILE,
     TRANSFORM_FOLDER,
+    VOCABULARY_COUNTS_FOLDER,
 )
 from ...transforms.errors import CannotResume, CannotWrite, TargetExists
 from ..sources.files import FileStamp
@@ -39,29 +40,30 @@ from .storage import children, is_object_store, make_folder, move, remove, write
 
 WORK_PREFIX = ".work-"
 
-# Inside the work, for what is needed on the way.
+# Temporary folders inside the work folder.
 SHARDS_FOLDER, TFT_FOLDER = "shards-temp", "tft-temp"
 
-# All that a run directory holds besides DONE, and one of predictions.
+# The contents of a run directory or a predictions folder, besides DONE.
 _PARTS = (
     SPEC_FILE,
     STATS_FILE,
     STATISTICS_FOLDER,
     TRANSFORM_FOLDER,
+    VOCABULARY_COUNTS_FOLDER,
     EXAMPLES_FOLDER,
     PREDICTIONS_FOLDER,
     REJECTED_FOLDER,
 )
 
-_FINGERPRINT, _WHOLE, _OLD_ASIDE = "fingerprint.json", "WHOLE", "OLD_ASIDE"
+_FINGERPRINT, _COMPLETE, _OLD_MOVED = "fingerprint.json", "COMPLETE", "OLD_MOVED"
 _RESULT, _OLD = "run", "old"
 
 
 @dataclass(frozen=True)
 class Fingerprint:
-    """What a run is made of: two with the same one make the same run. `files` are compared by size and time.
+    """The inputs of a run: equal fingerprints make equal runs. `files` are compared by size and modification time.
 
-    `columns` are those of the files, whether the spec reads them or not.
+    `columns` are all columns of the files, also those that the spec does not read.
     """
 
     spec: dict[str, Any]
@@ -70,7 +72,7 @@ class Fingerprint:
     versions: dict[str, str] = field(default_factory=dict)
 
     def differences(self, other: dict[str, Any]) -> list[str]:
-        """Returns what is not as it was in `other`, a fingerprint as JSON."""
+        """Returns the names of the inputs that differ from `other`, a fingerprint read from JSON."""
         mine = json.loads(json.dumps(asdict(self)))
         then, here = ({file["path"]: file for file in files} for files in (other.get("files", []), mine["files"]))
         changed = sorted(path for path in then.keys() | here.keys() if then.get(path) != here.get(path))
@@ -78,11 +80,11 @@ class Fingerprint:
 
 
 class WorkFolder:
-    """The folder of the work inside a target.
+    """The work folder inside a target.
 
     Attributes:
-        path: For what is needed on the way.
-        result: A folder in it, for what will be moved into the target.
+        path: The folder, for temporary files.
+        result: A folder in it, for the files that will be moved into the target.
     """
 
     def __init__(self, target: str, path: str) -> None:
@@ -91,25 +93,25 @@ class WorkFolder:
 
     @property
     def is_whole(self) -> bool:
-        """Whether the work is done and need only be moved."""
-        return FileSystems.exists(FileSystems.join(self.path, _WHOLE))
+        """Whether the work is complete and only has to be moved into place."""
+        return FileSystems.exists(FileSystems.join(self.path, _COMPLETE))
 
     def publish(self) -> None:
-        """Moves the whole work into place; a run that was there goes when this one can take its place.
+        """Moves the complete result into place; an existing run is first moved out of the way, then removed.
 
-        Killed at any point and called again, it goes on. DONE comes last.
+        If the process is killed at any point, a second call continues. DONE is written last.
         """
-        write_whole(FileSystems.join(self.path, _WHOLE), "")
-        old, aside = FileSystems.join(self.path, _OLD), FileSystems.join(self.path, _OLD_ASIDE)
-        if not FileSystems.exists(aside):
+        write_whole(FileSystems.join(self.path, _COMPLETE), "")
+        old, old_moved = FileSystems.join(self.path, _OLD), FileSystems.join(self.path, _OLD_MOVED)
+        if not FileSystems.exists(old_moved):
             make_folder(old)
             for name in (DONE_FILE, *_PARTS):
                 move(FileSystems.join(self._target, name), FileSystems.join(old, name))
-            write_whole(aside, "")
+            write_whole(old_moved, "")
         for name in _PARTS:
             move(FileSystems.join(self.result, name), FileSystems.join(self._target, name))
         write_whole(FileSystems.join(self._target, DONE_FILE), "")
-        _forget(self.path)
+        _remove_fingerprint(self.path)
         remove(self.path)
 
 
@@ -117,34 +119,34 @@ class WorkFolder:
 def work_folder(
     target: str, *, overwrite: bool = False, resume: bool = False, fingerprint: Fingerprint | None = None
 ) -> Iterator[WorkFolder]:
-    """Makes the folder for the work, or takes up the one that a killed process left; an error removes it.
+    """Makes the work folder, or resumes the one that a killed process left; an error removes it.
 
     Args:
         target: the run directory to make.
-        overwrite: a run that is there may be replaced.
-        resume: go on with the work that is there, if its fingerprint is this one.
-        fingerprint: what the run is made of.
+        overwrite: whether an existing run may be replaced.
+        resume: whether to continue unfinished work; its fingerprint must be equal.
+        fingerprint: the inputs of the run.
 
     Raises:
-        CannotWrite: the target cannot be made.
-        TargetExists: the target holds something that this may not replace, or another process is at work there.
-        CannotResume: the work that is there belongs to other inputs.
+        CannotWrite: the target cannot be created.
+        TargetExists: the target contains files that may not be replaced, or another process is working there.
+        CannotResume: the unfinished work has other inputs.
     """
-    made = not FileSystems.exists(target)
+    is_new = not FileSystems.exists(target)
     try:
         make_folder(target)
     except FileNotFoundError:
-        raise CannotWrite(f"{target}: cannot be made: no folder can be where this should be; choose another") from None
-    with _alone(target):
+        raise CannotWrite(f"{target}: a folder cannot be created there; choose another one") from None
+    with _locked(target):
         stale = [name for name in children(target) if name.startswith(WORK_PREFIX)]
-        _refuse_others(target, stale, overwrite)
+        _check_replaceable(target, stale, overwrite)
         if stale and is_object_store(target) and not (overwrite or resume):
             raise TargetExists(
-                f"{target}: another process is at work in it, or was killed there ({stale[0]}/), which an object store "
-                "cannot tell; if it was killed, begin anew with --overwrite, or go on with --resume (only `transform` "
-                "can), or remove that folder"
+                f"{target}: another process is working in it, or was killed there ({stale[0]}/); object stores have no "
+                "locks that show which. If it was killed, start from scratch with --overwrite, continue with --resume "
+                "(only `transform`), or remove that folder"
             )
-        work = _taken_up(target, stale, fingerprint) if resume and stale else None
+        work = _resumed(target, stale, fingerprint) if resume and stale else None
         for name in stale:
             if work is None or FileSystems.join(target, name) != work.path:
                 _clean(target, FileSystems.join(target, name))
@@ -156,17 +158,17 @@ def work_folder(
         try:
             yield work
         except BaseException:
-            # Leaves the target as it was found; whole work that could not be moved is worth keeping.
+            # Leave the target as it was before; complete work that could not be moved is kept for --resume.
             if not work.is_whole:
                 remove(work.path)
-                if made and not children(target):
+                if is_new and not children(target):
                     remove(target)
             raise
 
 
 @contextlib.contextmanager
-def _alone(target: str) -> Iterator[None]:
-    """Holds the target against other processes of this machine; the lock goes with the process, however it ends."""
+def _locked(target: str) -> Iterator[None]:
+    """Locks the target against other processes on this machine; the lock ends with the process, even if killed."""
     if "://" in target:
         yield
         return
@@ -178,7 +180,7 @@ def _alone(target: str) -> Iterator[None]:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise TargetExists(
-                f"{target}: another process is at work in it; wait until it is done, or stop it"
+                f"{target}: another process is working in it; wait until it has finished, or stop it"
             ) from None
         except OSError:
             pass  # A file system without locks.
@@ -187,27 +189,27 @@ def _alone(target: str) -> Iterator[None]:
         os.close(handle)
 
 
-def _refuse_others(target: str, stale: list[str], overwrite: bool) -> None:
-    """Raises TargetExists if there is something in the target that is not ours to replace."""
-    there = [name for name in children(target) if name not in stale]
-    foreign = [name for name in there if name not in (*_PARTS, DONE_FILE)]
-    if foreign and DONE_FILE not in there:
+def _check_replaceable(target: str, stale: list[str], overwrite: bool) -> None:
+    """Raises TargetExists if the target contains files that may not be replaced."""
+    existing = [name for name in children(target) if name not in stale]
+    foreign = [name for name in existing if name not in (*_PARTS, DONE_FILE)]
+    if foreign and DONE_FILE not in existing:
         raise TargetExists(
-            f"{target}: exists already and is no run (it holds {', '.join(foreign[:3])}); choose another folder"
+            f"{target}: exists already and is not a run (it contains {', '.join(foreign[:3])}); choose another folder"
         )
-    if not there or overwrite:
+    if not existing or overwrite:
         return
-    if DONE_FILE in there:
+    if DONE_FILE in existing:
         raise TargetExists(f"{target}: exists already; choose another folder, or replace this run with --overwrite")
-    if not any(FileSystems.exists(FileSystems.join(target, name, _WHOLE)) for name in stale):
+    if not any(FileSystems.exists(FileSystems.join(target, name, _COMPLETE)) for name in stale):
         raise TargetExists(
-            f"{target}: exists already, parts of a run without {DONE_FILE}; choose another folder, or replace it "
-            "with --overwrite"
+            f"{target}: exists already and contains an unfinished run (no {DONE_FILE} file); choose another folder, or "
+            "replace it with --overwrite"
         )
 
 
-def _taken_up(target: str, stale: list[str], fingerprint: Fingerprint | None) -> WorkFolder | None:
-    """Returns the work that a killed process left, less what is not whole."""
+def _resumed(target: str, stale: list[str], fingerprint: Fingerprint | None) -> WorkFolder | None:
+    """Returns the work folder that a killed process left, without its incomplete parts."""
     differences: list[str] = []
     for name in stale:
         path = FileSystems.join(target, name)
@@ -226,29 +228,29 @@ def _taken_up(target: str, stale: list[str], fingerprint: Fingerprint | None) ->
         return work
     if differences:
         raise CannotResume(
-            f"{target}: what was begun there is of other inputs; changed since: {', '.join(differences[:5])}. "
-            "Leave --resume out to begin anew"
+            f"{target}: the unfinished work there has other inputs; changed since: {', '.join(differences[:5])}. "
+            "Run without --resume to start from scratch"
         )
     return None
 
 
-def _forget(path: str) -> None:
-    """Makes work one that cannot be taken up, before parts of it go: whoever is killed then leaves no half of a run."""
+def _remove_fingerprint(path: str) -> None:
+    """Removes the fingerprint first, so that work which is only partly removed can never be resumed."""
     remove(FileSystems.join(path, _FINGERPRINT))
 
 
 def _clean(target: str, path: str) -> None:
     """Removes a killed process's work, and the parts of it that had been moved into the target."""
-    _forget(path)
+    _remove_fingerprint(path)
     done = FileSystems.exists(FileSystems.join(target, DONE_FILE))
-    if FileSystems.exists(FileSystems.join(path, _WHOLE)) and not done:
+    if FileSystems.exists(FileSystems.join(path, _COMPLETE)) and not done:
         for name in _PARTS:
             remove(FileSystems.join(target, name))
     remove(path)
 
 
 def stage_of(target: str) -> str:
-    """Returns what a transform into the local folder `target` is doing, by what it has written there so far."""
+    """Returns the current step of a transform into the local folder `target`, judged by the files written so far."""
     work = next(Path(target).glob(f"{WORK_PREFIX}*"), None) if "://" not in target else None
     if work is None:
         return "Working"

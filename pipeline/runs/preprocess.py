@@ -16,7 +16,7 @@ import pyarrow as pa
 import tensorflow_transform.beam as tft_beam
 from apache_beam.io.filesystems import FileSystems
 
-from ...model.run import EXAMPLES_FOLDER, REJECTED_FOLDER, TRANSFORM_FOLDER
+from ...model.run import EXAMPLES_FOLDER, REJECTED_FOLDER, TRANSFORM_FOLDER, VOCABULARY_COUNTS_FOLDER
 from ...transforms.preprocessing import preprocessing_fn
 from ...transforms.spec import Spec
 from ..counts.counters import COUNTS_FILE, Counted, Counts, SumCounts, WriteCounts
@@ -53,6 +53,7 @@ class PreprocessClickLog(beam.PTransform):
             Default False: what becomes of them is up to whoever takes the output.
         transform_path: the `transform/` of a run: rows are transformed as there, and nothing is analyzed.
         ranges: of numeric fields; the numbers outside are counted.
+        vocabulary_counts: A folder for the counts of tokens; see `transforms.vocabulary.packed_vocabularies`.
     """
 
     def __init__(
@@ -63,10 +64,12 @@ class PreprocessClickLog(beam.PTransform):
         limit_rejected: bool = False,
         transform_path: str | None = None,
         ranges: Ranges | None = None,
+        vocabulary_counts: str | None = None,
     ) -> None:
         super().__init__()
         self._spec, self._temp_dir, self._limit_rejected = spec, temp_dir, limit_rejected
         self._transform_path, self._ranges = transform_path, ranges
+        self._vocabulary_counts = vocabulary_counts
 
     def expand(self, rows: beam.PCollection | dict[str, beam.PCollection]) -> dict[str, Any]:
         """Returns the PCollections named above."""
@@ -87,7 +90,8 @@ class PreprocessClickLog(beam.PTransform):
                 )
                 counts.append(train | "CountAnalyzed" >> beam.Map(_count_analyzed))
                 train_rows = train | "TrainTftRows" >> beam.FlatMap(_as_tft_rows, spec)
-                transform_fn = (train_rows, config) | "Analyze" >> tft_beam.AnalyzeDataset(preprocessing_fn(spec))
+                preprocess = preprocessing_fn(spec, counts_folder=self._vocabulary_counts)
+                transform_fn = (train_rows, config) | "Analyze" >> tft_beam.AnalyzeDataset(preprocess)
             else:
                 read = tft_beam.ReadTransformFn(self._transform_path)
                 transform_fn = tft_rows.pipeline | "ReadTransformFn" >> read
@@ -142,7 +146,11 @@ def write_run(
         tft_temp: TensorFlow Transform's own temporary folder; default: in `work`.
     """
     result = rows | "Preprocess" >> PreprocessClickLog(
-        spec, tft_temp or FileSystems.join(work, TFT_FOLDER), limit_rejected=True, transform_path=transform_path
+        spec,
+        tft_temp or FileSystems.join(work, TFT_FOLDER),
+        limit_rejected=True,
+        transform_path=transform_path,
+        vocabulary_counts=FileSystems.join(folder, VOCABULARY_COUNTS_FOLDER),
     )
     written = result["examples"] | "WriteExamples" >> WriteExamples(
         FileSystems.join(folder, EXAMPLES_FOLDER), FileSystems.join(work, SHARDS_FOLDER)

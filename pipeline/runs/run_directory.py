@@ -25,6 +25,7 @@ from ...model.run import (
     STATISTICS_FOLDER,
     STATS_FILE,
     TRANSFORM_FOLDER,
+    VOCABULARY_COUNTS_FOLDER,
     Run,
 )
 from ...model.run_stats import RunStats, VocabularyStats
@@ -35,7 +36,7 @@ from ..counts.counters import COUNTS_FILE, Counts, read_counts
 from ..counts.spec_resolution import ReadRows, resolve_spec
 from ..counts.stats import run_stats
 from ..counts.tfx_statistics import TFX_STATISTICS_FILE, tfx_statistics
-from ..folders.storage import remove, write_whole
+from ..folders.storage import children, make_folder, remove, write_whole
 from ..folders.work_folder import Fingerprint, WorkFolder, work_folder
 from ..jobs.errors import translate_worker_errors
 from ..jobs.job import new_pipeline, run_pipeline
@@ -163,7 +164,11 @@ def _make_run(
     result = run_pipeline(pipeline)
 
     counts = read_counts(FileSystems.join(work.path, COUNTS_FILE))
-    vocabularies = using.stats.vocabularies if using else _vocabularies(resolved, work.result, result)
+    if using is None:
+        vocabularies = _vocabularies(resolved, work.result, result)
+    else:
+        vocabularies = using.stats.vocabularies
+        _copy_vocabulary_counts(using.path, work.result)
     columns = source.fingerprint.columns if source.fingerprint else []
     stats = run_stats(counts, resolved, vocabularies, columns)
     check_rejected(stats.rejected, stats.read, spec, work.result)
@@ -198,7 +203,19 @@ def _vocabularies(spec: Spec, run: str, result: PipelineResult) -> dict[str, Voc
             distinct[vocabulary] += counter.result
     assets = FileSystems.join(run, ASSETS_FOLDER)
     tokens = {name: _count_lines(FileSystems.join(assets, name)) for name in names}
+    counted = {name: _count_lines(FileSystems.join(run, VOCABULARY_COUNTS_FOLDER, name)) for name in names}
+    if tokens != counted:
+        raise RuntimeError(f"{run}: the vocabularies have {tokens} tokens, but there are counts of {counted}")
     return {name: VocabularyStats(distinct=distinct[name], tokens=tokens[name]) for name in names}
+
+
+def _copy_vocabulary_counts(run: str, new: str) -> None:
+    """Copies the counts of a run's vocabularies, if it has them: a run made by another program may not."""
+    source, target = (FileSystems.join(folder, VOCABULARY_COUNTS_FOLDER) for folder in (run, new))
+    names = children(source)
+    if names:
+        make_folder(target)
+        FileSystems.copy(*([FileSystems.join(folder, name) for name in names] for folder in (source, target)))
 
 
 def _count_lines(path: str) -> int:

@@ -11,6 +11,7 @@ import yaml
 from handmade_run import write_run
 
 from fieldpool.model.run import NotARun, Run
+from fieldpool.transforms.errors import UserError
 
 SPEC: dict[str, Any] = {
     "label": {"field": "y"},
@@ -49,3 +50,22 @@ def test_a_spec_under_an_old_name_is_refused(run: str) -> None:
     path.write_text(yaml.safe_dump(SPEC | {"check": {"cut": 0.5}}))
     with pytest.raises(NotARun, match=r"spec\.yaml: not written by this version .*`cut` is now called `truncated`"):
         _ = Run(run).spec
+
+
+def test_a_vocabulary_is_a_table_of_token_id_and_count(run: str) -> None:
+    (Path(run) / "vocabulary_counts").mkdir()
+    (Path(run) / "vocabulary_counts" / "genres").write_text("7\n2\n")
+    assert Run(run).vocabulary("genres").to_pylist() == [
+        {"token": "drama", "id": 3, "count": 7},
+        {"token": "\\xff war", "id": 4, "count": 2},
+    ]
+
+
+def test_without_counts_a_vocabulary_has_no_count(run: str) -> None:
+    assert Run(run).vocabulary("genres")["count"].to_pylist() == [None, None]
+
+
+@pytest.mark.parametrize("name", ["age", "genre"])
+def test_an_unknown_vocabulary_is_reported(run: str, name: str) -> None:
+    with pytest.raises(UserError, match=rf"expected a vocabulary of this run \(genres\), found '{name}'"):
+        Run(run).vocabulary(name)

@@ -50,6 +50,7 @@ def assets(run: str) -> dict[str, bytes]:
 def test_using_a_run_on_its_own_rows_gives_its_records(run: TransformResult, folder: Path) -> None:
     opened = Run(run.path)
     again = transform(opened.spec, [str(folder / "rows.parquet")], str(folder / "again"), using=opened)
+    assert Run(again.path).vocabulary("items") == opened.vocabulary("items")
     assert records(again.path) == records(run.path)
     assert assets(again.path) == assets(run.path)
     assert again.stats == run.stats

@@ -90,12 +90,16 @@ def test_layout(result: TransformResult) -> None:
         "statistics/Split-test/FeatureStats.pb",
         "transform/metadata/schema.pbtxt",
         "transform/transformed_metadata/schema.pbtxt",
+        "vocabulary_counts/user",
+        "vocabulary_counts/items",
+        "vocabulary_counts/genres",
     }
     assert {Path(name).name for name in files if "/assets/" in name} == {"user", "items", "genres"}
     assert {path.name for path in Path(result.path).iterdir() if path.is_dir()} == {
         "examples",
         "statistics",
         "transform",
+        "vocabulary_counts",
     }
 
 
@@ -106,6 +110,12 @@ def test_vocabularies_come_from_train_alone(result: TransformResult) -> None:
     assert run.tokens("genres") == [b"y", b"x", b"z"]
     assert run.tokens("user") == [b"u1", b"u2"]
     assert run.vocabulary_sizes == {"user": 4, "items": 6, "genres": 5}
+
+
+def test_a_vocabulary_shows_how_often_train_has_each_token(result: TransformResult) -> None:
+    run = Run(result.path)
+    assert run.vocabulary("history").to_pydict() == {"token": ["a", "b", "c"], "id": [3, 4, 5], "count": [4, 4, 2]}
+    assert run.vocabulary("genres").to_pydict() == {"token": ["y", "x", "z"], "id": [2, 3, 4], "count": [3, 2, 1]}
 
 
 def test_examples_in_words(result: TransformResult) -> None:
