@@ -1,1 +1,1 @@
-"""What moves rows: readers, row checks, splits, the Beam pipeline, the TFRecord sink and the CLI."""
+"""Reads, checks, transforms and writes rows: readers, row checks, splits, Beam jobs, the TFRecord sink, the CLI."""

@@ -1,6 +1,6 @@
-"""Counts that travel through a pipeline and add up in any order: of batches, bundles and workers.
+"""Counts of a pipeline, summed over batches, bundles and workers in any order.
 
-Beam's own counters are not exact on every runner: what must add up travels as data.
+They are elements of a PCollection, because Beam's own counters are not exact on every runner.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ COUNTS_FILE = "counts.json"
 
 
 class Counted(NamedTuple):
-    """What a number counts, such as the missing values of a field in a split.
+    """The key of a count, for example of the missing values of a field in a split.
 
-    `detail` tells counts of one kind apart: a list length, an exponent, a time.
+    `detail` distinguishes counts of one kind: a list length, an exponent or a time.
     """
 
     what: str
@@ -33,24 +33,24 @@ class Counted(NamedTuple):
 
 @dataclass
 class Counts:
-    """Numbers that add up, and extremes, of which the least or the greatest stays."""
+    """Sums, minima (`lowest`) and maxima (`highest`) by key."""
 
     sums: Counter[Counted] = field(default_factory=Counter)
     lowest: dict[Counted, float] = field(default_factory=dict)
     highest: dict[Counted, float] = field(default_factory=dict)
 
     def add(self, other: Counts) -> None:
-        """Adds other counts to these."""
+        """Merges other counts into these."""
         self.sums.update(other.sums)
         _merge(self.lowest, other.lowest, min)
         _merge(self.highest, other.highest, max)
 
     def of(self, what: str, name: str = "", split: str = "") -> int:
-        """Returns one count; 0 where nothing was counted."""
+        """Returns the sum of a key without `detail`; 0 if nothing was counted."""
         return self.sums[Counted(what, name, split)]
 
     def by_detail(self) -> dict[tuple[str, str, str], dict[float, int]]:
-        """Returns the sums by what, field and split, each a mapping from `detail`, ascending, to the number."""
+        """Returns for each (what, field, split) the sums by `detail`, in ascending order."""
         found: dict[tuple[str, str, str], dict[float, int]] = {}
         for key, number in sorted(self.sums.items()):
             found.setdefault((key.what, key.field, key.split), {})[key.detail] = number
@@ -63,10 +63,10 @@ def _merge(kept: dict[Counted, float], new: Mapping[Counted, float], choose: Cal
 
 
 class SumCounts(beam.CombineFn):
-    """Adds up Counts."""
+    """Sums Counts."""
 
     def create_accumulator(self) -> Counts:
-        """Returns no counts."""
+        """Returns empty Counts."""
         return Counts()
 
     def add_input(self, total: Counts, counts: Counts) -> Counts:
@@ -87,16 +87,16 @@ class SumCounts(beam.CombineFn):
 
 
 class WriteCounts(beam.PTransform):
-    """Adds up Counts, of one PCollection or several, and writes the sum to a file: a list of [key, number] each."""
+    """Sums the Counts of one or several PCollections and writes them to a JSON file, as lists of [key, number]."""
 
     def __init__(self, path: str) -> None:
         super().__init__()
         self._path = path
 
     def expand(self, counts: beam.PCollection | tuple[beam.PCollection, ...]) -> beam.PCollection:
-        """Returns a PCollection that is done when the file is there."""
-        every = counts if isinstance(counts, beam.PCollection) else counts | "All" >> beam.Flatten()
-        return every | "Sum" >> beam.CombineGlobally(SumCounts()) | "Write" >> beam.Map(_write, self._path)
+        """Returns a PCollection that is complete once the file is written."""
+        merged = counts if isinstance(counts, beam.PCollection) else counts | "All" >> beam.Flatten()
+        return merged | "Sum" >> beam.CombineGlobally(SumCounts()) | "Write" >> beam.Map(_write, self._path)
 
 
 def _write(counts: Counts, path: str) -> None:
@@ -105,7 +105,7 @@ def _write(counts: Counts, path: str) -> None:
 
 
 def read_counts(path: str) -> Counts:
-    """Returns what `WriteCounts` wrote."""
+    """Returns the Counts that `WriteCounts` wrote to `path`."""
     with FileSystems.open(path) as file:
         content = json.loads(file.read())
     parts = {name: {Counted(*key): number for key, number in pairs} for name, pairs in content.items()}

@@ -1,4 +1,4 @@
-"""What is counted of rows: before the transform, all that the checked rows hold; after it, OOV ids."""
+"""Counts of rows and values: of checked rows before the transform, of OOV ids after it."""
 
 from __future__ import annotations
 
@@ -14,20 +14,22 @@ from ..rows.checks import Checked
 from ..tfrecords.sink import Examples
 from .counters import Counted, Counts
 
-# Lowest and highest number of each field.
+# Minimum and maximum by numeric field.
 Ranges = Mapping[str, tuple[float, float]]
 
-# The parts of `exact_sums.Moments` that add up by exponent.
+# The parts of `exact_sums.Moments` that are summed by exponent.
 MOMENTS = ("sums", "high_squares", "low_squares")
 
 
 def count_rows(checked: Checked, spec: Spec, ranges: Ranges | None = None) -> Counts:
-    """Returns the counts of checked rows: read, rejected, and by split rows, missing, lengths, values, cut, numbers.
+    """Returns the counts of checked rows: rows read and rejected; by split, rows, positives and values of each field.
+
+    Counts of values: missing, present, list lengths, truncation, and the moments of numbers.
 
     Args:
-        checked: With splits.
-        spec: Of the rows.
-        ranges: Of numeric fields; the numbers outside are counted.
+        checked: Rows with their splits.
+        spec: The spec of the rows.
+        ranges: Minimum and maximum by numeric field; numbers outside are counted.
     """
     counts = count_read(checked)
     rows, splits = checked.rows, checked.splits
@@ -43,7 +45,7 @@ def count_rows(checked: Checked, spec: Spec, ranges: Ranges | None = None) -> Co
         if isinstance(field, MultivaluedField):
             lengths = columns.bag_lengths(rows[name])
             _count_lengths(counts, name, lengths, splits)
-            if isinstance(field.max_len, int):  # Not while lengths are being counted to find it.
+            if isinstance(field.max_len, int):  # Not yet resolved while list lengths are counted.
                 add("values_truncated", name, np.maximum(lengths - field.max_len, 0))
                 add("rows_truncated", name, lengths > field.max_len)
             continue
@@ -60,12 +62,12 @@ def count_rows(checked: Checked, spec: Spec, ranges: Ranges | None = None) -> Co
 
 
 def count_read(checked: Checked) -> Counts:
-    """Returns how many rows were read, and how many of them were rejected."""
+    """Returns the numbers of rows read and rejected."""
     return Counts(Counter({Counted("read"): checked.read, Counted("rejected"): len(checked.rejected)}))
 
 
 def count_oov(examples: Examples, spec: Spec) -> Counts:
-    """Returns how many values of each field have an OOV id."""
+    """Returns the number of OOV ids of each field, by split."""
     counts = Counts()
     vocabularies = spec.resolved_vocabularies()
     for name, field in spec.fields.items():

@@ -1,6 +1,7 @@
-"""Works out what a spec leaves open, before the features' widths must be known: time boundaries, then lengths.
+"""Resolves a spec: computes the time boundaries and list lengths that it leaves open.
 
-Each is one pass over the data, made only if the spec asks for it.
+This comes before the main job, because TensorFlow Transform needs the width of each feature to build its graph. Each
+kind takes one pass over the data, which is skipped if the spec gives the values.
 """
 
 from __future__ import annotations
@@ -24,21 +25,21 @@ from ..sources.batches import SourceBatch
 from .counters import Counted, Counts, WriteCounts, read_counts
 from .row_counts import count_rows
 
-# Returns a PTransform that makes SourceBatches out of a pipeline; called for each reading.
+# Returns a PTransform that reads SourceBatches; called once for each time that the rows are read.
 ReadRows = Callable[[], beam.PTransform]
 
 
 def resolve_spec(spec: Spec, read_rows: ReadRows, options: PipelineOptions, work: str) -> Spec:
-    """Returns the spec with every `max_len` a number and a time split's boundaries given.
+    """Returns the spec with a number for each `max_len`, and with the boundaries of a time split.
 
     Args:
-        spec: Of the rows.
-        read_rows: How to read them.
-        options: Of the Beam passes.
-        work: A folder for what the passes find; what one has found there is not looked for again.
+        spec: The spec to resolve.
+        read_rows: Returns a PTransform that reads the rows.
+        options: Beam options of the passes.
+        work: Folder for the results of the passes. A pass whose result already exists is skipped.
 
     Raises:
-        SourceError: no row has a time that can be read.
+        SourceError: no row has a valid time.
     """
     split = spec.split
     if isinstance(split, TimeSplit) and split.eval_from is None:
@@ -55,7 +56,7 @@ def resolve_spec(spec: Spec, read_rows: ReadRows, options: PipelineOptions, work
 
 
 def passes(spec: Spec) -> list[str]:
-    """Returns what `resolve_spec` makes a pass over the data for; each is a job of its own, of this name."""
+    """Returns the names of the passes that `resolve_spec` needs, `times` and `lengths`; each is a separate job."""
     split = spec.split
     has_open_times = isinstance(split, TimeSplit) and split.eval_from is None
     return [*(["times"] if has_open_times else []), *(["lengths"] if open_lengths(spec) else [])]
@@ -68,7 +69,7 @@ def open_lengths(spec: Spec) -> dict[str, MultivaluedField]:
 
 
 def with_lengths(spec: Spec, counts: Counts) -> Spec:
-    """Returns the spec with `auto` and percentile lengths taken from the train rows in `counts`."""
+    """Returns the spec with `auto` and percentile lengths computed from the train rows in `counts`."""
     details = counts.by_detail()
     fields = dict(spec.fields)
     for name, field in open_lengths(spec).items():
@@ -79,16 +80,16 @@ def with_lengths(spec: Spec, counts: Counts) -> Spec:
 
 
 def percentile(rows_by_length: Mapping[float, int], percent: float) -> int:
-    """Returns the smallest length that at least `percent` of the rows do not exceed; 0 without rows."""
+    """Returns the smallest length that at least `percent` % of the rows do not exceed; 0 without rows."""
     if not rows_by_length:
         return 0
     lengths, rows = list(rows_by_length), list(rows_by_length.values())
-    share = float(Decimal(str(percent)) / 100)  # 99.9 / 100 is more than 0.999 by a bit.
+    share = float(Decimal(str(percent)) / 100)  # In floating point, 99.9 / 100 is greater than 0.999.
     return int(np.quantile(lengths, share, weights=rows, method="inverted_cdf"))
 
 
 class _CountLengths(beam.PTransform):
-    """SourceBatches → Counts with the rows for each list length of each field and split, among others."""
+    """SourceBatches → Counts, including the number of rows by list length for each field and split."""
 
     def __init__(self, spec: Spec) -> None:
         super().__init__()
@@ -100,7 +101,7 @@ class _CountLengths(beam.PTransform):
 
 
 def _count_times(batch: SourceBatch, column: str) -> Counts:
-    """Returns the rows of each distinct time."""
+    """Returns the number of rows at each distinct time."""
     if not batch.data.num_rows:
         return Counts()
     times = times_of(batch.data[column], column)
@@ -119,9 +120,11 @@ def _counted(read_rows: ReadRows, count: beam.PTransform, options: PipelineOptio
 
 
 def _boundaries(counts: Counts, split: TimeSplit) -> tuple[float, float]:
-    """Returns the first times of eval and test that come nearest to the fractions."""
+    """Returns the first times of eval and test for which the splits' sizes are closest to the requested shares."""
     if not counts.sums:
-        raise SourceError(f"split.time: no row has a time that can be read in column {split.time!r}")
+        raise SourceError(
+            f"split.time: no row has a valid time in column {split.time!r}; expected numbers, dates or ISO 8601 times"
+        )
     pairs = np.array([(key.detail, rows) for key, rows in counts.sums.items()])
     times, rows = pairs[np.argsort(pairs[:, 0])].T
     before = np.concatenate([[0], np.cumsum(rows)])

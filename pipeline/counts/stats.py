@@ -1,4 +1,4 @@
-"""The counts of all rows laid out as a run's `stats.json`."""
+"""Converts the Counts of all rows to a run's `stats.json`."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ def run_stats(
     """Returns the contents of `stats.json`.
 
     Args:
-        counts: The sum over all rows.
-        spec: Of the rows, resolved.
-        vocabularies: By name.
-        columns: Of the source files, where they are known.
+        counts: Summed over all rows.
+        spec: The resolved spec.
+        vocabularies: Their statistics, by name.
+        columns: The columns of the source files, if known.
     """
     details = counts.by_detail()
     return RunStats(
@@ -75,7 +75,7 @@ def _lengths(details: _Details, name: str, split: str) -> dict[int, int]:
 
 
 def _numbers(counts: Counts, details: _Details, name: str, split: str) -> NumberStats:
-    """Returns mean, standard deviation, range and zeros of a field's numbers, rounded as float64 is."""
+    """Returns mean, standard deviation, range and zeros of a field's numbers, rounded to float64."""
     sums = {part: np.zeros((1, EXPONENTS), np.int64) for part in MOMENTS}
     for part in MOMENTS:
         for exponent, number in details.get((part, name, split), {}).items():

@@ -1,7 +1,7 @@
-"""A run's counts as tensorflow_metadata's DatasetFeatureStatisticsList, for TFX's tools.
+"""Converts a run's counts to tensorflow_metadata's DatasetFeatureStatisticsList, for TFX's tools.
 
-They lie as TFX's StatisticsGen leaves them, `statistics/Split-train/FeatureStats.pb`, one data set a file, and so
-`tfdv.load_stats_binary` reads them. What is described are the raw rows that were taken, by field; the share of OOV
+Paths and contents are those of TFX's StatisticsGen (`statistics/Split-train/FeatureStats.pb`, one data set per file),
+so `tfdv.load_stats_binary` reads them. They describe the raw values of the accepted rows, by field. The share of OOV
 values is a custom statistic.
 
 https://github.com/tensorflow/metadata/blob/master/tensorflow_metadata/proto/v0/statistics.proto
@@ -52,7 +52,7 @@ def _of_split(stats: RunStats, split: str) -> statistics_pb2.DatasetFeatureStati
 
 
 def _common(common: statistics_pb2.CommonStatistics, rows: int, lengths: dict[int, int]) -> None:
-    """Fills in how many values the rows have; one without any is missing."""
+    """Fills in the numbers of values per row; a row without values counts as missing."""
     present = {length: number for length, number in lengths.items() if number and length}
     common.num_non_missing = sum(present.values())
     common.num_missing = rows - common.num_non_missing

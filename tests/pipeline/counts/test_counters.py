@@ -1,4 +1,4 @@
-"""Counts add up in any order, and come back from a file as they were."""
+"""Counts can be summed in any order, and survive a round trip through a file."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ COUNTS = st.builds(
 
 
 @given(st.lists(COUNTS, max_size=4))
-def test_counts_add_up_in_any_order(parts: list[Counts]) -> None:
+def test_counts_can_be_summed_in_any_order(parts: list[Counts]) -> None:
     combine = SumCounts()
     total = combine.merge_accumulators(parts)
     in_two = combine.merge_accumulators(
@@ -43,7 +43,7 @@ def test_counts_add_up_in_any_order(parts: list[Counts]) -> None:
         assert total.highest[key] == max(part.highest[key] for part in parts if key in part.highest)
 
 
-def test_counts_come_back_from_a_file_as_they_were(tmp_path: Path) -> None:
+def test_counts_survive_a_round_trip_through_a_file(tmp_path: Path) -> None:
     key = Counted("number", "age", "train")
     counts = Counts(Counter({Counted("length", "tags", "eval", 3): 2**62}), {key: -1.5}, {key: 0.1})
     with beam.Pipeline(runner="FnApiRunner") as pipeline:
@@ -65,7 +65,7 @@ SPEC = Spec.model_validate(
 )
 
 
-def test_the_stats_of_three_rows() -> None:
+def test_stats_of_three_rows() -> None:
     rows = pa.RecordBatch.from_pydict(
         {
             "label": pa.array([1, 0, 1], pa.float32()),

@@ -1,4 +1,4 @@
-"""What a spec leaves open: lengths from the train lists, time boundaries from shares."""
+"""Resolution of a spec: list lengths from the train rows, time boundaries from the shares of the splits."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_percentiles_of_lengths(rows_by_length: dict[int, int], percent: float, 
     st.dictionaries(st.integers(0, 50), st.integers(1, 1000), min_size=1),
     st.decimals(0, 100, places=3, allow_nan=False),
 )
-def test_a_percentile_is_the_shortest_length_that_enough_rows_do_not_exceed(
+def test_percentile_is_the_smallest_length_that_enough_rows_do_not_exceed(
     rows_by_length: dict[int, int], percent: Decimal
 ) -> None:
     wanted = Fraction(percent) / 100 * sum(rows_by_length.values())
@@ -76,7 +76,7 @@ def counted(times: dict[int, int]) -> Counts:
         ({0: 79, 1: 12, 2: 9}, (1.0, 2.0)),
     ],
 )
-def test_time_boundaries_come_nearest_to_the_shares(times: dict[int, int], expected: tuple[float, float]) -> None:
+def test_time_boundaries_are_closest_to_the_shares(times: dict[int, int], expected: tuple[float, float]) -> None:
     assert _boundaries(counted(times), TimeSplit(time="t")) == expected
 
 
@@ -86,6 +86,6 @@ def test_shares_of_zero_make_empty_splits() -> None:
     assert _boundaries(counts, TimeSplit(time="t", train=0.7, eval=0.3, test=0.0)) == (7.0, float("inf"))
 
 
-def test_no_time_at_all_is_an_error() -> None:
-    with pytest.raises(UserError, match="no row has a time that can be read in column 't'"):
+def test_column_without_valid_times_is_an_error() -> None:
+    with pytest.raises(UserError, match="no row has a valid time in column 't'"):
         _boundaries(Counts(), TimeSplit(time="t"))
