@@ -9,7 +9,6 @@ from typing import Annotated
 
 import typer
 
-from ...model.json_text import json_text
 from ...transforms.errors import UserError
 from ..terminal import console
 from ..terminal.progress import working
@@ -97,6 +96,8 @@ def do_whole_job(
     parity = verify_export(run, export, data, SAMPLE_ROWS, RunnerOptions())
     report = write_report(run, model, os.path.join(out, REPORT_NAME), data)
     if as_json:
+        from ...model.json_text import json_text
+
         made = {"run": run, "model": model, "export": export, "report": report}
         summary = {**made, "rows": stats.as_json(), "metrics": metrics, "parity": asdict(parity)}
         print(json_text(summary | ({"best_auc": best_auc} if best_auc else {})))

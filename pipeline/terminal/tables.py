@@ -1,6 +1,7 @@
 """Tables of a run's counts, a training and its metrics.
 
-Like all modules of tables, importable without TensorFlow: notebooks show the same tables as the command line.
+Like all modules of tables, importable without TensorFlow, which `fieldpool.model` imports: notebooks show the same
+tables as the command line.
 """
 
 from __future__ import annotations
@@ -12,12 +13,11 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table
 from rich.text import Text
 
-from ...model.json_text import json_text
-from ...model.run_stats import RunStats, total
 from ...transforms.spec import SPLITS
 from .console import show
 
 if TYPE_CHECKING:
+    from ...model.run_stats import RunStats
     from ...model.training.result import TrainingResult
 
 
@@ -31,6 +31,8 @@ def show_stats(stats: RunStats, *, as_json: bool = False) -> None:
 
 def stats_tables(stats: RunStats) -> list[Table]:
     """Returns the counts of a run: a table of its rows, and one of its fields."""
+    from ...model.run_stats import total
+
     counts = {name: getattr(stats, name) for name in ("read", *SPLITS, "rejected")}
     fields = Table(title="Fields", title_justify="left")
     fields.add_column("field", no_wrap=True)
@@ -71,6 +73,8 @@ def _percent(share: float | None) -> str:
 def show_training(result: TrainingResult, *, as_json: bool = False) -> None:
     """Prints the epochs of a training."""
     if as_json:
+        from ...model.json_text import json_text
+
         paths = {"model_path": result.model_path, "training_path": result.training_path}
         numbers = {"history": result.history, "best_epoch": result.best_epoch, "monitor": result.monitor}
         print(json_text(numbers | paths))
@@ -103,6 +107,8 @@ def show_metrics(
 ) -> None:
     """Prints the metrics by split, beside the best possible AUC where it is known, and the last split's slices."""
     if as_json:
+        from ...model.json_text import json_text
+
         print(json_text(metrics))
         return
     show(metrics_tables(metrics, best_auc))

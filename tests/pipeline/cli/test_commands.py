@@ -126,6 +126,13 @@ def test_help_teaches_by_example(fieldpool: Fieldpool) -> None:
         assert f"Example: fieldpool {command} " in output
 
 
+def test_the_command_line_starts_without_tensorflow_and_beam() -> None:
+    """So that `--help`, completion and errors in the options are immediate."""
+    blocked = "sys.modules.update(dict.fromkeys(('tensorflow', 'keras', 'apache_beam')))"
+    script = f"import sys; {blocked}; import fieldpool.pipeline.cli.app"
+    subprocess.run([sys.executable, "-c", script], check=True)
+
+
 def test_results_alone_on_standard_output_and_no_tensorflow_noise(project: Path) -> None:
     """In a process of its own: TensorFlow logs when it is first imported."""
     program = "from fieldpool.pipeline.cli.app import main; main()"
