@@ -1,1 +1,1 @@
-"""What makes a run directory, and what compares new rows with one."""
+"""Creates run directories (`transform`), dry runs (`explain`) and comparisons of new rows with a run (`check`)."""

@@ -1,4 +1,4 @@
-"""`fieldpool check`: compares new rows with a run and applies the thresholds of the spec."""
+"""`fieldpool check`: finds data drift, by comparing new rows with a run under the thresholds of the spec."""
 
 from __future__ import annotations
 
@@ -26,34 +26,34 @@ from .preprocess import PreprocessClickLog
 
 @dataclass(frozen=True)
 class Finding:
-    """One comparison.
+    """One number of the new rows, compared with the run's.
 
     Attributes:
-        field: A field's name, or what stands for the whole row: `(rows)`, `(label)`, `(columns)`.
-        measure: What was compared, such as `oov`.
-        run: The run's number; None if there is nothing to compare with.
-        new: That of the new rows.
-        most: How far `new` may go: a bound, or None for as far as it likes.
-        is_broken: Whether it goes further.
-        note: What else there is to say.
+        field: The field's name; `(rows)`, `(label)` or `(columns)` for measures that belong to no field.
+        measure: The quantity compared, for example `oov`.
+        run: Its value in the run; None if the run has none.
+        new: Its value in the new rows.
+        allowed: The threshold as text, for example `+5.00%`; None if there is no threshold.
+        is_broken: Whether `new` exceeds the threshold.
+        note: Details, for example the names of unknown columns.
     """
 
     field: str
     measure: str
     run: float | None
     new: float
-    most: str | None = None
+    allowed: str | None = None
     is_broken: bool = False
     note: str = ""
 
 
 def check(run: Run, patterns: Sequence[str], options: PipelineOptions | None = None) -> list[Finding]:
-    """Returns how the rows of the files compare with the run's; nothing is written that stays.
+    """Returns the comparisons of the files' rows with the run. Only temporary files are written.
 
-    The rows are read and transformed as `transform --using` would do it, on this machine.
+    The rows are read and transformed as by `transform --using`, on this machine.
 
     Raises:
-        SourceError: a file cannot be read, or has no rows.
+        SourceError: a file cannot be read, or no file has rows.
         NotARun: the run has no counts to compare with.
     """
     job = prepare_job(patterns, options=options)
@@ -80,7 +80,7 @@ def check(run: Run, patterns: Sequence[str], options: PipelineOptions | None = N
 
 
 def _ranges(stats: RunStats) -> dict[str, tuple[float, float]]:
-    """Returns the range of each numeric field that has numbers in the run's train split."""
+    """Returns minimum and maximum of each numeric field that has numbers in the run's train split."""
     numbers = {name: (field.numbers or {}).get("train") for name, field in stats.fields.items()}
     return {name: (found.min, found.max) for name, found in numbers.items() if found}
 
@@ -93,18 +93,19 @@ def compare(
     outside: Mapping[str, int],
     unknown_columns: Sequence[str] = (),
 ) -> list[Finding]:
-    """Returns the comparisons of two `stats.json`, by the thresholds of `spec.check`.
+    """Returns the comparisons of two `stats.json` under the thresholds of `spec.check`.
 
     Args:
-        run: of the run: its eval split, which the vocabularies have not seen; train, if that is empty.
-        new: of the new rows, all splits together.
-        spec: the run's.
-        outside: for each numeric field, how many new numbers lie outside the range of the run's train split.
-        unknown_columns: of the new files.
+        run: Statistics of the run. New rows are compared with its eval split, from which no vocabulary was built; with
+            its train split if eval is empty.
+        new: Statistics of the new rows, all splits together.
+        spec: The run's spec.
+        outside: By numeric field, the number of new values outside the range of the run's train split.
+        unknown_columns: Columns of the new files that the run's files did not have.
     """
     limits = spec.check
-    most = spec.most_rejected(new.read) / new.read
-    findings = [_bounded("(rows)", "rejected", _part(run.rejected, run.read), new.rejected / new.read, most)]
+    bound = spec.most_rejected(new.read) / new.read
+    findings = [_bounded("(rows)", "rejected", _part(run.rejected, run.read), new.rejected / new.read, bound)]
     if unknown_columns:
         fails = limits.unknown_columns == "fail"
         number, names = len(unknown_columns), ", ".join(unknown_columns[:10])
@@ -123,7 +124,10 @@ def compare(
 
 
 def _rates(stats: RunStats, splits: Sequence[str]) -> dict[tuple[str, str], float]:
-    """Returns label rate, and each field's shares and mean length, over some splits; none without rows."""
+    """Returns the label rate, and each field's rates and mean list length, over the given splits.
+
+    A rate is left out if its denominator is 0.
+    """
     rows = stats.rows(*splits)
     found = {("(label)", "label"): _part(total(stats.positives, splits), rows)}
     for name, field in stats.fields.items():
@@ -141,21 +145,21 @@ def _part(part: int, whole: int) -> float | None:
     return part / whole if whole else None
 
 
-def _bounded(field: str, measure: str, run: float | None, new: float, most: float | None) -> Finding:
-    """Returns a finding that is broken where the new share is above a bound."""
-    bound = None if most is None else f"at most {most:.2%}"
-    return Finding(field, measure, run, new, bound, most is not None and new > most)
+def _bounded(field: str, measure: str, run: float | None, new: float, bound: float | None) -> Finding:
+    """Returns a finding that is broken if the new share is greater than `bound`."""
+    allowed = None if bound is None else f"at most {bound:.2%}"
+    return Finding(field, measure, run, new, allowed, bound is not None and new > bound)
 
 
 def _risen(field: str, measure: str, run: float, new: float, by: float | None) -> Finding:
-    """Returns a finding that is broken where a share has risen by more; of missing values also where it has fallen."""
+    """Returns a finding that is broken if a share has risen by more than `by`; if of missing values, also if fallen."""
     both_ways = measure == "missing"
     change = abs(new - run) if both_ways else new - run
-    bound = None if by is None else f"{'±' if both_ways else '+'}{by:.2%}"
-    return Finding(field, measure, run, new, bound, by is not None and change > by)
+    allowed = None if by is None else f"{'±' if both_ways else '+'}{by:.2%}"
+    return Finding(field, measure, run, new, allowed, by is not None and change > by)
 
 
 def _relative(field: str, measure: str, run: float, new: float, part: float | None) -> Finding:
-    """Returns a finding that is broken where a number has changed by more than a part of itself."""
-    bound = None if part is None else f"±{part:.0%} of itself"
-    return Finding(field, measure, run, new, bound, part is not None and abs(new - run) > part * run)
+    """Returns a finding that is broken if a number has changed by more than `part` times the run's."""
+    allowed = None if part is None else f"±{part:.0%} of the run's"
+    return Finding(field, measure, run, new, allowed, part is not None and abs(new - run) > part * run)

@@ -1,4 +1,4 @@
-"""A dry run: the first rows of the data through the whole pipeline, in memory and a temporary folder."""
+"""`fieldpool explain`: a dry run, which transforms the first rows of the data in memory and a temporary folder."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from .run_directory import RowSource, transform_rows
 
 @dataclass(frozen=True)
 class ExplainedRow:
-    """A raw row by column, its split, and the example it became."""
+    """A raw row (its values by column), its split, and the example made from it."""
 
     source: str
     row: int
@@ -35,7 +35,7 @@ class ExplainedRow:
 
 @dataclass(frozen=True)
 class Explanation:
-    """What the first rows become; vocabularies and statistics are those of these rows alone."""
+    """The result of a dry run. Vocabularies and statistics are those of the sampled rows only."""
 
     rows: list[ExplainedRow]
     rejected: list[Rejected]
@@ -44,10 +44,12 @@ class Explanation:
 
 
 def explain(spec: Spec, patterns: Sequence[str], *, sample: int = 1000, shown: int = 3) -> Explanation:
-    """Returns what the first `sample` rows become, `shown` of them in full. Writes nothing that stays.
+    """Transforms the first `sample` rows, and returns `shown` of them with their examples.
+
+    Only temporary files are written.
 
     Raises:
-        UserError: as `transform` does; also if none of the rows is in the train split.
+        UserError: as for `transform`; also if no sampled row is in the train split.
     """
     files = find_files(patterns)
     batches = [batch for file in files for batch in _head(file.path, spec, max(1, sample // len(files)))]
@@ -66,7 +68,7 @@ def explain(spec: Spec, patterns: Sequence[str], *, sample: int = 1000, shown: i
 def _explained(batches: Sequence[SourceBatch], run: Run, shown: int) -> list[ExplainedRow]:
     """Returns the first rows with their examples.
 
-    The batches are one bundle, in their order, and so each split has its examples in the order of its rows.
+    The batches form one bundle and keep their order, so the examples of each split are in the order of its rows.
     """
     examples = {split: decoded_examples(run, split, shown) for split in SPLITS if run.stats.rows(split)}
     explained: list[ExplainedRow] = []

@@ -1,6 +1,6 @@
-"""The Beam pipeline, top to bottom: raw rows → checked rows → analysis → examples → run directory.
+"""The Beam pipeline: raw rows → checked rows → analysis → examples → run directory.
 
-`PreprocessClickLog` is the part that fits into anyone's Beam pipeline; `write_run` puts it between a run's files.
+`PreprocessClickLog` can be part of any Beam pipeline; `write_run` adds the steps that write a run directory.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ from ..rows.rejected import WriteRejected
 from ..rows.tft_rows import NUMBERS, adapter_config, as_tft_rows, passed_through
 from ..tfrecords.sink import Examples, WriteExamples
 
-# Travels beside the features through the transform; not a name that a field can have.
+# Column that TFT passes through, with the split of each row. No field can have this name.
 _SPLIT = "__split__"
 
 
 class PreprocessClickLog(beam.PTransform):
-    """Raw rows in; examples, transform function, rejected rows and counts out.
+    """Transforms raw rows to examples; also gives the transform function, rejected rows and counts.
 
-    The input is a PCollection of RecordBatches with the spec's raw columns (or of `SourceBatch`, which knows
-    where its rows come from), or a dict of two: `analyze`, of which the train rows make
-    vocabularies and statistics, and `transform`, of which all rows become examples. Two readings of a
-    source cost less than keeping it between the two passes.
+    The input is a PCollection of RecordBatches with the spec's raw columns, or of `SourceBatch`, which also has the
+    source and the numbers of its rows. It can also be a dict of two such PCollections: vocabularies and statistics are
+    computed from the train rows of `analyze`, and all rows of `transform` become examples. Reading a source twice costs
+    less than storing its rows between the two passes.
 
     The output is a dict of PCollections:
         examples: `Examples`, a RecordBatch in the Arrow form of tf.Examples and the split of each row.
@@ -46,13 +46,14 @@ class PreprocessClickLog(beam.PTransform):
         counts: one `pipeline.counts.counters.Counts`.
 
     Args:
-        spec: with every `max_len` a number and a time split's boundaries given (`counts.spec_resolution.resolve_spec`).
-        temp_dir: a folder that TensorFlow can write to, on a shared file system if workers are elsewhere.
-            TFT writes there while the pipeline is being built, so it is apart from Beam's temp_location.
-        limit_rejected: Whether to stop as soon as more rows are rejected than `max_rejected`, where that is a count.
-            Default False: what becomes of them is up to whoever takes the output.
-        transform_path: the `transform/` of a run: rows are transformed as there, and nothing is analyzed.
-        ranges: of numeric fields; the numbers outside are counted.
+        spec: resolved (`counts.spec_resolution.resolve_spec`): with a number for each `max_len`, and with the
+            boundaries of a time split.
+        temp_dir: a folder that TensorFlow can write to, on a shared file system if workers are remote. TFT already
+            writes there while the pipeline is being built, hence it is separate from Beam's temp_location.
+        limit_rejected: whether to fail as soon as more rows are rejected than `max_rejected`, if that is a count.
+            Default False: the caller decides what to do with rejected rows.
+        transform_path: the `transform/` folder of a run: its transform is applied, and nothing is analyzed.
+        ranges: minimum and maximum by numeric field; numbers outside are counted.
         vocabulary_counts: A folder for the counts of tokens; see `transforms.vocabulary.packed_vocabularies`.
     """
 
@@ -80,7 +81,7 @@ class PreprocessClickLog(beam.PTransform):
         checked = sources["transform"] | "CheckRows" >> self._checks()
         tft_rows = checked | "TftRows" >> beam.FlatMap(_as_tft_rows, spec)
         counts = [checked | "CountRows" >> beam.Map(count_rows, spec, self._ranges)]
-        # Deep copies would break runners that need a reshuffle upstream (design, traps).
+        # A deep copy includes an upstream reshuffle, which breaks jobs on runners that need the reshuffle.
         with tft_beam.Context(temp_dir=self._temp_dir, passthrough_keys={_SPLIT}, use_deep_copy_optimization=False):
             if self._transform_path is None:
                 train = (
@@ -122,7 +123,7 @@ def _count_analyzed(train: Checked) -> Counts:
 
 
 def _examples(transformed: tuple[pa.RecordBatch, Any]) -> Examples:
-    """Returns the examples with the column that tells their splits apart taken out."""
+    """Returns the transformed rows, with the column of splits taken out of the RecordBatch."""
     batch, _ = transformed
     return Examples(batch.drop_columns([_SPLIT]), passed_through(batch, _SPLIT).astype(np.int8))
 
@@ -135,15 +136,15 @@ def write_run(
     transform_path: str | None = None,
     tft_temp: str | None = None,
 ) -> None:
-    """Adds all that fills a run directory to the pipeline that `rows` belongs to.
+    """Adds the steps that write a run directory to the pipeline of `rows`.
 
     Args:
         rows: `analyze` and `transform`; see PreprocessClickLog.
         spec: resolved.
-        work: a folder for what is needed on the way, and for the counts.
-        folder: the folder to fill.
+        work: a folder for temporary files and the counts.
+        folder: the run directory.
         transform_path: see PreprocessClickLog.
-        tft_temp: TensorFlow Transform's own temporary folder; default: in `work`.
+        tft_temp: TensorFlow Transform's temporary folder; default: a folder in `work`.
     """
     result = rows | "Preprocess" >> PreprocessClickLog(
         spec,

@@ -1,6 +1,6 @@
-"""From files and a spec to a finished run directory: `transform` is `fieldpool transform`.
+"""`fieldpool transform`: builds a run directory from files and a spec.
 
-The work goes to a folder inside the target and is moved into place when it is complete; `DONE` comes last.
+The files are written to a work folder inside the target and moved into place once all are complete; `DONE` is last.
 """
 
 from __future__ import annotations
@@ -62,12 +62,12 @@ class TransformResult:
 
 @dataclass(frozen=True)
 class RowSource:
-    """Where the rows of a run come from.
+    """The source of a run's rows.
 
     Attributes:
-        read_rows: Returns a PTransform that makes SourceBatches out of a pipeline; called for each reading.
-        fingerprint: What the run is made of; without one it cannot be resumed.
-        check_unchanged: Raises if the rows are not what they were.
+        read_rows: Returns a PTransform that reads SourceBatches; called once for each time that the rows are read.
+        fingerprint: Identifies the inputs of the run; without it, the run cannot be resumed.
+        check_unchanged: Raises SourceChanged if the rows have changed since the job was prepared.
     """
 
     read_rows: ReadRows
@@ -88,22 +88,22 @@ def transform(
     """Builds the run directory `target` from the files that `patterns` match.
 
     Args:
-        spec: Of the rows; with `using`, that run's.
-        patterns: Of file names.
-        target: The folder to make.
-        options: Where Beam works; by default in this process.
-        overwrite: Replace a run that is there, once the new one is complete.
-        resume: Continue from what a killed process left in the target: complete work is moved into place, list
-            lengths and time boundaries that were measured are not measured again.
-        using: A run whose transform is applied, to rows that it need not have seen: same vocabularies, same ids.
+        spec: Describes the rows; with `using`, that run's spec.
+        patterns: Paths or glob patterns of the files.
+        target: The run directory to create.
+        options: Beam options; by default, the job runs in this process.
+        overwrite: Replace an existing run, once the new one is complete.
+        resume: Continue from the files that a killed process left in the target: complete results are moved into
+            place; list lengths and time boundaries are not computed again.
+        using: A run whose transform is applied to the rows: same vocabularies, same ids.
 
     Raises:
-        SourceError: a file cannot be read, or is written to in the meantime.
-        TargetExists: the target is there, and is no run or not to be replaced.
-        CannotResume: the work in the target is of another spec or other files.
-        CannotWrite: no right to, or no space.
-        TooManyRejected: more rows than `max_rejected`.
-        EmptyTrainSplit: no row to take vocabularies from.
+        SourceError: a file cannot be read, or is changed while it is read.
+        TargetExists: the target is not a run, or is a run and `overwrite` is False.
+        CannotResume: the files in the target were made from another spec or from other files.
+        CannotWrite: there is no permission to write, or no space.
+        TooManyRejected: more rows are rejected than `max_rejected`.
+        EmptyTrainSplit: no row is in the train split.
     """
     job = prepare_job(patterns, target, options, run=using.path if using else None)
     return transform_job(spec, job, overwrite=overwrite, resume=resume, using=Run(job.run) if job.run else None)
@@ -112,7 +112,7 @@ def transform(
 def transform_job(
     spec: Spec, job: PreparedJob, *, overwrite: bool = False, resume: bool = False, using: Run | None = None
 ) -> TransformResult:
-    """Builds a run as `transform` does, by a job that is prepared already."""
+    """Builds a run as `transform` does, from a prepared job."""
     columns = raw_columns(spec)
     check_readable(job.paths[0], spec.source, columns)
     fingerprint = Fingerprint(
@@ -151,7 +151,7 @@ def transform_rows(
 def _make_run(
     spec: Spec, source: RowSource, target: str, work: WorkFolder, options: PipelineOptions, using: Run | None
 ) -> None:
-    """Fills `work.result` with all that a run holds but DONE."""
+    """Writes all parts of the run except `DONE` to `work.result`."""
     resolved = using.spec if using else resolve_spec(spec, source.read_rows, options, work.path)
     pipeline = new_pipeline(options)
     readings = {"transform": pipeline | "ReadForTransform" >> source.read_rows()}
@@ -179,7 +179,7 @@ def _make_run(
 
 
 def _write_metadata(spec: Spec, stats: RunStats, folder: str) -> None:
-    """Writes what a run holds besides examples and transform: raw metadata, spec, counts, TFX statistics."""
+    """Writes raw metadata, spec, counts and TFX statistics; removes the folder of rejected rows if there are none."""
     if not stats.rejected:
         remove(FileSystems.join(folder, REJECTED_FOLDER))
     metadata_io.write_metadata(raw_metadata(spec), FileSystems.join(folder, TRANSFORM_FOLDER, "metadata"))
@@ -193,7 +193,7 @@ def _write_metadata(spec: Spec, stats: RunStats, folder: str) -> None:
 
 
 def _vocabularies(spec: Spec, run: str, result: PipelineResult) -> dict[str, VocabularyStats]:
-    """Returns tokens and distinct tokens of each vocabulary."""
+    """Returns the number of tokens in each vocabulary, and the number of distinct tokens in its train rows."""
     names = spec.vocabulary_fields()
     distinct = dict.fromkeys(names, 0)
     query = beam.metrics.MetricsFilter().with_namespace(METRICS_NAMESPACE)
@@ -224,30 +224,30 @@ def _count_lines(path: str) -> int:
 
 
 def _check_analyzed(counts: Counts, stats: RunStats, target: str) -> None:
-    """Compares the rows that vocabularies were counted on with those that were written.
+    """Checks that both passes read the same number of train rows, and at least one.
 
     Raises:
-        SourceChanged: they are not the same number.
-        EmptyTrainSplit: there are none.
+        SourceChanged: the numbers differ.
+        EmptyTrainSplit: there are no train rows.
     """
     analyzed = counts.of("analyzed")
     if analyzed != stats.train:
         raise SourceChanged(
-            f"{target}: the first reading had {analyzed:,} train rows, the second {stats.train:,}; "
-            "run again when nobody writes to the source"
+            f"{target}: the analysis read {analyzed:,} train rows, the transform {stats.train:,}, so the source has "
+            "changed in between; run again once nothing writes to it"
         )
     if not stats.train:
         raise EmptyTrainSplit(
             f"{target}: no row is in the train split (eval {stats.eval}, test {stats.test}); "
-            f"check `split` in the spec against the data"
+            "compare `split` in the spec with the data"
         )
 
 
 def _check_written(counts: Counts, stats: RunStats, target: str) -> None:
-    """Compares the counts of readers, checks and the sink: no row is lost between them."""
+    """Raises RuntimeError if a row was lost between readers, row checks and sink."""
     written = {split: counts.of("written", split=split) for split in SPLITS}
     checked = {split: stats.rows(split) for split in SPLITS}
     if written != checked or stats.read != sum(written.values()) + stats.rejected:
         raise RuntimeError(
-            f"{target}: read {stats.read:,} rows, rejected {stats.rejected:,}, took {checked}, wrote {written}"
+            f"{target}: read {stats.read:,} rows, rejected {stats.rejected:,}, accepted {checked}, wrote {written}"
         )

@@ -1,4 +1,4 @@
-"""A run's transform on new rows, and new rows held against a run."""
+"""A run's transform applied to new rows, and the comparison of new rows with a run."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def assets(run: str) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in Path(run).glob("transform/transform_fn/assets/*")}
 
 
-def test_using_a_run_on_its_own_rows_gives_its_records(run: TransformResult, folder: Path) -> None:
+def test_transform_using_a_run_on_its_own_rows_gives_the_same_records(run: TransformResult, folder: Path) -> None:
     opened = Run(run.path)
     again = transform(opened.spec, [str(folder / "rows.parquet")], str(folder / "again"), using=opened)
     assert Run(again.path).vocabulary("items") == opened.vocabulary("items")
@@ -57,7 +57,7 @@ def test_using_a_run_on_its_own_rows_gives_its_records(run: TransformResult, fol
     assert Run(again.path).vocabulary_sizes == opened.vocabulary_sizes
 
 
-def test_using_a_run_new_values_are_oov_and_no_train_rows_are_needed(
+def test_transform_using_a_run_makes_new_values_oov_and_needs_no_train_rows(
     run: TransformResult, rows: Rows, folder: Path
 ) -> None:
     new = write([row | {"part": "test", "user": "nobody", "age": 20.0} for row in rows], folder / "new.parquet")
@@ -73,15 +73,15 @@ def broken(findings: list[Finding]) -> set[tuple[str, str]]:
     return {(finding.field, finding.measure) for finding in findings if finding.is_broken}
 
 
-def test_a_run_checks_its_own_eval_rows(run: TransformResult, rows: Rows, folder: Path) -> None:
+def test_check_of_a_runs_eval_rows_finds_only_their_range(run: TransformResult, rows: Rows, folder: Path) -> None:
     same = write([row for row in rows if row["part"] == "eval"], folder / "same.parquet")
     findings = check(Run(run.path), [same])
-    # The one eval row has an age of 50, where train goes from 20 to 40.
+    # The age of the only eval row is 50; in train, ages are from 20 to 40.
     assert broken(findings) == {("age", "range")}
     assert not [path for path in folder.iterdir() if path.name.startswith(".work")]
 
 
-def test_what_has_drifted_is_found(run: TransformResult, rows: Rows, folder: Path) -> None:
+def test_data_drift_is_found(run: TransformResult, rows: Rows, folder: Path) -> None:
     drifted = [
         row | {"history": ["a"] * 9, "genres": [], "age": -1.0, "click": 0, "user": None, "device": "x"} for row in rows
     ]
@@ -116,7 +116,7 @@ def stats_of(rows: int, oov: int, positives: int) -> RunStats:
         ({"oov": None, "label": 0.1}, {("(label)", "label")}),
     ],
 )
-def test_thresholds_are_the_specs(thresholds: dict[str, Any], expected: set[tuple[str, str]]) -> None:
+def test_thresholds_of_the_spec_are_applied(thresholds: dict[str, Any], expected: set[tuple[str, str]]) -> None:
     spec = Spec.model_validate(
         {
             "label": {"field": "y"},
@@ -129,7 +129,7 @@ def test_thresholds_are_the_specs(thresholds: dict[str, Any], expected: set[tupl
     assert broken(findings) == expected
 
 
-def test_the_command_leaves_with_3_and_a_table(
+def test_command_prints_a_table_and_exits_with_3(
     run: TransformResult, rows: Rows, folder: Path, fieldpool: Callable[..., tuple[int, str, str]]
 ) -> None:
     new = write([row | {"user": "nobody"} for row in rows], folder / "nobody.parquet")
@@ -140,17 +140,17 @@ def test_the_command_leaves_with_3_and_a_table(
 
     code, out, _ = fieldpool("check", run.path, new, "--json")
     assert code == 3
-    assert {"field", "measure", "run", "new", "most", "is_broken", "note"} == set(json.loads(out)[0])
+    assert {"field", "measure", "run", "new", "allowed", "is_broken", "note"} == set(json.loads(out)[0])
 
 
-def test_a_run_without_counts_cannot_be_checked_against(run: TransformResult, folder: Path) -> None:
+def test_run_without_counts_cannot_be_compared(run: TransformResult, folder: Path) -> None:
     shutil.copytree(run.path, folder / "bare")
     (folder / "bare/stats.json").unlink()
     with pytest.raises(NotARun, match=r"bare: has no stats.json"):
         check(Run(str(folder / "bare")), [str(folder / "rows.parquet")])
 
 
-def test_tfx_tools_read_the_statistics(run: TransformResult) -> None:
+def test_statistics_have_the_format_of_tfx(run: TransformResult) -> None:
     serialized = Path(run.path, "statistics/Split-train/FeatureStats.pb").read_bytes()
     (dataset,) = statistics_pb2.DatasetFeatureStatisticsList.FromString(serialized).datasets
     assert (dataset.name, dataset.num_examples) == ("train", 4)

@@ -1,4 +1,4 @@
-"""`explain`: each raw row beside the example that it became."""
+"""`explain` pairs each raw row with the example made from it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SPEC = Spec.model_validate(
 )
 
 
-def test_rows_of_several_files_splits_and_faults_stand_beside_their_own_examples(tmp_path: Path) -> None:
+def test_rows_of_several_files_and_splits_are_paired_with_their_examples(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("id,y,s,tags\na1,1,train,x|y\na2,5,train,x\na3,0,test,\na4,1,train,z\n")
     (tmp_path / "b.csv").write_text("id,y,s,tags\nb1,0,eval,y\nb2,1,nowhere,y\nb3,1,train,y|x|z|z\n")
     found = explain(SPEC, [str(tmp_path / "*.csv")], shown=10)

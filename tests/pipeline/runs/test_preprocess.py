@@ -1,4 +1,4 @@
-"""The PTransform on its own, in a Beam pipeline that is not ours."""
+"""`PreprocessClickLog` in a Beam pipeline that fieldpool did not create."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ def test_record_batches_become_examples(spec_data: dict[str, Any], rows: list[di
         assert_that(read, equal_to([(4, 1)]), label="counts")
 
 
-def test_deep_copies_stay_off_inside_a_pipeline_that_has_them_on(
+def test_deep_copies_are_disabled_even_if_the_context_enables_them(
     spec_data: dict[str, Any], rows: list[dict[str, Any]], tmp_path: Path
 ) -> None:
-    """Copied with all that is before it, a reshuffle upstream breaks the job on runners that need it."""
+    """A deep copy includes an upstream reshuffle, which breaks the job on runners that need the reshuffle."""
     fields = {"genres": {"type": "multivalued", "max_len": 2}, "age": {"type": "numeric"}}
     spec = Spec.model_validate(spec_data | {"fields": fields, "vocabularies": {}})
     with (

@@ -1,4 +1,4 @@
-"""The whole transform on a few rows: what a run holds, to the byte, from every kind of file."""
+"""`transform` on a few rows: the contents of a run, byte for byte, from files of every format."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from fieldpool.transforms.spec import Spec
 
 Rows = list[dict[str, Any]]
 
-# Of the records, before compression. They may change with a change of the design, never by chance.
+# Digests of the records before compression. They must change only when the format is changed on purpose.
 GOLDEN_RECORDS = {
     "train": "18dd869d8ac591bd",
     "eval": "1d47d4f57e725e66",
@@ -103,7 +103,7 @@ def test_layout(result: TransformResult) -> None:
     }
 
 
-def test_vocabularies_come_from_train_alone(result: TransformResult) -> None:
+def test_vocabularies_are_built_from_train_rows_only(result: TransformResult) -> None:
     run = Run(result.path)
     # item: a b a c; history, its last three: b | c b a | - | a b.
     assert run.tokens("items") == [b"a", b"b", b"c"]
@@ -118,7 +118,7 @@ def test_a_vocabulary_shows_how_often_train_has_each_token(result: TransformResu
     assert run.vocabulary("genres").to_pydict() == {"token": ["y", "x", "z"], "id": [2, 3, 4], "count": [3, 2, 1]}
 
 
-def test_examples_in_words(result: TransformResult) -> None:
+def test_examples_have_the_expected_ids(result: TransformResult) -> None:
     run = Run(result.path)
     parsed = [tf.io.parse_single_example(r, feature_spec(run.spec)) for r in records(result.path)["train"]]
     assert [example["key"].numpy() for example in parsed] == [b"r1", b"r2", b"r3", b"r4"]
@@ -138,12 +138,12 @@ def test_examples_in_words(result: TransformResult) -> None:
     ]
 
 
-def test_open_lengths_are_filled_in(result: TransformResult) -> None:
+def test_open_lengths_are_resolved(result: TransformResult) -> None:
     assert Run(result.path).spec == result.spec
     assert result.spec.fields["genres"].max_len == 3  # type: ignore[union-attr]
 
 
-def test_counts_add_up(result: TransformResult) -> None:
+def test_stats_have_the_expected_counts(result: TransformResult) -> None:
     stats = json.loads(Path(result.path, "stats.json").read_text())
     assert stats == result.stats.as_json()
     assert [stats[k] for k in ("read", "train", "eval", "test", "rejected")] == [6, 4, 1, 1, 0]
@@ -163,7 +163,7 @@ def test_counts_add_up(result: TransformResult) -> None:
     assert stats["fields"]["user"]["missing"] == {"train": 1, "eval": 0, "test": 0}
 
 
-def test_golden_bytes(result: TransformResult) -> None:
+def test_records_match_the_golden_digests(result: TransformResult) -> None:
     digests = {s: hashlib.sha256(b"".join(r)).hexdigest()[:16] for s, r in records(result.path).items()}
     assert digests == GOLDEN_RECORDS
 
@@ -203,7 +203,7 @@ def with_bad_rows(rows: Rows, tmp_path: Path) -> str:
     return write([*rows[:2], *bad, *rows[2:]], tmp_path, "rows.csv")
 
 
-def test_bad_rows_stop_the_run_by_default(spec_data: dict[str, Any], with_bad_rows: str, tmp_path: Path) -> None:
+def test_invalid_rows_fail_the_run_by_default(spec_data: dict[str, Any], with_bad_rows: str, tmp_path: Path) -> None:
     with pytest.raises(UserError) as error:
         transform(Spec.model_validate(spec_data), [with_bad_rows], str(tmp_path / "run"))
     assert "2 of 8 rows cannot be used" in str(error.value)
@@ -211,7 +211,7 @@ def test_bad_rows_stop_the_run_by_default(spec_data: dict[str, Any], with_bad_ro
     assert not (tmp_path / "run").exists()
 
 
-def test_bad_rows_are_set_aside_where_allowed(spec_data: dict[str, Any], with_bad_rows: str, tmp_path: Path) -> None:
+def test_invalid_rows_are_rejected_if_allowed(spec_data: dict[str, Any], with_bad_rows: str, tmp_path: Path) -> None:
     spec = Spec.model_validate(spec_data | {"max_rejected": 0.5})
     result = transform(spec, [with_bad_rows], str(tmp_path / "run"))
     assert (result.stats.read, result.stats.train, result.stats.rejected) == (8, 4, 2)
@@ -219,7 +219,7 @@ def test_bad_rows_are_set_aside_where_allowed(spec_data: dict[str, Any], with_ba
     assert next(read_rejected(result.path))["raw"]["id"] == "bad"
 
 
-def test_an_existing_target_is_left_alone(spec_data: dict[str, Any], rows: Rows, tmp_path: Path) -> None:
+def test_existing_target_is_not_changed(spec_data: dict[str, Any], rows: Rows, tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
     (tmp_path / "run/precious").touch()
     with pytest.raises(UserError, match="exists already"):
@@ -227,13 +227,13 @@ def test_an_existing_target_is_left_alone(spec_data: dict[str, Any], rows: Rows,
     assert [path.name for path in (tmp_path / "run").iterdir()] == ["precious"]
 
 
-def test_no_train_rows_is_an_error(spec_data: dict[str, Any], rows: Rows, tmp_path: Path) -> None:
+def test_data_without_train_rows_is_an_error(spec_data: dict[str, Any], rows: Rows, tmp_path: Path) -> None:
     path = write([row | {"part": "eval"} for row in rows], tmp_path, "rows.parquet")
     with pytest.raises(UserError, match="no row is in the train split"):
         transform(Spec.model_validate(spec_data), [path], str(tmp_path / "run"))
 
 
-def test_a_mistake_found_by_a_worker_is_told_in_plain_words(
+def test_error_in_a_worker_is_reported_without_its_traceback(
     spec_data: dict[str, Any], rows: Rows, tmp_path: Path
 ) -> None:
     write(rows, tmp_path, "a.parquet")
@@ -245,7 +245,7 @@ def test_a_mistake_found_by_a_worker_is_told_in_plain_words(
 
 
 @pytest.mark.parametrize("finished", [True, False])
-def test_a_folder_without_done_is_no_run(tmp_path: Path, finished: bool) -> None:
+def test_folder_without_done_is_not_a_run(tmp_path: Path, finished: bool) -> None:
     target = tmp_path if finished else tmp_path / "nothing"
     with pytest.raises(NotARun, match="an unfinished run" if finished else "no such folder"):
         Run(str(target))

@@ -1,4 +1,4 @@
-"""A transform that cannot end well: a clear error, the target as it was found, and a re-run that gives the same run."""
+"""Transforms that fail: a clear error, and no target is left behind."""
 
 from __future__ import annotations
 
@@ -34,76 +34,84 @@ def data(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def between(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], object]], None]:
-    """Has something happen after the files were listed and before they are read."""
+def before_reading(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], object]], None]:
+    """Registers a function that is called after the files were listed and before they are read."""
 
-    def arrange(happening: Callable[[], object]) -> None:
+    def register(change: Callable[[], object]) -> None:
         write_run = run_directory.write_run
 
-        def late(*arguments: Any) -> None:
-            happening()
+        def change_and_write(*arguments: Any) -> None:
+            change()
             write_run(*arguments)
 
-        monkeypatch.setattr(run_directory, "write_run", late)
+        monkeypatch.setattr(run_directory, "write_run", change_and_write)
 
-    return arrange
+    return register
 
 
 @pytest.fixture
 def small_files() -> Iterator[None]:
-    """A disk on which no file can be larger than 3,000 bytes."""
+    """Limits the size of every file to 3,000 bytes."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (3000, hard))
     yield
     resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
-def fails(error: type[UserError], match: str, spec: Spec, data: Path, target: Path) -> str:
+def check_failure(error: type[UserError], match: str, spec: Spec, data: Path, target: Path) -> str:
     with pytest.raises(error, match=match) as raised:
         transform(spec, [str(data)], str(target))
     assert not target.exists()
     return str(raised.value)
 
 
-def test_a_source_that_changes_in_between(
-    spec: Spec, data: Path, between: Callable[[Callable[[], object]], None]
+def test_source_changed_before_it_is_read_is_an_error(
+    spec: Spec, data: Path, before_reading: Callable[[Callable[[], object]], None]
 ) -> None:
-    between(lambda: data.write_text(data.read_text() + "r999,1,train,u,a,b,x,1\n"))
-    fails(SourceChanged, r"rows.csv: has been written to since the work began", spec, data, data.parent / "run")
+    before_reading(lambda: data.write_text(data.read_text() + "r999,1,train,u,a,b,x,1\n"))
+    check_failure(SourceChanged, r"rows.csv: has been written to since the work began", spec, data, data.parent / "run")
 
 
-def test_a_source_that_vanishes(spec: Spec, data: Path, between: Callable[[Callable[[], object]], None]) -> None:
-    between(data.unlink)
-    fails(SourceChanged, r"rows.csv: was there when the work began, and is gone", spec, data, data.parent / "run")
+def test_source_deleted_before_it_is_read_is_an_error(
+    spec: Spec, data: Path, before_reading: Callable[[Callable[[], object]], None]
+) -> None:
+    before_reading(data.unlink)
+    check_failure(
+        SourceChanged, r"rows.csv: existed when the work began, but is missing now", spec, data, data.parent / "run"
+    )
 
 
-def test_a_full_disk(spec: Spec, data: Path, small_files: None) -> None:
-    fails(CannotWrite, "a file grew larger than this system or user may write", spec, data, data.parent / "run")
+def test_file_size_limit_is_reported(spec: Spec, data: Path, small_files: None) -> None:
+    check_failure(CannotWrite, "a file exceeds the size limit of this system or user", spec, data, data.parent / "run")
 
 
-def test_a_target_inside_a_file(spec: Spec, data: Path) -> None:
-    fails(CannotWrite, "a part of the path is a file", spec, data, data / "run")
+def test_target_below_a_file_is_reported(spec: Spec, data: Path) -> None:
+    check_failure(CannotWrite, "a part of the path is a file", spec, data, data / "run")
 
 
-def test_no_memory_for_a_vocabulary(spec: Spec, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_little_memory_for_a_vocabulary_is_reported(
+    spec: Spec, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def refuse(*_: object) -> None:
         raise MemoryError
 
     monkeypatch.setattr(vocabulary_counts, "_most_frequent_first", refuse)
-    fails(OutOfMemory, "ran out of memory.*`min_count` and `top_k`", spec, data, data.parent / "run")
+    check_failure(OutOfMemory, "ran out of memory.*`min_count` and `top_k`", spec, data, data.parent / "run")
 
 
-def test_bad_rows_stop_the_run_as_they_go_by(spec: Spec, data: Path) -> None:
+def test_transform_stops_while_reading_if_too_many_rows_are_rejected(spec: Spec, data: Path) -> None:
     bad = "".join(f"r{i},7,train,u,a,b,x,1\n" for i in range(200, 50_000))
     data.write_text(data.read_text() + bad + "r,1,train\n")
-    message = fails(TooManyRejected, "stopped here; there may be more", spec, data, data.parent / "run")
+    message = check_failure(TooManyRejected, "stopped here; there may be more", spec, data, data.parent / "run")
     assert message.splitlines()[1].split() == ["source", "row", "field", "reason"]
     assert message.splitlines()[2].split()[1:4] == ["201", "click", "expected"]
 
 
-def test_a_share_of_bad_rows_is_told_at_the_end(spec: Spec, data: Path) -> None:
+def test_share_of_rejected_rows_is_checked_at_the_end(spec: Spec, data: Path) -> None:
     data.write_text(data.read_text() + "r200,7,train,u,a,b,x,1\n" * 8 + "r208\n" * 3)
     few, many = (spec.model_copy(update={"max_rejected": share}) for share in (0.05, 0.06))
-    fails(TooManyRejected, r"11 of 211 rows cannot be used, and max_rejected is 0.05:", few, data, data.parent / "run")
+    check_failure(
+        TooManyRejected, r"11 of 211 rows cannot be used, and max_rejected is 0.05:", few, data, data.parent / "run"
+    )
     stats = transform(many, [str(data)], str(data.parent / "run")).stats
     assert (stats.read, stats.train, stats.rejected) == (211, 200, 11)

@@ -1,4 +1,4 @@
-"""The same run on every local way to work: equal vocabularies, counts and records."""
+"""All local modes and runners give the same vocabularies, counts and records."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ROWS = 300
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    """Three files of rows with ties, gaps and empty lists, in many row groups."""
+    """Three files with equally frequent tokens, missing values and empty lists, in many row groups."""
     folder = tmp_path_factory.mktemp("rows")
     for part in range(3):
         ids = range(part * ROWS, (part + 1) * ROWS)
@@ -51,28 +51,30 @@ SPEC: dict[str, Any] = {
 }
 
 
-def made(files: list[str], out: Path, options: PipelineOptions) -> Any:
-    """Returns the contents of a run."""
+def transformed(files: list[str], out: Path, options: PipelineOptions) -> Any:
+    """Returns the contents of the run that `transform` writes to `out`."""
     transform(Spec.model_validate(SPEC), files, str(out), options)
     return contents(out)
 
 
 @pytest.fixture(scope="module")
 def in_memory(files: list[str], tmp_path_factory: pytest.TempPathFactory) -> Any:
-    return made(files, tmp_path_factory.mktemp("memory"), beam_options(mode="memory"))
+    return transformed(files, tmp_path_factory.mktemp("memory"), beam_options(mode="memory"))
 
 
 @pytest.mark.parametrize("mode", ["threads", "processes"])
-def test_workers_of_one_machine(mode: Mode, in_memory: Any, files: list[str], tmp_path: Path) -> None:
-    assert made(files, tmp_path, beam_options(mode=mode, workers=2)) == in_memory
+def test_workers_on_one_machine_give_the_same_run(mode: Mode, in_memory: Any, files: list[str], tmp_path: Path) -> None:
+    assert transformed(files, tmp_path, beam_options(mode=mode, workers=2)) == in_memory
 
 
-def test_a_portable_job_server(job_server: str, in_memory: Any, files: list[str], tmp_path: Path) -> None:
+def test_portable_job_server_gives_the_same_run(
+    job_server: str, in_memory: Any, files: list[str], tmp_path: Path
+) -> None:
     loopback = [f"--job_endpoint={job_server}", "--environment_type=LOOPBACK"]
-    assert made(files, tmp_path, beam_options("PortableRunner", loopback)) == in_memory
+    assert transformed(files, tmp_path, beam_options("PortableRunner", loopback)) == in_memory
 
 
-def test_what_a_worker_process_cannot_read_is_told_in_words(files: list[str], tmp_path: Path) -> None:
+def test_file_that_a_worker_process_cannot_read_is_reported(files: list[str], tmp_path: Path) -> None:
     (tmp_path / "bad.parquet").write_bytes(b"PAR1, not")
     both = [*files, str(tmp_path / "bad.parquet")]
     with pytest.raises(UserError, match=r"bad.parquet: cannot be read as parquet: (?!.*while running)"):
