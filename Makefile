@@ -15,13 +15,17 @@ PIP := -m pip --disable-pip-version-check --no-input
 VENV := .venv
 SETUP := $(VENV)/.installed
 BACKENDS := .venv-backends
+MATRIX := .venv-matrix
+# For `make test-matrix`: Python versions, and what pytest runs on each of them.
+PYTHONS ?= 3.11 3.12 3.13
+TESTS ?= tests
 TYPED := $(VENV)/src/fieldpool
 
 export PYTHONUNBUFFERED := 1
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: help setup demo test lint types pytest test-quality test-faults test-runners test-browser test-backends bench \
-    bench-train bench-serving lock clean
+.PHONY: help setup demo test lint types pytest test-quality test-faults test-runners test-browser test-backends \
+    test-layers test-package test-matrix layers-wheel bench bench-train bench-serving lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -55,10 +59,37 @@ test-faults: $(SETUP) ## Kill 200 processes at random moments and mutate 9,000 i
 test-runners: $(SETUP) ## Run jobs on other runners with remote workers, no cloud: Dataflow replayed, job servers; 9 minutes
 	$(VENV)/bin/pytest -n $(WORKERS) -m "runners or not runners" tests/runners </dev/null
 
-test-backends: $(BACKENDS)/.installed ## Run the layers' tests on JAX and on PyTorch, without TensorFlow
+test-backends: layers-wheel $(BACKENDS)/tests ## Run the layers' tests on JAX and on PyTorch, without TensorFlow
 	for backend in jax torch; do \
 	    echo "Keras on $$backend"; \
-	    KERAS_BACKEND=$$backend $(BACKENDS)/bin/pytest -p no:cacheprovider tests/model </dev/null; \
+	    KERAS_BACKEND=$$backend PYTHONPATH=$(BACKENDS)/tests \
+	        $(BACKENDS)/$$backend/bin/python -m pytest -p no:cacheprovider tests/model </dev/null; \
+	done
+
+test-layers: layers-wheel ## Fit, save and load a model where only Keras and TensorFlow, JAX or PyTorch are installed
+	for backend in tensorflow jax torch; do \
+	    echo "Keras on $$backend"; \
+	    KERAS_BACKEND=$$backend $(BACKENDS)/$$backend/bin/python -I tests/packaging/bare_layers.py; \
+	done
+
+test-package: $(SETUP) ## Build wheel and sdist, install each in a fresh environment and run it: 3 minutes, 3 GB
+	$(VENV)/bin/python $(PIP) install --quiet uv
+	$(VENV)/bin/pytest -m package tests/packaging </dev/null
+
+# With other tests: make test-matrix PYTHONS=3.13 TESTS="tests/transforms tests/pipeline/rows"
+test-matrix: $(SETUP) ## Run the tests on Python 3.11, 3.12 and 3.13, where they are installed, in .venv-matrix/
+	$(VENV)/bin/python $(PIP) install --quiet uv
+	@for version in $(PYTHONS); do \
+	    if ! python=$$($(VENV)/bin/uv python find --quiet --system --no-python-downloads $$version); then \
+	        echo "Python $$version is not installed: skipped"; \
+	        continue; \
+	    fi; \
+	    echo "Python $$version: $$python"; \
+	    $(VENV)/bin/uv venv --quiet --allow-existing --python $$python $(MATRIX)/$$version; \
+	    install="$(VENV)/bin/uv pip install --quiet --python $(MATRIX)/$$version/bin/python"; \
+	    $$install --requirement requirements.lock; \
+	    $$install --no-deps --no-build-isolation --editable .; \
+	    $(MATRIX)/$$version/bin/pytest -n $(WORKERS) $(TESTS) </dev/null; \
 	done
 
 test-browser: $(SETUP) ## Open the report in headless Chromium: an installed one, else the one that playwright downloads
@@ -87,7 +118,7 @@ lock: $(SETUP) ## Resolve requirements.lock for Python 3.11 to 3.13 on every pla
 	    pyproject.toml --output-file requirements.lock
 
 clean: ## Remove everything that the other targets create
-	rm -rf $(VENV) $(BACKENDS) demo-run bench-data build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(BACKENDS) $(MATRIX) demo-run bench-data build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find api transforms model pipeline tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(SETUP): setup.py pyproject.toml requirements.lock
@@ -96,13 +127,24 @@ $(SETUP): setup.py pyproject.toml requirements.lock
 	$(VENV)/bin/python $(PIP) install --quiet --no-deps --no-build-isolation --editable .
 	touch $@
 
-# Without TensorFlow, so that a layer that imports it fails. PyTorch comes from the index that pip is configured
-# for; on Linux that is the CUDA build, unless PIP_EXTRA_INDEX_URL names PyTorch's index for CPUs.
-$(BACKENDS)/.installed: setup.py pyproject.toml requirements.lock
-	$(PYTHON) -m venv $(BACKENDS)
-	echo '*' > $(BACKENDS)/.gitignore
-	$(BACKENDS)/bin/python $(PIP) install --quiet --constraint requirements.lock \
-	    hypothesis keras numpy pydantic pytest PyYAML scikit-learn setuptools
-	$(BACKENDS)/bin/python $(PIP) install --quiet jax torch
-	$(BACKENDS)/bin/python $(PIP) install --quiet --no-deps --no-build-isolation --editable .
+# One environment for each backend: Keras, the backend and what the layers import, so that a layer which imports another
+# backend or a package of the pipeline fails. PyTorch comes from the index that pip is configured for; on Linux that is
+# the CUDA build, unless PIP_EXTRA_INDEX_URL names PyTorch's index for CPUs.
+$(BACKENDS)/%/.installed: pyproject.toml requirements.lock
+	$(PYTHON) -m venv $(BACKENDS)/$*
+	$(BACKENDS)/$*/bin/python $(PIP) install --quiet --constraint requirements.lock keras pydantic $*
 	touch $@
+
+# What runs the tests in these environments.
+$(BACKENDS)/tests: $(BACKENDS)/jax/.installed
+	$(BACKENDS)/jax/bin/python $(PIP) install --quiet --upgrade --target $@ --constraint requirements.lock \
+	    hypothesis pytest PyYAML scikit-learn
+	touch $@
+
+# This checkout's wheel, built again each time, in each of these environments.
+layers-wheel: $(SETUP) $(BACKENDS)/tensorflow/.installed $(BACKENDS)/jax/.installed $(BACKENDS)/torch/.installed
+	rm -rf $(BACKENDS)/dist build
+	$(VENV)/bin/python $(PIP) wheel --quiet --no-deps --no-build-isolation --wheel-dir $(BACKENDS)/dist .
+	for backend in tensorflow jax torch; do \
+	    $(BACKENDS)/$$backend/bin/python $(PIP) install --quiet --no-deps --force-reinstall $(BACKENDS)/dist/*.whl; \
+	done
