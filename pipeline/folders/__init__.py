@@ -1,1 +1,1 @@
-"""Output folders that are there as a whole or not at all, on any file system."""
+"""Output folders that are either complete or absent, on any file system that Beam supports."""

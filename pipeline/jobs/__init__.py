@@ -1,1 +1,1 @@
-"""Where and how a Beam job runs: options, runners, errors. Knows nothing of rows."""
+"""How a Beam job is configured, checked and run: options, runners, errors. Independent of rows."""

@@ -1,4 +1,4 @@
-"""Errors out of a pipeline as errors that a user can fix: Beam wraps what a worker raised, several times."""
+"""Translates errors from a pipeline to UserErrors: Beam wraps an error from a worker several times."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ import grpc
 from ...transforms.errors import CannotWrite, JobFailed, NoWorkers, OutOfMemory, UserError, WorkersDiffer
 from .versions import PACKAGES
 
-# How Beam tells an error: with the step that it happened in, and, from another process, as the text of a traceback.
+# Beam appends the step to the message of an error; an error in another process arrives as the text of a traceback.
 _WHILE_RUNNING = re.compile(r" \[while running .*", re.DOTALL)
-# In a text the error ends where Beam names the step, or where the next traceback begins, Python's or Java's.
+# In such a text the message ends at the name of the step, or where the next traceback (Python or Java) begins.
 _IN_TEXT = re.compile(
     r"\bfieldpool\.[\w.]+\.(\w+): (.*?)\s*(?: \[while running |\n\n|\nTraceback |\n\s+at |\Z)", re.DOTALL
 )
-# What a worker says that cannot unpickle our functions.
+# The error of a worker that cannot unpickle fieldpool's functions.
 _NO_PACKAGE = re.compile(
     rf"No module named '(fieldpool(?:\.[\w.]+)?|{'|'.join([*PACKAGES.values(), 'isal', 'pydantic'])})'"
 )
@@ -29,14 +29,14 @@ _FAILED = re.compile(r"Pipeline \S+ failed in state \w+: .*", re.DOTALL)
 _NOT_STAGED = re.compile(r"Could not upload to GCS path .*? write access to it\.", re.DOTALL)
 
 _CANNOT_WRITE = {
-    errno.ENOSPC: "no space left on the disk; free some, or choose another with --out",
+    errno.ENOSPC: "no space left on the disk; free some space, or choose another disk with --out",
     errno.EDQUOT: "the disk quota is used up; free some space, or choose another disk with --out",
-    errno.EFBIG: "a file grew larger than this system or user may write; raise the limit (`ulimit -f`)",
+    errno.EFBIG: "a file exceeds the size limit of this system or user; raise the limit (`ulimit -f`)",
     errno.EROFS: "the file system is read-only; choose another folder with --out",
     errno.EACCES: "no permission to write there; choose another folder with --out",
     errno.EPERM: "no permission to write there; choose another folder with --out",
     errno.ENOTDIR: "a part of the path is a file; choose another folder with --out",
-    errno.EIO: "the disk answered with an error; choose another with --out",
+    errno.EIO: "the disk reported an input/output error; choose another disk with --out",
 }
 _CANNOT_WRITE_TEXTS = {
     "No space left on device": errno.ENOSPC,
@@ -52,7 +52,7 @@ _OUT_OF_MEMORY = re.compile(r"MemoryError|bad_alloc|Cannot allocate memory|OOM w
 
 @dataclass(frozen=True)
 class _Failure:
-    """An error out of a pipeline: it and its causes, the texts of all of them, and the folder that is written to."""
+    """An error from a pipeline: the chain of exceptions, all their messages, and the output folder."""
 
     chain: list[BaseException]
     text: str
@@ -64,7 +64,7 @@ def translate_worker_errors(target: str) -> Iterator[None]:
     """Re-raises a UserError or ^C that Beam wrapped, and turns known failures of system and cloud into UserErrors.
 
     Args:
-        target: the folder that is written to.
+        target: the output folder.
     """
     try:
         yield
@@ -78,7 +78,7 @@ def translate_worker_errors(target: str) -> Iterator[None]:
 
 
 def _raised_here(failure: _Failure) -> BaseException | None:
-    """A UserError or ^C, as it was before Beam wrapped it."""
+    """Returns a UserError or ^C from this process, without Beam's wrapping."""
     for cause in failure.chain:
         if isinstance(cause, KeyboardInterrupt):
             return KeyboardInterrupt()
@@ -88,7 +88,7 @@ def _raised_here(failure: _Failure) -> BaseException | None:
 
 
 def _raised_in_a_worker(failure: _Failure) -> UserError | None:
-    """A UserError from another process, where only its text came back: any kind that is imported here."""
+    """Returns a UserError from another process, parsed from its text: any subclass that is imported here."""
     kinds = _kinds(UserError)
     for cause in failure.chain:
         for raised in _IN_TEXT.finditer(str(cause)):
@@ -98,7 +98,7 @@ def _raised_in_a_worker(failure: _Failure) -> UserError | None:
 
 
 def _kinds(kind: type[UserError]) -> dict[str, type[UserError]]:
-    """Returns a kind of error and all kinds of it, by name."""
+    """Returns an error class and all its subclasses, by name."""
     found = {kind.__name__: kind}
     for child in kind.__subclasses__():
         found |= _kinds(child)
@@ -108,22 +108,22 @@ def _kinds(kind: type[UserError]) -> dict[str, type[UserError]]:
 def _no_package(failure: _Failure) -> UserError | None:
     found = _NO_PACKAGE.search(failure.text)
     return found and WorkersDiffer(
-        f"workers cannot import {found[1]}: fieldpool or what it needs is not installed there. Give them an image "
-        "made with Dockerfile (Dataflow: --sdk_container_image, others: --environment_config) or the package "
-        "(--setup_file), or install it where your workers start"
+        f"workers cannot import {found[1]}: fieldpool or one of its requirements is not installed there. Use an image "
+        "built with Dockerfile (Dataflow: --sdk_container_image, others: --environment_config), pass the package with "
+        "--setup_file, or install it in the workers' environment"
     )
 
 
 def _no_workers(failure: _Failure) -> UserError | None:
     found = _NOT_REACHED.search(failure.text)
     return found and NoWorkers(
-        f"no workers answer at {found[1]}; start them (docs/runners.md), or give another address with "
+        f"no workers answer at {found[1]}; start them (docs/runners.md), or give their address with "
         "--environment_config"
     )
 
 
 def _refused_by_cloud(failure: _Failure) -> UserError | None:
-    """What Google Cloud said; None where a traceback says that it was a function of ours."""
+    """Returns an error reported by Google Cloud; None if a traceback shows that fieldpool's code failed."""
     if "Traceback" in failure.text:
         return None
     if found := _NOT_STAGED.search(failure.text):
@@ -135,8 +135,8 @@ def _refused_by_cloud(failure: _Failure) -> UserError | None:
             return JobFailed(f"{cause}\nSee docs/dataflow.md, and the job's page above")
         if type(cause).__module__.startswith("google."):
             return JobFailed(
-                f"Google Cloud did not do as it was asked: {cause}. Check --project and --region, that the Dataflow "
-                "API is enabled there, and who you are: `gcloud auth application-default login`"
+                f"Google Cloud rejected the request: {cause}. Check --project and --region, that the Dataflow API is "
+                "enabled, and your credentials: `gcloud auth application-default login`"
             )
     return None
 
@@ -145,8 +145,8 @@ def _out_of_memory(failure: _Failure) -> UserError | None:
     if not (any(isinstance(cause, MemoryError) for cause in failure.chain) or _OUT_OF_MEMORY.search(failure.text)):
         return None
     return OutOfMemory(
-        f"{failure.target}: a process ran out of memory; give the machine more, use fewer --workers, or keep "
-        "vocabularies smaller with `min_count` and `top_k` in the spec"
+        f"{failure.target}: a process ran out of memory; use a machine with more memory, fewer --workers, or smaller "
+        "vocabularies (`min_count` and `top_k` in the spec)"
     )
 
 
@@ -158,19 +158,19 @@ def _cannot_write(failure: _Failure) -> UserError | None:
 
 
 def _refused_by_job_server(failure: _Failure) -> UserError | None:
-    """What a job server said; None where a traceback says that it was a function of ours."""
+    """Returns an error reported by a job server; None if a traceback shows that fieldpool's code failed."""
     if found := _NO_JOB_SERVER.search(failure.text):
         return JobFailed(f"the runner's job server did not start: {found[0]}. See docs/runners.md")
     if "Traceback" in failure.text:
         return None
     if found := _FAILED.search(failure.text):
         return JobFailed(f"{found[0]}\nSee docs/runners.md, and the runner's own log")
-    gone = next((cause for cause in failure.chain if isinstance(cause, grpc.RpcError)), None)
-    return gone and JobFailed(f"the job server does not answer any more: {_details(gone)}. See its own log")
+    lost = next((cause for cause in failure.chain if isinstance(cause, grpc.RpcError)), None)
+    return lost and JobFailed(f"the connection to the job server was lost: {_details(lost)}. See the server's log")
 
 
-# In this order: what a function of ours raised says more than what a machine or a service made of it, and a cloud that
-# refuses says more than the permission or the space that it names.
+# The most specific first: an error raised by fieldpool says more than the failure that a machine or a service made of
+# it, and an error reported by the cloud says more than the permission or disk space that its text mentions.
 _TRANSLATORS: tuple[Callable[[_Failure], BaseException | None], ...] = (
     _raised_here,
     _raised_in_a_worker,

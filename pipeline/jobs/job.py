@@ -1,6 +1,6 @@
-"""A Beam job from building to its end, on any runner: named, limited in time, cancelled when nothing waits for it.
+"""Runs a Beam job on any runner and waits for its end: sets its name, enforces the time limit, cancels it on errors.
 
-Every pipeline is run by `run_pipeline`, so that `--time_limit` and ^C hold for all of them.
+Every pipeline is run by `run_pipeline`, so `--time_limit` and ^C work for all of them.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from . import dataflow, portable
 from .errors import translate_worker_errors
 from .options import FieldpoolOptions, runs_in_process
 
-# Reports a job's page, for whoever follows it.
+# Logs the address of a job's page; the command line shows it.
 LOGGER = logging.getLogger(__name__)
 
 # Always wait with a timeout: without one, Beam takes a failed status poll for the end of the job.
@@ -33,18 +33,19 @@ _SECONDS_TO_STOP = 20.0
 
 
 def prepare_paths(options: PipelineOptions, reads: Sequence[str], target: str) -> tuple[list[str], str]:
-    """Checks that a job with these options can begin; returns the paths as workers will find them.
+    """Checks that a job with these options can start; returns `reads` and `target` as paths that workers can use.
 
-    In another process a relative path would be another, so paths on a shared directory become absolute. Beam's file
-    systems are set up with the options, for they are used before there is a pipeline.
+    Workers may have another working directory, so relative paths become absolute. Beam's file systems get the options
+    here, because they are used before a pipeline exists.
 
     Args:
         options: Of the job.
-        reads: Paths or patterns of all that workers read.
-        target: The folder that they write to; "" for none.
+        reads: Paths or patterns of the files that workers read.
+        target: The folder that workers write to; "" for none.
 
     Raises:
-        UserError: Dataflow would refuse the job or its workers could not read a path; the job's endpoint is silent.
+        UserError: Dataflow would reject the job, its workers could not read a path, or nothing answers at the job
+            endpoint.
     """
     FileSystems.set_options(options)
     if runs_in_process(options):
@@ -66,14 +67,14 @@ def _absolute(path: str) -> str:
 
 @contextlib.contextmanager
 def running_pipeline(options: PipelineOptions, part: str = "") -> Iterator[beam.Pipeline]:
-    """Gives a pipeline to add steps to; runs it at the end, until it is done. See `run_pipeline`."""
+    """Yields a pipeline to add steps to; on exit, runs it and waits for its end. See `run_pipeline`."""
     pipeline = new_pipeline(options, part)
     yield pipeline
     run_pipeline(pipeline)
 
 
 def new_pipeline(options: PipelineOptions, part: str = "") -> beam.Pipeline:
-    """Returns a pipeline with options of its own, for runners write into theirs; `part` goes to the job's name."""
+    """Returns a pipeline with a copy of the options, which runners change; `part` is appended to the job's name."""
     own = copy.deepcopy(options)
     cloud = own.view_as(GoogleCloudOptions)
     if part and cloud.job_name:
@@ -82,13 +83,13 @@ def new_pipeline(options: PipelineOptions, part: str = "") -> beam.Pipeline:
 
 
 def run_pipeline(pipeline: beam.Pipeline) -> PipelineResult:
-    """Runs a pipeline until it is done.
+    """Runs a pipeline and waits for its end.
 
-    A run is published by this process, after its job: so ^C, the time limit (`--time_limit`) and any other error
-    here cancel the job.
+    This process publishes the run after the job, so ^C, the time limit (`--time_limit`) and any other error here cancel
+    the job.
 
     Raises:
-        TimeLimitExceeded: it was cancelled.
+        TimeLimitExceeded: the job did not finish within the time limit.
     """
     minutes = pipeline.options.view_as(FieldpoolOptions).time_limit
     end = math.inf if minutes is None else time.monotonic() + 60 * minutes
@@ -105,14 +106,14 @@ def run_pipeline(pipeline: beam.Pipeline) -> PipelineResult:
     if not PipelineState.is_terminal(state):
         cancelled = "has been cancelled" if _cancel(result, page) else "could not be cancelled"
         raise TimeLimitExceeded(
-            f"the job was not done after {minutes:g} minutes and {cancelled} (state {state}); look at its log, "
-            "give it more workers, or raise --time_limit"
+            f"the job did not finish within {minutes:g} minutes and {cancelled} (state {state}); look at its log, use "
+            "more workers, or raise --time_limit"
         )
     return result
 
 
 def _wait(result: PipelineResult, end: float) -> str:
-    """Returns the state of a job when it is done, or at the time `end`.
+    """Waits until a job has ended or until the time `end`; returns the job's state.
 
     If one status poll fails, Dataflow's result stops waiting; the state is polled again then.
     """
@@ -125,12 +126,12 @@ def _wait(result: PipelineResult, end: float) -> str:
 
 
 def _cancel(result: PipelineResult, page: str) -> bool:
-    """Cancels a job that is not at its end, and waits a little for workers to stop; returns whether it will end."""
+    """Cancels a running job and waits up to 20 s for workers to stop; returns whether cancelling succeeded."""
     try:
         if not PipelineState.is_terminal(result.state):
             result.cancel()
     except Exception as error:  # The original error is the one to report.
-        LOGGER.warning("The job could not be cancelled and may go on: %s %s", error, page)
+        LOGGER.warning("The job could not be cancelled and may still be running: %s %s", error, page)
         return False
     end = time.monotonic() + _SECONDS_TO_STOP
     with contextlib.suppress(Exception):

@@ -1,4 +1,4 @@
-"""Options of a Beam run: where it runs, with how many workers, and what it may not turn on."""
+"""Options of a Beam job: the runner, the number of workers, and checks that reject unsupported options."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ from apache_beam.runners.runner import create_runner
 from ...transforms.errors import UserError
 from . import dataflow, portable
 
-# How the in-process runner works: in one thread of this process, in several, or in processes of their own.
+# How the in-process runner works: in one thread of this process, in several threads, or in several processes.
 Mode = Literal["auto", "memory", "threads", "processes"]
 
-# Reading and writing already run beside the transform, so one worker keeps two cores busy: with two, the modes came out
-# equal on 3M rows. More cores are only of use to processes, which take ten seconds to start.
+# Reading and writing already run beside the transform, so one worker keeps two cores busy: with two cores, all modes
+# took the same time on 3M rows. Only processes can use more cores, and they take ten seconds to start.
 _CORES_OF_A_WORKER = 2
 _BYTES_FOR_PROCESSES = 512 << 20
 
-# DirectRunner first tries to download another runner and may silently use that: here it is the in-process one.
+# Beam's DirectRunner tries to download another runner and may silently use it; here it means the in-process runner.
 _IN_PROCESS = ("directrunner", "direct", "fnapirunner", "fnapi")
 _REFUSED = {
-    "streaming": "TensorFlow Transform analyzes data that end",
-    "save_main_session": "nothing here is defined in a main session, and pickling one breaks TensorFlow's modules",
-    "runtime_type_check": "Beam wraps each function in a check that TensorFlow Transform's do not survive",
-    "performance_runtime_type_check": "Beam wraps each function in a check that TensorFlow Transform's do not survive",
-    "template_location": "a template is no job: there would be nothing to wait for, and no run",
-    "output_executable_path": "an executable is no job: there would be nothing to wait for, and no run",
-    "dry_run": "it makes no job to wait for; `fieldpool explain` is a dry run",
+    "streaming": "TensorFlow Transform needs bounded data",
+    "save_main_session": "fieldpool does not need the main session, and pickling it breaks TensorFlow's modules",
+    "runtime_type_check": "Beam's checks around each function break TensorFlow Transform",
+    "performance_runtime_type_check": "Beam's checks around each function break TensorFlow Transform",
+    "template_location": "a template does not start a job, so there would be no run",
+    "output_executable_path": "an executable does not start a job, so there would be no run",
+    "dry_run": "it does not start a job; `fieldpool explain` is a dry run",
     "update": "only streaming jobs can be updated",
 }
 _REFUSED_EXPERIMENTS = {
@@ -50,18 +50,19 @@ _REFUSED_EXPERIMENTS = {
 
 
 class FieldpoolOptions(PipelineOptions):
-    """Options of ours among Beam's."""
+    """Beam options that fieldpool defines."""
 
     @classmethod
     def _add_argparse_args(cls, parser: argparse.ArgumentParser) -> None:
         parser.add_argument(
             "--tft_temp_location",
-            help="Where TensorFlow Transform keeps what it needs on the way, while the pipeline is built and on "
-            "workers: a folder that TensorFlow can write to. Default: beside the run that is made, apart from Beam's "
-            "own --temp_location.",
+            help="Folder for TensorFlow Transform's temporary files, used while the pipeline is built and on workers. "
+            "TensorFlow must be able to write to it. Default: inside --out, not in Beam's --temp_location.",
         )
         parser.add_argument(
-            "--time_limit", type=float, help="Minutes after which a job is cancelled. Default: none. Not in process."
+            "--time_limit",
+            type=float,
+            help="Minutes after which a job is cancelled. Default: no limit. Ignored by the in-process runner.",
         )
 
 
@@ -73,26 +74,26 @@ def beam_options(
     workers: int | None = None,
     job: str = "transform",
 ) -> PipelineOptions:
-    """Returns Beam's options: the in-process runner unless another is named, and `extra` as they stand.
+    """Returns Beam's options: those of the in-process runner, unless `runner` names another one, and `extra`.
 
     Args:
         runner: a Beam runner's name; DirectRunner is the in-process one.
-        extra: options in Beam's own words. For Dataflow, those that are not among them have the project's defaults
+        extra: arguments for Beam, unchanged. For Dataflow, options that are not among them get fieldpool's defaults
             (`dataflow.defaults`).
         mode: of the in-process runner; `auto` is `memory`, or `processes` for several workers; see `choose_mode`.
-        workers: threads or processes; by default one for two cores.
-        job: what the job does, for its name.
+        workers: the number of threads or processes; by default one for every two cores.
+        job: the command, for the job's name.
 
     Raises:
-        UserError: there is no such runner, an option has no such value or breaks TensorFlow Transform, or a mode or
-            workers are for a runner that has none.
+        UserError: the runner does not exist, a value is invalid, an option breaks TensorFlow Transform, or `mode` or
+            `workers` is given for another runner than the in-process one.
     """
     in_process = runner is None or runner.lower() in _IN_PROCESS
     if not in_process and (mode != "auto" or workers is not None):
-        raise UserError(f"--mode and --workers are the in-process runner's; {runner} has options of its own")
+        raise UserError(f"--mode and --workers are for the in-process runner; use the options of {runner} instead")
     _check_values(extra)
     if "runner" in PipelineOptions([*extra]).get_all_options(drop_default=True):
-        raise UserError("--beam=--runner=…: give it as --runner, or the defaults of another runner would be taken")
+        raise UserError("--beam=--runner=…: use --runner instead, so that the defaults fit the runner")
     arguments = [f"--runner={'FnApiRunner' if in_process else runner}", "--no_save_main_session"]
     if in_process:
         arguments += _in_process(mode, workers)
@@ -104,27 +105,27 @@ def beam_options(
 
 
 def _check_values(extra: Sequence[str]) -> None:
-    """Raises UserError for a value that an option cannot have; argparse would print all that Beam knows, and exit."""
-    said = io.StringIO()
+    """Raises UserError for an invalid value; argparse itself would print all of Beam's options and exit."""
+    printed = io.StringIO()
     try:
-        with contextlib.redirect_stderr(said):
+        with contextlib.redirect_stderr(printed):
             PipelineOptions([*extra]).get_all_options()
     except SystemExit:
-        raise UserError(said.getvalue().strip().splitlines()[-1].partition("error: argument ")[2]) from None
+        raise UserError(printed.getvalue().strip().splitlines()[-1].partition("error: argument ")[2]) from None
 
 
 def runs_in_process(options: PipelineOptions) -> bool:
-    """Returns whether all work is done by this process and those it starts."""
+    """Returns whether all work is done by this process and its child processes."""
     return str(options.view_as(StandardOptions).runner).lower() in _IN_PROCESS
 
 
 def choose_mode(options: PipelineOptions, input_bytes: int) -> None:
-    """Turns to processes where there is much to read and there are cores for it: the mode `auto`.
+    """Implements the mode `auto`: switches to several processes for a large input on a machine with enough cores.
 
     Args:
-        options: Of `beam_options` with `auto` and no number of workers; changed in place, but for what Beam's own
-            options say.
-        input_bytes: The size of the source files.
+        options: From `beam_options`, with the mode `auto` and no number of workers. Changed in place, unless Beam's
+            own options already set the mode or the number of workers.
+        input_bytes: The total size of the source files.
     """
     given = options.get_all_options(drop_default=True)
     if "direct_running_mode" in given or "direct_num_workers" in given:
@@ -154,7 +155,7 @@ def _workers() -> int:
 
 
 def _check_options(options: PipelineOptions) -> None:
-    """Raises UserError for a runner that is not there and options that no pipeline of ours survives."""
+    """Raises UserError for an unknown runner and for options that fieldpool's pipelines do not support."""
     runner = str(options.view_as(StandardOptions).runner)
     try:
         made = create_runner(runner)
@@ -163,18 +164,18 @@ def _check_options(options: PipelineOptions) -> None:
     given = options.get_all_options(drop_default=True)
     limit = given.get("time_limit")
     if limit is not None and not 0 < limit < math.inf:
-        raise UserError(f"--time_limit {limit:g}: expected minutes, more than 0")
+        raise UserError(f"--time_limit {limit:g}: expected a number of minutes greater than 0")
     faults = [f"--{name}: {why}; leave it out" for name, why in _REFUSED.items() if given.get(name)]
     experiments = options.view_as(DebugOptions).experiments or []
     faults += [
-        f"--experiments={name}: fieldpool needs the portable runner and batches; leave it out"
+        f"--experiments={name}: fieldpool needs a portable batch job; leave it out"
         for name in experiments
         if name.partition("=")[0] in _REFUSED_EXPERIMENTS
     ]
-    if dataflow.is_dataflow(runner):  # Beam looks at Dataflow's in the cloud: not before ours are checked.
+    if dataflow.is_dataflow(runner):  # Beam's own validation of these queries the cloud; `check_job` does it later.
         faults += dataflow.missing(options) if faults else []
     else:
-        elsewhere = [] if runs_in_process(options) else portable.faults(options)
-        faults += elsewhere or PipelineOptionsValidator(options, made).validate()
+        found = [] if runs_in_process(options) else portable.faults(options)
+        faults += found or PipelineOptionsValidator(options, made).validate()
     if faults:
         raise UserError("\n".join(faults))

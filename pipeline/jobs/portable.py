@@ -1,4 +1,4 @@
-"""Portable runners (Flink's, Spark's, Prism, any job server): where their workers are, and what is wrong with a job."""
+"""Portable runners (Flink, Spark, Prism, any job server): checks of a job's options, workers and job server."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from apache_beam.runners.runner import create_runner
 
 from ...transforms.errors import UserError
 
-# Has no job server of its own, as the others have.
+# Does not start a job server, as the other runners do.
 _WITHOUT_SERVER = ("portablerunner", "portable")
 
 _SECONDS_TO_ANSWER = 10.0
 
 
 def faults(options: PipelineOptions) -> list[str]:
-    """Returns what is missing or wrong in the options of a job, as far as they tell."""
+    """Returns an error for each option of a job that is missing or wrong."""
     found = []
     if _runner(options).lower() in _WITHOUT_SERVER and not options.view_as(PortableOptions).job_endpoint:
         found.append(
@@ -27,8 +27,8 @@ def faults(options: PipelineOptions) -> list[str]:
     try:
         if workers_of(options).startswith("DOCKER") and not _brings_package(options):
             found.append(
-                "missing: workers with fieldpool: --environment_type DOCKER and --environment_config IMAGE, made with "
-                "Dockerfile (--sdk_container_image is Dataflow's alone), or another type (docs/runners.md)"
+                "missing: workers with fieldpool: --environment_type DOCKER and --environment_config IMAGE, built with "
+                "Dockerfile (--sdk_container_image works on Dataflow only), or another type (docs/runners.md)"
             )
     except (AttributeError, TypeError, ValueError) as error:
         found.append(
@@ -39,7 +39,7 @@ def faults(options: PipelineOptions) -> list[str]:
 
 
 def _brings_package(options: PipelineOptions) -> bool:
-    """Returns whether containers have, or get, more than Beam's own image has."""
+    """Returns whether an option gives the containers an image or packages besides Beam's own."""
     given = options.get_all_options(drop_default=True)
     return any(
         given.get(name) for name in ("environment_config", "environment_options", "setup_file", "extra_packages")
@@ -47,22 +47,22 @@ def _brings_package(options: PipelineOptions) -> bool:
 
 
 def workers_of(options: PipelineOptions) -> str:
-    """Returns what kind of workers the runner starts or finds, and where.
+    """Returns the type of the runner's workers and their image, address or command, for example `DOCKER IMAGE`.
 
     Raises:
-        AttributeError, TypeError, ValueError: it is of no kind that Beam knows, or lacks what that kind needs.
+        AttributeError, TypeError, ValueError: Beam does not support the type, or its configuration is invalid.
     """
     wrong = PipelineOptionsValidator(options, None).validate_environment_options(options.view_as(PortableOptions))
     if wrong:
         raise ValueError(" ".join(wrong).rstrip("."))
-    own = copy.deepcopy(options)  # Runners write into them.
+    own = copy.deepcopy(options)  # Runners change their options.
     environment = create_runner(_runner(own)).default_environment(own)
     kind = type(environment).__name__.removesuffix("Environment").removeprefix("Python").upper()
     return " ".join([kind, *(value for value in vars(environment).values() if value and isinstance(value, str))])
 
 
 def check_answers(options: PipelineOptions) -> None:
-    """Raises UserError if nobody is at the address where the job server should be; Beam would wait a minute."""
+    """Raises UserError if nothing answers at the job server's address; Beam itself would wait a minute."""
     endpoint = options.view_as(PortableOptions).job_endpoint
     if not endpoint or endpoint == "embed":
         return
@@ -71,8 +71,8 @@ def check_answers(options: PipelineOptions) -> None:
         socket.create_connection((host.strip("[]"), int(port)), timeout=_SECONDS_TO_ANSWER).close()
     except (OSError, ValueError) as error:
         raise UserError(
-            f"--job_endpoint {endpoint}: nobody answers there ({error}); start the job server, or give HOST:PORT of "
-            "one that runs"
+            f"--job_endpoint {endpoint}: nothing answers at this address ({error}); start the job server, or give the "
+            "HOST:PORT of a running one"
         ) from None
 
 

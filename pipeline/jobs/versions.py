@@ -71,6 +71,6 @@ def check_versions(at_submission: dict[str, str]) -> None:
     ]
     if differing:
         raise WorkersDiffer(
-            f"workers have other versions than the submitter: {'; '.join(differing)}. Rebuild the worker image from this "
-            "checkout (Dockerfile), or submit from an environment with the workers' versions"
+            f"workers have other versions than the submitter: {'; '.join(differing)}. Rebuild the worker image from "
+            "this checkout (Dockerfile), or submit from an environment with the workers' versions"
         )

@@ -1,4 +1,4 @@
-"""A cloud on loop-back addresses, and rows in its bucket."""
+"""Fixtures: an emulated bucket on loop-back addresses, and rows in it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from emulated_bucket import EmulatedBucket, emulated_bucket
 
 @pytest.fixture
 def bucket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[EmulatedBucket]:
-    """gs://pool, for Beam's client and TensorFlow's, in this process and, by its `environment`, in others."""
+    """The bucket gs://pool, for Beam and TensorFlow in this process and, with its `environment`, in other processes."""
     options = FileSystems._pipeline_options
     with emulated_bucket(tmp_path) as made:
         for name, value in made.environment.items():
@@ -26,7 +26,7 @@ def bucket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Emulated
 
 @pytest.fixture
 def clicks(bucket: EmulatedBucket) -> str:
-    """A pattern of two Parquet files in the bucket: rows with ties, gaps, empty lists and one without a label."""
+    """A pattern of two Parquet files in the bucket: rows with ties, nulls, empty lists, and one without a label."""
     for part in range(2):
         ids = range(part * 100, part * 100 + 100)
         table = {

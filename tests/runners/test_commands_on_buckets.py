@@ -1,4 +1,4 @@
-"""Runs and models in a bucket, for every command that takes one."""
+"""Every command that takes a run or a model accepts one in a bucket."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.runners
 SECONDS = 120
 
 
-def test_a_run_in_a_bucket_is_trained_on_and_its_model_is_used_there(
+def test_all_commands_work_with_a_run_and_a_model_in_a_bucket(
     bucket: EmulatedBucket, served: Served, tmp_path: Path
 ) -> None:
     def fieldpool(*arguments: str) -> str:

@@ -1,4 +1,4 @@
-"""What Beam's own DataflowRunner sends to Dataflow for a command of ours, and what a user is told."""
+"""The requests that Beam's DataflowRunner sends to Dataflow for fieldpool's commands, and the errors that users see."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ from fieldpool.transforms.errors import UserError
 from fieldpool.transforms.spec import Spec
 
 FOLDERS = ("api", "transforms", "model", "pipeline")
-MOST_BYTES = 10 << 20  # https://cloud.google.com/dataflow/quotas: of a job's request.
+MOST_BYTES = 10 << 20  # Limit of a job request: https://cloud.google.com/dataflow/quotas.
 
 
 def spec_with(fields: int) -> Spec:
-    """Returns a spec with so many fields, each with a vocabulary of its own."""
+    """Returns a spec with the given number of fields, each with its own vocabulary."""
     return Spec.model_validate(
         {
             "key": "id",
@@ -46,8 +46,8 @@ def spec_with(fields: int) -> Spec:
 
 
 @pytest.fixture(autouse=True)
-def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Beam asks for a job's state every five seconds."""
+def _short_poll_interval(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beam polls a job's state every five seconds."""
     clock = SimpleNamespace(sleep=lambda _: time.sleep(0.02), time=time.time)
     monkeypatch.setattr(dataflow_runner, "time", clock)
 
@@ -86,7 +86,7 @@ def staged_pipeline(bucket: EmulatedBucket, job: Job) -> bytes:
     return bucket.read(job.options["pipelineUrl"].removeprefix("gs://pool/"))
 
 
-def test_the_job_as_it_is_created(
+def test_request_that_creates_a_job(
     service: DataflowService, bucket: EmulatedBucket, clicks: str, tmp_path: Path
 ) -> None:
     job = submit(service, clicks, tmp_path, 200, "--max_num_workers=7", "--labels=team=ads", "--num_workers=3")
@@ -106,7 +106,7 @@ def test_the_job_as_it_is_created(
     assert "beam_python3." in pool["workerHarnessContainerImage"]
     assert not job.options["save_main_session"]
 
-    # The package of this checkout, whole.
+    # The complete package of this checkout.
     (sdist,) = (package for package in pool["packages"] if package["name"] == "workflow.tar.gz")
     staged = bucket.read(sdist["location"].removeprefix("storage.googleapis.com/pool/"))
     with tarfile.open(fileobj=io.BytesIO(staged)) as archive:
@@ -119,14 +119,15 @@ def test_the_job_as_it_is_created(
     assert job.options["pipelineProtoHash"] == hashlib.sha256(pipeline).hexdigest()
     assert len(pipeline) < MOST_BYTES / 10
     proto = beam_runner_api_pb2.Pipeline.FromString(pipeline)
-    (docker,) = proto.components.environments.values()  # One for all steps: steps of several are not fused.
+    # One environment for all steps, because steps with different environments are not fused.
+    (docker,) = proto.components.environments.values()
     assert docker.resource_hints["beam:resources:min_ram_bytes:v1"] == b"12000000000"
 
-    # Work that failed leaves nothing of the run.
+    # A failed job leaves no part of the run.
     assert [name for name in bucket.files() if name.startswith("run/")] == []
 
 
-def test_the_graph_does_not_grow_with_the_number_of_vocabularies(
+def test_graph_does_not_grow_with_the_number_of_vocabularies(
     service: DataflowService, bucket: EmulatedBucket, clicks: str, tmp_path: Path
 ) -> None:
     def steps(fields: int) -> int:
@@ -138,11 +139,11 @@ def test_the_graph_does_not_grow_with_the_number_of_vocabularies(
     assert steps(2) == steps(200)
 
 
-def test_a_bucket_that_is_not_there_is_told_before_anything_is_staged(
+def test_missing_bucket_is_reported_before_anything_is_staged(
     service: DataflowService, bucket: EmulatedBucket, clicks: str, tmp_path: Path
 ) -> None:
     with pytest.raises(
-        UserError, match=r"^--temp_location gs://nowhere/beam: there is no bucket gs://nowhere; make it"
+        UserError, match=r"^--temp_location gs://nowhere/beam: bucket gs://nowhere does not exist; create it"
     ):
         transform(
             spec_with(2), [clicks], "gs://pool/run", options(service, tmp_path, "--temp_location=gs://nowhere/beam")
@@ -150,7 +151,7 @@ def test_a_bucket_that_is_not_there_is_told_before_anything_is_staged(
     assert service.jobs == []
 
 
-def test_all_that_is_missing_is_told_at_once(fieldpool: Any, tmp_path: Path) -> None:
+def test_all_missing_options_are_reported_in_one_message(fieldpool: Any, tmp_path: Path) -> None:
     spec = tmp_path / "spec.yaml"
     spec.write_text(yaml.safe_dump(spec_with(2).model_dump(mode="json", exclude_unset=True)))
     code, _, err = fieldpool("transform", spec, "clicks.csv", "--out", "run", "--runner", "DataflowRunner")

@@ -1,4 +1,4 @@
-"""The image of workers, as far as it can be held against the project without an engine that builds it."""
+"""The workers' image: checks of the Dockerfile against the project that need no container engine."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ CHECKOUT = Path(__file__).parents[2]
 DOCKERFILE = (CHECKOUT / "Dockerfile").read_text(encoding="utf-8")
 
 
-def test_it_is_beams_image_of_the_locked_version_with_beams_entry_point() -> None:
+def test_image_is_beams_image_of_the_locked_version_with_its_entry_point() -> None:
     (locked,) = re.findall(r"^apache-beam==(\S+)", (CHECKOUT / "requirements.lock").read_text(), re.MULTILINE)
     assert re.findall(r"^FROM (.*)", DOCKERFILE, re.MULTILINE) == [f"apache/beam_python${{PYTHON}}_sdk:{locked}"]
     instructions = set(re.findall(r"^([A-Z]+) ", DOCKERFILE, re.MULTILINE))
     assert instructions == {"ARG", "FROM", "COPY", "RUN"}  # None of ENTRYPOINT, CMD, USER.
 
 
-def test_what_is_sent_to_the_engine_makes_the_package_that_submits(tmp_path: Path) -> None:
+def test_docker_build_context_installs_the_same_package_as_the_submitter(tmp_path: Path) -> None:
     ignore = (CHECKOUT / ".dockerignore").read_text().splitlines()
     assert ignore[0] == "*"
     for name in (line.removeprefix("!") for line in ignore if line.startswith("!")):

@@ -1,4 +1,4 @@
-"""Whole or absent on an object store too, where a folder is but a part of names and is moved object by object."""
+"""Complete or absent on an object store, which has no folders: a folder is moved object by object."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ PARTS = ("spec.yaml", "stats.json", "examples/train-0", "examples/train-1", "tra
 
 
 class Killed(BaseException):
-    """Stands for SIGKILL: nothing is tidied up after it."""
+    """Simulates SIGKILL: no cleanup runs."""
 
 
 @contextlib.contextmanager
 def killed_at(step: int) -> Iterator[None]:
-    """The process ends in its `step`-th request that changes the bucket, a request for several objects half done."""
+    """Simulates a kill in the `step`-th request that changes the bucket, halfway if it is for several objects."""
     calls = 0
 
     def dying(request: Callable, changes: Callable[..., bool] = lambda *_: True) -> Callable:
@@ -66,7 +66,7 @@ def make(text: str = "new", **options: object) -> None:
 def fill(work: WorkFolder, text: str) -> None:
     for name in PARTS:
         write(FileSystems.join(work.result, name), text)
-    write(FileSystems.join(work.result, "transform/graph/"), "")  # As TensorFlow makes one for a folder.
+    write(FileSystems.join(work.result, "transform/graph/"), "")  # TensorFlow writes such an object for a folder.
 
 
 def contents(bucket: EmulatedBucket) -> dict[str, bytes]:
@@ -77,7 +77,7 @@ def run_of(text: str) -> dict[str, bytes]:
     return {"DONE": b""} | {name: text.encode() for name in PARTS}
 
 
-def test_a_run_appears_whole(bucket: EmulatedBucket) -> None:
+def test_run_appears_only_when_published(bucket: EmulatedBucket) -> None:
     with work_folder(TARGET) as work:
         fill(work, "new")
         assert all(name.startswith(".work-") for name in contents(bucket))
@@ -85,7 +85,7 @@ def test_a_run_appears_whole(bucket: EmulatedBucket) -> None:
     assert contents(bucket) == run_of("new")
 
 
-def test_an_error_leaves_nothing(bucket: EmulatedBucket) -> None:
+def test_error_removes_all_work(bucket: EmulatedBucket) -> None:
     def fail() -> None:
         with work_folder(TARGET) as work:
             fill(work, "new")
@@ -96,7 +96,7 @@ def test_an_error_leaves_nothing(bucket: EmulatedBucket) -> None:
     assert contents(bucket) == {}
 
 
-def test_a_run_is_replaced_only_on_demand(bucket: EmulatedBucket) -> None:
+def test_run_is_replaced_only_with_overwrite(bucket: EmulatedBucket) -> None:
     make("old")
     with pytest.raises(TargetExists, match="replace this run with --overwrite"):
         make()
@@ -110,7 +110,7 @@ def test_a_run_is_replaced_only_on_demand(bucket: EmulatedBucket) -> None:
     ("old", "resume", "step"),
     [(old, resume, step) for old, resume in ((False, True), (True, True), (True, False)) for step in range(7, 36)],
 )
-def test_killed_anywhere_a_run_is_whole_or_no_run_and_a_second_call_makes_it(
+def test_after_a_kill_at_any_step_the_next_call_makes_the_run(
     bucket: EmulatedBucket, old: bool, resume: bool, step: int
 ) -> None:
     if old:
@@ -124,16 +124,16 @@ def test_killed_anywhere_a_run_is_whole_or_no_run_and_a_second_call_makes_it(
     assert contents(bucket) == run_of("new")
 
 
-def test_work_that_was_left_may_be_another_processs(bucket: EmulatedBucket) -> None:
+def test_unfinished_work_may_belong_to_another_process(bucket: EmulatedBucket) -> None:
     with killed_at(4):
         make()
     before = contents(bucket)
-    with pytest.raises(TargetExists, match=r"another process is at work in it, or was killed there .* --resume"):
+    with pytest.raises(TargetExists, match=r"another process is working in it, or was killed there .* --resume"):
         make()
     assert contents(bucket) == before
 
 
-def test_a_spec_lies_beside_its_data(bucket: EmulatedBucket) -> None:
+def test_spec_is_read_from_a_bucket(bucket: EmulatedBucket) -> None:
     path = bucket.write(
         "spec.yaml", b"key: id\nlabel: {field: click}\nsplit: {column: part}\nfields: {a: {type: numeric}}"
     )
@@ -142,7 +142,7 @@ def test_a_spec_lies_beside_its_data(bucket: EmulatedBucket) -> None:
         load_spec("gs://pool/other.yaml")
 
 
-def test_a_pattern_is_listed_once_however_many_files_it_matches(
+def test_pattern_costs_one_listing_for_any_number_of_files(
     bucket: EmulatedBucket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for day in range(5):
@@ -159,7 +159,7 @@ def test_a_pattern_is_listed_once_however_many_files_it_matches(
         check_unchanged(files, pattern)
 
 
-def test_a_file_is_held_against_what_it_was(bucket: EmulatedBucket) -> None:
+def test_changed_or_missing_file_is_reported(bucket: EmulatedBucket) -> None:
     path = bucket.write("clicks/1.csv", b"id\n1\n")
     (file,) = find_files(["gs://pool/clicks/*.csv"])
     with unchanged(file):
@@ -167,7 +167,7 @@ def test_a_file_is_held_against_what_it_was(bucket: EmulatedBucket) -> None:
     with pytest.raises(SourceChanged, match="has been written to"), unchanged(file):
         bucket.write("clicks/1.csv", b"id\n1\n")
     FileSystems.delete([path])
-    with pytest.raises(SourceChanged, match="is gone"), unchanged(file):
+    with pytest.raises(SourceChanged, match="is missing now"), unchanged(file):
         pass
 
 

@@ -1,4 +1,4 @@
-"""The portable way: Beam's job server, with workers that it is given (LOOPBACK) or finds elsewhere (EXTERNAL)."""
+"""Beam's job server, with workers in the submitting process (LOOPBACK) or in a worker pool (EXTERNAL)."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def workers(tmp_path: Path) -> WorkerEnvironment:
 
 @pytest.fixture
 def clicks(spec_data: dict[str, Any], rows: list[dict[str, Any]], tmp_path: Path) -> tuple[Spec, str]:
-    """A spec and a file of rows, on a directory that workers share."""
+    """A spec and a file of rows, in a directory that workers can read."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -63,35 +63,35 @@ def external(address: str) -> tuple[str, str]:
 
 @contextmanager
 def installed(workers: WorkerEnvironment, folder: Path) -> Iterator[str]:
-    """Workers that have this checkout's fieldpool, as its users install it; gives their address."""
+    """Starts workers with this checkout's fieldpool, installed as users install it; yields their address."""
     workers.install(CHECKOUT)
     with workers.pool(folder, {}) as address:
         yield address
 
 
-def test_workers_elsewhere_make_the_same_run(
+def test_remote_workers_make_the_same_run(
     job_server: str, workers: WorkerEnvironment, clicks: tuple[Spec, str], tmp_path: Path
 ) -> None:
     spec, data = clicks
-    transform(spec, [data], str(tmp_path / "here"))
+    transform(spec, [data], str(tmp_path / "local"))
     with installed(workers, tmp_path) as address:
-        transform(spec, [data], str(tmp_path / "there"), portable(job_server, *external(address)))
-    assert contents(tmp_path / "there") == contents(tmp_path / "here")
+        transform(spec, [data], str(tmp_path / "remote"), portable(job_server, *external(address)))
+    assert contents(tmp_path / "remote") == contents(tmp_path / "local")
 
 
-def test_workers_without_fieldpool_are_told_of(
+def test_workers_without_fieldpool_are_reported(
     job_server: str, workers: WorkerEnvironment, clicks: tuple[Spec, str], tmp_path: Path
 ) -> None:
     spec, data = clicks
     with (
         workers.pool(tmp_path, {}) as address,
-        pytest.raises(WorkersDiffer, match=r"workers cannot import fieldpool.*: fieldpool or what it needs is not"),
+        pytest.raises(WorkersDiffer, match=r"workers cannot import fieldpool.*: fieldpool or one of its requirements"),
     ):
         transform(spec, [data], str(tmp_path / "run"), portable(job_server, *external(address)))
     assert not (tmp_path / "run").exists()
 
 
-def test_workers_with_other_code_are_told_of(
+def test_workers_with_other_code_are_reported(
     job_server: str, workers: WorkerEnvironment, clicks: tuple[Spec, str], tmp_path: Path
 ) -> None:
     spec, data = clicks
@@ -100,12 +100,12 @@ def test_workers_with_other_code_are_told_of(
         file.write("# Another version.\n")
     with (
         workers.pool(tmp_path, {}) as address,
-        pytest.raises(WorkersDiffer, match=r"fieldpool's code \w+ at submission, \w+ on the worker. Build the worker"),
+        pytest.raises(WorkersDiffer, match=r"fieldpool's code \w+ at submission, \w+ on the worker. Rebuild the"),
     ):
         transform(spec, [data], str(tmp_path / "run"), portable(job_server, *external(address)))
 
 
-def test_workers_of_other_versions_are_told_of(
+def test_workers_with_other_versions_are_reported(
     job_server: str,
     workers: WorkerEnvironment,
     clicks: tuple[Spec, str],
@@ -116,38 +116,36 @@ def test_workers_of_other_versions_are_told_of(
     monkeypatch.setattr(read_rows, "versions", lambda: versions() | {"Python": "3.9", "keras": "3.14.0"})
     with (
         installed(workers, tmp_path) as address,
-        pytest.raises(WorkersDiffer, match=r"with: Python 3\.9 at submission, .*; keras 3\.14\.0 at submission, 3\."),
+        pytest.raises(WorkersDiffer, match=r"submitter: Python 3\.9 at submission, .*; keras 3\.14\.0 at submission"),
     ):
         transform(spec, [data], str(tmp_path / "run"), portable(job_server, *external(address)))
 
 
-def test_nobody_where_workers_should_be_is_told(job_server: str, clicks: tuple[Spec, str], tmp_path: Path) -> None:
+def test_missing_worker_pool_is_reported(job_server: str, clicks: tuple[Spec, str], tmp_path: Path) -> None:
     spec, data = clicks
     with pytest.raises(NoWorkers, match=r"no workers answer at .*:1; start them"):
         transform(spec, [data], str(tmp_path / "run"), portable(job_server, *external("localhost:1")))
 
 
-def test_who_answers_nothing_is_waited_for_no_longer_than_allowed(
-    job_server: str, clicks: tuple[Spec, str], tmp_path: Path
-) -> None:
+def test_silent_worker_pool_hits_the_time_limit(job_server: str, clicks: tuple[Spec, str], tmp_path: Path) -> None:
     spec, data = clicks
     with socket.create_server(("localhost", 0)) as silent:
         address = f"localhost:{silent.getsockname()[1]}"
-        with pytest.raises(TimeLimitExceeded, match=r"not done after 0\.05 minutes and has been cancelled"):
+        with pytest.raises(TimeLimitExceeded, match=r"did not finish within 0\.05 minutes and has been cancelled"):
             transform(spec, [data], str(tmp_path / "run"), portable(job_server, *external(address), minutes=0.05))
 
 
-def test_verify_waits_no_longer_than_allowed(job_server: str, served: Served) -> None:
-    """Its pipeline is run as every other."""
+def test_verify_has_a_time_limit_too(job_server: str, served: Served) -> None:
+    """The pipeline of `verify` runs through `run_pipeline` like all others."""
     columns = feature_columns(Run(str(served.run)).spec)
     with socket.create_server(("localhost", 0)) as silent:
         options = portable(job_server, *external(f"localhost:{silent.getsockname()[1]}"), minutes=0.05)
         job = prepare_job([str(served.data)], options=options)
-        with pytest.raises(TimeLimitExceeded, match=r"not done after 0\.05 minutes and has been cancelled"):
+        with pytest.raises(TimeLimitExceeded, match=r"did not finish within 0\.05 minutes and has been cancelled"):
             verify(Run(str(served.run)), str(served.model), lambda: job.rows(Source(), columns), job.options)
 
 
-def test_movielens_has_the_same_ids_and_counts_everywhere(
+def test_movielens_has_the_same_ids_and_counts_in_all_modes(
     job_server: str, workers: WorkerEnvironment, real_data: Path, tmp_path: Path
 ) -> None:
     spec = Spec.model_validate(yaml.safe_load((CHECKOUT / "examples" / "movielens.yaml").read_text()))
@@ -156,9 +154,9 @@ def test_movielens_has_the_same_ids_and_counts_everywhere(
         transform(spec, [str(real_data / "ml100k/ratings.parquet")], str(tmp_path / name), options)
         return contents(tmp_path / name)
 
-    here = made("here")
-    assert made("threads", beam_options(mode="threads", workers=2)) == here
-    assert made("processes", beam_options(mode="processes", workers=2)) == here
-    assert made("loopback", portable(job_server, "--environment_type=LOOPBACK")) == here
+    local = made("local")
+    assert made("threads", beam_options(mode="threads", workers=2)) == local
+    assert made("processes", beam_options(mode="processes", workers=2)) == local
+    assert made("loopback", portable(job_server, "--environment_type=LOOPBACK")) == local
     with installed(workers, tmp_path) as address:
-        assert made("external", portable(job_server, *external(address))) == here
+        assert made("external", portable(job_server, *external(address))) == local

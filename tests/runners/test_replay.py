@@ -1,4 +1,4 @@
-"""Proof without a cloud: what is staged for Dataflow makes the local run's records, on workers with nothing else."""
+"""Without a cloud: the pipeline staged for Dataflow makes the local run's records, on workers that have only it."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ SPEC: dict[str, Any] = {
 
 @pytest.fixture
 def cloud(bucket: EmulatedBucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
-    """Workers get fieldpool from the package that the first job brings, and from nowhere else."""
+    """Workers get fieldpool only from the package that the first job stages."""
     monkeypatch.setattr(ExternalWorkerHandler, "host_from_worker", lambda _: "localhost")
     workers = WorkerEnvironment(tmp_path / "worker")
     with workers.pool(tmp_path, bucket.environment) as endpoint:
@@ -63,7 +63,7 @@ def cloud(bucket: EmulatedBucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
             yield Cloud(bucket, service, tmp_path)
 
 
-def test_a_run_has_the_local_runs_records(cloud: Cloud, clicks: str, tmp_path: Path) -> None:
+def test_run_has_the_records_of_a_local_run(cloud: Cloud, clicks: str, tmp_path: Path) -> None:
     (tmp_path / "spec.yaml").write_text(yaml.safe_dump(SPEC))
     done = cloud.fieldpool("transform", "spec.yaml", clicks, "--out", "gs://pool/run")
     assert done.returncode == 0, done.stderr
@@ -84,7 +84,7 @@ def test_a_run_has_the_local_runs_records(cloud: Cloud, clicks: str, tmp_path: P
     assert "exists already" in again.stderr
 
 
-def test_predictions_are_the_local_ones(cloud: Cloud, served: Served, tmp_path: Path) -> None:
+def test_predictions_equal_those_of_a_local_run(cloud: Cloud, served: Served, tmp_path: Path) -> None:
     for path in served.export.rglob("*"):
         if path.is_file():
             cloud.bucket.write(f"model/{path.relative_to(served.export)}", path.read_bytes())

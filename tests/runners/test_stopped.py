@@ -1,4 +1,4 @@
-"""A job that nobody waits for any longer."""
+"""A job whose command is stopped."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SPEC = {
 }
 
 
-def test_it_is_cancelled_by_control_c_and_leaves_nothing(bucket: EmulatedBucket, clicks: str, tmp_path: Path) -> None:
+def test_control_c_cancels_the_job_and_removes_its_work(bucket: EmulatedBucket, clicks: str, tmp_path: Path) -> None:
     def execute(job: Job) -> None:
         job.is_cancelled.wait(SECONDS)
 

@@ -1,4 +1,4 @@
-"""Whole or absent: what a target holds before, while and after work goes on in it, and after a process was killed."""
+"""Complete or absent: the contents of a target before, during and after work, and after a process was killed."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ PRINT = Fingerprint({"key": "id"}, [FileStamp("a.csv", 10, 1.5)], versions={"fie
 
 
 class Killed(BaseException):
-    """Stands for SIGKILL: nothing is tidied up after it."""
+    """Simulates SIGKILL: no cleanup runs."""
 
 
 @contextlib.contextmanager
 def killed_at(step: int) -> Iterator[None]:
-    """The process ends just before its `step`-th move, mark or removal of a file, and leaves all as it is."""
+    """Simulates a kill just before the `step`-th move, write or removal of a file."""
     left = step
 
     def counting(function: Callable[..., object]) -> Callable[..., object]:
@@ -84,7 +84,7 @@ def run_of(text: str) -> dict[str, str]:
     return {"DONE": "", "examples/train": text, "spec.yaml": text, "stats.json": text}
 
 
-def test_a_run_appears_whole(tmp_path: Path) -> None:
+def test_run_appears_only_when_published(tmp_path: Path) -> None:
     target = tmp_path / "run"
     with work_folder(str(target)) as work:
         fill(work, "new")
@@ -93,18 +93,18 @@ def test_a_run_appears_whole(tmp_path: Path) -> None:
     assert contents(target) == run_of("new")
 
 
-@pytest.mark.parametrize("was_there", [True, False])
-def test_an_error_leaves_the_target_as_it_was_found(tmp_path: Path, was_there: bool) -> None:
+@pytest.mark.parametrize("existed", [True, False])
+def test_error_leaves_the_target_unchanged(tmp_path: Path, existed: bool) -> None:
     target = tmp_path / "run"
-    if was_there:
+    if existed:
         target.mkdir()
     with pytest.raises(ZeroDivisionError):
         fail(target)
-    assert target.exists() == was_there
-    assert not was_there or list(target.iterdir()) == []
+    assert target.exists() == existed
+    assert not existed or list(target.iterdir()) == []
 
 
-def test_a_run_is_replaced_only_on_demand_and_only_when_the_new_one_is_whole(tmp_path: Path) -> None:
+def test_run_is_replaced_only_with_overwrite_and_only_by_a_complete_run(tmp_path: Path) -> None:
     target = tmp_path / "run"
     make(target, "old")
     with pytest.raises(TargetExists, match="replace this run with --overwrite"):
@@ -117,29 +117,29 @@ def test_a_run_is_replaced_only_on_demand_and_only_when_the_new_one_is_whole(tmp
 
 
 @pytest.mark.parametrize("overwrite", [True, False])
-def test_what_is_no_run_is_never_replaced(tmp_path: Path, overwrite: bool) -> None:
+def test_overwrite_refuses_folders_that_are_not_runs(tmp_path: Path, overwrite: bool) -> None:
     (tmp_path / "precious").touch()
-    with pytest.raises(TargetExists, match="is no run"):
+    with pytest.raises(TargetExists, match="is not a run"):
         make(tmp_path, overwrite=overwrite)
     assert contents(tmp_path) == {"precious": ""}
 
 
-def test_other_files_in_a_run_survive_its_replacement(tmp_path: Path) -> None:
+def test_overwrite_keeps_other_files_in_a_run(tmp_path: Path) -> None:
     make(tmp_path / "run", "old")
     (tmp_path / "run/notes").write_text("mine")
     make(tmp_path / "run", overwrite=True)
     assert contents(tmp_path / "run") == run_of("new") | {"notes": "mine"}
 
 
-def test_two_processes_do_not_share_a_target(tmp_path: Path) -> None:
-    with work_folder(str(tmp_path / "run")), pytest.raises(TargetExists, match="another process is at work"):
+def test_two_processes_cannot_use_one_target(tmp_path: Path) -> None:
+    with work_folder(str(tmp_path / "run")), pytest.raises(TargetExists, match="another process is working in it"):
         make(tmp_path / "run")
 
 
 @pytest.mark.parametrize("resume", [True, False])
 @pytest.mark.parametrize("old", [True, False])
 @pytest.mark.parametrize("step", range(1, 35))
-def test_killed_anywhere_a_run_is_whole_or_no_run_and_a_second_call_makes_it(
+def test_after_a_kill_at_any_step_the_next_call_makes_the_run(
     tmp_path: Path, step: int, old: bool, resume: bool
 ) -> None:
     target = tmp_path / "run"
@@ -156,9 +156,7 @@ def test_killed_anywhere_a_run_is_whole_or_no_run_and_a_second_call_makes_it(
 
 @pytest.mark.parametrize("again", range(1, 20))
 @pytest.mark.parametrize("step", [14, 16])
-def test_killed_again_while_what_was_left_is_removed_the_run_is_whole_at_last(
-    tmp_path: Path, step: int, again: int
-) -> None:
+def test_after_a_second_kill_during_cleanup_the_next_call_makes_the_run(tmp_path: Path, step: int, again: int) -> None:
     target = tmp_path / "run"
     with killed_at(step):
         make(target, fingerprint=PRINT)
@@ -169,7 +167,7 @@ def test_killed_again_while_what_was_left_is_removed_the_run_is_whole_at_last(
 
 
 def killed_with(target: Path, names: list[str]) -> None:
-    """Leaves work of a killed process that has come to make `names`."""
+    """Leaves the work folder of a killed process that had written the files `names`."""
     with (
         pytest.MonkeyPatch.context() as patch,
         contextlib.suppress(Killed),
@@ -181,13 +179,13 @@ def killed_with(target: Path, names: list[str]) -> None:
         raise Killed
 
 
-def test_resume_keeps_what_was_measured_and_nothing_half_made(tmp_path: Path) -> None:
+def test_resume_keeps_complete_results_and_removes_partial_ones(tmp_path: Path) -> None:
     killed_with(tmp_path / "run", ["lengths.json", "lengths.json.unfinished", "shards-temp"])
     with work_folder(str(tmp_path / "run"), resume=True, fingerprint=PRINT) as work:
         assert {path.name for path in Path(work.path).iterdir()} == {"fingerprint.json", "lengths.json", "run"}
 
 
-def test_without_resume_all_is_made_anew(tmp_path: Path) -> None:
+def test_without_resume_work_starts_from_scratch(tmp_path: Path) -> None:
     killed_with(tmp_path / "run", ["lengths.json"])
     with work_folder(str(tmp_path / "run"), fingerprint=PRINT) as work:
         assert {path.name for path in Path(work.path).iterdir()} == {"fingerprint.json", "run"}
@@ -214,6 +212,6 @@ def test_resume_refuses_other_inputs(tmp_path: Path, other: Fingerprint, named: 
     assert contents(tmp_path / "run") == run_of("new")
 
 
-def test_resume_of_nothing_begins(tmp_path: Path) -> None:
+def test_resume_without_unfinished_work_starts_from_scratch(tmp_path: Path) -> None:
     make(tmp_path / "run", resume=True, fingerprint=PRINT)
     assert contents(tmp_path / "run") == run_of("new")

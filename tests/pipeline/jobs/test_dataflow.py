@@ -1,4 +1,4 @@
-"""Jobs for Dataflow before anything is staged: what is missing or against its rules, and the plan."""
+"""Dataflow jobs before anything is staged: missing and invalid options, and the plan."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ COMPLETE = {
 
 
 def faults(data: str = DATA, out: str = OUT, extra: tuple[str, ...] = (), **changed: str | None) -> str:
-    """Returns what is told of a job that is complete but for what is `changed`; None: not given."""
+    """Returns the error message for a valid job with `changed` options (None: not given), or "" if there is none."""
     given = COMPLETE | {f"--{name}": value for name, value in changed.items()}
     arguments = [f"{name}={value}" for name, value in given.items() if value is not None]
     try:
@@ -33,77 +33,83 @@ def faults(data: str = DATA, out: str = OUT, extra: tuple[str, ...] = (), **chan
     return ""
 
 
-def test_a_complete_job_has_no_faults() -> None:
+def test_valid_job_has_no_errors() -> None:
     assert faults() == ""
 
 
-def test_all_that_is_missing_is_told_at_once() -> None:
-    told = faults(project=None, region=None, temp_location=None)
-    assert told.startswith("the Dataflow job cannot be started:\n")
-    assert [line.split(" ")[3] for line in told.splitlines()[1:]] == ["--project", "--region", "--temp_location"]
+def test_all_missing_options_are_reported_in_one_message() -> None:
+    message = faults(project=None, region=None, temp_location=None)
+    assert message.startswith("the Dataflow job cannot be started:\n")
+    assert [line.split(" ")[3] for line in message.splitlines()[1:]] == ["--project", "--region", "--temp_location"]
 
 
-def test_an_installed_package_has_no_setup_py_to_stage(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_installed_package_has_no_setup_py_to_stage(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(dataflow, "__file__", str(tmp_path / "site-packages/fieldpool/pipeline/jobs/dataflow.py"))
     assert "missing: --sdk_container_image IMAGE, or --setup_file" in faults(sdk_container_image=None)
     assert faults(sdk_container_image=None, extra=("--extra_packages=fieldpool.tar.gz",)) == ""
 
 
 @pytest.mark.parametrize(
-    ("changed", "told"),
+    ("changed", "message"),
     [
         ({"project": "Some Project"}, "Invalid Project ID (Some Project)"),
         ({"project": "12345"}, "Invalid Project ID (12345)"),
-        ({"region": "europe"}, "--region europe: no region; expected one such as europe-west1"),
-        ({"region": "europe-west1-b"}, "--region europe-west1-b: no region"),
+        ({"region": "europe"}, "--region europe: not a region; expected, for example, europe-west1"),
+        ({"region": "europe-west1-b"}, "--region europe-west1-b: not a region"),
         ({"temp_location": "/tmp"}, "Invalid GCS path (/tmp), given for the option: temp_location"),
         ({"staging_location": "gs://"}, "Invalid GCS path (gs://), given for the option: staging_location"),
-        ({"temp_location": f"{OUT}/tmp"}, f"--temp_location {OUT}/tmp: lies in --out {OUT}, which holds a run alone"),
-        ({"temp_location": OUT}, f"--temp_location {OUT}: lies in --out"),
-        ({"staging_location": f"{OUT}/staging"}, f"--staging_location {OUT}/staging: lies in --out"),
-        ({"temp_location": "gs://pool"}, f"--out {OUT}: lies in --temp_location gs://pool, whose files may go"),
-        ({"tft_temp_location": "tft"}, "--tft_temp_location tft: is on this machine; name a folder on gs://"),
-        ({"tft_temp_location": f"{OUT}/tft"}, f"--tft_temp_location {OUT}/tft: lies in --out"),
-        ({"tft_temp_location": "gs://pool/beam"}, "lies in --temp_location gs://pool/beam; keep them apart"),
+        ({"temp_location": f"{OUT}/tmp"}, f"--temp_location {OUT}/tmp: is inside --out {OUT}, which is for the run"),
+        ({"temp_location": OUT}, f"--temp_location {OUT}: is inside --out"),
+        ({"staging_location": f"{OUT}/staging"}, f"--staging_location {OUT}/staging: is inside --out"),
+        ({"temp_location": "gs://pool"}, f"--out {OUT}: is inside --temp_location gs://pool, where files may be"),
+        ({"tft_temp_location": "tft"}, "--tft_temp_location tft: is on this machine; give a folder on gs://"),
+        ({"tft_temp_location": f"{OUT}/tft"}, f"--tft_temp_location {OUT}/tft: is inside --out"),
+        ({"tft_temp_location": "gs://pool/beam"}, "is inside --temp_location gs://pool/beam; give another folder"),
         ({"worker_region": "europe-west1", "worker_zone": "europe-west1-b"}, "mutually exclusive"),
         ({"resource_hints": "min_rma=8GB"}, "--resource_hints: Unknown resource hint: min_rma"),
         ({"pickle_library": "dill"}, "dill"),
         ({"job_name": "Nightly run"}, "Invalid job_name (Nightly run)"),
-        ({"job_name": "x" * 1001}, "--job_name: 1001 characters; at most 1000"),
-        ({"labels": "Team=ads"}, "--labels=Team=ads: expected KEY=VALUE of lower-case letters"),
+        ({"job_name": "x" * 1001}, "--job_name: expected at most 1000 characters, found 1001"),
+        ({"labels": "Team=ads"}, "--labels=Team=ads: expected KEY=VALUE in lower-case letters"),
         ({"labels": "1team=ads"}, "--labels=1team=ads: expected KEY=VALUE"),
-        ({"labels": f"team={'x' * 64}"}, "the value of up to 63"),
+        ({"labels": f"team={'x' * 64}"}, "the value has at most 63 characters"),
         ({"num_workers": "9", "max_num_workers": "3"}, "num_workers"),
-        ({"setup_file": "nowhere/setup.py"}, "--setup_file nowhere/setup.py: no such setup.py"),
+        ({"setup_file": "nowhere/setup.py"}, "--setup_file nowhere/setup.py: expected an existing setup.py"),
         ({"data": "clicks/*.csv"}, "clicks/*.csv: is on this machine, where workers cannot read it"),
-        ({"out": "run"}, "--out run: is on this machine; name a folder on gs://"),
+        ({"out": "run"}, "--out run: is on this machine; give a folder on gs://"),
     ],
 )
-def test_what_is_against_the_rules_is_told(changed: dict[str, str], told: str) -> None:
-    assert told in faults(**changed)
+def test_invalid_option_is_reported(changed: dict[str, str], message: str) -> None:
+    assert message in faults(**changed)
 
 
 @pytest.mark.parametrize(
-    ("extra", "told"),
+    ("extra", "message"),
     [
         (("--experiments=enable_prime", "--machine_type=e2-standard-8"), "--machine_type: Dataflow Prime"),
-        (("--flexrs_goal=COST_OPTIMIZED", "--resource_hints=min_ram=8GB"), "--resource_hints: --flexrs_goal knows"),
-        (("--flexrs_goal=COST_OPTIMIZED", "--dataflow_service_options=enable_prime"), "--flexrs_goal: Dataflow Prime"),
+        (
+            ("--flexrs_goal=COST_OPTIMIZED", "--resource_hints=min_ram=8GB"),
+            "--resource_hints: not supported with --flexrs_goal",
+        ),
+        (
+            ("--flexrs_goal=COST_OPTIMIZED", "--dataflow_service_options=enable_prime"),
+            "--flexrs_goal: not supported by Dataflow Prime",
+        ),
         (("--flexrs_goal=COST_OPTIMIZED", "--machine_type=n1-standard-2"), ""),
         (("--dataflow_service_options=enable_prime", "--resource_hints=min_ram=8GB"), ""),
     ],
 )
-def test_what_cannot_stand_together_is_told(extra: tuple[str, ...], told: str) -> None:
+def test_conflicting_options_are_reported(extra: tuple[str, ...], message: str) -> None:
     found = faults(extra=extra)
-    assert told in found
-    assert bool(told) == bool(found)
+    assert message in found
+    assert bool(message) == bool(found)
 
 
-def test_too_many_labels_are_told() -> None:
-    assert "--labels: 65 of them; at most 64" in faults(extra=tuple(f"--labels=l{i}=x" for i in range(63)))
+def test_too_many_labels_are_reported() -> None:
+    assert "--labels: expected at most 64, found 65" in faults(extra=tuple(f"--labels=l{i}=x" for i in range(63)))
 
 
-def test_the_plan_shows_what_will_run_where() -> None:
+def test_plan_of_a_dataflow_job() -> None:
     arguments = [*(f"{name}={value}" for name, value in COMPLETE.items()), "--max_num_workers=20", "--time_limit=90"]
     files = [FileStamp("gs://a/0", 2_000_000, 0.0), FileStamp("gs://a/1", 500_000, 0.0)]
     shown = plan(PreparedJob(beam_options("DataflowRunner", arguments), [], files, OUT), ["lengths"])
@@ -120,7 +126,7 @@ def test_the_plan_shows_what_will_run_where() -> None:
     assert shown["Cancelled after"] == "90 minutes, each job"
 
 
-def test_the_plan_of_a_portable_runner() -> None:
+def test_plan_of_a_job_on_a_portable_runner() -> None:
     image = ["--environment_type=DOCKER", "--environment_config=registry/fieldpool:1"]
     options = beam_options("PortableRunner", ["--job_endpoint=flink:8099", *image])
     shown = plan(PreparedJob(options, [], [FileStamp("/data/0", 1, 0.0)], "/data/run"))

@@ -1,4 +1,4 @@
-"""Errors out of a pipeline: the user's own as they were raised, the machine's in words, ours untouched."""
+"""Translation of errors from a pipeline: UserErrors are unwrapped, system errors are explained, bugs are unchanged."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from fieldpool.transforms.errors import (
     WorkersDiffer,
 )
 
-# What Beam makes of an error in a worker process: a text.
+# An error in a worker process arrives as text.
 REMOTE = """Error processing instruction 7. Original traceback is
 Traceback (most recent call last):
   File "worker.py", line 1, in process
@@ -27,10 +27,10 @@ fieldpool.transforms.errors.TooManyRejected: 2 of 9 rows cannot be used:
   a.csv  3 [while running 'CheckRows']
 """
 
-# Of a kind that is defined elsewhere.
+# An error class of another module.
 OTHER_KIND = REMOTE.replace("fieldpool.transforms.errors.TooManyRejected", "fieldpool.model.run.NotARun")
 
-# On Prism the step is told only in the second of two tracebacks.
+# On Prism only the second of two tracebacks names the step.
 TWICE = """Traceback (most recent call last):
   File "worker.py", line 1, in process
 fieldpool.transforms.errors.SourceError: a.csv: bad
@@ -41,7 +41,7 @@ Traceback (most recent call last):
   File "worker.py", line 2, in process
 fieldpool.transforms.errors.SourceError: a.csv: bad [while running 'Read']
 """
-# Java's runners tell it inside a stack trace of their own.
+# Java runners put the Python traceback inside a Java stack trace.
 JAVA = """java.lang.RuntimeException: Error received from SDK harness: Traceback (most recent call last):
 fieldpool.transforms.errors.SourceError: a.csv: bad
 	at org.apache.beam.runners.fnexecution.control.FnApiControlClient.handle(FnApiControlClient.java:180)
@@ -50,7 +50,7 @@ fieldpool.transforms.errors.SourceError: a.csv: bad
 AT_START = """Error processing instruction 1. Original traceback is
 Traceback (most recent call last):
   File "worker.py", line 1, in setup
-fieldpool.transforms.errors.WorkersDiffer: workers are not of the versions that the job was submitted with: keras 3 …
+fieldpool.transforms.errors.WorkersDiffer: workers have other versions than the submitter: keras 3 …
 
 Traceback (most recent call last):
 """
@@ -65,17 +65,17 @@ QUOTA = "Dataflow pipeline failed. State: FAILED, Error:\nWorkflow failed. Cause
 
 
 class DataflowRuntimeException(Exception):
-    """Beam's, by name."""
+    """Stands in for Beam's exception, which is recognised by its name."""
 
 
 class Forbidden(Exception):
-    """Google's, by its module."""
+    """Stands in for Google's exception, which is recognised by its module."""
 
     __module__ = "google.api_core.exceptions"
 
 
-def test_the_names_that_stand_for_cloud_errors_are_real() -> None:
-    """They are known by name, for importing Dataflow's runner takes seconds; a rename upstream must show here."""
+def test_names_of_cloud_errors_exist_upstream() -> None:
+    """The code compares names, because importing Dataflow's runner takes seconds; this test detects a rename."""
     from apache_beam.runners.dataflow.dataflow_runner import DataflowRuntimeException as Real
     from google.api_core import exceptions
 
@@ -84,7 +84,7 @@ def test_the_names_that_stand_for_cloud_errors_are_real() -> None:
 
 
 class ServerGone(grpc.RpcError, grpc.Call):
-    """gRPC's, when a job server ends during a job."""
+    """The error that gRPC raises when a job server exits during a job."""
 
     def details(self) -> str:
         return "Socket closed"
@@ -105,22 +105,22 @@ class ServerGone(grpc.RpcError, grpc.Call):
         (PermissionError(errno.EACCES, "Permission denied"), CannotWrite, "no permission to write there"),
         (RuntimeError(TWICE), SourceError, "a.csv: bad"),
         (RuntimeError(JAVA), SourceError, "a.csv: bad"),
-        (RuntimeError(AT_START), WorkersDiffer, "workers are not of the versions that the job was submitted with: ker"),
+        (RuntimeError(AT_START), WorkersDiffer, "workers have other versions than the submitter: keras 3"),
         (RuntimeError(NO_PACKAGE.format("fieldpool.pipeline")), WorkersDiffer, "cannot import fieldpool.pipeline: fie"),
         (RuntimeError(NO_PACKAGE.format("tensorflow")), WorkersDiffer, "workers cannot import tensorflow: "),
         (RuntimeError(NO_WORKERS), NoWorkers, "no workers answer at 127.0.0.1:1; start them (docs/runners.md)"),
         (RuntimeError(NO_JAR), JobFailed, f"the runner's job server did not start: {NO_JAR}. See docs/runners.md"),
         (FileNotFoundError(2, "No such file or directory", "java"), JobFailed, "No such file or directory: 'java'"),
         (RuntimeError("Pipeline p-1 failed in state FAILED: no slots"), JobFailed, "failed in state FAILED: no slots"),
-        (ServerGone(), JobFailed, "the job server does not answer any more: Socket closed. See its own log"),
+        (ServerGone(), JobFailed, "the connection to the job server was lost: Socket closed. See"),
         (DataflowRuntimeException(QUOTA), JobFailed, "Causes: insufficient quota(s)\nSee docs/dataflow.md"),
         (OSError(NO_BUCKET), JobFailed, f"{NO_BUCKET} (--temp_location, --staging_location)"),
         (
             Forbidden("403 POST: Dataflow API is off"),
             JobFailed,
-            "asked: 403 POST: Dataflow API is off. Check --project",
+            "rejected the request: 403 POST: Dataflow API is off. Check --project",
         ),
-        (Forbidden("403 Permission denied on resource project my-projekt."), JobFailed, "asked: 403 Permission denied"),
+        (Forbidden("403 Permission denied on resource project my-projekt."), JobFailed, "request: 403 Permission deni"),
         (
             DataflowRuntimeException("State: FAILED, Error:\nPermission denied on 'x'"),
             JobFailed,
@@ -131,12 +131,12 @@ class ServerGone(grpc.RpcError, grpc.Call):
         (RuntimeError("std::bad_alloc"), OutOfMemory, "`min_count` and `top_k`"),
     ],
 )
-def test_told_in_words(raised: Exception, kind: type[Exception], message: str) -> None:
+def test_known_errors_are_translated(raised: Exception, kind: type[Exception], message: str) -> None:
     def work() -> None:
         try:
             raise raised
         except Exception as error:
-            raise RuntimeError("Beam's own words") from error
+            raise RuntimeError("Beam's message") from error
 
     with pytest.raises(kind) as error, translate_worker_errors("runs/x"):
         work()
@@ -155,7 +155,7 @@ def test_told_in_words(raised: Exception, kind: type[Exception], message: str) -
         RuntimeError(NO_PACKAGE.format("fieldpools")),
     ],
 )
-def test_a_fault_of_ours_keeps_its_traceback(fault: Exception) -> None:
+def test_bug_keeps_its_traceback(fault: Exception) -> None:
     with pytest.raises(type(fault)) as error, translate_worker_errors("runs/x"):
         raise fault
     assert error.value is fault

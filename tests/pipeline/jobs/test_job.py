@@ -1,4 +1,4 @@
-"""A job elsewhere is waited for until its end, and cancelled when nobody waits any longer."""
+"""A remote job is waited for until its end, and cancelled if the waiting ends early."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from fieldpool.transforms.errors import TimeLimitExceeded
 
 
 class Job:
-    """A job's result: `waits` are the states, or errors, that waiting for it ends with, one after another."""
+    """A stand-in for a job's result: `waits` are the states or errors that successive waits end with."""
 
     def __init__(self, *waits: str | BaseException, cancellable: bool = True) -> None:
         self._waits, self._cancellable = list(waits), cancellable
@@ -34,7 +34,7 @@ class Job:
 
 
 @pytest.fixture(autouse=True)
-def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+def _short_poll_interval(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(jobs, "_SECONDS_BETWEEN", 0.01)
 
 
@@ -44,34 +44,34 @@ def run(job: Job, *options: str) -> Any:
 
 
 @pytest.mark.parametrize("options", [(), ("--time_limit=5",)])
-def test_a_question_that_was_refused_is_not_the_jobs_end(options: tuple[str, ...]) -> None:
+def test_failed_status_poll_does_not_end_the_job(options: tuple[str, ...]) -> None:
     job = Job(PipelineState.RUNNING, PipelineState.UNKNOWN, PipelineState.DONE)
     assert run(job, *options) is job
     assert not job.is_cancelled
 
 
-def test_a_job_is_cancelled_at_its_time_limit() -> None:
+def test_job_is_cancelled_at_its_time_limit() -> None:
     job = Job(PipelineState.RUNNING)
-    with pytest.raises(TimeLimitExceeded, match=r"not done after 0\.001 minutes and has been cancelled"):
+    with pytest.raises(TimeLimitExceeded, match=r"did not finish within 0\.001 minutes and has been cancelled"):
         run(job, "--time_limit=0.001")
     assert job.is_cancelled
 
 
-def test_a_job_that_cannot_be_cancelled_is_told(caplog: pytest.LogCaptureFixture) -> None:
+def test_job_that_cannot_be_cancelled_is_reported(caplog: pytest.LogCaptureFixture) -> None:
     with pytest.raises(TimeLimitExceeded, match="could not be cancelled"):
         run(Job(PipelineState.RUNNING, cancellable=False), "--time_limit=0.001")
-    assert "The job could not be cancelled and may go on: 403" in caplog.text
+    assert "The job could not be cancelled and may still be running: 403" in caplog.text
 
 
-@pytest.mark.parametrize("error", [KeyboardInterrupt(), AssertionError("not at its end")])
-def test_whatever_ends_the_waiting_cancels_the_job(error: BaseException) -> None:
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), AssertionError("not finished")])
+def test_any_error_while_waiting_cancels_the_job(error: BaseException) -> None:
     job = Job(error)
     with pytest.raises(type(error)):
         run(job)
     assert job.is_cancelled
 
 
-def test_a_job_that_failed_needs_no_cancelling(caplog: pytest.LogCaptureFixture) -> None:
+def test_failed_job_is_not_cancelled(caplog: pytest.LogCaptureFixture) -> None:
     job = Job(RuntimeError("failed"))
     job.state = PipelineState.FAILED
     with pytest.raises(RuntimeError, match="failed"):

@@ -1,4 +1,4 @@
-"""Beam's options: what the project chooses, and what nobody reaches by accident."""
+"""Beam's options: fieldpool's defaults, and the options that are rejected."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from fieldpool.transforms.errors import UserError
         ({"runner": "DataflowRunner"}, None),
     ],
 )
-def test_the_mode_is_beams_own(arguments: dict[str, Any], expected: str | None) -> None:
+def test_mode_sets_beams_options(arguments: dict[str, Any], expected: str | None) -> None:
     chosen = beam_options(**arguments).get_all_options(drop_default=True)
     assert chosen.get("direct_running_mode") == expected
     assert chosen.get("direct_num_workers") == (arguments.get("workers") if expected else None)
 
 
 @pytest.mark.parametrize(("cores", "gigabytes", "workers"), [(8, 2, 4), (4, 2, 2), (8, 0.1, 1), (2, 2, 1)])
-def test_processes_for_many_bytes_on_many_cores(
+def test_auto_mode_uses_processes_for_large_input_on_many_cores(
     monkeypatch: pytest.MonkeyPatch, cores: int, gigabytes: float, workers: int
 ) -> None:
     monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(cores)))
@@ -39,7 +39,7 @@ def test_processes_for_many_bytes_on_many_cores(
     assert chosen.get("direct_running_mode") == ("multi_processing" if workers > 1 else None)
 
 
-def test_what_beams_own_options_say_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_auto_mode_keeps_beams_options_if_given(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(8)))
     options = beam_options(extra=["--direct_running_mode=multi_threading", "--direct_num_workers=3"])
     choose_mode(options, 2 << 30)
@@ -50,18 +50,18 @@ def test_what_beams_own_options_say_stays(monkeypatch: pytest.MonkeyPatch) -> No
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"runner": "DataflowRunner", "mode": "threads"}, "DataflowRunner has options of its own"),
+        ({"runner": "DataflowRunner", "mode": "threads"}, "use the options of DataflowRunner instead"),
         ({"mode": "memory", "workers": 2}, "--mode memory has one worker"),
         ({"runner": "NoRunner"}, "--runner NoRunner: Unexpected pipeline runner: NoRunner"),
     ],
 )
-def test_modes_and_runners_that_cannot_be(arguments: dict[str, Any], message: str) -> None:
+def test_invalid_mode_or_runner_is_an_error(arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError, match=message):
         beam_options(**arguments)
 
 
 @pytest.mark.parametrize("runner", [None, "DirectRunner", "direct", "FnApiRunner"])
-def test_the_direct_runner_is_the_one_in_process_and_no_download(runner: str | None) -> None:
+def test_direct_runner_means_the_in_process_runner(runner: str | None) -> None:
     options = beam_options(runner)
     assert runs_in_process(options)
     assert options.get_all_options()["runner"] == "FnApiRunner"
@@ -85,45 +85,45 @@ def test_the_direct_runner_is_the_one_in_process_and_no_download(runner: str | N
     ],
 )
 @pytest.mark.parametrize("runner", ["DirectRunner", "DataflowRunner"])
-def test_options_that_break_tensorflow_transform_are_refused(runner: str, breaking: str) -> None:
+def test_unsupported_option_is_rejected(runner: str, breaking: str) -> None:
     name = breaking if "experiments" in breaking else breaking.partition("=")[0]
     with pytest.raises(UserError, match=rf"(?m)^{name}: .*; leave it out$"):
         beam_options(runner, [breaking])
 
 
-def test_all_options_that_break_it_are_told_at_once() -> None:
+def test_all_unsupported_options_are_reported_in_one_message() -> None:
     with pytest.raises(UserError) as error:
         beam_options("DataflowRunner", ["--streaming", "--update", "--experiments=disable_runner_v2"])
     assert str(error.value).count("leave it out") == 3
 
 
-def test_what_dataflow_misses_is_told_with_what_breaks_it() -> None:
+def test_missing_and_unsupported_options_are_reported_in_one_message() -> None:
     with pytest.raises(UserError) as error:
         beam_options("DataflowRunner", ["--streaming", "--region=europe-west1"])
-    refused, *missing = str(error.value).splitlines()
-    assert refused.startswith("--streaming: ")
+    unsupported, *missing = str(error.value).splitlines()
+    assert unsupported.startswith("--streaming: ")
     assert [line.split()[1] for line in missing] == ["--project", "--temp_location"]
 
 
-def test_an_experiment_with_a_value_is_refused_too() -> None:
+def test_unsupported_experiment_with_a_value_is_rejected() -> None:
     with pytest.raises(UserError, match=r"--experiments=disable_runner_v2=true: .*; leave it out"):
         beam_options("DataflowRunner", ["--experiments=disable_runner_v2=true"])
 
 
 @pytest.mark.parametrize("limit", ["0", "-5", "inf", "nan"])
-def test_a_time_limit_is_a_time(limit: str) -> None:
-    with pytest.raises(UserError, match=rf"--time_limit {limit}: expected minutes, more than 0"):
+def test_time_limit_must_be_a_positive_number(limit: str) -> None:
+    with pytest.raises(UserError, match=rf"--time_limit {limit}: expected a number of minutes greater than 0"):
         beam_options("DataflowRunner", [f"--time_limit={limit}"])
 
 
-def test_a_runner_has_its_defaults_however_it_is_named() -> None:
-    with pytest.raises(UserError, match="give it as --runner"):
+def test_runner_gets_its_defaults_for_every_way_to_name_it() -> None:
+    with pytest.raises(UserError, match="use --runner instead"):
         beam_options(None, ["--runner=DataflowRunner"])
     named = "apache_beam.runners.dataflow.dataflow_runner.DataflowRunner"
     assert beam_options(named).get_all_options()["machine_type"] == "e2-standard-4"
 
 
-def test_no_main_session_is_pickled() -> None:
+def test_main_session_is_not_pickled() -> None:
     assert beam_options("DataflowRunner").view_as(SetupOptions).save_main_session is False
 
 
@@ -135,7 +135,7 @@ def test_no_main_session_is_pickled() -> None:
         ("--time_limit=soon", "--time_limit: invalid float value: 'soon'"),
     ],
 )
-def test_a_value_that_an_option_cannot_have_is_told(option: str, message: str) -> None:
+def test_invalid_value_is_reported(option: str, message: str) -> None:
     with pytest.raises(UserError) as error:
         beam_options("DataflowRunner", [option])
     assert str(error.value).startswith(message)
@@ -149,14 +149,14 @@ def test_a_value_that_an_option_cannot_have_is_told(option: str, message: str) -
         (
             "SparkRunner",
             ["--spark_master_url=spark://h:7077", "--sdk_container_image=x"],
-            "(--sdk_container_image is Dataflow's alone)",
+            "(--sdk_container_image works on Dataflow only)",
         ),
         ("FlinkRunner", ["--environment_type=FOO"], "Unknown environment type: FOO; expected LOOPBACK, EXTERNAL"),
         ("FlinkRunner", ["--environment_type=EXTERNAL"], "EXTERNAL and HOST:PORT of workers"),
         ("PrismRunner", ["--environment_type=PROCESS", "--environment_config={x"], 'PROCESS and {"command": PATH}'),
     ],
 )
-def test_a_portable_job_that_lacks_its_server_or_workers_is_told(runner: str, options: list[str], message: str) -> None:
+def test_portable_job_without_job_server_or_workers_is_an_error(runner: str, options: list[str], message: str) -> None:
     with pytest.raises(UserError) as error:
         beam_options(runner, options)
     assert message in str(error.value)
@@ -193,17 +193,17 @@ def test_defaults_of_a_dataflow_job() -> None:
         ("--labels=team=ads", "labels", ["fieldpool=0-1-0", "fieldpool-job=transform", "team=ads"]),
     ],
 )
-def test_a_given_option_goes_before_the_default(extra: str, name: str, value: object) -> None:
+def test_given_option_replaces_the_default(extra: str, name: str, value: object) -> None:
     assert given(extra)[name] == value
 
 
-def test_experiments_of_a_user_stand_beside_ours() -> None:
+def test_experiments_of_the_user_are_added() -> None:
     assert {"use_runner_v2", "shuffle_mode=appliance"} <= set(
         given("--experiments=shuffle_mode=appliance")["experiments"]
     )
 
 
-def test_nothing_of_dataflow_is_added_for_other_runners() -> None:
+def test_other_runners_get_no_dataflow_defaults() -> None:
     options = beam_options("PortableRunner", ["--job_endpoint=localhost:1", "--environment_type=LOOPBACK"])
     plain = PipelineOptions(["--runner=PortableRunner"]).get_all_options()
     assert {name: options.get_all_options()[name] for name in ("labels", "machine_type", "setup_file")} == {
