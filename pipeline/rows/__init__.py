@@ -1,1 +1,1 @@
-"""Batches of rows to checked rows, and those to what TensorFlow Transform takes."""
+"""Converts batches of rows to checked rows, and checked rows to the input of TensorFlow Transform."""

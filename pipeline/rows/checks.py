@@ -1,4 +1,4 @@
-"""Row checks: what the source holds, turned into what the transform takes; rows that cannot be are rejected.
+"""Row checks: convert the raw values of a source to the input of the transform, and reject the rows that do not fit.
 
 Every check runs before TensorFlow Transform sees a row: an error inside it would fail a whole batch.
 """
@@ -30,7 +30,7 @@ from . import columns
 from .rejected import RejectedLimit
 from .splits import NO_SPLIT, assign_splits, split_column
 
-# Characters of a text that are kept where a rejected row is written, and where its value is part of the reason.
+# A text value is truncated to this many characters in the raw values of a rejected row, and in its reason.
 _RAW_CHARACTERS = 1000
 _REASON_CHARACTERS = 200
 
@@ -41,12 +41,12 @@ class Checked:
 
     Attributes:
         source: The file's path.
-        read: Rows of the batch, the rejected ones among them.
-        rows: Those that can be used. The columns are those of `transforms.preprocessing.raw_feature_spec`, named by
-            field: tokens and numbers that may be null, bags as lists. No columns where there are no rows.
+        read: The number of rows in the batch, including rejected rows.
+        rows: The valid rows. The columns are those of `transforms.preprocessing.raw_feature_spec`, named by field:
+            tokens and numbers that may be null, bags as lists. No columns if there are no rows.
         numbers: The number of each row in the source, int64 `[rows]`.
         splits: The split of each row, int8 `[rows]`: an index into SPLITS, or NO_SPLIT for rows to predict.
-        rejected: The other rows, by number.
+        rejected: The rejected rows, in the order of their numbers.
     """
 
     source: str
@@ -57,7 +57,7 @@ class Checked:
     rejected: list[Rejected]
 
     def of_split(self, split: str) -> Checked:
-        """Returns the same with the rows of one split alone."""
+        """Returns a copy with only the valid rows of one split."""
         if not self.rows.num_rows:
             return self
         is_in = self.splits == SPLITS.index(split)
@@ -71,7 +71,7 @@ def raw_columns(spec: Spec) -> list[str]:
 
 
 def feature_columns(spec: Spec) -> list[str]:
-    """Returns the columns that a prediction reads, each once: neither label nor split."""
+    """Returns the columns that a prediction reads, each once: all except the label and the split."""
     wanted = [spec.key]
     for name, field in spec.fields.items():
         wanted.append(spec.column_of(name))
@@ -85,12 +85,12 @@ def _each_once(columns: list[str | None]) -> list[str]:
 
 
 def check_rows(batch: SourceBatch, spec: Spec, *, for_prediction: bool = False) -> Checked:
-    """Returns the rows that can be used and those that cannot; a row is rejected for the first fault found.
+    """Returns the valid and the rejected rows; a row is rejected for the first fault found.
 
     Args:
-        batch: With the columns of `raw_columns`.
-        spec: Of the rows.
-        for_prediction: Neither label nor split are looked at; the columns of `feature_columns` do.
+        batch: Rows with the columns of `raw_columns`.
+        spec: The spec of the rows.
+        for_prediction: Whether to ignore the label and the split; the columns of `feature_columns` are then enough.
     """
     if batch.data.num_rows == 0:
         nothing = pa.RecordBatch.from_pylist([])
@@ -121,20 +121,20 @@ class CheckRows(beam.DoFn):
     """SourceBatch, or RecordBatch with the spec's raw columns, → Checked.
 
     Args:
-        spec: Of the rows.
+        spec: The spec of the rows.
         for_prediction: See `check_rows`.
-        limit_rejected: Whether to stop as soon as one worker alone has rejected more rows than `max_rejected`, where
-            that is a count.
+        limit_rejected: Whether to stop as soon as a single worker has rejected more rows than `max_rejected`, if that
+            is a count.
 
     Raises:
-        TooManyRejected: in a worker, with `limit_rejected`.
+        TooManyRejected: on a worker, with `limit_rejected`.
     """
 
     def __init__(self, spec: Spec, *, for_prediction: bool = False, limit_rejected: bool = True) -> None:
         self._spec, self._for_prediction, self._limit_rejected = spec, for_prediction, limit_rejected
 
     def setup(self) -> None:
-        """Starts counting what this worker rejects."""
+        """Starts counting the rows that this worker rejects."""
         self._limit = RejectedLimit(self._spec)
 
     def process(self, batch: SourceBatch | pa.RecordBatch) -> Iterator[Checked]:
@@ -149,7 +149,7 @@ class CheckRows(beam.DoFn):
 
 @dataclass(frozen=True)
 class _Fault:
-    """A column, which of the batch's rows it makes unusable, bool `[rows]`, and why."""
+    """A column, the rows that are invalid because of it, bool `[rows]`, and the reason."""
 
     column: str
     rows: np.ndarray
@@ -158,7 +158,7 @@ class _Fault:
 
 @dataclass(frozen=True)
 class _Converted:
-    """Columns as the transform takes them, by feature, and what is wrong with their rows, in the order of checks."""
+    """Converted columns by feature, and the faults found in them, in the order of the checks."""
 
     values: dict[str, pa.Array] = dataclasses.field(default_factory=dict)
     faults: list[_Fault] = dataclasses.field(default_factory=list)
@@ -241,7 +241,7 @@ def _is_null(values: pa.Array) -> np.ndarray:
 
 
 def _reject(batch: SourceBatch, faults: list[_Fault]) -> tuple[list[Rejected], np.ndarray]:
-    """Returns the rejected rows in order, each for its first fault, and which rows are left, bool `[rows]`."""
+    """Returns the rejected rows in order, each with its first fault, and a mask of the other rows, bool `[rows]`."""
     keep = np.ones(batch.data.num_rows, bool)
     first_faults: dict[int, _Fault] = {}
     for fault in faults:
@@ -257,7 +257,7 @@ def _reject(batch: SourceBatch, faults: list[_Fault]) -> tuple[list[Rejected], n
 
 
 def _as_json(value: Any) -> Any:
-    """Returns a value that JSON can hold, truncated to a readable length."""
+    """Returns a value that can be written as JSON, truncated to a readable length."""
     if isinstance(value, list):
         return [_as_json(item) for item in value[:100]]
     if isinstance(value, bytes):

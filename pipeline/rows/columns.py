@@ -1,7 +1,7 @@
-"""Raw Arrow columns of any type to the three forms that the transform takes: tokens, bags and numbers.
+"""Converts raw Arrow columns of any type to the three forms that the transform takes: tokens, bags and numbers.
 
-Everything is vectorised; nothing is dropped. A value that cannot be used is marked, for the caller to
-reject its row with a reason. Texts are bytes, so that invalid UTF-8 passes as any other token.
+Everything is vectorised, and no row is dropped. An invalid value is marked, and the caller rejects its row with the
+reason. Texts are bytes, so invalid UTF-8 is a token like any other.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ WEIGHTS = pa.large_list(pa.float32())
 
 @dataclass(frozen=True)
 class Column:
-    """Converted values, and which rows could not be: a boolean `[rows]`, with the reason that they share."""
+    """Converted values, the rows that could not be converted, bool `[rows]`, and the reason, which they share."""
 
     values: pa.Array
     bad: np.ndarray
@@ -32,10 +32,10 @@ class Column:
 
 
 def tokens(column: pa.Array, name: str) -> Column:
-    """Returns one token a row, large_binary; null where there is none (the empty text is none).
+    """Returns one token a row, large_binary; null if it is missing (an empty text is missing).
 
-    Integers become decimal text, and so do whole floats (`3.0` is `3`: a column of ids with gaps is often
-    read as floats). A list must have at most one value.
+    Integers become decimal text, and so do floats without a fraction (`3.0` becomes `3`: a column of ids with missing
+    values is often read as floats). A list must have at most one value.
     """
     if is_list(column.type):
         return _only_values(column, name)
@@ -43,11 +43,11 @@ def tokens(column: pa.Array, name: str) -> Column:
 
 
 def bags(column: pa.Array, separator: str | None, name: str) -> Column:
-    """Returns one list of tokens a row, large_list<large_binary>; empty where it is missing.
+    """Returns one list of tokens a row, large_list<large_binary>; empty if it is missing.
 
-    Text is split at `separator`; without one it is a list of one. Null elements become empty texts, which
-    the transform drops, so that a parallel list of weights keeps its positions. `transforms.bags.to_lists` splits in
-    the same way, for pipelines that use the `preprocessing_fn` alone.
+    Text is split at `separator`; without a separator it becomes a list of one token. Null elements become empty texts,
+    which the transform drops, so that a parallel list of weights keeps its positions. `transforms.bags.to_lists` splits
+    in the same way, for pipelines that use only the `preprocessing_fn`.
     """
     if not is_list(column.type):
         text = _text(column, name)
@@ -64,7 +64,7 @@ def bags(column: pa.Array, separator: str | None, name: str) -> Column:
 
 
 def numbers(column: pa.Array, name: str) -> Column:
-    """Returns one number a row, float32, null where it is missing (NaN is missing); bad: not a finite number."""
+    """Returns one number a row, float32; null if it is missing (NaN is missing). Bad: not a finite number."""
     if is_list(column.type):
         single = _only_values(column, name, as_text=False)
         inner = numbers(single.values, name)
@@ -78,7 +78,7 @@ def numbers(column: pa.Array, name: str) -> Column:
 
 
 def weights(column: pa.Array, separator: str | None, name: str) -> Column:
-    """Returns one list of numbers a row, large_list<float>; bad: an element is no finite number of 0 or more."""
+    """Returns one list of numbers a row, large_list<float>. Bad: an element is not a finite, non-negative number."""
     if is_list(column.type):
         lists, lengths = column, list_lengths(column)
     else:
@@ -94,30 +94,30 @@ def weights(column: pa.Array, separator: str | None, name: str) -> Column:
 
 
 def without_nulls(values: pa.Array) -> pa.Array:
-    """Returns what the transform takes for a missing value: the empty text, or NaN."""
+    """Returns the values with nulls replaced by the transform's missing values: the empty text, or NaN."""
     if values.null_count == 0 or is_list(values.type):
         return values
     return values.fill_null(b"" if values.type == TEXT else float("nan"))
 
 
 def as_lists(values: pa.Array) -> pa.Array:
-    """Returns the Arrow form of a tf.Example feature: lists as they are, a value as a list of one."""
+    """Returns the Arrow form of a tf.Example feature: lists unchanged, each single value as a list of one."""
     return values if is_list(values.type) else lists_of(np.ones(len(values), np.int64), values)
 
 
 def bag_lengths(lists: pa.Array) -> np.ndarray:
-    """Returns the number of values of each bag, int64, as the transform counts them: without empty texts."""
+    """Returns the number of values in each bag, int64 `[rows]`, without empty texts, which the transform drops."""
     present = np.asarray(pc.not_equal(pc.list_flatten(lists), pa.scalar(b"", TEXT)))
     return sum_by_row(present, list_lengths(lists))
 
 
 def longer_than(values: pa.Array, limit: int) -> np.ndarray:
-    """Returns which rows of texts, or of lists of texts, have one of more than `limit` bytes, bool `[rows]`."""
+    """Returns which rows have a text longer than `limit` bytes, bool `[rows]`; `values` are texts or lists of texts."""
     return _any_by_row(values, lambda texts: np.asarray(pc.binary_length(texts).fill_null(0)) > limit)
 
 
 def not_utf8(values: pa.Array) -> np.ndarray:
-    """Returns which rows of texts, or of lists of texts, have one that is not valid UTF-8, bool `[rows]`."""
+    """Returns which rows have a text that is not valid UTF-8, bool `[rows]`; `values` are texts or lists of texts."""
 
     def invalid(texts: pa.Array) -> np.ndarray:
         try:
@@ -148,7 +148,7 @@ def _none_bad(column: pa.Array) -> np.ndarray:
 
 
 def _only_values(column: pa.Array, name: str, as_text: bool = True) -> Column:
-    """Returns the one value of each list; bad: lists of several."""
+    """Returns the single value of each list, null for an empty list. Bad: lists of several values."""
     lengths = list_lengths(column)
     several = lengths > 1
     firsts = np.cumsum(lengths) - lengths
@@ -184,7 +184,7 @@ def _text(values: pa.Array, name: str) -> pa.Array:
 
 
 def _float64(column: pa.Array, name: str) -> tuple[pa.Array, np.ndarray]:
-    """Returns float64 values, and which rows do not parse."""
+    """Returns float64 values, and which rows are not numbers, bool `[rows]`."""
     kind = column.type
     if pa.types.is_null(kind) or pa.types.is_boolean(kind) or pa.types.is_integer(kind):
         return column.cast(pa.float64(), safe=False), _none_bad(column)
@@ -202,10 +202,10 @@ def _float64(column: pa.Array, name: str) -> tuple[pa.Array, np.ndarray]:
 
 
 def _float_or_none(text: bytes | None) -> float | None:
-    """Returns the number in `text`, NaN where there is no text, None where it is no number."""
+    """Returns the number in `text`, NaN if it is missing or blank, None if it is not a number."""
     if text is None or not text.strip():
         return float("nan")
     try:
-        return float(text.decode("ascii").replace("_", "x"))  # Python alone reads 1_000.
+        return float(text.decode("ascii").replace("_", "x"))  # float() would accept "1_000", which pyarrow rejects.
     except ValueError:
         return None

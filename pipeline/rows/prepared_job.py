@@ -1,4 +1,4 @@
-"""A job that reads rows, prepared once: checked against its runner's rules, its files found."""
+"""Prepares a job that reads rows: checks it against its runner's rules and finds its files, once."""
 
 from __future__ import annotations
 
@@ -16,15 +16,16 @@ from .read_rows import ReadBatches
 
 @dataclass(frozen=True)
 class PreparedJob:
-    """A job that may begin. Paths are as workers will find them.
+    """A job that is ready to start. Its paths are valid on workers.
 
     Attributes:
         options: Of the Beam pipeline.
-        patterns: Of the files to read.
-        files: Those that the patterns match, as they are now.
-        target: The folder to write; "" where the job writes none.
+        patterns: Patterns of the files to read.
+        files: The files that the patterns match, with their current size and modification time.
+        target: The folder to write; "" if the job writes none.
         run: A run that the job reads.
         model: A model that the job reads.
+        source_name: What rows name as their source, instead of the path of their file.
     """
 
     options: PipelineOptions
@@ -33,6 +34,7 @@ class PreparedJob:
     target: str = ""
     run: str | None = None
     model: str | None = None
+    source_name: str | None = None
 
     @property
     def paths(self) -> list[str]:
@@ -41,15 +43,15 @@ class PreparedJob:
 
     @property
     def input_bytes(self) -> int:
-        """The size of the files."""
+        """The total size of the files."""
         return sum(file.size for file in self.files)
 
     def rows(self, source: Source, columns: Sequence[str]) -> ReadBatches:
-        """Returns the PTransform that reads columns of the files."""
-        return ReadBatches(self.files, source, columns)
+        """Returns the PTransform that reads the given columns of the files."""
+        return ReadBatches(self.files, source, columns, self.source_name)
 
     def check_unchanged(self) -> None:
-        """Raises SourceChanged if a file is another than when the job was prepared."""
+        """Raises SourceChanged if a file has changed since the job was prepared."""
         check_unchanged(self.files, self.patterns)
 
 
@@ -60,8 +62,9 @@ def prepare_job(
     *,
     run: str | None = None,
     model: str | None = None,
+    source_name: str | None = None,
 ) -> PreparedJob:
-    """Returns the job that reads the files which `patterns` match, and perhaps a run and a model.
+    """Returns the job that reads the files that match `patterns`, and optionally a run and a model.
 
     Raises:
         UserError: as `prepare_paths` and `find_files`.
@@ -69,12 +72,13 @@ def prepare_job(
     options = options or beam_options()
     others = [path for path in (run, model) if path is not None]
     reads, target = prepare_paths(options, [*patterns, *others], target)
-    found, left = reads[: len(patterns)], iter(reads[len(patterns) :])
+    data_patterns, other_paths = reads[: len(patterns)], iter(reads[len(patterns) :])
     return PreparedJob(
         options,
-        found,
-        find_files(found),
+        data_patterns,
+        find_files(data_patterns),
         target,
-        run=None if run is None else next(left),
-        model=None if model is None else next(left),
+        run=None if run is None else next(other_paths),
+        model=None if model is None else next(other_paths),
+        source_name=source_name,
     )

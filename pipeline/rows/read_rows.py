@@ -1,8 +1,9 @@
-"""The source of rows: files, on any file system that Beam knows, to a PCollection of batches."""
+"""The source of rows: reads files, on any file system that Beam supports, into a PCollection of batches."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 
 import apache_beam as beam
 
@@ -18,20 +19,23 @@ class ReadBatches(beam.PTransform):
     """Reads files: `pipeline | ReadBatches(files, source, columns)` gives a PCollection of SourceBatch.
 
     Args:
-        files: what `sources.files.find_files` returns; a file that is another when it is read is refused.
+        files: from `sources.files.find_files`; a file that has changed by the time it is read is an error.
         source: their format.
-        columns: those to read.
+        columns: the columns to read.
+        name: What rows name as their source, instead of the path of their file; for a temporary copy of a table.
     """
 
-    def __init__(self, files: Sequence[FileStamp], source: Source, columns: Sequence[str]) -> None:
+    def __init__(
+        self, files: Sequence[FileStamp], source: Source, columns: Sequence[str], name: str | None = None
+    ) -> None:
         super().__init__()
-        self._files, self._source, self._columns = list(files), source, list(columns)
+        self._files, self._source, self._columns, self._name = list(files), source, list(columns), name
 
     def expand(self, pipeline: beam.Pipeline) -> beam.PCollection:
         """Returns the batches of all files."""
-        # Grouped by what they are, so that files, and then ranges, go to all workers; with random keys, as a reshuffle
-        # has them, two local runs would have their rows in another order. Not by beam.Create: the pipeline would hold
-        # all files three times, and services limit its size.
+        # GroupByKey spreads files, and then ranges, over all workers. The keys are paths and positions, not random
+        # numbers as in beam.Reshuffle, so that two local runs have their rows in the same order. beam.Create would
+        # store all files three times in the pipeline, whose size services limit.
         return (
             pipeline
             | "Start" >> beam.Impulse()
@@ -39,12 +43,12 @@ class ReadBatches(beam.PTransform):
             | "SpreadFiles" >> beam.GroupByKey()
             | "FindRanges" >> beam.ParDo(_FindRanges(self._source))
             | "SpreadRanges" >> beam.GroupByKey()
-            | "ReadRange" >> beam.ParDo(_ReadRange(self._source, self._columns))
+            | "ReadRange" >> beam.ParDo(_ReadRange(self._source, self._columns, self._name))
         )
 
 
-class _OnAnyWorker(beam.DoFn):
-    """Base of the reading DoFns: each worker checks that its package versions are those at submission."""
+class _VersionedDoFn(beam.DoFn):
+    """Base of the reading DoFns: each worker checks that its package versions equal those at submission."""
 
     def __init__(self) -> None:
         self._versions = versions()
@@ -53,8 +57,8 @@ class _OnAnyWorker(beam.DoFn):
         check_versions(self._versions)
 
 
-class _Files(_OnAnyWorker):
-    """Anything → (path, file)s."""
+class _Files(_VersionedDoFn):
+    """Any single element → (path, file) for each file."""
 
     def __init__(self, files: Sequence[FileStamp]) -> None:
         super().__init__()
@@ -64,7 +68,7 @@ class _Files(_OnAnyWorker):
         yield from ((file.path, file) for file in self._files)
 
 
-class _FindRanges(_OnAnyWorker):
+class _FindRanges(_VersionedDoFn):
     """(path, files) → (key, (file, range))."""
 
     def __init__(self, source: Source) -> None:
@@ -78,14 +82,19 @@ class _FindRanges(_OnAnyWorker):
                     yield f"{part.path}:{part.start}", (file, part)
 
 
-class _ReadRange(_OnAnyWorker):
-    """(key, (file, range)s) → SourceBatch."""
+class _ReadRange(_VersionedDoFn):
+    """(key, pairs of file and range) → SourceBatch."""
 
-    def __init__(self, source: Source, columns: Sequence[str]) -> None:
+    def __init__(self, source: Source, columns: Sequence[str], name: str | None) -> None:
         super().__init__()
-        self._source, self._columns = source, columns
+        self._source, self._columns, self._name = source, columns, name
 
     def process(self, of_key: tuple[str, Iterable[tuple[FileStamp, FileRange]]]) -> Iterator[SourceBatch]:
         for file, part in of_key[1]:
             with unchanged(file):
-                yield from read_range(part, self._source, self._columns)
+                for batch in read_range(part, self._source, self._columns):
+                    yield batch if self._name is None else _renamed(batch, self._name)
+
+
+def _renamed(batch: SourceBatch, name: str) -> SourceBatch:
+    return replace(batch, source=name, rejected=[replace(row, source=name) for row in batch.rejected])

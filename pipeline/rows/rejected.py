@@ -1,4 +1,4 @@
-"""Rejected rows: enforces `max_rejected` while rows stream by and at the end, writes the rows and reads them back."""
+"""Rejected rows: enforces `max_rejected` during and after reading, writes rejected rows and reads them back."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ _SHOWN = 5
 
 
 class RejectedLimit:
-    """Counts the rows that one worker rejects, and stops the run as soon as they alone are too many.
+    """Counts the rows that one worker rejects, and stops the run as soon as they exceed `max_rejected`.
 
-    Only a count can stop it: a share is one of all rows, which are known at the end.
+    This works only if `max_rejected` is a count: a share needs the total number of rows, which is known at the end.
     """
 
     def __init__(self, spec: Spec) -> None:
@@ -34,7 +34,7 @@ class RejectedLimit:
         """Counts a batch.
 
         Raises:
-            TooManyRejected: more rows than `max_rejected`, if that is a count.
+            TooManyRejected: this worker has rejected more rows than `max_rejected`, if that is a count.
         """
         self._read += read
         self._rejected += len(rejected)
@@ -45,7 +45,7 @@ class RejectedLimit:
 
 
 def check_rejected(rejected: int, read: int, spec: Spec, work: str) -> None:
-    """Raises TooManyRejected if the rows of a whole run that were rejected are too many; `work` has their files."""
+    """Raises TooManyRejected if a run has rejected more rows than allowed; the folder `work` has the rejected rows."""
     if rejected > spec.most_rejected(read):
         rows = list(itertools.islice(read_rejected(work), _SHOWN))
         raise TooManyRejected(_message(rejected, read, spec.max_rejected, rows, stopped=False))
@@ -61,7 +61,7 @@ def read_rejected(run: str) -> Iterator[dict[str, Any]]:
 
 
 class WriteRejected(beam.PTransform):
-    """Rejected rows to JSON Lines in a folder; no file where there are none."""
+    """Writes rejected rows to a folder as JSON Lines; no file if there are none."""
 
     def __init__(self, folder: str) -> None:
         super().__init__()
@@ -75,8 +75,8 @@ class WriteRejected(beam.PTransform):
 
 
 def as_json_line(row: Rejected) -> str:
-    """Returns a rejected row as it stands in `rejected/`."""
-    # A text from JSON may hold half of a surrogate pair, which no file takes as it is.
+    """Returns a rejected row as a line of the files in `rejected/`."""
+    # A text from JSON may contain half of a surrogate pair, which UTF-8 cannot encode.
     return json.dumps(vars(row), ensure_ascii=False).encode("utf-8", "backslashreplace").decode()
 
 
@@ -88,7 +88,7 @@ def _message(rejected: int, read: int, most: float, rows: Iterable[Mapping[str, 
     ]
     if rejected > _SHOWN:
         lines.append("  …")
-    lines.append("Mend the data or the spec, or let such rows be set aside: `max_rejected: 100`, or a share as 0.01")
+    lines.append("Fix the data or the spec, or allow rejected rows: `max_rejected: 100`, or a share such as `0.01`")
     return "\n".join(lines)
 
 

@@ -1,4 +1,4 @@
-"""Which split a row belongs to: by a column, by its file, by the hash of a key, or by time."""
+"""Assigns rows to splits: by a column, by file, by the hash of a column, or by time."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NO_SPLIT = -1
 
 
 def split_column(spec: Spec) -> str | None:
-    """Returns the raw column that the split needs, if it needs one."""
+    """Returns the raw column that the split reads, or None."""
     split = spec.split
     if isinstance(split, ColumnSplit):
         return split.column
@@ -32,7 +32,7 @@ def split_column(spec: Spec) -> str | None:
 
 @dataclass(frozen=True)
 class RowSplits:
-    """The split of each row, int8 `[rows]`: an index into SPLITS, or NO_SPLIT; and why some have none."""
+    """The split of each row, int8 `[rows]`: an index into SPLITS, or NO_SPLIT; and the reason for NO_SPLIT."""
 
     codes: np.ndarray
     reason: str = ""
@@ -52,7 +52,7 @@ def assign_splits(batch: SourceBatch, spec: Spec) -> RowSplits:
     column = batch.data[column_name]
     if isinstance(split, TimeSplit):
         if split.eval_from is None or split.test_from is None:
-            raise ValueError("a time split needs its boundaries here: see counts.spec_resolution.resolve_spec")
+            raise ValueError("the time split has no boundaries; call counts.spec_resolution.resolve_spec first")
         times = times_of(column, column_name)
         test, evaluation = time_of(split.test_from), time_of(split.eval_from)
         codes = np.where(times >= test, 2, np.where(times >= evaluation, 1, 0))
@@ -79,7 +79,7 @@ def _split_of_file(path: str, split: FileSplit) -> str:
 
 
 def _hash_codes(values: pa.Array, split: HashSplit) -> np.ndarray:
-    import tensorflow as tf  # Only this split needs it.
+    import tensorflow as tf  # Imported here because only this split needs it.
 
     # FarmHash Fingerprint64: the same on every machine and in every version.
     salted = pc.binary_join_element_wise(
@@ -91,9 +91,9 @@ def _hash_codes(values: pa.Array, split: HashSplit) -> np.ndarray:
 
 
 def times_of(column: pa.Array, name: str) -> np.ndarray:
-    """Returns times as numbers, float64 `[rows]`: plain numbers as they are, dates as seconds since 1970.
+    """Returns times as numbers, float64 `[rows]`: numbers unchanged, dates as seconds since 1970.
 
-    NaN where there is none, or where the text is neither a number nor ISO 8601.
+    NaN if the time is missing, or the text is neither a number nor an ISO 8601 time.
     """
     kind = column.type
     if pa.types.is_dictionary(kind):
@@ -116,7 +116,7 @@ def _time_or_nan(value: bytes | None) -> float:
 
 
 def time_of(value: float | str) -> float:
-    """Returns a boundary of the spec, or a text of the data, as a number like those of `times_of`."""
+    """Returns a time from the spec or a text from the data as a number, in the units of `times_of`."""
     try:
         return float(value)
     except ValueError:

@@ -1,7 +1,8 @@
-"""Checked rows as TensorFlow Transform takes them: the one place that knows their Arrow form.
+"""Converts checked rows to the input of TensorFlow Transform; no other module knows their Arrow form.
 
-A RecordBatch in the Arrow form of tf.Examples: every column is a list, a missing token is the empty text, a missing
-number NaN. Columns that travel beside the features (TFT's passthrough keys) are named `__so__`: no field can be.
+The input is a RecordBatch in the Arrow form of tf.Examples: every column is a list, a missing token is the empty text,
+a missing number NaN. Columns that are passed through (TFT's passthrough keys) are named `__name__`, which no field can
+be.
 """
 
 from __future__ import annotations
@@ -25,13 +26,13 @@ NUMBERS = pa.large_list(pa.int64())
 def as_tft_rows(
     rows: pa.RecordBatch, spec: Spec, *, label: bool = True, passthrough: Mapping[str, pa.Array] | None = None
 ) -> pa.RecordBatch:
-    """Returns checked rows as TFT, or an exported model, takes them.
+    """Returns checked rows as input of TFT or of an exported model.
 
     Args:
         rows: `Checked.rows`.
-        spec: Of the rows.
-        label: Whether the label is among the columns: a request has none.
-        passthrough: Columns that travel beside the features, one value a row.
+        spec: The spec of the rows.
+        label: Whether to include the label; a prediction request has none.
+        passthrough: Columns to pass through beside the features, one value a row.
     """
     passthrough = passthrough or {}
     names = list(raw_feature_spec(spec, label=label))
@@ -48,12 +49,12 @@ def raw_metadata(spec: Spec, *, label: bool = True) -> tft.DatasetMetadata:
 def adapter_config(
     spec: Spec, *, label: bool = True, passthrough: Mapping[str, pa.DataType] | None = None
 ) -> TensorAdapterConfig:
-    """Returns how TFT turns the RecordBatches of `as_tft_rows` into tensors.
+    """Returns the configuration with which TFT converts the RecordBatches of `as_tft_rows` to tensors.
 
     Args:
-        spec: Of the rows.
-        label: As of `as_tft_rows`.
-        passthrough: Types of the columns beside the features, as lists: `columns.BAG` for texts, `NUMBERS` for int64.
+        spec: The spec of the rows.
+        label: As in `as_tft_rows`.
+        passthrough: Types of the passthrough columns, as lists: `columns.BAG` for texts, `NUMBERS` for int64.
     """
     features = raw_feature_spec(spec, label=label)
     arrow = {name: columns.BAG if feature.dtype == tf.string else columns.WEIGHTS for name, feature in features.items()}
@@ -64,10 +65,10 @@ def adapter_config(
 
 
 def tensor_adapter(spec: Spec) -> TensorAdapter:
-    """Returns what turns the RecordBatches of `as_tft_rows`, without a label, into tensors."""
+    """Returns the adapter that converts the RecordBatches of `as_tft_rows`, without a label, to tensors."""
     return TensorAdapter(adapter_config(spec, label=False))
 
 
 def passed_through(transformed: pa.RecordBatch, name: str) -> np.ndarray:
-    """Returns a column of one number a row that travelled beside the features, int64 `[rows]`."""
+    """Returns a passthrough column of one number a row, int64 `[rows]`."""
     return np.asarray(transformed[name].values)

@@ -1,1 +1,1 @@
-"""Files to batches of rows as they stand there, with the number of each row: one module a format."""
+"""Reads files into batches of unconverted rows, with the number of each row: one module for each format."""

@@ -1,4 +1,4 @@
-"""What readers give: rows of one file as they stand there, and the rows that they could not read."""
+"""The output of readers: unconverted rows of one file, and the rows that could not be read."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ BATCH_ROWS = 16_384
 
 
 class Reason(StrEnum):
-    """Why a row is rejected; `format` fills in what is between braces. docs/errors.md has each of them."""
+    """Why a row is rejected, shown to users; `format` fills in the braces. docs/errors.md lists all reasons."""
 
     WRONG_WIDTH = "expected {expected} columns, found {found}"
-    NO_JSON_OBJECT = "no JSON object: {error}"
+    NO_JSON_OBJECT = "not a JSON object: {error}"
     NESTED_VALUE = "expected text, a number or a list of these, found {found}"
-    NO_EXAMPLE = "no tf.Example: {error}"
+    NO_EXAMPLE = "not a tf.Example: {error}"
     NO_KEY = "the key is missing"
     NO_LABEL = "the label is missing"
     NO_VALUE = "the value is missing"
@@ -29,19 +29,19 @@ class Reason(StrEnum):
     WRONG_LABEL = "expected a label of 0 or 1"
     NOT_FINITE = "not a finite number"
     UNKNOWN_SPLIT = "expected one of {expected}"
-    NO_TIME = "no time that can be read"
-    NOTHING_TO_HASH = "no value to hash"
-    SEVERAL_VALUES = "a list of several values where one value is expected"
-    WRONG_WEIGHTS = "as many weights as values of {column} expected"
-    WRONG_WEIGHT = "a weight is not a finite number of 0 or more"
-    INVALID_UTF8 = "invalid UTF-8"
-    LONG_VALUE = "a value is longer than limits.value_bytes, {limit:,}"
-    LONG_LIST = "the list has more values than limits.list_values, {limit:,}"
+    NO_TIME = "not a time: expected a number or ISO 8601"
+    NOTHING_TO_HASH = "the value to hash is missing"
+    SEVERAL_VALUES = "expected a single value"
+    WRONG_WEIGHTS = "expected one weight for each value of {column}"
+    WRONG_WEIGHT = "a weight is not a finite, non-negative number"
+    INVALID_UTF8 = "not valid UTF-8"
+    LONG_VALUE = "a value is longer than limits.value_bytes ({limit:,} bytes)"
+    LONG_LIST = "the list has more values than limits.list_values ({limit:,})"
 
 
 @dataclass(frozen=True)
 class Rejected:
-    """A row that cannot be used. `row` counts the data rows of `source` from 1."""
+    """A rejected row. `row` is its number among the data rows of `source`, from 1."""
 
     source: str
     row: int
@@ -52,13 +52,13 @@ class Rejected:
 
 @dataclass(frozen=True)
 class SourceBatch:
-    """Rows of one file as they stand there.
+    """Unconverted rows of one file.
 
     Attributes:
         source: The file's path.
         numbers: The number of each row in the file, int64 `[rows]`, from 1.
-        data: The rows, with at least the columns that were asked for; without any column where there are no rows.
-        rejected: Rows that the reader could not read.
+        data: The rows, with at least the requested columns; without columns if there are no rows.
+        rejected: Rows that could not be read.
     """
 
     source: str
@@ -68,17 +68,17 @@ class SourceBatch:
 
     @property
     def read(self) -> int:
-        """How many rows of the file this is, the rejected ones among them."""
+        """The number of rows of the file in this batch, including rejected rows."""
         return self.data.num_rows + len(self.rejected)
 
 
 def no_rows() -> pa.RecordBatch:
-    """Returns a batch of nothing, to go with rejected rows."""
+    """Returns an empty batch, for a SourceBatch that has only rejected rows."""
     return pa.RecordBatch.from_pylist([])
 
 
 def selected(batch: pa.RecordBatch | pa.Table, columns: list[str]) -> Any:
-    """Returns the columns of a batch; one that no row of the batch has is full of missing values."""
+    """Returns the given columns of a batch; a column that the batch lacks is filled with nulls."""
     names = set(batch.schema.names)
     return type(batch).from_arrays(
         [batch[column] if column in names else pa.nulls(batch.num_rows) for column in columns], columns
@@ -86,20 +86,20 @@ def selected(batch: pa.RecordBatch | pa.Table, columns: list[str]) -> Any:
 
 
 def check_columns(path: str, found: Sequence[str], wanted: Sequence[str]) -> None:
-    """Raises SourceError if a file has a wanted column not at all, or several times."""
-    twice = [column for column in wanted if list(found).count(column) > 1]
-    if twice:
-        raise SourceError(f"{path}: has several columns named {twice[0]!r}; rename all but one")
+    """Raises SourceError if a file lacks a requested column, or has several columns of that name."""
+    duplicates = [column for column in wanted if list(found).count(column) > 1]
+    if duplicates:
+        raise SourceError(f"{path}: has several columns named {duplicates[0]!r}; rename all but one")
     missing = [column for column in wanted if column not in found]
     if missing:
         raise SourceError(
             f"{path}: has no column {', '.join(map(repr, missing))}; it has {', '.join(map(repr, found))}. "
-            f"Mend the name in the spec (a field reads another column with `column:`)"
+            f"Correct the name in the spec (a field reads another column with `column:`)"
         )
 
 
 def raw_row(batch: pa.RecordBatch, row: int) -> dict[str, Any]:
-    """Returns a row as plain values; texts that are not valid UTF-8 as bytes, times that Python has not as text."""
+    """Returns a row as Python values; invalid UTF-8 as bytes, times that Python cannot represent as text."""
     return {name: _plain(column[row]) for name, column in zip(batch.schema.names, batch.columns, strict=True)}
 
 

@@ -1,6 +1,6 @@
-"""CSV files through pyarrow: header, ranges, rows, and rows of another width than the header.
+"""Reads CSV files with pyarrow: header, ranges and rows; rejects rows with another number of columns than the header.
 
-Text is read as bytes and never guessed at: `007` stays `007`, whatever stands in the other rows.
+Values are read as bytes, without type inference: `007` stays `007`.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from .ranges import FileRange, open_range, text_ranges
 
 
 def column_names(file: SourceFile) -> list[str]:
-    """Returns the names of the columns; none where there is no row."""
+    """Returns the names of the columns; none if the file has no rows."""
     return _header(file) or []
 
 
 def ranges(file: SourceFile, range_bytes: int) -> list[FileRange]:
-    """Returns the ranges of the file, in order; none where there is no row."""
+    """Returns the ranges of the file, in order; none if the file has no rows."""
     header = _header(file)
     if header is None:
         return []
@@ -48,7 +48,7 @@ def read(file: SourceFile, part: FileRange, columns: list[str]) -> Iterator[Sour
     with open_range(file, part) as text:
         batches = pa.csv.open_csv(
             text,
-            # One thread: only then has a skipped row its number.
+            # pyarrow reports the number of a skipped row only if it reads with one thread.
             read_options=pa.csv.ReadOptions(
                 use_threads=False,
                 block_size=ROW_BYTES,
@@ -72,11 +72,11 @@ def read(file: SourceFile, part: FileRange, columns: list[str]) -> Iterator[Sour
 def _numbered_csv(
     part: FileRange, batches: Iterator[pa.RecordBatch], skipped: list[Any], rows_of_header: int
 ) -> Iterator[SourceBatch]:
-    """Gives each row its number in the file, counting the rows that pyarrow skipped as well."""
+    """Yields batches with the number of each row in the file; rows that pyarrow skipped are counted and rejected."""
     next_row = part.first_row
 
     def rejected_rows() -> list[Rejected]:
-        # pyarrow counts what it has read of this range, the header too, from 1.
+        # pyarrow counts the rows of this range, including the header, from 1.
         bad = [_wrong_width(part.path, row, part.first_row - 1 + row.number - rows_of_header) for row in skipped]
         skipped.clear()
         return bad
@@ -103,7 +103,7 @@ def _header(file: SourceFile) -> list[str] | None:
     """Returns the column names of a CSV file, from its first row or from the spec; None if it has no rows.
 
     Raises:
-        SourceError: the first two rows are longer than rows may be.
+        SourceError: the first row is longer than the limit, or cannot be parsed.
     """
     source = file.source
     with file.open() as content:
@@ -122,7 +122,7 @@ def _header(file: SourceFile) -> list[str] | None:
                 f"{file.path}: cannot be read as csv: {error} in the first row; "
                 "check `source: {delimiter: …}` and the quotes"
             ) from None
-        found += 1  # A long value is no fault of a row of data.
+        found += 1  # The csv module limits the length of values; pyarrow does not.
     if found < needed and len(start) == 2 * ROW_BYTES:
         raise SourceError(f"{file.path}: cannot be read as csv: the first row is longer than {ROW_BYTES:,} bytes")
     return header if found >= needed else None

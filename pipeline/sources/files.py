@@ -1,8 +1,9 @@
-"""The files that rows come from: which they are, and whether one changes while it is read."""
+"""Finds the source files and detects whether a file changes while it is read."""
 
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -10,11 +11,12 @@ from apache_beam.io.filesystem import BeamIOError
 from apache_beam.io.filesystems import FileSystems
 
 from ...transforms.errors import SourceChanged, SourceError
+from ...transforms.kinds import Kind, check_kind
 
 
 @dataclass(frozen=True, order=True)
 class FileStamp:
-    """What a file was when the work began: its size in bytes, and when it was last written, in seconds since 1970."""
+    """The state of a file when it was found: its size in bytes, and its modification time in seconds since 1970."""
 
     path: str
     size: int
@@ -22,20 +24,25 @@ class FileStamp:
 
 
 def find_files(patterns: Sequence[str]) -> list[FileStamp]:
-    """Returns the files that the patterns match as they are now, sorted by their paths, each once.
+    """Returns the files that match the patterns, with their current state, sorted by path, each file once.
 
-    A pattern is listed once, however many files it matches: one by one, ten thousand objects take minutes to ask for.
+    Each pattern costs one listing, not a request for each file: ten thousand requests would take minutes.
 
     Raises:
-        SourceError: if a pattern matches no file.
+        SourceError: a pattern matches no file, or names a folder or a file that is not data.
     """
     files: dict[str, FileStamp] = {}
     for pattern in patterns:
+        if "://" not in pattern:
+            check_kind(pattern, Kind.DATA, SourceError)
         try:
             found = _listed(pattern)
         except BeamIOError as error:
             raise SourceError(f"{pattern}: cannot be listed ({error})") from None
+        if pattern in found and os.path.isdir(pattern):
+            raise SourceError(f"{pattern}: a folder; name its files, for example '{pattern}/*.parquet'")
         if not found:
+            check_kind(pattern, Kind.DATA, SourceError)
             raise SourceError(f"{pattern}: no such file; check the path, or quote the pattern for the shell")
         files |= found
     return sorted(files.values())
@@ -50,10 +57,11 @@ def _listed(pattern: str) -> dict[str, FileStamp]:
 
 @contextlib.contextmanager
 def unchanged(file: FileStamp) -> Iterator[None]:
-    """Holds a file against what it was, before and after what is done with it.
+    """Checks before and after a `with` block that a file has not changed.
 
     Raises:
-        SourceChanged: it is another, or gone. Also in place of a SourceError, of which that is the cause.
+        SourceChanged: the file has changed, or no longer exists. Replaces a SourceError from the block, because the
+            change is its likely cause.
     """
     _check_same(file, _stamp(file.path))
     try:
@@ -65,14 +73,14 @@ def unchanged(file: FileStamp) -> Iterator[None]:
 
 
 def check_unchanged(files: Sequence[FileStamp], patterns: Sequence[str]) -> None:
-    """Raises SourceChanged if one of the files, which `find_files` found for the patterns, is another now, or gone."""
+    """Raises SourceChanged if a file that `find_files` returned for the patterns has changed or no longer exists."""
     now = {path: found for pattern in patterns for path, found in _listed(pattern).items()}
     for file in files:
         _check_same(file, now.get(file.path))
 
 
 def _stamp(path: str) -> FileStamp | None:
-    """Returns what a file is, None if it is not there; its name may hold what has a meaning in patterns."""
+    """Returns the current state of a file, None if it does not exist. `path` is not a pattern: `*` is literal."""
     system = FileSystems.get_filesystem(path)
     try:
         found = system.metadata(path)
@@ -85,9 +93,9 @@ def _stamp(path: str) -> FileStamp | None:
 
 def _check_same(then: FileStamp, now: FileStamp | None) -> None:
     if now is None:
-        raise SourceChanged(f"{then.path}: was there when the work began, and is gone; run again when it is")
+        raise SourceChanged(f"{then.path}: existed when the work began, but is missing now; restore it and run again")
     if now != then:
         raise SourceChanged(
             f"{then.path}: has been written to since the work began ({then.size:,} bytes then, {now.size:,} now), "
-            "so its two readings differ; run again when it is left alone, on a copy if need be"
+            "so its two readings differ; run again when no process writes to it, or on a copy"
         )

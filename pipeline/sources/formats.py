@@ -1,4 +1,4 @@
-"""What a file's name and the spec say of its format, worked out once, and how its bytes are opened."""
+"""Determines a file's format from its name and the spec, and opens its bytes."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _KINDS: dict[str, Kind] = {
 _COMPRESSIONS: dict[str, Compression] = {".gz": "gzip", ".bz2": "bzip2"}
 _BEAM_COMPRESSIONS = {"gzip": CompressionTypes.GZIP, "bzip2": CompressionTypes.BZIP2}
 
-# The first row of a CSV file must end within so many bytes, and so must each row: what pyarrow reads at a time.
+# Maximum size of one row of text: the block size with which pyarrow reads.
 ROW_BYTES = 4 << 20
 
 
@@ -41,11 +41,11 @@ class SourceFile:
     """A file of rows and how to read it.
 
     Attributes:
-        path: On any file system that Beam knows.
+        path: A path on any file system that Beam supports.
         source: The spec's `source`.
         kind: The format.
-        compression: Of the whole file; None for none. Parquet compresses its own pages.
-        delimiter: Between the values of a CSV row; without a meaning in other formats.
+        compression: Compression of the complete file, or None. Parquet compresses its own pages.
+        delimiter: Separates the values of a CSV row; unused in other formats.
     """
 
     path: str
@@ -57,7 +57,7 @@ class SourceFile:
     def open(self) -> contextlib.AbstractContextManager[Any]:
         """Returns the file's bytes, decompressed."""
         if "://" in self.path:
-            # Of a remote file Beam knows more compressions than ours, by its extension.
+            # For remote files, Beam detects further compressions by extension.
             default = CompressionTypes.UNCOMPRESSED if self.kind == "parquet" else CompressionTypes.AUTO
             compression = _BEAM_COMPRESSIONS.get(self.compression or "", default)
             return contextlib.closing(FileSystems.open(self.path, compression_type=compression))
@@ -67,12 +67,12 @@ class SourceFile:
 
 
 def source_file(path: str, source: Source) -> SourceFile:
-    """Returns how to read a file: as the spec says, and where it says nothing, as the file's extensions do.
+    """Returns how to read a file: as the spec says, otherwise by the file's extensions.
 
-    Extensions count in any case: `clicks.TSV.GZ` is gzipped CSV with tabs.
+    Extensions are not case-sensitive: `clicks.TSV.GZ` is gzipped CSV with tabs.
 
     Raises:
-        SourceError: neither says what the format is.
+        SourceError: neither the spec nor the extension gives the format.
     """
     name = path.lower()
     compression: Compression | None = None
@@ -85,7 +85,7 @@ def source_file(path: str, source: Source) -> SourceFile:
         kind = source.format
     if kind is None:
         raise SourceError(
-            f"{path}: the format cannot be told from the name; set `source: {{format: csv}}` "
+            f"{path}: the format cannot be determined from the name; set `source: {{format: csv}}` "
             f"(or jsonl, parquet, tfrecord) in the spec"
         )
     delimiter = source.delimiter or ("\t" if name.endswith(".tsv") else ",")

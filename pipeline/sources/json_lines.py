@@ -1,6 +1,6 @@
-"""JSON Lines, one object a line: whole blocks through pyarrow; a block with a bad line in it, line by line.
+"""Reads JSON Lines, one object a line: complete blocks with pyarrow, and blocks with an invalid line, line by line.
 
-Each block finds its own types, so a column may be numbers here and text there: the row checks take either.
+Types are inferred for each block, so a column may be numbers in one block and text in another: row checks accept both.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from .batches import BATCH_ROWS, Reason, Rejected, SourceBatch, check_columns, n
 from .formats import ROW_BYTES, SourceFile
 from .ranges import FileRange, open_range, text_ranges
 
-# Whole numbers from here on are not all float64.
+# From here on, not every integer is representable as float64.
 _EXACT = 2**53
 
 _NULL_ROW = re.compile(rb"\}\s*null")
@@ -70,14 +70,14 @@ def json_blocks(file: Any, block_bytes: int) -> Iterator[bytes]:
 
 
 def parse_json(block: bytes, path: str, first_row: int, columns: list[str]) -> tuple[list[SourceBatch], int, set[str]]:
-    """Returns the rows of a block in batches, how many lines they are, blank ones aside, and the keys that are there.
+    """Returns the rows of a block in batches, the number of its lines without blank lines, and the keys found.
 
-    A line that is no JSON object, or has an object where a value should be, is rejected.
+    A line that is not a JSON object, or has an object where a value is expected, is rejected.
     """
     lines = [line for line in map(bytes.strip, block.removeprefix(b"\xef\xbb\xbf").split(b"\n")) if line]
     if not lines:
         return [], 0, set()
-    # A null where an object should be ends pyarrow, and the process with it.
+    # A null where an object is expected crashes pyarrow, and the process with it.
     are_objects = all(line.startswith(b"{") and line.endswith(b"}") for line in lines) and not _NULL_ROW.search(block)
     table = _whole_block(block, columns) if are_objects else None
     if table is None or table.num_rows != len(lines):
@@ -93,10 +93,10 @@ def parse_json(block: bytes, path: str, first_row: int, columns: list[str]) -> t
 
 
 def _whole_block(block: bytes, columns: Iterable[str]) -> pa.Table | None:
-    """Returns the rows, or None if pyarrow cannot read them all as they stand there."""
+    """Returns the rows, or None if pyarrow cannot read all of them without changing values."""
     try:
         table = _read(block)
-        # Texts that look like times are texts: `2024-01-31` must not become another token by its neighbours.
+        # Keep texts that look like times as texts: the token of `2024-01-31` must not depend on other rows.
         times = {f.name: _as_text(f.type) for f in table.schema if f.name in columns and _holds_times(f.type)}
         if times:
             table = _read(block, pa.schema(list(times.items())))
@@ -162,7 +162,7 @@ def _object(line: bytes) -> dict[str, Any]:
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         row = dict(pairs)
         if len(row) < len(pairs):
-            raise ValueError("a key stands there twice")
+            raise ValueError("duplicate key")
         return row
 
     found = json.loads(line.decode(), object_pairs_hook=unique)
@@ -172,14 +172,14 @@ def _object(line: bytes) -> dict[str, Any]:
 
 
 def _value(value: Any) -> Any:
-    """Returns a value of a JSON object in a form of which a whole column can be made."""
+    """Returns a value of a JSON object in a form that Arrow columns support."""
     if isinstance(value, list):
         values = [_value(item) for item in value]
         kinds = {_kind(item) for item in values} - {"null"}
         return values if len(kinds) < 2 or not kinds <= _SCALARS else [_text(item) for item in values]
     if isinstance(value, str):
         return value.encode("utf-8", "surrogatepass")
-    # int64 and float64 do not hold every whole number; a text does.
+    # int64 and float64 cannot represent every integer; text can.
     return str(value).encode() if type(value) is int and abs(value) >= _EXACT else value
 
 
@@ -187,7 +187,7 @@ _SCALARS = {"bool", "int", "float", "bytes"}
 
 
 def _kind(value: Any) -> str:
-    """Returns what a column of such values is made of."""
+    """Returns the column type that a value needs; "other" if it is not supported."""
     if isinstance(value, list):
         kinds = {_kind(item) for item in value} - {"null"}
         return f"list of {min(kinds, default='null')}" if kinds <= _SCALARS else "other"

@@ -1,4 +1,4 @@
-"""Parquet files through pyarrow: ranges are row groups; the footer's promise of rows is checked."""
+"""Reads Parquet files with pyarrow: ranges are row groups; the number of rows is checked against the footer."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .batches import BATCH_ROWS, SourceBatch, check_columns, selected
 from .formats import SourceFile
 from .ranges import FileRange
 
-# Rows that are decoded at a time: half the time that 8,192 take.
+# Rows that are decoded at a time: takes half as long as with 8,192.
 _DECODED_ROWS = 2 * BATCH_ROWS
 
 
@@ -39,9 +39,9 @@ def read(file: SourceFile, part: FileRange, columns: list[str]) -> Iterator[Sour
         for batch in _in_batches(part, batches, columns):
             rows += batch.data.num_rows
             yield batch
-        promised = sum(parquet.metadata.row_group(group).num_rows for group in groups)
-        if rows != promised:
-            raise pa.ArrowInvalid(f"its footer promises {promised:,} rows here, and {rows:,} are there")
+        expected = sum(parquet.metadata.row_group(group).num_rows for group in groups)
+        if rows != expected:
+            raise pa.ArrowInvalid(f"expected {expected:,} rows, as its footer says, found {rows:,}")
 
 
 def _in_batches(part: FileRange, batches: Iterator[pa.RecordBatch], columns: list[str]) -> Iterator[SourceBatch]:

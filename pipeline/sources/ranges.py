@@ -1,6 +1,6 @@
-"""Parts of files that can be read apart: row groups of Parquet, byte ranges of CSV and JSON Lines.
+"""Parts of files that can be read independently: row groups of Parquet, byte ranges of CSV and JSON Lines.
 
-A part knows the number of its first row, so that a rejected row is reported with its number in the file.
+A range has the number of its first row, so that a rejected row is reported with its number in the file.
 
 Why byte ranges of text are found here: pyarrow.dataset does not split a CSV file, Beam's ReadFromText splits inside
 quoted values, and DuckDB, which reports rejected rows with their line, does not read through Beam's file systems.
@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from .formats import ROW_BYTES, SourceFile
 
-# Aim for the bytes of a range (of Parquet, before compression): some hundred thousand rows.
+# Target size of a range in bytes (for Parquet, before compression): some hundred thousand rows.
 RANGE_BYTES = 16 << 20
 
 _QUOTE, _CR, _LF = b'"\r\n'
@@ -26,9 +26,11 @@ _QUOTE, _CR, _LF = b'"\r\n'
 
 @dataclass(frozen=True, order=True)
 class FileRange:
-    """Rows of `path`: of row groups `[start, stop)` of Parquet, else of bytes `[start, stop)`; None: to the end.
+    """A range of `path`: Parquet row groups `[start, stop)`, or bytes `[start, stop)` of other formats.
 
-    `first_row` is the number of the first, from 1; `header` has the column names of a CSV file.
+    `stop` is None for the end of the file.
+
+    `first_row` is the number of the first row, from 1; `header` has the column names of a CSV file.
     """
 
     path: str
@@ -39,10 +41,10 @@ class FileRange:
 
 
 def open_range(file: SourceFile, part: FileRange) -> contextlib.AbstractContextManager[Any]:
-    """Returns the bytes of a range of text, held in memory unless it is the whole file.
+    """Returns the bytes of a range of text, in memory unless the range is the complete file.
 
     Raises:
-        pa.ArrowInvalid: a row is so long that the range is larger than ranges of rows are.
+        pa.ArrowInvalid: the range is so large that one of its rows must be too long.
     """
     if part.stop is None and part.start == 0:
         return file.open()
@@ -58,18 +60,17 @@ def open_range(file: SourceFile, part: FileRange) -> contextlib.AbstractContextM
 def text_ranges(
     file: SourceFile, whole: FileRange, range_bytes: int, *, quotes: bool = False, rows_of_header: int = 0
 ) -> list[FileRange]:
-    """Returns the ranges of a file of lines, each a whole number of rows; `whole` alone if it cannot be split.
+    """Returns the ranges of a text file, each a whole number of rows; only `whole` if the file cannot be split.
 
-    The file is read once to find where rows end. Compressed text has no positions to begin at but the first.
+    The file is read once to find the row ends. Compressed text can only be read from its start.
 
     Args:
         file: The file.
-        whole: All of it.
-        range_bytes: The size to aim for.
-        quotes: Whether a quoted value may hold line ends. A file whose quotes do not stand around whole values, or
-            that ends lines with lone carriage returns, is one range: only a reader that begins at its first row can
-            tell its rows.
-        rows_of_header: Lines at the start that are no rows.
+        whole: The range of the complete file.
+        range_bytes: The target size of a range.
+        quotes: Whether a quoted value may contain line ends. A file with quotes inside values, or with lone carriage
+            returns as line ends, is one range, because its rows can only be found by reading from the start.
+        rows_of_header: The number of lines at the start that are not rows.
     """
     if file.compression:
         return [whole]
@@ -96,9 +97,9 @@ def text_ranges(
 def _row_ends(
     before: bytes, block: bytes, after: bytes, in_quotes: bool, delimiter: bytes | None
 ) -> tuple[np.ndarray, int, bool] | None:
-    """Returns where rows end in a block, how many do that are not blank, and whether a quoted value goes on.
+    """Returns the positions of row ends in a block, the number of rows that are not blank, and whether a quote is open.
 
-    None if quotes or line ends are not regular. `before` are the bytes before the block, `after` the one behind it.
+    None if quotes or line ends are irregular. `before` are the bytes before the block, `after` is the byte after it.
     """
     data = np.frombuffer(before + block + after, np.uint8)
     own = slice(len(before), len(before) + len(block))

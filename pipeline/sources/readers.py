@@ -1,4 +1,4 @@
-"""Readers of all formats: files to batches of rows, with the number of each row."""
+"""Reads files of all formats into batches of rows, with the number of each row."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from .batches import SourceBatch
 from .formats import ROW_BYTES, Kind, SourceFile, source_file
 from .ranges import RANGE_BYTES, FileRange
 
-# Files on a distant disk take a while to open.
+# Files that are opened in parallel, because opening a remote file takes a while.
 _OPENED_AT_ONCE = 16
 
 
 class _Format(Protocol):
-    """What the module of a format has."""
+    """The functions of a format's module."""
 
     def column_names(self, file: SourceFile) -> list[str]: ...
 
@@ -43,7 +43,7 @@ _FORMATS: dict[Kind, _Format] = {
 
 @contextlib.contextmanager
 def _named(file: SourceFile) -> Iterator[None]:
-    """Names the file that could not be read, and the format, in the error."""
+    """Turns read errors into SourceErrors that name the file and its format."""
     try:
         yield
     except (pa.ArrowException, EOFError, gzip.BadGzipFile, zlib.error, UnicodeDecodeError) as error:
@@ -58,10 +58,10 @@ def _named(file: SourceFile) -> Iterator[None]:
 
 
 def file_ranges(path: str, source: Source, range_bytes: int = RANGE_BYTES) -> list[FileRange]:
-    """Returns the ranges that make up a file, in order, for `read_range`; an empty CSV file has none.
+    """Returns the ranges of a file, in order, for `read_range`; an empty CSV file has none.
 
     Raises:
-        SourceError: the file is not what its format promises.
+        SourceError: the file is not valid in its format.
     """
     file = source_file(path, source)
     with _named(file):
@@ -69,10 +69,10 @@ def file_ranges(path: str, source: Source, range_bytes: int = RANGE_BYTES) -> li
 
 
 def read_range(part: FileRange, source: Source, columns: Sequence[str]) -> Iterator[SourceBatch]:
-    """Yields the rows of a range in batches of at most 16,384, with (at least) the named columns.
+    """Yields the rows of a range in batches of at most 16,384 rows, with at least the given columns.
 
     Raises:
-        SourceError: the file lacks a column, or is not what its format promises.
+        SourceError: the file lacks a column, or is not valid in its format.
     """
     file = source_file(part.path, source)
     with _named(file):
@@ -80,7 +80,7 @@ def read_range(part: FileRange, source: Source, columns: Sequence[str]) -> Itera
 
 
 def _read_ahead(batches: Iterator[SourceBatch]) -> Iterator[SourceBatch]:
-    """Yields the same, each read by another thread while the one before it is worked on."""
+    """Yields the same batches; another thread reads the next batch while the caller works on the current one."""
     with ThreadPoolExecutor(1) as thread:
         following = thread.submit(next, batches, None)
         while (batch := following.result()) is not None:
@@ -89,13 +89,13 @@ def _read_ahead(batches: Iterator[SourceBatch]) -> Iterator[SourceBatch]:
 
 
 def read_batches(path: str, source: Source, columns: Sequence[str]) -> Iterator[SourceBatch]:
-    """Yields the rows of a whole file, as `read_range` does."""
+    """Yields the rows of a complete file, as `read_range` does."""
     for part in file_ranges(path, source):
         yield from read_range(part, source, columns)
 
 
 def check_readable(path: str, source: Source, columns: Sequence[str]) -> None:
-    """Reads the first rows of a file, so that what is wrong with it is reported before any work starts.
+    """Reads the first rows of a file, so that errors in it are reported before any work starts.
 
     Raises:
         SourceError: as `read_range`.
@@ -107,7 +107,7 @@ def check_readable(path: str, source: Source, columns: Sequence[str]) -> None:
 
 
 def all_columns(files: Sequence[str], source: Source) -> list[str]:
-    """Returns the names of all columns of the files, sorted: of JSON Lines and TFRecords those of the first rows.
+    """Returns the sorted names of all columns of the files; for JSON Lines and TFRecords, those in the first rows.
 
     Raises:
         SourceError: as `read_range` does.

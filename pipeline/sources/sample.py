@@ -1,4 +1,4 @@
-"""A sample of the rows of files, evenly from beginning to end."""
+"""Samples rows evenly from the beginning to the end of files."""
 
 from __future__ import annotations
 
@@ -14,31 +14,32 @@ from .batches import SourceBatch
 from .ranges import FileRange
 from .readers import file_ranges, read_range
 
-# A sample is taken from so many ranges at most, and so many rows of each: seconds, however large the data.
+# At most 16 ranges are read, and at most 200,000 rows of each, so that sampling takes seconds for data of any size.
 _RANGES_OF_A_SAMPLE = 16
 _ROWS_OF_A_RANGE = 200_000
 
 
 def sample_rows(files: Sequence[str], source: Source, columns: Sequence[str], rows: int) -> list[SourceBatch]:
-    """Returns about `rows` rows, evenly from beginning to end of the files: always the same ones, in their order.
+    """Returns about `rows` rows, spread evenly over the files, in their order; the same rows every time.
 
-    All rows if there are no more; fewer where sixteen ranges, of which at most 200,000 rows are read, hold fewer.
+    Returns all rows if the files have no more than `rows`, and fewer than `rows` if the 16 ranges that are read, up to
+    200,000 rows of each, have fewer.
 
     Args:
         files: paths, without wildcards.
         source: their format.
-        columns: those to read.
-        rows: more than 0.
+        columns: the columns to read.
+        rows: the number of rows to sample, more than 0.
     """
     ranges = [part for path in files for part in file_ranges(path, source)]
     chosen = np.unique(np.linspace(0, len(ranges) - 1, min(_RANGES_OF_A_SAMPLE, len(ranges))).round().astype(int))
     heads = [_head(ranges[index], source, columns) for index in chosen.tolist()]
-    wanted = _shared_out(rows, [sum(len(batch.numbers) for batch in head) for head in heads])
+    wanted = _rows_by_range(rows, [sum(len(batch.numbers) for batch in head) for head in heads])
     return [batch for head, number in zip(heads, wanted, strict=True) for batch in _every_nth(head, number)]
 
 
-def _shared_out(rows: int, sizes: Sequence[int]) -> list[int]:
-    """Returns how many rows to take of each range: equally many, but of small ones all, and so more of the others."""
+def _rows_by_range(rows: int, sizes: Sequence[int]) -> list[int]:
+    """Returns the number of rows to take from each range: equal shares, but all rows of small ranges."""
     wanted = [0] * len(sizes)
     smallest_first = sorted(range(len(sizes)), key=lambda index: sizes[index])
     for left, index in zip(range(len(sizes), 0, -1), smallest_first, strict=True):

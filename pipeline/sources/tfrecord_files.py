@@ -1,7 +1,7 @@
-"""TFRecord files of tf.Examples, record by record, checksums verified: one range a file.
+"""Reads TFRecord files of tf.Examples record by record and verifies checksums; each file is one range.
 
-A wrong length never asks for the memory that it claims, and a record has its number: `tf.data.TFRecordDataset` and
-Beam's own reader offer neither. Framing: https://www.tensorflow.org/tutorials/load_data/tfrecord#tfrecords_format_details.
+A corrupt length never causes a large allocation, and errors name the number of the record: `tf.data.TFRecordDataset`
+and Beam's own reader offer neither. Framing: https://www.tensorflow.org/tutorials/load_data/tfrecord#tfrecords_format_details.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from .ranges import FileRange
 _HEAD, _CRC = struct.Struct("<QI"), struct.Struct("<I")
 _READ_BYTES = 1 << 20
 
-# The largest record, and about how many bytes of them are held at a time.
+# Maximum size of a record, and the approximate size of a batch of records in memory.
 _RECORD_BYTES = 16 << 20
 _HELD_BYTES = 64 << 20
 
-# What tfx_bsl raises for a batch with a record that is no tf.Example: versions before 1.21 a ValueError.
+# tfx_bsl raises one of these for a batch with a record that is not a tf.Example; versions before 1.21 a ValueError.
 _NOT_DECODED = (RuntimeError, ValueError)
 
 
@@ -37,12 +37,12 @@ def column_names(file: SourceFile) -> list[str]:
                 names: list[str] = _decoder().DecodeBatch(records).schema.names
                 return names
             except _NOT_DECODED:
-                break  # Records that are no tf.Example are rejected one by one as they are read.
+                break  # Records that are not tf.Examples are rejected one by one when they are read.
     return []
 
 
 def ranges(file: SourceFile, range_bytes: int) -> list[FileRange]:
-    """Returns the whole file: records have no positions to begin at but the first."""
+    """Returns the complete file as one range: records can only be found by reading from the start."""
     return [FileRange(file.path)]
 
 
@@ -61,7 +61,7 @@ def read(file: SourceFile, part: FileRange, columns: list[str]) -> Iterator[Sour
 
 
 def _one_by_one(path: str, numbers: np.ndarray, records: list[bytes], columns: list[str]) -> Iterator[SourceBatch]:
-    """Yields each record of a batch that cannot be decoded as a whole, rejected if it is no tf.Example."""
+    """Yields the records of a batch that could not be decoded, one by one; rejects those that are not tf.Examples."""
     decoder = _decoder()
     for number, record in zip(numbers.tolist(), records, strict=True):
         rows = np.array([number])
@@ -74,7 +74,7 @@ def _one_by_one(path: str, numbers: np.ndarray, records: list[bytes], columns: l
 
 
 def _decoder() -> Any:
-    # Only this reader needs it; importing TensorFlow takes seconds.
+    # Imported here because only this reader needs it, and importing TensorFlow takes seconds.
     from tfx_bsl.coders.example_coder import ExamplesToRecordBatchDecoder
 
     return ExamplesToRecordBatchDecoder()
@@ -84,7 +84,7 @@ def read_records(file: Any, record_bytes: int, batch_rows: int, batch_bytes: int
     """Yields the records of a TFRecord file, at most `batch_rows` or about `batch_bytes` at a time.
 
     Raises:
-        pa.ArrowInvalid: a checksum is wrong, the file ends inside a record, or one is longer than `record_bytes`.
+        pa.ArrowInvalid: a checksum is wrong, the file ends inside a record, or a record is longer than `record_bytes`.
     """
     batch: list[bytes] = []
     held, number = 0, 0
@@ -104,16 +104,16 @@ def read_records(file: Any, record_bytes: int, batch_rows: int, batch_bytes: int
     while have(1):
         number += 1
         if not have(_HEAD.size):
-            raise pa.ArrowInvalid(f"the file ends inside record {number}: it was cut short")
+            raise pa.ArrowInvalid(f"the file is truncated: it ends inside record {number}")
         length, crc = _HEAD.unpack_from(buffer, at)
         if masked_crc(google_crc32c.value(buffer[at : at + 8])) != crc:
             raise pa.ArrowInvalid(
-                f"record {number} has a wrong checksum of its length: the file is damaged, or no TFRecord"
+                f"record {number} has a wrong checksum of its length: the file is damaged or not a TFRecord file"
             )
         if length > record_bytes:
-            raise pa.ArrowInvalid(f"record {number} is {length:,} bytes; at most {record_bytes:,} are read")
+            raise pa.ArrowInvalid(f"record {number} has {length:,} bytes; at most {record_bytes:,} are allowed")
         if not have(_HEAD.size + length + _CRC.size):
-            raise pa.ArrowInvalid(f"the file ends inside record {number}: it was cut short")
+            raise pa.ArrowInvalid(f"the file is truncated: it ends inside record {number}")
         start = at + _HEAD.size
         record = buffer[start : start + length]
         at = start + length + _CRC.size
@@ -129,5 +129,5 @@ def read_records(file: Any, record_bytes: int, batch_rows: int, batch_bytes: int
 
 
 def masked_crc(crc: Any) -> Any:
-    """Returns a CRC-32C, a number or an int64 array of them, in the masked form that TFRecord files have it in."""
+    """Returns a CRC-32C, a number or an int64 array, in the masked form that TFRecord files use."""
     return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF

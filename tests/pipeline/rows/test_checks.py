@@ -1,4 +1,4 @@
-"""Row checks: what is rejected, why, and that all other rows pass untouched."""
+"""Row checks: which rows are rejected and why; all other rows pass unchanged."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def check(rows: list[dict[str, Any]]) -> Checked:
     return check_rows(batch, Spec.model_validate(SPEC))
 
 
-def test_a_good_row_passes() -> None:
+def test_valid_row_passes() -> None:
     checked = check([GOOD])
     assert checked.rows.to_pylist() == [
         {
@@ -56,13 +56,13 @@ def test_a_good_row_passes() -> None:
         ({"part": "training"}, "part", "expected one of 'train', 'eval', 'test', found 'training'"),
         ({"user": ""}, "user", "the value is missing, found ''"),
         ({"tags": "|", "w": "1|1"}, "tags", "the list is empty, found '|'"),
-        ({"w": "1"}, "w", "as many weights as values of 'tags' expected, found '1'"),
-        ({"w": "1|x"}, "w", "a weight is not a finite number of 0 or more, found '1|x'"),
+        ({"w": "1"}, "w", "expected one weight for each value of 'tags', found '1'"),
+        ({"w": "1|x"}, "w", "a weight is not a finite, non-negative number, found '1|x'"),
         ({"age": "old"}, "age", "not a finite number, found 'old'"),
         ({"age": None}, "age", "the value is missing"),
     ],
 )
-def test_a_bad_row_is_rejected_and_the_others_pass(change: dict[str, Any], field: str, reason: str) -> None:
+def test_invalid_row_is_rejected_and_the_others_pass(change: dict[str, Any], field: str, reason: str) -> None:
     checked = check([GOOD, GOOD | {"id": "2"} | change, GOOD | {"id": "3"}])
     assert checked.rows["key"].to_pylist() == [b"1", b"3"]
     assert (checked.read, checked.numbers.tolist(), checked.splits.tolist()) == (3, [1, 3], [0, 0])
@@ -71,12 +71,12 @@ def test_a_bad_row_is_rejected_and_the_others_pass(change: dict[str, Any], field
     assert bad.raw == GOOD | {"id": "2"} | change
 
 
-def test_a_row_is_rejected_once_for_its_first_fault() -> None:
+def test_row_is_rejected_only_for_its_first_fault() -> None:
     checked = check([GOOD | {"click": "5", "age": "old"}])
     assert [bad.field for bad in checked.rejected] == ["click"]
 
 
-def test_for_a_prediction_neither_label_nor_split_count() -> None:
+def test_label_and_split_are_ignored_for_predictions() -> None:
     data = pa.RecordBatch.from_pylist([GOOD | {"click": "5", "part": "?"}, GOOD | {"age": "old"}])
     batch = SourceBatch("rows.csv", np.array([7, 9]), data)
     checked = check_rows(batch, Spec.model_validate(SPEC), for_prediction=True)
@@ -84,7 +84,7 @@ def test_for_a_prediction_neither_label_nor_split_count() -> None:
     assert "label" not in checked.rows.schema.names
 
 
-def test_rows_of_one_split() -> None:
+def test_of_split_returns_the_rows_of_one_split() -> None:
     checked = check([GOOD, GOOD | {"part": "test"}, GOOD | {"id": None}, GOOD | {"id": "4"}]).of_split("train")
     assert (checked.numbers.tolist(), checked.splits.tolist()) == ([1, 4], [0, 0])
     assert checked.rows["key"].to_pylist() == [b"1", b"4"]
@@ -95,10 +95,10 @@ def test_rejected_text_is_truncated_to_a_readable_length() -> None:
     assert len(checked.rejected[0].raw["age"]) < 1100
 
 
-def test_bytes_that_are_not_utf8_can_be_shown() -> None:
+def test_invalid_utf8_in_a_rejected_row_is_escaped() -> None:
     data = {key: value.encode() for key, value in GOOD.items()} | {"user": b"\xff", "age": b"old"}
     assert check([data]).rejected[0].raw["user"] == "\\xff"
 
 
-def test_the_columns_that_a_spec_reads() -> None:
+def test_raw_columns_of_a_spec() -> None:
     assert raw_columns(Spec.model_validate(SPEC)) == ["id", "click", "part", "user", "tags", "w", "age"]

@@ -14,7 +14,7 @@ from fieldpool.pipeline.sources.files import FileStamp, find_files
 from fieldpool.transforms.spec import Source
 
 
-def test_names_that_patterns_give_a_meaning_are_names(tmp_path: Path) -> None:
+def test_file_names_with_wildcards_are_read_literally(tmp_path: Path) -> None:
     for name in ("a[1].csv", "b*.csv"):
         (tmp_path / name).write_text(f"id\n{name}\n")
     files = find_files([str(tmp_path / "*.csv")])
@@ -23,8 +23,8 @@ def test_names_that_patterns_give_a_meaning_are_names(tmp_path: Path) -> None:
         assert_that(ids, equal_to([b"a[1].csv", b"b*.csv"]))
 
 
-def test_a_pipeline_of_ten_thousand_files_is_small() -> None:
-    """Dataflow takes 10 MB, and a run reads its files twice."""
+def test_pipeline_of_ten_thousand_files_is_small() -> None:
+    """Dataflow's limit is 10 MB, and a transform reads its files twice."""
     some = random.Random(0)
     files = [
         FileStamp(

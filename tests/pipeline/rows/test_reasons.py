@@ -1,4 +1,4 @@
-"""Every reason for which a row is rejected: a file that has such a row, and the row's number."""
+"""Every rejection reason: a file with a row that is rejected for it, and the number of that row."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ BY_HASH, BY_TIME = {"split": {"hash": "s"}}, {"split": {"time": "s", "eval_from"
 
 
 def csv(**changes: str) -> Callable[[Path], Path]:
-    """Returns what writes a CSV file whose second row has the changes."""
+    """Returns a function that writes a CSV file whose second row has the changes."""
 
     def write(folder: Path) -> Path:
         path = folder / "rows.csv"
@@ -95,12 +95,12 @@ CASES: dict[Reason, tuple[Callable[[Path], Path], dict[str, Any]]] = {
 }
 
 
-def test_there_is_a_case_for_every_reason() -> None:
+def test_every_reason_has_a_case() -> None:
     assert set(CASES) == set(Reason)
 
 
 @pytest.mark.parametrize("reason", Reason, ids=lambda reason: reason.name)
-def test_the_second_row_is_rejected_for_the_reason(reason: Reason, tmp_path: Path) -> None:
+def test_second_row_is_rejected_for_the_reason(reason: Reason, tmp_path: Path) -> None:
     write, changes = CASES[reason]
     spec = Spec.model_validate(SPEC | changes)
     batches = read_batches(str(write(tmp_path)), spec.source, raw_columns(spec))

@@ -1,4 +1,4 @@
-"""Which split a row belongs to."""
+"""Assignment of rows to splits."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def splits(split: dict[str, Any], column: pa.Array, source: str = "data/rows.csv
     return [None if code < 0 else SPLITS[code] for code in assign_splits(batch, spec).codes]
 
 
-def test_by_column() -> None:
+def test_split_by_column() -> None:
     assert splits({"column": "s"}, pa.array(["train", "test", "eval", "?", None])) == [
         "train",
         "test",
@@ -30,23 +30,23 @@ def test_by_column() -> None:
     ]
 
 
-def test_by_column_with_other_names() -> None:
+def test_split_by_column_with_other_names() -> None:
     by = {"column": "s", "train": ["0", "1"], "eval": ["2"], "test": ["3"]}
     assert splits(by, pa.array([0, 1, 2, 3])) == ["train", "train", "eval", "test"]
 
 
 @pytest.mark.parametrize(("source", "expected"), [("x/train-1.csv", "train"), ("gs://b/dev.csv", "eval")])
-def test_by_file(source: str, expected: str) -> None:
+def test_split_by_file(source: str, expected: str) -> None:
     by = {"files": {"train": "train-*.csv", "eval": "dev.csv"}}
     assert splits(by, pa.array([1, 2]), source) == [expected] * 2
 
 
-def test_a_file_that_matches_nothing_is_an_error() -> None:
+def test_file_that_matches_no_pattern_is_an_error() -> None:
     with pytest.raises(UserError, match=r"other.csv: matches no pattern"):
         splits({"files": {"train": "train.csv"}}, pa.array([1]), "other.csv")
 
 
-def test_by_hash_keeps_a_value_together_and_meets_the_shares() -> None:
+def test_split_by_hash_keeps_equal_values_together_and_meets_the_shares() -> None:
     users = pa.array([f"user {i % 10_000}" for i in range(20_000)])
     got = splits({"hash": "s", "train": 0.7, "eval": 0.2, "test": 0.1}, users)
     assert got[:10_000] == got[10_000:]
@@ -54,8 +54,8 @@ def test_by_hash_keeps_a_value_together_and_meets_the_shares() -> None:
     np.testing.assert_allclose(shares, [0.7, 0.2, 0.1], atol=0.02)
 
 
-def test_the_hash_is_the_same_for_ever() -> None:
-    """Rows must not wander from train to test when the project is updated."""
+def test_split_by_hash_never_changes() -> None:
+    """Rows must not move from train to test in a new version of fieldpool."""
     users = pa.array(["ann", "bob", "cleo", "dan", "eve", "fay", "gus", "hal"])
     half = {"train": 0.5, "eval": 0.25, "test": 0.25}
     golden = ["train", "test", "eval", "test", "train", "test", "train", "train"]
@@ -63,7 +63,7 @@ def test_the_hash_is_the_same_for_ever() -> None:
     assert splits({"hash": "s", "salt": "another"} | half, users) != golden
 
 
-def test_no_value_to_hash_is_no_split() -> None:
+def test_row_without_a_value_to_hash_has_no_split() -> None:
     assert splits({"hash": "s"}, pa.array([None, ""])) == [None, None]
 
 
@@ -84,11 +84,11 @@ def test_no_value_to_hash_is_no_split() -> None:
         ),
     ],
 )
-def test_by_time(eval_from: float | str, test_from: float | str, column: pa.Array) -> None:
+def test_split_by_time(eval_from: float | str, test_from: float | str, column: pa.Array) -> None:
     by = {"time": "s", "eval_from": eval_from, "test_from": test_from}
     assert splits(by, column) == ["train", "eval", "eval", "test", None]
 
 
-def test_times_with_a_zone_are_compared_in_utc() -> None:
+def test_times_with_a_time_zone_are_compared_in_utc() -> None:
     texts = pa.array(["2024-01-01T01:00:00+01:00", "2024-01-01T00:00:00Z", "2024-01-01"])
     assert len(set(times_of(texts, "t").tolist())) == 1

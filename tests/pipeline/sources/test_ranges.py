@@ -1,4 +1,4 @@
-"""Files in ranges: read apart, they give the rows, the numbers and the faults of the whole file."""
+"""Ranges of files: read separately, they give the same rows, numbers and rejected rows as the complete file."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SOURCE = Source()
 
 
 def rows_of(parts: list[FileRange], source: Source = SOURCE) -> list[tuple[int, Any]]:
-    """Returns number and value of each row, and number and reason of each that was rejected."""
+    """Returns the number and value of each row, and the number and reason of each rejected row."""
     found: list[tuple[int, Any]] = []
     for part in parts:
         for batch in read_range(part, source, ["a"]):
@@ -30,7 +30,7 @@ def rows_of(parts: list[FileRange], source: Source = SOURCE) -> list[tuple[int, 
     return sorted(found, key=lambda row: row[0])
 
 
-def test_a_csv_file_is_cut_where_rows_end(tmp_path: Path) -> None:
+def test_csv_file_is_split_at_row_ends(tmp_path: Path) -> None:
     path = tmp_path / "rows.csv"
     path.write_bytes(b'a,b\n1,"x\ny"\n\n2,z\n3\n4,"a ""quote"""\n5,z\n')
     parts = file_ranges(str(path), SOURCE, 8)
@@ -44,7 +44,7 @@ def test_a_csv_file_is_cut_where_rows_end(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "text", [b'a,b\n5" disk,1\n6" disk,2\n7,3\n', b"a,b\r1,2\r3,4\r5,6\r", b'a,b\n"x"y,1\n2,2\n3,3\n']
 )
-def test_irregular_csv_is_one_range(tmp_path: Path, text: bytes) -> None:
+def test_csv_with_irregular_quotes_or_line_ends_is_one_range(tmp_path: Path, text: bytes) -> None:
     path = tmp_path / "rows.csv"
     path.write_bytes(text)
     assert [(part.start, part.stop) for part in file_ranges(str(path), SOURCE, 4)] == [(0, None)]
@@ -66,7 +66,7 @@ def quoted(value: str) -> str:
 )
 @example(rows=[["", "x"], [""], ["a", "b"]], line_end="\n", header=True, ends=False, size=3)
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_csv_in_ranges_reads_as_the_whole(
+def test_csv_ranges_have_the_rows_of_the_complete_file(
     tmp_path: Path, rows: list[list[str]], line_end: str, header: bool, ends: bool, size: int
 ) -> None:
     lines = [["a", "b"], *rows] if header else rows
@@ -80,9 +80,11 @@ def test_csv_in_ranges_reads_as_the_whole(
 
 @given(values=st.lists(st.one_of(st.text(max_size=4), st.none()), min_size=1, max_size=12), size=st.integers(1, 60))
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_json_lines_in_ranges_read_as_the_whole(tmp_path: Path, values: list[str | None], size: int) -> None:
+def test_json_lines_ranges_have_the_rows_of_the_complete_file(
+    tmp_path: Path, values: list[str | None], size: int
+) -> None:
     path = tmp_path / "rows.jsonl"
-    # A key that is not there counts as null; blank lines do not count.
+    # A missing key is read as null; blank lines have no number.
     lines = [json.dumps({"b": 1} if i and value is None else {"a": value, "b": 1}) for i, value in enumerate(values)]
     path.write_text("\n\n".join(lines))
     expected = list(enumerate(values, 1))
@@ -98,7 +100,7 @@ def test_parquet_ranges_are_row_groups(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["rows.csv.gz", "rows.tfrecord"])
-def test_what_cannot_be_entered_midway_is_one_range(tmp_path: Path, name: str) -> None:
+def test_file_that_must_be_read_from_its_start_is_one_range(tmp_path: Path, name: str) -> None:
     import gzip
 
     path = tmp_path / name

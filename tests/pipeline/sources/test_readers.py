@@ -1,4 +1,4 @@
-"""Readers: the same rows out of every format, rows numbered, rows of the wrong width told apart."""
+"""Readers: every format gives the same numbered rows; rows with a wrong number of columns are rejected."""
 
 from __future__ import annotations
 
@@ -34,18 +34,18 @@ def csv(folder: Path, text: str, name: str = "rows.csv") -> Path:
     return path
 
 
-def test_csv_values_are_the_bytes_that_stand_there(tmp_path: Path) -> None:
+def test_csv_values_are_unconverted_bytes(tmp_path: Path) -> None:
     read = batches(csv(tmp_path, 'id,name\n007,"a, ""b"""\n1.50,é\n'), ["id", "name"])
     assert values(read, "id") == [b"007", b"1.50"]
     assert values(read, "name") == [b'a, "b"', "é".encode()]
 
 
-def test_csv_quoted_line_breaks(tmp_path: Path) -> None:
+def test_csv_with_quoted_line_breaks(tmp_path: Path) -> None:
     assert values(batches(csv(tmp_path, 'a,b\n"x\ny",1\n'), ["a"]), "a") == [b"x\ny"]
 
 
 @pytest.mark.parametrize("null_values", [[""], ["NA"]])
-def test_csv_nulls(tmp_path: Path, null_values: list[str]) -> None:
+def test_csv_null_values(tmp_path: Path, null_values: list[str]) -> None:
     read = batches(csv(tmp_path, 'a,b\n,1\n"",1\nNA,1\n'), ["a"], null_values=null_values)
     assert values(read, "a") == [None, None, None if "NA" in null_values else b"NA"]
 
@@ -56,7 +56,7 @@ def test_tsv_and_files_without_header(tmp_path: Path) -> None:
     assert (values(read, "a"), values(read, "b")) == ([b"1", b"2"], [b"x", b"y"])
 
 
-def test_rows_of_the_wrong_width_are_told_with_their_number(tmp_path: Path) -> None:
+def test_rows_with_a_wrong_number_of_columns_are_rejected_by_number(tmp_path: Path) -> None:
     read = batches(csv(tmp_path, "a,b\n1,2\n3\n4,5\n6,7,8\n9,0\n"), ["a"])
     assert values(read, "a") == [b"1", b"4", b"9"]
     assert [row for batch in read for row in batch.numbers] == [1, 3, 5]
@@ -66,12 +66,12 @@ def test_rows_of_the_wrong_width_are_told_with_their_number(tmp_path: Path) -> N
     ]
 
 
-def test_an_empty_csv_has_no_rows(tmp_path: Path) -> None:
+def test_empty_csv_has_no_rows(tmp_path: Path) -> None:
     assert batches(csv(tmp_path, ""), ["a"]) == []
     assert values(batches(csv(tmp_path, "a,b\n"), ["a"]), "a") == []
 
 
-def test_an_empty_jsonl_file_has_no_rows(tmp_path: Path) -> None:
+def test_empty_jsonl_file_has_no_rows(tmp_path: Path) -> None:
     assert batches(csv(tmp_path, "\n", "rows.jsonl"), ["a"]) == []
 
 
@@ -88,7 +88,7 @@ def test_json_lines(tmp_path: Path) -> None:
     assert (values(read, "a"), values(read, "b")) == ([1, None, 3], [["x", "y"], [], None])
 
 
-def test_parquet_reads_only_the_columns_asked_for(tmp_path: Path) -> None:
+def test_parquet_reads_only_the_requested_columns(tmp_path: Path) -> None:
     pq.write_table(pa.table({"a": [1, 2], "b": [["x"], None], "c": [0, 0]}), tmp_path / "rows.parquet")
     (read,) = batches(tmp_path / "rows.parquet", ["b", "a"])
     assert sorted(read.data.schema.names) == ["a", "b"]
@@ -106,7 +106,7 @@ def test_tfrecords_of_examples(tmp_path: Path, compression: str) -> None:
     assert (values(read, "ids"), values(read, "absent")) == ([[1, 2], []], [None, None])
 
 
-def test_large_files_come_in_batches_with_running_row_numbers(tmp_path: Path) -> None:
+def test_large_file_is_read_in_batches_with_consecutive_row_numbers(tmp_path: Path) -> None:
     pq.write_table(pa.table({"a": range(40_000)}), tmp_path / "rows.parquet")
     read = batches(tmp_path / "rows.parquet", ["a"])
     assert [batch.data.num_rows for batch in read] == [16_384, 16_384, 7232]
@@ -123,21 +123,21 @@ def test_large_files_come_in_batches_with_running_row_numbers(tmp_path: Path) ->
         ("rows.csv.gz", b"not gzip at all", "cannot be read as csv"),
     ],
 )
-def test_what_cannot_be_read_is_named(tmp_path: Path, name: str, content: bytes, message: str) -> None:
+def test_error_names_the_file_that_cannot_be_read(tmp_path: Path, name: str, content: bytes, message: str) -> None:
     (tmp_path / name).write_bytes(content)
     with pytest.raises(UserError, match=message) as error:
         batches(tmp_path / name, ["x"])
     assert str(error.value).startswith(str(tmp_path / name))
 
 
-def test_globs_are_sorted_and_each_file_is_read_once(tmp_path: Path) -> None:
+def test_files_are_sorted_and_found_once(tmp_path: Path) -> None:
     for name in ("b.csv", "a.csv", "c.txt"):
         csv(tmp_path, "x\n", name)
     found = find_files([str(tmp_path / "*.csv"), str(tmp_path / "a.csv")])
     assert [Path(file.path).name for file in found] == ["a.csv", "b.csv"]
 
 
-def test_a_pattern_without_files_is_an_error(tmp_path: Path) -> None:
+def test_pattern_that_matches_no_file_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no such file"):
         find_files([str(tmp_path / "*.csv")])
 
@@ -159,14 +159,14 @@ def test_formats_by_extension(path: str, kind: str, compression: str | None, del
     assert (file.kind, file.compression, file.delimiter) == (kind, compression, delimiter)
 
 
-def test_a_row_longer_than_a_block_is_reported_in_words(tmp_path: Path) -> None:
-    """pyarrow says "straddling object straddles two block boundaries", whose text the reader looks for."""
+def test_row_longer_than_a_block_is_an_error(tmp_path: Path) -> None:
+    """The reader recognises pyarrow's message "straddling object straddles two block boundaries"."""
     with pytest.raises(UserError, match=r"a row is longer than 4,194,304 bytes, or a quote is never closed"):
         batches(csv(tmp_path, 'a,b\n1,2\n"' + "x" * (9 << 20)), ["a"])
 
 
 @pytest.mark.parametrize("name", ["rows.TSV", "rows.tsv.GZ", "rows.TSV.Gz"])
-def test_extensions_count_in_any_case(tmp_path: Path, name: str) -> None:
+def test_extensions_are_not_case_sensitive(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     text = b"a\tb\n1\tx,y\n"
     path.write_bytes(gzip.compress(text) if name.lower().endswith(".gz") else text)
@@ -174,7 +174,7 @@ def test_extensions_count_in_any_case(tmp_path: Path, name: str) -> None:
     assert (values(read, "a"), values(read, "b")) == ([b"1"], [b"x,y"])
 
 
-def test_an_unknown_extension_asks_for_the_format() -> None:
+def test_unknown_extension_needs_a_format_in_the_spec() -> None:
     with pytest.raises(UserError, match="format: csv"):
         source_file("rows.data", Source())
     assert source_file("rows.data", Source(format="jsonl")).kind == "jsonl"
