@@ -1,1 +1,1 @@
-"""tf.Examples in and out of TFRecord files."""
+"""Encodes, writes and decodes tf.Examples in TFRecord files."""

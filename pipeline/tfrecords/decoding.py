@@ -1,4 +1,4 @@
-"""Examples back in words: ids of a run's examples beside the tokens they stand for, for a person to read."""
+"""Decodes a run's examples for display: the ids of each field beside their tokens."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class DecodedField:
 
 @dataclass(frozen=True)
 class DecodedExample:
-    """One example in words."""
+    """One decoded example."""
 
     key: str | None
     label: float

@@ -1,10 +1,10 @@
-"""Arrow to framed TFRecords of tf.Example, a whole batch at a time, without a Python object a value.
+"""Encodes Arrow batches as framed TFRecords of tf.Examples, without a Python object for each value.
 
-The bytes are a function of the values alone: features stand in the order of their names. (Protobuf's own
-map serialisation changes its order from process to process, so equal runs would not have equal files.)
+The bytes depend only on the values: features are sorted by name. (Protobuf serialises maps in an order that changes
+from process to process, so equal runs would not have equal files.)
 
-Every row is laid out as pieces, end to end: for each feature a head (tags, lengths, the feature's name), which
-depends on the length of the values alone, and the values. Arrow joins the pieces.
+Every row is a concatenation of pieces: for each feature a head (tags, lengths, the feature's name), which depends only
+on the length of the values, and the values. Arrow joins the pieces.
 
 Wire format: https://protobuf.dev/programming-guides/encoding and tensorflow/core/example/*.proto;
 framing: https://www.tensorflow.org/tutorials/load_data/tfrecord#tfrecords_format_details.
@@ -33,7 +33,7 @@ _NOTHING = pa.scalar(b"", _BYTES)
 
 
 def encode_tfrecords(batch: pa.RecordBatch) -> pa.LargeBinaryArray:
-    """Returns one framed tf.Example a row: written end to end, they are a TFRecord file.
+    """Returns one framed tf.Example a row; their concatenation is a TFRecord file.
 
     Args:
         batch: columns are lists of int64, float32 or binary; a list's length is the number of values.
@@ -52,12 +52,12 @@ def encode_examples(batch: pa.RecordBatch) -> pa.LargeBinaryArray:
 
 
 def end_to_end(records: pa.LargeBinaryArray) -> pa.Buffer:
-    """Returns the bytes of an array that Arrow has just made (no slice of another)."""
+    """Returns the concatenated bytes of an array, which must not be a slice."""
     return _parts(records)[0]
 
 
 def _varint(value: int) -> bytes:
-    """Returns a whole number of 0 or more, seven bits a byte, little end first."""
+    """Returns a non-negative integer as a Protobuf varint: seven bits a byte, least significant first."""
     out = bytearray()
     while value > 0x7F:
         out.append(value & 0x7F | 0x80)
@@ -66,7 +66,7 @@ def _varint(value: int) -> bytes:
 
 
 def _by_length(values: pa.Array, head: Callable[[int], bytes]) -> pa.Array:
-    """Returns `head(length)` of each value, worked out once for each distinct length."""
+    """Returns `head(length)` for each value, computed once for each distinct length."""
     lengths = pc.binary_length(values).dictionary_encode()
     heads = pa.array([head(length) for length in lengths.dictionary.to_pylist()], _BYTES)
     return heads.take(lengths.indices)
@@ -90,7 +90,7 @@ def _feature(name: bytes, column: pa.Array) -> tuple[pa.Array, pa.Array]:
         body = _rows(*_parts(joined), lengths)
 
     def head(length: int) -> bytes:
-        # Numbers stand behind one tag and length; each bytes value has its own.
+        # All numbers of a list share one tag and length; each bytes value has its own.
         inner = _FIELD_1 + _varint(length) if packed and length else b""
         in_list = tag + _varint(len(inner) + length) + inner
         value = _MAP_VALUE + _varint(len(in_list) + length) + in_list
@@ -101,36 +101,36 @@ def _feature(name: bytes, column: pa.Array) -> tuple[pa.Array, pa.Array]:
 
 
 def _rows(data: pa.Buffer, splits: np.ndarray, lengths: np.ndarray) -> pa.Array:
-    """Returns the bytes of each row's values, given where each value starts in `data` and the last one ends."""
+    """Returns the bytes of each row's values; `splits` are the start offsets of the values in `data`, and the end."""
     return _binary(data, splits[offsets(lengths)])
 
 
 def _binary(data: pa.Buffer, splits: np.ndarray) -> pa.Array:
-    """Returns an array of bytes that stand end to end in `data`, without a copy."""
+    """Returns an array of the values between consecutive `splits` of `data`, without a copy."""
     return pa.Array.from_buffers(_BYTES, len(splits) - 1, [None, pa.py_buffer(splits), data])
 
 
 def _parts(array: pa.Array) -> tuple[pa.Buffer, np.ndarray]:
-    """Returns the bytes of an array that Arrow has just made, and where each value stands in them."""
+    """Returns the bytes of an array, which must not be a slice, and the offsets of its values, int64 `[n + 1]`."""
     _, splits, data = array.buffers()
     return data or pa.py_buffer(b""), np.frombuffer(splits, np.int64)[: len(array) + 1]
 
 
 def _varints(values: np.ndarray) -> tuple[pa.Buffer, np.ndarray]:
-    """Returns the bytes of all values, end to end, and where each starts and the last one ends."""
+    """Returns the concatenated varints of all values, and their offsets, int64 `[n + 1]`."""
     bits = values.view(np.uint64)
     width = max(1, -(-int(bits.max(initial=0)).bit_length() // 7))
     rest: np.ndarray = bits.astype(np.uint32) if width <= 4 else bits
     table = np.empty((len(values), width), np.uint8)
     used = np.ones((len(values), width), bool)
     sizes = np.ones(len(values), np.int64)
-    for place in range(width):
-        np.copyto(table[:, place], rest & 0x7F, casting="unsafe")
+    for position in range(width):
+        np.copyto(table[:, position], rest & 0x7F, casting="unsafe")
         rest = rest >> 7
-        if place + 1 < width:
+        if position + 1 < width:
             more = rest > 0
-            table[:, place] |= more.view(np.uint8) << 7
-            used[:, place + 1] = more
+            table[:, position] |= more.view(np.uint8) << 7
+            used[:, position + 1] = more
             sizes += more
     return pa.py_buffer(table[used]), offsets(sizes)
 

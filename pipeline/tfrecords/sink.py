@@ -1,7 +1,7 @@
-"""The TFRecord sink: batches of examples to sharded, gzipped files, one or more shards a bundle and split.
+"""The TFRecord sink: writes batches of examples to gzipped shards, at least one for each bundle and split.
 
-A bundle writes under names of its own in a temporary folder; only the shards of bundles that succeeded are
-renamed to `{split}-00000-of-00003.tfrecord.gz`, so a retried bundle neither doubles nor loses a record.
+A bundle writes to unique names in a temporary folder; only the shards of bundles that succeeded are renamed to
+`{split}-00000-of-00003.tfrecord.gz`, so a retried bundle neither duplicates nor loses records.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from isal import isal_zlib
 from ...transforms.spec import SPLITS
 from .encoding import encode_tfrecords, end_to_end
 
-# Examples before compression; about a tenth of it lands on disk. Small enough to shuffle by shards.
+# Size of a shard before compression, about ten times its size on disk. Small enough to shuffle by shards.
 SHARD_BYTES = 64 << 20
 
-# Of ISA-L's levels (0 to 3): a seventh of zlib's time at its level 3, for six in a hundred more bytes.
+# ISA-L has levels 0 to 3. Level 2 takes a seventh of the time of zlib's level 3 and makes files 6% larger.
 GZIP_LEVEL = 2
 
 _MOST_PENDING = 3
@@ -40,7 +40,7 @@ class Examples(NamedTuple):
 
 
 class Shard(NamedTuple):
-    """A finished temporary file. `order` sorts shards alike whatever their temporary names."""
+    """A finished temporary file. `order` sorts shards independently of their temporary names."""
 
     order: tuple[int, int]
     path: str
@@ -48,7 +48,7 @@ class Shard(NamedTuple):
 
 
 class WriteExamples(beam.PTransform):
-    """Writes `Examples` to `folder`; gives (split, number of examples, number of shards) once a split."""
+    """Writes `Examples` to `folder`; returns one (split, number of examples, number of shards) for each split."""
 
     def __init__(self, folder: str, temp_folder: str, shard_bytes: int = SHARD_BYTES) -> None:
         super().__init__()
@@ -70,7 +70,7 @@ class _OpenShard:
     def __init__(self, path: str, order: tuple[int, int]) -> None:
         self.path, self.order, self.examples, self.size = path, order, 0, 0
         self._file = FileSystems.create(path, compression_type=CompressionTypes.UNCOMPRESSED)
-        # 31: a gzip header, without a time stamp, so that equal records make equal files.
+        # 31: with a gzip header. It has no time stamp, so equal records make equal files.
         self._gzip = isal_zlib.compressobj(GZIP_LEVEL, isal_zlib.DEFLATED, 31)
 
     def write(self, records: pa.Buffer, examples: int) -> None:
@@ -85,7 +85,7 @@ class _OpenShard:
 
 
 class _Shards:
-    """The shards of one bundle, written by a thread of their own, in the order of the batches."""
+    """The shards of one bundle, written by a separate thread, in the order of the batches."""
 
     def __init__(self, folder: str, shard_bytes: int) -> None:
         self._folder, self._shard_bytes = folder, shard_bytes
@@ -96,7 +96,7 @@ class _Shards:
         self._pending: deque[Future[None]] = deque()
 
     def write(self, examples: Examples) -> None:
-        # Encoding goes on while the next batch is transformed; more than a few waiting would fill the memory.
+        # Encoding runs while the next batch is transformed; the number of waiting batches is limited to save memory.
         self._pending.append(self._thread.submit(self._write, examples))
         if len(self._pending) > _MOST_PENDING:
             self._pending.popleft().result()
@@ -118,7 +118,7 @@ class _Shards:
 
     def _write_split(self, split: str, records: pa.Buffer, examples: int) -> None:
         if split not in self._open:
-            # Bundles sort by their first batch, shards of a bundle by their place in it.
+            # Sort bundles by the checksum of their first batch, and the shards of a bundle by their index in it.
             first = self._first_crc.setdefault(split, zlib.crc32(records))
             path = FileSystems.join(self._folder, f"{split}-{uuid.uuid4().hex}")
             self._open[split] = _OpenShard(path, (first, len(self._closed.get(split, []))))
@@ -147,16 +147,16 @@ class _WriteShards(beam.DoFn):
 
 
 def name_shards(element: tuple[str, Iterable[Shard]], folder: str, temp_folder: str) -> tuple[str, int, int]:
-    """Renames the shards of one split to their final names; a retry finds some renamed already.
+    """Renames the shards of one split to their final names; skips shards that an earlier try has renamed.
 
-    All in one request to the file system, which object stores carry out by the hundred.
+    All names go to the file system in one call, which object stores execute in large batches.
     """
     split, shards = element
     ordered = sorted(shards)
     names = [f"{split}-{index:05d}-of-{len(ordered):05d}.tfrecord.gz" for index in range(len(ordered))]
     targets = {FileSystems.join(folder, name): shard.path for name, shard in zip(names, ordered, strict=True)}
     unfinished, finished = _paths(temp_folder, f"{split}-*"), _paths(folder, f"{split}-*")
-    if stale := finished - targets.keys():  # Of shards that a runner has made anew, by other bundles than before.
+    if stale := finished - targets.keys():  # From an earlier try of the runner, with other bundles.
         FileSystems.delete(sorted(stale))
     left = {target: path for target, path in targets.items() if path in unfinished or target not in finished}
     if left:

@@ -1,4 +1,4 @@
-"""The encoder and the sink: TensorFlow reads back what went in, and equal rows make equal bytes."""
+"""The encoder and the sink: TensorFlow reads the same values back, and equal rows make equal bytes."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def records(paths: list[Path], compression: str = "") -> list[bytes]:
 
 @given(rows=st.lists(ROW, max_size=5))
 @settings(max_examples=50, deadline=None)
-def test_bytes_equal_protobufs_deterministic_ones(
+def test_bytes_equal_those_of_protobufs_deterministic_serialisation(
     tmp_path_factory: pytest.TempPathFactory, rows: list[dict[str, Any]]
 ) -> None:
     path = tmp_path_factory.mktemp("tfrecords") / "rows"
@@ -68,7 +68,7 @@ def test_bytes_equal_protobufs_deterministic_ones(
     assert records([path]) == expected
 
 
-def test_a_slice_encodes_as_its_rows() -> None:
+def test_slice_of_a_batch_is_encoded_like_its_rows() -> None:
     rows = [{"ids": [i], "floats": [], "text": [b"x" * i]} for i in range(5)]
     assert encode_tfrecords(batch(rows).slice(1, 3)) == encode_tfrecords(batch(rows[1:4]))
 
@@ -95,7 +95,7 @@ def examples(count: int, split: int = 0) -> Examples:
     return Examples(batch(rows(count)), np.full(count, split, np.int8))
 
 
-def test_shards_by_split(tmp_path: Path) -> None:
+def test_each_split_has_its_own_shards(tmp_path: Path) -> None:
     counts = write([examples(3), Examples(batch(rows(3)), np.array([0, 1, 0], np.int8))], tmp_path)
     assert counts == [("eval", 1, 1), ("train", 5, 1)]
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
@@ -105,7 +105,7 @@ def test_shards_by_split(tmp_path: Path) -> None:
     assert len(records([tmp_path / "out/train-00000-of-00001.tfrecord.gz"], "GZIP")) == 5
 
 
-def test_a_bundle_starts_a_new_shard_when_one_is_full(tmp_path: Path) -> None:
+def test_bundle_starts_a_new_shard_when_one_is_full(tmp_path: Path) -> None:
     batches = [Examples(batch(rows(10)).slice(i, 1), np.zeros(1, np.int8)) for i in range(10)]
     ((_, written, shards),) = write(batches, tmp_path, shard_bytes=200)
     paths = sorted((tmp_path / "out").iterdir())
@@ -115,12 +115,12 @@ def test_a_bundle_starts_a_new_shard_when_one_is_full(tmp_path: Path) -> None:
     assert ids == list(range(10))
 
 
-def test_no_temporary_file_is_left(tmp_path: Path) -> None:
+def test_no_temporary_file_remains(tmp_path: Path) -> None:
     write([examples(3)], tmp_path)
     assert list((tmp_path / "temp").iterdir()) == []
 
 
-def test_a_retry_names_the_shards_that_are_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_retry_renames_the_remaining_shards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "out").mkdir()
     shards = [Shard((0, index), str(tmp_path / f"train-{index}"), 1) for index in range(3)]
     for shard in shards:
@@ -140,7 +140,7 @@ def test_a_retry_names_the_shards_that_are_left(tmp_path: Path, monkeypatch: pyt
     assert [path.read_text() for path in sorted((tmp_path / "out").iterdir())] == [shard.path for shard in shards]
 
 
-def test_shards_made_anew_by_other_bundles_replace_those_before(tmp_path: Path) -> None:
+def test_shards_of_a_retry_with_other_bundles_replace_the_earlier_ones(tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     for count in (2, 3):
         shards = [Shard((0, index), str(tmp_path / f"train-{count}-{index}"), 1) for index in range(count)]
