@@ -22,7 +22,7 @@ class ReadBatches(beam.PTransform):
         files: from `sources.files.find_files`; a file that has changed by the time it is read is an error.
         source: their format.
         columns: the columns to read.
-        name: What rows name as their source, instead of the path of their file; for a temporary copy of a table.
+        name: the source that rows report instead of the path of their file; used for a temporary copy of a table.
     """
 
     def __init__(
