@@ -1,1 +1,1 @@
-"""An exported model inside Beam: batch prediction, and the proof that it gives what training gave."""
+"""Exported models in Beam: batch prediction, and the check for training-serving skew."""

@@ -1,7 +1,7 @@
-"""Batch prediction: files of raw rows to Parquet or JSON Lines with key and probability, by an exported model.
+"""`fieldpool predict`: batch prediction by an exported model, from files of raw rows to Parquet or JSON Lines.
 
-Readers, row checks and rejected rows are those of `fieldpool transform`; a label is not needed. The work goes to a
-folder inside the target and is moved into place when it is complete; `DONE` comes last.
+Readers, row checks and rejected rows are those of `fieldpool transform`; labels are not needed. Files are written to
+a work folder inside the target and moved into place once all are complete; `DONE` is last.
 """
 
 from __future__ import annotations
@@ -47,23 +47,24 @@ def predict(
     output: Format = "parquet",
     overwrite: bool = False,
 ) -> dict[str, int]:
-    """Writes a probability for every row that can be used to the folder `target`; returns the counts.
+    """Writes a probability for each accepted row to the folder `target`; returns the counts.
 
-        predictions/   part-?????-of-?????.parquet or .jsonl: key (text) and probability (float32); where the spec has
-                       no key, source and row, the row's number in that file from 1
-        rejected/      rows that could not be used, as in a run
+        predictions/   part-?????-of-?????.parquet or .jsonl: key (text) and probability (float32); if the spec has no
+                       key, source and row (its number in that file, from 1) instead
+        rejected/      rejected rows, as in a run
         stats.json     read = predicted + rejected
         DONE           written last
 
-    Bytes of a key that are no UTF-8 are written as `\\xff`.
+    Bytes of a key that are not valid UTF-8 are escaped, as in `\\xff`.
 
     Args:
         model: an exported model, or the folder of a training with `serving/` in it.
-        patterns: files with the fields' columns and the key; label and split need not be there.
-        target: a folder that is empty or not there yet, or, with `overwrite`, one of predictions.
-        options: of the Beam pipeline.
+        patterns: paths or glob patterns of files with the columns of the fields and the key; label and split are not
+            needed.
+        target: a folder that is empty or does not exist; with `overwrite`, also one with predictions.
+        options: Beam options; by default, the job runs in this process.
         output: the format of the predictions.
-        overwrite: replace predictions that are there, once the new ones are whole.
+        overwrite: replace existing predictions, once the new ones are complete.
 
     Raises:
         UserError: there is no exported model, the target is not empty, an input cannot be read, or more rows than
@@ -73,7 +74,7 @@ def predict(
 
 
 def predict_job(job: PreparedJob, *, output: Format = "parquet", overwrite: bool = False) -> dict[str, int]:
-    """Writes predictions as `predict` does, by a job that is prepared already: what else it reads is the model."""
+    """Writes predictions as `predict` does, from a prepared job; `job.model` is the exported model."""
     target, export = job.target, find_export(job.model or "")
     spec = read_spec(export)
     columns = feature_columns(spec)
@@ -92,7 +93,7 @@ def predict_job(job: PreparedJob, *, output: Format = "parquet", overwrite: bool
 
 
 def write_predictions(batches: beam.PCollection, export: str, spec: Spec, work: WorkFolder, output: Format) -> None:
-    """Adds to the pipeline of `batches` (SourceBatch) all that fills the folder of the work."""
+    """Adds the steps that write predictions, rejected rows and counts to the pipeline of `batches` (SourceBatch)."""
     checked = batches | "CheckRows" >> beam.ParDo(CheckRows(spec, for_prediction=True))
     requests = checked | "AsRequests" >> beam.FlatMap(_as_request, spec)
     tables = requests | "Predict" >> RunInference(ExportedModel(export, spec)) | "AsTables" >> beam.Map(_table)
@@ -133,20 +134,21 @@ def _table(predictions: Predictions) -> pa.Table:
 def _text(keys: pa.Array) -> pa.Array:
     try:
         return keys.cast(pa.string())
-    except pa.ArrowInvalid:  # Some are no UTF-8.
+    except pa.ArrowInvalid:  # A key is not valid UTF-8.
         return pa.array([key.decode("utf-8", "backslashreplace") for key in keys.to_pylist()], pa.string())
 
 
 def _json_lines(table: pa.Table) -> str:
-    """Returns the rows as lines, without the last line feed: one element for the sink."""
+    """Returns the rows as JSON Lines, without the last line feed, which the sink adds."""
     return "\n".join(json.dumps(row, ensure_ascii=False) for row in table.to_pylist())
 
 
 def _checked_counts(counts: Counts, spec: Spec, work: WorkFolder, target: str) -> dict[str, int]:
-    """Returns the counts.
+    """Returns the numbers of rows read, predicted and rejected.
 
     Raises:
-        RuntimeError: they do not add up.
+        TooManyRejected: more rows are rejected than `max_rejected`.
+        RuntimeError: a row was lost.
     """
     read, predicted, rejected = (counts.of(name) for name in ("read", "predicted", "rejected"))
     if read != predicted + rejected:

@@ -1,4 +1,7 @@
-"""Rows by batch pipeline and trained model beside the same rows by the exported model: ids to the bit, scores."""
+"""Compares transformed rows and their scores with those of the exported model, to find training-serving skew.
+
+Ids, weights and numbers must be equal bit by bit; probabilities may differ by at most `SCORE_TOLERANCE`.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +32,7 @@ from ..tfrecords.encoding import encode_examples
 
 SCORE_TOLERANCE = 1e-6
 
-# Travel beside the features through the transform; not names that a field can have.
+# Columns that TFT passes through. No field can have these names.
 REQUEST, SOURCE, ROW = "__request__", "__source__", "__row__"
 
 _SHOWN = 20
@@ -37,15 +40,15 @@ _SHOWN = 20
 
 @dataclass(frozen=True)
 class Difference:
-    """One field of one row that is not the same.
+    """A difference between batch pipeline and exported model in one field of one row.
 
     Attributes:
         source: The file of the row.
-        row: Its number there, from 1.
-        key: Its key, if the spec has one.
-        field: The field, or "probability by …" with the way in: a signature, or the method `predict`.
-        batch: What the batch pipeline and the trained model have.
-        served: What the exported model has.
+        row: The row's number in the file, from 1.
+        key: The row's key, if the spec has one.
+        field: The field, or "probability by …" with the entry point: a signature, or the method `predict`.
+        batch: The value that the batch pipeline gives, or the trained model.
+        served: The value that the exported model gives.
     """
 
     source: str
@@ -58,15 +61,15 @@ class Difference:
 
 @dataclass(frozen=True)
 class Parity:
-    """What a comparison found.
+    """The result of a comparison.
 
     Attributes:
         rows: Rows compared.
-        rejected: Rows set aside by both, and not compared.
-        differing_ids: Rows with another id, weight or number in any field.
-        differing_scores: Rows with a probability more than `SCORE_TOLERANCE` apart, by any way in.
-        largest_score_difference: Of all rows and ways in.
-        differences: The first of them, at most 20.
+        rejected: Rows rejected by the row checks, which are not compared.
+        differing_ids: Rows with a different id, weight or number in any field.
+        differing_scores: Rows whose probabilities differ by more than `SCORE_TOLERANCE` at any entry point.
+        largest_score_difference: The largest difference of probabilities over all rows and entry points.
+        differences: The first differences, at most 20.
     """
 
     rows: int = 0
@@ -78,7 +81,7 @@ class Parity:
 
     @property
     def holds(self) -> bool:
-        """Whether nothing differs, and something was compared."""
+        """Whether at least one row was compared and nothing differs."""
         return self.rows > 0 and not self.differing_ids and not self.differing_scores
 
 
@@ -90,34 +93,34 @@ class Compare(beam.DoFn):
         self._shared = Shared()
 
     def setup(self) -> None:
-        """Loads both models, once a process."""
+        """Loads both models, once per process."""
         self._models = self._shared.acquire(lambda: _Models(self._export, self._spec))
 
     def process(self, transformed: tuple[pa.RecordBatch, Any]) -> Iterator[Parity]:
-        """Yields what a batch gives."""
+        """Yields the result for a batch."""
         batch, _ = transformed
         requests = tf.constant(batch[REQUEST].flatten().to_numpy(zero_copy_only=False))
-        beside = {REQUEST, SOURCE, ROW}
-        examples = encode_examples(batch.select([name for name in batch.schema.names if name not in beside]))
+        passed_through = {REQUEST, SOURCE, ROW}
+        examples = encode_examples(batch.select([name for name in batch.schema.names if name not in passed_through]))
         features = tf.io.parse_example(examples.to_numpy(zero_copy_only=False), feature_spec(self._spec))
         del features[LABEL_FEATURE]
         expected, scores = self._models.probabilities(features, requests)
         ids = self._models.served.signatures[IDS_SIGNATURE](examples=requests)
 
         values = {name: (value.numpy(), ids[name].numpy()) for name, value in features.items()}
-        id_faults = {name: _differ(*pair) for name, pair in values.items()}
-        values |= {f"probability by {way}": (expected, score) for way, score in scores.items()}
-        distances = {name: np.abs(expected - score) for name, (_, score) in values.items() if name not in id_faults}
-        score_faults = {name: ~(distance <= SCORE_TOLERANCE) for name, distance in distances.items()}
-        faults = [
+        ids_differ = {name: _differ(*pair) for name, pair in values.items()}
+        values |= {f"probability by {entry}": (expected, score) for entry, score in scores.items()}
+        distances = {name: np.abs(expected - score) for name, (_, score) in values.items() if name not in ids_differ}
+        scores_differ = {name: ~(distance <= SCORE_TOLERANCE) for name, distance in distances.items()}
+        differing = [
             (row, name)
-            for name, rows in (id_faults | score_faults).items()
+            for name, rows in (ids_differ | scores_differ).items()
             for row in np.flatnonzero(rows)[:_SHOWN].tolist()
         ]
         yield Parity(
             rows=batch.num_rows,
-            differing_ids=_rows_with_any(id_faults),
-            differing_scores=_rows_with_any(score_faults),
+            differing_ids=_rows_with_any(ids_differ),
+            differing_scores=_rows_with_any(scores_differ),
             largest_score_difference=float(np.max(list(distances.values()))),
             differences=[
                 Difference(
@@ -128,13 +131,13 @@ class Compare(beam.DoFn):
                     batch=_plain(values[name][0][row]),
                     served=_plain(values[name][1][row]),
                 )
-                for row, name in faults[:_SHOWN]
+                for row, name in differing[:_SHOWN]
             ],
         )
 
 
 class _Models:
-    """The exported model and the Keras model that it was made of, loaded once a process."""
+    """The exported model, and the Keras model that it was exported from."""
 
     def __init__(self, export: str, spec: Spec) -> None:
         self._spec = spec
@@ -147,17 +150,17 @@ class _Models:
         self._score = scorer(load_model(export_file(export, MODEL_FILE)), features)
 
     def probabilities(self, features: dict[str, Any], requests: tf.Tensor) -> tuple[np.ndarray, Any]:
-        """Returns those of the Keras model, float32 `[rows]`, and those by each way into the exported one."""
+        """Returns the Keras model's probabilities, float32 `[rows]`, and the exported model's by entry point."""
         raw = tf.io.parse_example(requests, serving_feature_spec(self._spec))
         arguments = argument_names(raw)
         padded = {arguments[n]: t.to_tensor() if isinstance(t, tf.RaggedTensor) else t for n, t in raw.items()}
-        ways = {
+        outputs = {
             EXAMPLES_SIGNATURE: self.served.signatures[EXAMPLES_SIGNATURE](examples=requests),
             RAW_SIGNATURE: self.served.signatures[RAW_SIGNATURE](**padded),
             "predict": self.served.predict(raw),
         }
         expected = tf.sigmoid(self._score(features)).numpy()
-        return expected, {way: outputs[PROBABILITY].numpy() for way, outputs in ways.items()}
+        return expected, {entry: output[PROBABILITY].numpy() for entry, output in outputs.items()}
 
 
 def _differ(batch: np.ndarray, served: np.ndarray) -> np.ndarray:
@@ -169,17 +172,17 @@ def _differ(batch: np.ndarray, served: np.ndarray) -> np.ndarray:
     return (batch != served).reshape(len(batch), -1).any(axis=1)
 
 
-def _rows_with_any(faults: Mapping[str, np.ndarray]) -> int:
-    return int(np.any(list(faults.values()), axis=0).sum())
+def _rows_with_any(differ: Mapping[str, np.ndarray]) -> int:
+    return int(np.any(list(differ.values()), axis=0).sum())
 
 
 def _plain(value: Any) -> Any:
-    """Returns an element of an array as JSON has it."""
+    """Returns an element of an array as a JSON value."""
     return value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else value.tolist()
 
 
 def sum_parity(parts: Iterable[Parity]) -> Parity:
-    """Returns what several batches give together."""
+    """Returns the sum of the results of several batches."""
     total = Parity()
     for part in parts:
         total = Parity(

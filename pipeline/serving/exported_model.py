@@ -1,4 +1,4 @@
-"""An exported model inside a Beam pipeline: checked rows in, probabilities out, one copy of the model a process."""
+"""Runs an exported model in a Beam pipeline: checked rows → probabilities. Each process loads the model once."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ class RowsToPredict:
 
     Attributes:
         source: The file's path.
-        numbers: The number of each row in it, int64 `[rows]`.
-        features: As `tft_rows.as_tft_rows` makes them, without a label.
+        numbers: The row numbers in that file, int64 `[rows]`.
+        features: The rows without labels, as `tft_rows.as_tft_rows` returns them.
     """
 
     source: str
@@ -39,8 +39,8 @@ class Predictions:
 
     Attributes:
         source: The file's path.
-        numbers: The number of each row in it, int64 `[rows]`.
-        keys: The rows' keys, large_binary; None where the spec has no key.
+        numbers: The row numbers in that file, int64 `[rows]`.
+        keys: The rows' keys, large_binary; None if the spec has no key.
         probabilities: float32 `[rows]`.
     """
 
@@ -51,11 +51,11 @@ class Predictions:
 
 
 class ExportedModel(ModelHandler[RowsToPredict, Predictions, Any]):
-    """For `RunInference`: an element is a batch already, as the readers make them.
+    """The ModelHandler for `RunInference`. Its elements are batches already, so Beam must not batch them again.
 
     Args:
-        path: the folder that `export_model` wrote; workers elsewhere must reach it.
-        spec: the spec in it.
+        path: the folder that `export_model` wrote; remote workers must be able to read it.
+        spec: the spec in that folder.
     """
 
     def __init__(self, path: str, spec: Spec) -> None:
@@ -64,7 +64,7 @@ class ExportedModel(ModelHandler[RowsToPredict, Predictions, Any]):
         self._adapter: TensorAdapter | None = None
 
     def load_model(self) -> Any:
-        """Returns the SavedModel; Beam calls this once a process."""
+        """Returns the SavedModel; Beam calls this once per process."""
         return tf.saved_model.load(self._path)
 
     def run_inference(
@@ -78,7 +78,7 @@ class ExportedModel(ModelHandler[RowsToPredict, Predictions, Any]):
             yield Predictions(rows.source, rows.numbers, keys, outputs[PROBABILITY].numpy())
 
     def get_num_bytes(self, batch: Sequence[RowsToPredict]) -> int:
-        """Returns the size of the features; Beam's own would pickle them to see."""
+        """Returns the size of the features in bytes; Beam's default would pickle them to measure it."""
         return sum(rows.features.nbytes for rows in batch)
 
     def __getstate__(self) -> dict[str, Any]:

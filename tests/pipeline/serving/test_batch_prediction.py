@@ -1,4 +1,4 @@
-"""Batch prediction: the same scores as the trained model, and every row accounted for."""
+"""Batch prediction: the same scores as the trained model's, and every row is predicted or rejected."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def unlabelled(row: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in row.items() if name not in ("click", "part")}
 
 
-def test_scores_by_key_without_label_and_split(served: Served, tmp_path: Path) -> None:
+def test_predictions_need_neither_label_nor_split(served: Served, tmp_path: Path) -> None:
     files = written(tmp_path, [unlabelled(row) for row in served.rows])
     assert predict(str(served.model), files, str(tmp_path / "out")) == {"read": 120, "predicted": 120, "rejected": 0}
     found = {row["key"]: row["probability"] for row in predictions(tmp_path / "out")}
@@ -40,7 +40,7 @@ def test_scores_by_key_without_label_and_split(served: Served, tmp_path: Path) -
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["DONE", "predictions", "stats.json"]
 
 
-def test_json_lines_hold_what_parquet_holds(served: Served, tmp_path: Path) -> None:
+def test_json_lines_and_parquet_have_the_same_predictions(served: Served, tmp_path: Path) -> None:
     predict(str(served.export), [str(served.data)], str(tmp_path / "parquet"))
     predict(str(served.export), [str(served.data)], str(tmp_path / "jsonl"), output="jsonl")
     lines = [
@@ -51,21 +51,21 @@ def test_json_lines_hold_what_parquet_holds(served: Served, tmp_path: Path) -> N
     assert sorted(lines, key=lambda row: row["key"]) == predictions(tmp_path / "parquet")
 
 
-def test_threads_give_the_same(served: Served, tmp_path: Path) -> None:
+def test_threads_give_the_same_predictions(served: Served, tmp_path: Path) -> None:
     predict(str(served.export), [str(served.data)], str(tmp_path / "one"))
     predict(str(served.export), [str(served.data)], str(tmp_path / "two"), beam_options(mode="threads", workers=2))
     assert predictions(tmp_path / "two") == predictions(tmp_path / "one")
 
 
-def test_a_portable_job_server_gives_the_same(served: Served, job_server: str, tmp_path: Path) -> None:
-    """The way of Dataflow: the pipeline is sent away as a protocol buffer and comes back to workers of its own."""
+def test_portable_job_server_gives_the_same_predictions(served: Served, job_server: str, tmp_path: Path) -> None:
+    """As on Dataflow, the pipeline is submitted as a protocol buffer and executed by separate workers."""
     portable = beam_options("PortableRunner", [f"--job_endpoint={job_server}", "--environment_type=LOOPBACK"])
     predict(str(served.export), [str(served.data)], str(tmp_path / "one"))
     predict(str(served.export), [str(served.data)], str(tmp_path / "two"), portable)
     assert predictions(tmp_path / "two") == predictions(tmp_path / "one")
 
 
-def test_rows_that_cannot_be_used_are_set_aside_and_counted(served: Served, tmp_path: Path) -> None:
+def test_invalid_rows_are_rejected_and_counted(served: Served, tmp_path: Path) -> None:
     rows = [unlabelled(click_row(i)) for i in range(10)]
     rows[3]["id"] = None
     rows[5]["watched"] = [-1.0] * len(rows[5]["watched"])
@@ -73,18 +73,18 @@ def test_rows_that_cannot_be_used_are_set_aside_and_counted(served: Served, tmp_
     assert stats == {"read": 10, "predicted": 8, "rejected": 2}
     assert json.loads((tmp_path / "out" / "stats.json").read_text()) == stats
     (rejected,) = (tmp_path / "out" / "rejected").glob("*.jsonl")
-    told = [json.loads(line) for line in rejected.read_text().splitlines()]
-    assert [(row["row"], row["field"]) for row in told] == [(4, "id"), (6, "watched")]
+    lines = [json.loads(line) for line in rejected.read_text().splitlines()]
+    assert [(row["row"], row["field"]) for row in lines] == [(4, "id"), (6, "watched")]
 
 
-def test_more_rejected_rows_than_the_spec_allows(served: Served, tmp_path: Path) -> None:
+def test_more_rejected_rows_than_allowed_are_an_error(served: Served, tmp_path: Path) -> None:
     rows = [unlabelled(click_row(i)) | {"id": None} for i in range(3)]
     with pytest.raises(UserError, match=r"3 of 3 rows cannot be used, and max_rejected is 2"):
         predict(str(served.export), written(tmp_path, rows), str(tmp_path / "out"))
     assert not (tmp_path / "out").exists()
 
 
-def test_rows_without_a_key_are_told_by_file_and_row(tmp_path: Path) -> None:
+def test_predictions_without_a_key_have_source_and_row(tmp_path: Path) -> None:
     spec = {name: value for name, value in SPEC.items() if name != "key"}
     served = make_served(tmp_path, spec, [click_row(i) for i in range(20)])
     predict(str(served.model), [str(served.data)], str(tmp_path / "out"))
@@ -93,7 +93,7 @@ def test_rows_without_a_key_are_told_by_file_and_row(tmp_path: Path) -> None:
     assert {row["source"] for row in rows} == {str(served.data)}
 
 
-def test_a_key_that_is_no_utf8(served: Served, tmp_path: Path) -> None:
+def test_key_that_is_not_utf8_is_escaped(served: Served, tmp_path: Path) -> None:
     table = pa.Table.from_pylist([unlabelled(click_row(i)) for i in range(2)])
     keys = pa.array([b"\xff", "é".encode()], pa.binary())
     pq.write_table(table.set_column(0, "id", keys), tmp_path / "rows.parquet")
@@ -109,7 +109,7 @@ def test_a_key_that_is_no_utf8(served: Served, tmp_path: Path) -> None:
         ("model", "rows.parquet", "run", "exists already"),
     ],
 )
-def test_mistakes_are_told_before_anything_starts(
+def test_mistakes_are_reported_before_the_job_starts(
     served: Served, model: str, data: str, out: str, message: str
 ) -> None:
     folder = served.run.parent
@@ -117,7 +117,7 @@ def test_mistakes_are_told_before_anything_starts(
         predict(str(folder / model), [str(folder / data)], str(folder / out))
 
 
-def test_a_column_that_is_not_there(served: Served, tmp_path: Path) -> None:
+def test_missing_column_is_reported(served: Served, tmp_path: Path) -> None:
     files = written(tmp_path, [{"id": "r1", "user": "u1"}])
     with pytest.raises(UserError, match="has no column 'item'"):
         predict(str(served.export), files, str(tmp_path / "out"))

@@ -1,4 +1,4 @@
-"""Proof of parity: it holds for an export, and says which row and field differ for one that was tampered with."""
+"""`verify` finds no training-serving skew in an export, and reports row and field of skew in a tampered export."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ def rows_of(served: Served) -> Callable[[], beam.PTransform]:
 
 @pytest.fixture
 def tampered(served: Served, tmp_path: Path) -> Path:
-    """A copy of the export, to be changed."""
+    """A copy of the export, to be tampered with."""
     return Path(shutil.copytree(served.export, tmp_path / "tampered"))
 
 
-def test_it_holds_for_every_row_and_every_way_in(served: Served) -> None:
+def test_export_has_no_skew_in_any_row_or_entry_point(served: Served) -> None:
     parity = verify(Run(str(served.run)), str(served.model), rows_of(served))
     assert parity.holds
     assert asdict(parity) | {"largest_score_difference": 0} == {
@@ -49,7 +49,7 @@ def test_it_holds_for_every_row_and_every_way_in(served: Served) -> None:
     }
 
 
-def test_another_vocabulary_is_told_by_row_and_field(served: Served, tampered: Path) -> None:
+def test_tampered_vocabulary_is_reported_by_row_and_field(served: Served, tampered: Path) -> None:
     asset = tampered / "assets" / "user"
     lines = asset.read_bytes().splitlines(keepends=True)
     swapped = [lines.index(b"u1\n"), lines.index(b"u2\n")]
@@ -63,11 +63,11 @@ def test_another_vocabulary_is_told_by_row_and_field(served: Served, tampered: P
     assert {users[d.key or ""] for d in of_user} == {"u1", "u2"}
     assert parity.differing_ids == sum(user in ("u1", "u2") for user in users.values())
     first = of_user[0]
-    assert {first.batch, first.served} == {2 + place for place in swapped}
+    assert {first.batch, first.served} == {2 + position for position in swapped}
     assert (first.source, f"r{first.row - 1}") == (str(served.data), first.key)
 
 
-def test_another_model_is_told_by_its_scores(served: Served, tampered: Path) -> None:
+def test_tampered_model_is_reported_by_its_scores(served: Served, tampered: Path) -> None:
     path = tampered / "assets.extra" / "model.keras"
     model = keras.saving.load_model(path)
     for variable in model.trainable_variables:
@@ -80,7 +80,7 @@ def test_another_model_is_told_by_its_scores(served: Served, tampered: Path) -> 
     }
 
 
-def test_nothing_compared_is_no_proof(served: Served, tmp_path: Path) -> None:
+def test_parity_does_not_hold_without_rows(served: Served, tmp_path: Path) -> None:
     table = pq.read_table(served.data).slice(0, 0)
     pq.write_table(table, tmp_path / "none.parquet")
     spec = Run(str(served.run)).spec
@@ -91,7 +91,7 @@ def test_nothing_compared_is_no_proof(served: Served, tmp_path: Path) -> None:
     assert (parity.rows, parity.holds) == (0, False)
 
 
-def test_an_export_of_a_run_with_other_fields(served: Served, tampered: Path) -> None:
+def test_export_from_a_run_with_other_fields_is_an_error(served: Served, tampered: Path) -> None:
     spec = tampered / "assets.extra" / "spec.yaml"
     spec.write_text(spec.read_text().replace("max_len: 2", "max_len: 4"))
     with pytest.raises(UserError, match="a run with other fields"):
@@ -99,7 +99,7 @@ def test_an_export_of_a_run_with_other_fields(served: Served, tampered: Path) ->
 
 
 @pytest.mark.parametrize(("wanted", "found"), [(1, 1), (7, 7), (120, 120), (10_000, 120)])
-def test_a_sample_is_spread_over_the_rows(served: Served, wanted: int, found: int) -> None:
+def test_sample_is_spread_over_the_rows(served: Served, wanted: int, found: int) -> None:
     spec = Run(str(served.run)).spec
     batches = sample_rows([str(served.data)], spec.source, ["id"], wanted)
     rows = np.concatenate([batch.numbers for batch in batches])
@@ -112,7 +112,7 @@ def test_a_sample_is_spread_over_the_rows(served: Served, wanted: int, found: in
 @pytest.mark.parametrize(
     ("wanted", "found"), [(3, [1, 1, 1]), (30, [2, 5, 23]), (107, [2, 5, 100]), (999, [2, 5, 100])]
 )
-def test_a_sample_takes_all_of_small_files_and_more_of_large_ones(
+def test_sample_has_all_rows_of_small_files_and_more_of_large_ones(
     tmp_path: Path, wanted: int, found: list[int]
 ) -> None:
     for name, rows in (("a", 2), ("b", 5), ("c", 100)):
