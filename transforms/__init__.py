@@ -1,1 +1,1 @@
-"""What is computed: the spec of fields, vocabularies, padding, scaling and the preprocessing_fn."""
+"""The spec, and the preprocessing that it describes: vocabularies, padding, scaling and the preprocessing_fn."""

@@ -1,8 +1,8 @@
-"""`preprocessing_fn(spec)`: the spec in TensorFlow Transform's terms.
+"""`preprocessing_fn(spec)`: the preprocessing of a spec with TensorFlow Transform.
 
-Raw inputs are named by field (not by raw column), plus `key` and `label`; outputs are what a trainer reads:
-categorical int64 `[batch]`, multivalued int64 `[batch, max_len]` (0 is padding), weights float32 beside
-them, numeric float32 `[batch]`.
+Raw inputs are named by field (not by raw column), plus `key` and `label`. Outputs are the features of examples:
+categorical int64 `[batch]`, multivalued int64 `[batch, max_len]` (0 is padding), their weights float32
+`[batch, max_len]`, numeric float32 `[batch]`, or int64 `[batch]` in quantile buckets.
 """
 
 from __future__ import annotations
@@ -29,19 +29,19 @@ from .vocabulary import lookup, packed_vocabularies
 Inputs = Mapping[str, bags.TensorLike]
 Outputs = dict[str, tf.Tensor]
 RawFeature: TypeAlias = "tf.io.FixedLenFeature | tf.io.RaggedFeature"
-# Tokens of the named field to their ids, int64, in the tokens' shape.
+# From the name of a field and tokens of it to their ids, int64, in the shape of the tokens.
 IdsOf: TypeAlias = Callable[[str, tf.Tensor], tf.Tensor]
 
 
 def raw_feature_spec(spec: Spec, *, label: bool = True) -> dict[str, RawFeature]:
-    """Returns the `tf.Example` features of a raw row: what `preprocessing_fn(spec)` takes.
+    """Returns the `tf.Example` features of a raw row, the inputs of `preprocessing_fn(spec)`.
 
     Single values are `FixedLenFeature` (a missing token is the empty string, a missing number NaN), lists are
     `RaggedFeature`.
 
     Args:
-        spec: Of the rows.
-        label: Whether the label is one of them: in training data, not in a request.
+        spec: The spec of the rows.
+        label: Whether to include the label: training data has it, a serving request has not.
     """
     features: dict[str, RawFeature] = {}
     if spec.key is not None:
@@ -61,22 +61,24 @@ def _ragged(dtype: tf.DType) -> tf.io.RaggedFeature:
 
 
 def preprocessing_fn(spec: Spec, *, counts_folder: str | None = None) -> Callable[[Inputs], Outputs]:
-    """Returns the `preprocessing_fn` of a spec, for `tft_beam.AnalyzeDataset` and its kin.
+    """Returns the `preprocessing_fn` of a spec, for `tft_beam.AnalyzeDataset` and similar.
 
-    It pickles, so it can be sent to workers. Fields may be dense, sparse or ragged; dense text of a
-    multi-valued field is split at its separator.
+    It can be pickled and sent to workers. Its inputs may be dense, sparse or ragged; dense text of a multivalued field
+    is split at the field's separator.
 
     Args:
         spec: Of the rows, with every `max_len` a number.
         counts_folder: See `packed_vocabularies`.
 
     Raises:
-        ValueError: if a `max_len` is still `auto` or a percentile: the width of a feature must be known
-            when the graph is built. `fieldpool.pipeline` fills it in; by hand, give a number.
+        ValueError: if a `max_len` is `auto` or a percentile: the width of a feature must be known when the graph is
+            built. `fieldpool transform` resolves it; other pipelines must set a number.
     """
     for name, field in spec.fields_of(MultivaluedField).items():
         if not isinstance(field.max_len, int):
-            raise ValueError(f"fields.{name}.max_len: expected a number here, found {field.max_len!r}")
+            raise ValueError(
+                f"fields.{name}.max_len: expected a number, found {field.max_len!r}; set one, or use the spec of a run"
+            )
     return partial(_preprocess, spec=spec, counts_folder=counts_folder)
 
 
@@ -85,7 +87,7 @@ def _preprocess(inputs: Inputs, *, spec: Spec, counts_folder: str | None) -> Out
     tokens = _tokens(inputs, categorical)
     lists = _lists(inputs, multivalued)
     kept = _kept_positions(lists, multivalued)
-    # One analyzer counts the tokens of all fields, so they come before any id.
+    # One analyzer counts the tokens of all fields, so all tokens are computed before any id.
     ids_of = _vocabularies(tokens | _kept_tokens(lists, kept, multivalued), spec, counts_folder)
     return {
         **_key_and_label(inputs),
@@ -97,7 +99,7 @@ def _preprocess(inputs: Inputs, *, spec: Spec, counts_folder: str | None) -> Out
 
 
 def _tokens(inputs: Inputs, fields: Mapping[str, CategoricalField]) -> dict[str, tf.Tensor]:
-    """Returns one token a row of each field, `[batch]`; the empty string where it is missing."""
+    """Returns the tokens of each field, string `[batch]`; the empty string where one is missing."""
     tokens = {name: bags.single_values(bags.as_strings(inputs[name]), "") for name in fields}
     for name, field in fields.items():
         if field.absent_token is not None:
@@ -106,14 +108,14 @@ def _tokens(inputs: Inputs, fields: Mapping[str, CategoricalField]) -> dict[str,
 
 
 def _lists(inputs: Inputs, fields: Mapping[str, MultivaluedField]) -> dict[str, tf.RaggedTensor]:
-    """Returns all tokens of each field, `[batch, (values)]`, empty strings and what `max_len` truncates included."""
+    """Returns all tokens of each field, `[batch, (values)]`, including empty strings and those beyond `max_len`."""
     return {name: bags.to_lists(bags.as_strings(inputs[name]), field.separator) for name, field in fields.items()}
 
 
 def _kept_positions(
     lists: Mapping[str, tf.RaggedTensor], fields: Mapping[str, MultivaluedField]
 ) -> dict[str, tf.RaggedTensor]:
-    """Returns the positions of the values that the model sees, in the flat values of each field's lists."""
+    """Returns the positions, in the flat values of each field's lists, of the values that the model sees."""
     if not fields:
         return {}
     max_lens = [field.shape[0] for field in fields.values()]
@@ -126,7 +128,7 @@ def _kept_tokens(
     kept: Mapping[str, tf.RaggedTensor],
     fields: Mapping[str, MultivaluedField],
 ) -> dict[str, tf.Tensor]:
-    """Returns the tokens that the model sees of each field, flat: those that its vocabulary counts."""
+    """Returns the tokens of each field that the model sees, `[values]`; its vocabulary counts these."""
     seen = {name: bags.take(lists[name].flat_values, kept[name]) for name in fields}
     for name, field in fields.items():
         if field.absent_token is not None:
@@ -135,7 +137,7 @@ def _kept_tokens(
 
 
 def _vocabularies(tokens: Mapping[str, tf.Tensor], spec: Spec, counts_folder: str | None) -> IdsOf:
-    """Counts the tokens of all fields in one analyzer, and returns the lookup in their vocabularies."""
+    """Counts the tokens of all fields in one analyzer, and returns the function that looks up their ids."""
     settings = spec.resolved_vocabularies()
     by_vocabulary = {v: [tokens[field] for field in fields] for v, fields in spec.vocabulary_fields().items()}
     paths = packed_vocabularies(by_vocabulary, settings, counts_folder=counts_folder) if by_vocabulary else {}
@@ -148,7 +150,7 @@ def _vocabularies(tokens: Mapping[str, tf.Tensor], spec: Spec, counts_folder: st
 
 
 def _key_and_label(inputs: Inputs) -> Outputs:
-    """Returns the key, string `[batch]`, and the label, float32 `[batch]`: those that the inputs have."""
+    """Returns the key, string `[batch]`, and the label, float32 `[batch]`, if they are inputs."""
     outputs: Outputs = {}
     if KEY_FEATURE in inputs:
         outputs[KEY_FEATURE] = bags.single_values(bags.as_strings(inputs[KEY_FEATURE]), "")
@@ -158,7 +160,7 @@ def _key_and_label(inputs: Inputs) -> Outputs:
 
 
 def _categorical(tokens: Mapping[str, tf.Tensor], fields: Mapping[str, CategoricalField], ids_of: IdsOf) -> Outputs:
-    """Returns the id of each field's token, int64 `[batch]`; of a missing one 0, or 1, the first OOV bucket."""
+    """Returns the ids of each field, int64 `[batch]`; a missing token has id 0, with `missing: oov` 1."""
     if not fields:
         return {}
     # All fields in one set of operations: [fields, batch].
@@ -178,7 +180,7 @@ def _multivalued(
     """Returns the ids of each field's values, int64 `[batch, max_len]`, padded with 0."""
     outputs: Outputs = {}
     for name, field in fields.items():
-        # Ids are truncated, not the texts they stand for: a text costs five times what an id does to move.
+        # Truncate ids instead of tokens: moving a string costs five times as much as moving an id.
         ids = bags.take(ids_of(name, lists[name].flat_values), kept[name])
         if field.absent_token is not None:
             ids = bags.fill_empty(ids, ids_of(name, tf.constant([field.absent_token]))[0])

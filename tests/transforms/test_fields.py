@@ -1,4 +1,4 @@
-"""The properties of fields, kind by kind, and the layout of ids in a vocabulary."""
+"""The properties of each field type, and the layout of ids in a vocabulary."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ LIST = {"type": "multivalued", "max_len": 3}
 NUMERIC = {"type": "numeric"}
 QUANTILES = {"type": "numeric", "scale": {"quantiles": 5}}
 
-OF_A_KIND = ("raw", "is_list", "has_vocabulary", "is_embedded", "dtype", "shape", "buckets", "combiner")
-KINDS: dict[str, tuple[dict[str, Any], tuple[Any, ...]]] = {
+TYPE_PROPERTIES = ("raw", "is_list", "has_vocabulary", "is_embedded", "dtype", "shape", "buckets", "combiner")
+FIELD_TYPES: dict[str, tuple[dict[str, Any], tuple[Any, ...]]] = {
     "categorical": (CATEGORICAL, ("token", False, True, True, "int64", (), None, None)),
     "multivalued": (LIST, ("list", True, True, True, "int64", (3,), None, "mean")),
     "numeric": (NUMERIC, ("number", False, False, False, "float32", (), None, None)),
     "quantiles": (QUANTILES, ("number", False, False, True, "int64", (), 5, None)),
 }
 
-OF_SETTINGS = ("is_weighted", "rejects_missing", "absent_token")
+SETTINGS_PROPERTIES = ("is_weighted", "rejects_missing", "absent_token")
 SETTINGS: list[tuple[dict[str, Any], tuple[bool, bool, str | None]]] = [
     (CATEGORICAL, (False, False, None)),
     (CATEGORICAL | {"missing": "oov"}, (False, False, None)),
@@ -49,24 +49,24 @@ def values(data: dict[str, Any], properties: tuple[str, ...]) -> tuple[Any, ...]
     return tuple(getattr(field(data), name) for name in properties)
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_what_a_kind_of_field_is(kind: str) -> None:
-    data, expected = KINDS[kind]
-    assert values(data, OF_A_KIND) == expected
+@pytest.mark.parametrize("field_type", FIELD_TYPES)
+def test_properties_that_depend_on_the_field_type(field_type: str) -> None:
+    data, expected = FIELD_TYPES[field_type]
+    assert values(data, TYPE_PROPERTIES) == expected
 
 
 @pytest.mark.parametrize(("data", "expected"), SETTINGS)
-def test_what_the_settings_of_a_field_make_it(data: dict[str, Any], expected: tuple[bool, bool, str | None]) -> None:
-    assert values(data, OF_SETTINGS) == expected
+def test_properties_that_depend_on_settings(data: dict[str, Any], expected: tuple[bool, bool, str | None]) -> None:
+    assert values(data, SETTINGS_PROPERTIES) == expected
 
 
 @pytest.mark.parametrize("pooling", ["mean", "sum", "sqrtn", "max"])
-def test_the_combiner_is_the_pooling(pooling: str) -> None:
+def test_combiner_is_the_pooling(pooling: str) -> None:
     assert field(LIST | {"pooling": pooling}).combiner == pooling
 
 
 @pytest.mark.parametrize("max_len", ["auto", "p99"])
-def test_a_length_that_is_not_resolved_has_no_shape(max_len: str) -> None:
+def test_unresolved_max_len_has_no_shape(max_len: str) -> None:
     with pytest.raises(ValueError, match=f"max_len: expected a number, found '{max_len}'"):
         _ = MultivaluedField(type="multivalued", max_len=max_len).shape
 
@@ -87,5 +87,5 @@ def test_ids_are_padding_then_oov_buckets_then_tokens(
     assert vocabulary.first_token_id == tokens.index(True)
 
 
-def test_a_table_has_rows_for_padding_oov_buckets_and_tokens() -> None:
+def test_table_has_rows_for_padding_oov_buckets_and_tokens() -> None:
     assert Vocabulary(num_oov_buckets=3).table_rows(10) == 14

@@ -1,4 +1,4 @@
-"""`preprocessing_fn(spec)` in a real TFT pipeline on rows small enough to work out by hand."""
+"""`preprocessing_fn(spec)` in a real TFT pipeline, on a few rows whose results are computed by hand."""
 
 from __future__ import annotations
 
@@ -45,9 +45,9 @@ SPEC = Spec.model_validate(
 
 
 def row(key: str, item: str | None, history: list[str], seconds: list[float], number: float | None) -> dict[str, Any]:
-    single = float("nan") if number is None else number
+    given = float("nan") if number is None else number
     tokens = (item or "").encode()
-    numbers = dict.fromkeys(("zscore", "minmax", "log", "plain", "bucket"), single)
+    numbers = dict.fromkeys(("zscore", "minmax", "log", "plain", "bucket"), given)
     return {
         "key": key.encode(),
         "label": 1.0,
@@ -70,7 +70,7 @@ UNSEEN = row("d", "unseen", ["unseen", "y"], [7.0, 8.0], 100.0)
 
 @pytest.fixture(scope="module")
 def transformed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, np.ndarray]:
-    """The three rows and an unseen one, through the written transform function as a server would."""
+    """The three rows and one with unseen values, transformed by the written transform function, as in serving."""
     folder = str(tmp_path_factory.mktemp("transform"))
     metadata = tft.DatasetMetadata.from_feature_spec(raw_feature_spec(SPEC))
     with beam.Pipeline(runner="FnApiRunner") as pipeline, tft_beam.Context(temp_dir=f"{folder}/temp"):
@@ -78,10 +78,10 @@ def transformed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, np.ndarra
         transform_fn = (rows, metadata) | tft_beam.AnalyzeDataset(preprocessing_fn(SPEC))
         _ = transform_fn | tft_beam.WriteTransformFn(folder)
     layer = tft.TFTransformOutput(folder).transform_features_layer()
-    everything = [*ROWS, UNSEEN]
+    rows_and_unseen = [*ROWS, UNSEEN]
     inputs: dict[str, Any] = {}
     for name, feature in raw_feature_spec(SPEC).items():
-        values = [r[name] for r in everything]
+        values = [r[name] for r in rows_and_unseen]
         if isinstance(feature, tf.io.FixedLenFeature):
             inputs[name] = tf.constant(values)
         else:
@@ -90,36 +90,34 @@ def transformed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, np.ndarra
     return {name: tensor.numpy() for name, tensor in layer(inputs).items()}
 
 
-# The bags as the model sees them are [y z y], [first visit], [y]; with the items x, x: y 3, x 2, then by
-# bytes "first visit", z. With two OOV buckets the ids start at 3.
+# The model sees the bags [y z y], [first visit], [y] and the items x, x. The counts are y 3, x 2, "first visit" 1 and
+# z 1, the latter two in byte order. With two OOV buckets the first token has id 3.
 ITEMS = {"y": 3, "x": 4, "first visit": 5, "z": 6}
 
 
-def test_key_and_label_pass_through(transformed: dict[str, np.ndarray]) -> None:
+def test_key_and_label_are_copied(transformed: dict[str, np.ndarray]) -> None:
     assert transformed["key"].tolist() == [b"a", b"b", b"c", b"d"]
     assert transformed["label"].tolist() == [1.0] * 4
 
 
-def test_a_missing_value_is_padding_by_default(transformed: dict[str, np.ndarray]) -> None:
+def test_missing_value_is_padding_by_default(transformed: dict[str, np.ndarray]) -> None:
     assert transformed["item"][:3].tolist() == [ITEMS["x"], 0, ITEMS["x"]]
 
 
-def test_an_unseen_token_goes_to_an_oov_bucket(transformed: dict[str, np.ndarray]) -> None:
+def test_unseen_token_gets_an_oov_bucket(transformed: dict[str, np.ndarray]) -> None:
     assert transformed["item"][3] in (1, 2)
     assert transformed["item"][3] == transformed["history"][3][0]
 
 
-def test_a_missing_value_can_be_oov(transformed: dict[str, np.ndarray]) -> None:
+def test_missing_value_can_be_oov(transformed: dict[str, np.ndarray]) -> None:
     assert transformed["user"].tolist() == [2, 1, 2, 1]
 
 
-def test_a_missing_value_can_be_a_token_that_is_counted_like_others(
-    transformed: dict[str, np.ndarray],
-) -> None:
+def test_token_of_missing_values_is_counted_like_others(transformed: dict[str, np.ndarray]) -> None:
     assert transformed["city"].tolist() == [2, 1, 2, 1]  # "nowhere" occurs once, below its min_count of 2.
 
 
-def test_bags_drop_empties_keep_the_last_and_pad(transformed: dict[str, np.ndarray]) -> None:
+def test_bags_drop_empty_text_keep_the_last_values_and_are_padded(transformed: dict[str, np.ndarray]) -> None:
     assert transformed["history"][:3].tolist() == [
         [ITEMS["y"], ITEMS["z"], ITEMS["y"]],
         [ITEMS["first visit"], 0, 0],
@@ -127,16 +125,16 @@ def test_bags_drop_empties_keep_the_last_and_pad(transformed: dict[str, np.ndarr
     ]
 
 
-def test_weights_follow_their_values(transformed: dict[str, np.ndarray]) -> None:
+def test_weights_are_kept_with_their_values(transformed: dict[str, np.ndarray]) -> None:
     assert transformed["history_weights"][:3].tolist() == [[3.0, 4.0, 5.0], [1.0, 0.0, 0.0], [6.0, 0.0, 0.0]]
 
 
 @pytest.mark.parametrize(
     ("field", "expected"),
     [
-        ("zscore", [-1.0, 0.0, 1.0, 49.5]),  # mean 1, deviation 2
-        ("minmax", [0.0, 0.75, 1.0, 1.0]),  # from -1 to 3; missing reads 2
-        ("log", [-np.log(2), np.log(2), np.log(4), np.log(101)]),  # missing reads the mean, 1
+        ("zscore", [-1.0, 0.0, 1.0, 49.5]),  # mean 1, standard deviation 2
+        ("minmax", [0.0, 0.75, 1.0, 1.0]),  # from -1 to 3; a missing number is 2
+        ("log", [-np.log(2), np.log(2), np.log(4), np.log(101)]),  # a missing number is the mean, 1
         ("plain", [-1.0, 1.0, 3.0, 100.0]),
     ],
 )
@@ -144,21 +142,21 @@ def test_scales(transformed: dict[str, np.ndarray], field: str, expected: list[f
     np.testing.assert_allclose(transformed[field], expected, rtol=1e-6)
 
 
-def test_quantile_buckets_keep_zero_for_missing(transformed: dict[str, np.ndarray]) -> None:
+def test_missing_number_has_bucket_id_0(transformed: dict[str, np.ndarray]) -> None:
     assert transformed["bucket"].tolist() == [1, 0, 2, 2]
 
 
-def test_the_function_pickles() -> None:
+def test_preprocessing_fn_can_be_pickled() -> None:
     assert pickle.loads(pickle.dumps(preprocessing_fn(SPEC))).keywords["spec"] == SPEC
 
 
-def test_an_open_length_is_refused(spec_data: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match=r"fields.genres.max_len: expected a number here, found 'auto'"):
+def test_unresolved_max_len_is_an_error(spec_data: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"fields.genres.max_len: expected a number, found 'auto'"):
         preprocessing_fn(Spec.model_validate(spec_data))
 
 
-def test_it_works_beside_other_preprocessing(tmp_path: Path) -> None:
-    """Dense text splits at its separator, and the outputs join those of anyone's own preprocessing_fn."""
+def test_can_be_part_of_another_preprocessing_fn(tmp_path: Path) -> None:
+    """Dense text is split at its separator, and the outputs are used together with other ones."""
     spec = Spec.model_validate(
         {
             "label": {"field": "click"},
@@ -167,7 +165,7 @@ def test_it_works_beside_other_preprocessing(tmp_path: Path) -> None:
         }
     )
 
-    def mine(inputs: dict[str, Any]) -> dict[str, Any]:
+    def combined(inputs: dict[str, Any]) -> dict[str, Any]:
         return preprocessing_fn(spec)({"tags": inputs["tags"]}) | {"scaled": tft.scale_to_0_1(inputs["x"])}
 
     features = {"tags": tf.io.FixedLenFeature([], tf.string), "x": tf.io.FixedLenFeature([], tf.float32)}
@@ -176,7 +174,7 @@ def test_it_works_beside_other_preprocessing(tmp_path: Path) -> None:
         (examples, _), _ = (
             rows,
             tft.DatasetMetadata.from_feature_spec(features),
-        ) | tft_beam.AnalyzeAndTransformDataset(mine)
+        ) | tft_beam.AnalyzeAndTransformDataset(combined)
     assert [(e["tags"].tolist(), e["scaled"]) for e in examples] == [
         ([3, 2], 0.0),
         ([0, 0], 1.0),

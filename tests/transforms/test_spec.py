@@ -1,4 +1,4 @@
-"""What a spec accepts, what it works out, and what it refuses."""
+"""Which specs are valid, the values derived from them, and the errors of invalid ones."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def spec(**changes: Any) -> Spec:
     return Spec.model_validate(data | changes)
 
 
-def test_a_field_has_a_vocabulary_of_its_own_by_default() -> None:
+def test_each_field_has_its_own_vocabulary_by_default() -> None:
     assert spec(fields={"a": CATEGORICAL, "b": MULTIVALUED}).vocabulary_fields() == {"a": ["a"], "b": ["b"]}
 
 
@@ -37,13 +37,13 @@ def test_fields_share_a_declared_vocabulary() -> None:
     assert shared.resolved_vocabularies() == {"items": Vocabulary(min_count=2)}
 
 
-def test_vocabulary_settings_may_stand_on_the_field() -> None:
+def test_vocabulary_settings_may_be_set_on_the_field() -> None:
     assert spec(fields={"a": CATEGORICAL | {"min_count": 3, "num_oov_buckets": 4}}).resolved_vocabularies() == {
         "a": Vocabulary(min_count=3, num_oov_buckets=4)
     }
 
 
-def test_the_raw_column_defaults_to_the_fields_name() -> None:
+def test_raw_column_defaults_to_the_field_name() -> None:
     loaded = spec(fields={"a": CATEGORICAL, "b": CATEGORICAL | {"column": "user id / hash"}})
     assert (loaded.column_of("a"), loaded.column_of("b")) == ("a", "user id / hash")
 
@@ -57,12 +57,12 @@ def test_a_field_has_the_settings_of_its_vocabulary() -> None:
     assert shared.vocabulary_settings_of("b") == Vocabulary(min_count=3)
 
 
-def test_a_number_has_no_vocabulary() -> None:
+def test_numeric_field_has_no_vocabulary() -> None:
     with pytest.raises(ValueError, match=r"fields.n: a numeric field has no vocabulary"):
         spec(fields={"n": {"type": "numeric"}}).vocabulary_of("n")
 
 
-def test_embedding_tables_are_those_of_vocabularies_and_of_buckets() -> None:
+def test_vocabularies_and_quantile_buckets_have_embedding_tables() -> None:
     fields = {
         "n": {"type": "numeric", "scale": {"quantiles": 5}, "dim": 4},
         "a": CATEGORICAL | {"vocabulary": "items"},
@@ -75,19 +75,19 @@ def test_embedding_tables_are_those_of_vocabularies_and_of_buckets() -> None:
 
 
 @pytest.mark.parametrize(
-    ("max_rejected", "read", "most"),
+    ("max_rejected", "read", "expected"),
     [(0, 1000, 0), (5, 1000, 5), (5, None, 5), (0.1, 1000, 100), (0.1, None, math.inf)],
 )
-def test_rows_that_may_be_rejected_are_a_count_or_a_share(max_rejected: float, read: int | None, most: float) -> None:
-    assert spec(max_rejected=max_rejected).most_rejected(read) == most
+def test_max_rejected_is_a_count_or_a_share(max_rejected: float, read: int | None, expected: float) -> None:
+    assert spec(max_rejected=max_rejected).most_rejected(read) == expected
 
 
 @pytest.mark.parametrize("max_len", [1, 50, "auto", "p99", "p99.5", "p100"])
-def test_lengths(max_len: int | str) -> None:
+def test_max_len_is_a_number_auto_or_a_percentile(max_len: int | str) -> None:
     assert spec(fields={"a": MULTIVALUED | {"max_len": max_len}}).fields["a"].max_len == max_len  # type: ignore[union-attr]
 
 
-def test_policies_and_scales_are_words_or_mappings() -> None:
+def test_policies_and_scales_may_be_mappings() -> None:
     fields = spec(
         fields={
             "a": CATEGORICAL | {"missing": {"token": "none"}},
@@ -98,7 +98,7 @@ def test_policies_and_scales_are_words_or_mappings() -> None:
     assert fields["n"].scale == Quantiles(quantiles=5)  # type: ignore[union-attr]
 
 
-def test_a_yaml_date_is_a_time_boundary() -> None:
+def test_yaml_date_as_time_boundary() -> None:
     split = spec(split={"time": "t", "eval_from": datetime.date(2024, 1, 1), "test_from": "2024-02-01"}).split
     assert isinstance(split, TimeSplit)
     assert split.eval_from == "2024-01-01"
@@ -122,8 +122,11 @@ def test_a_yaml_date_is_a_time_boundary() -> None:
         ({"fields": {"a": MULTIVALUED | {"max_len": 0}}}, "length from 1"),
         ({"fields": {"a": MULTIVALUED | {"max_len": "p101"}}}, "percentile"),
         ({"fields": {"a": MULTIVALUED | {"weights": "w", "pooling": "max"}}}, "no meaning"),
-        ({"fields": {"a": MULTIVALUED | {"pooling": "max"}}, "model": {"exact_fm": True}}, "exact_fm pairs the values"),
-        ({"vocabularies": {"v": {}}}, "used by no field"),
+        (
+            {"fields": {"a": MULTIVALUED | {"pooling": "max"}}, "model": {"exact_fm": True}},
+            "exact_fm needs pooling mean",
+        ),
+        ({"vocabularies": {"v": {}}}, "no field uses vocabularies.v"),
         ({"fields": {"a": CATEGORICAL | {"num_oov_buckets": 0}}}, "greater than or equal to 1"),
         ({"fields": {"a": CATEGORICAL | {"num_oov": 2}}}, "`num_oov` is now called `num_oov_buckets`"),
         ({"vocabularies": {"v": {"num_oov": 2}}}, "`num_oov` is now called `num_oov_buckets`"),
@@ -139,7 +142,7 @@ def test_a_yaml_date_is_a_time_boundary() -> None:
                 "vocabularies": {"v": {"min_count": 2}},
                 "fields": {"a": CATEGORICAL | {"vocabulary": "v", "min_count": 3}},
             },
-            "keep the settings in one place",
+            "keep all of them there",
         ),
         (
             {
@@ -148,15 +151,15 @@ def test_a_yaml_date_is_a_time_boundary() -> None:
                     "b": CATEGORICAL | {"vocabulary": "v", "top_k": 4},
                 }
             },
-            "share the vocabulary `v` but set it differently",
+            "share the vocabulary `v` but have different settings",
         ),
     ],
 )
-def test_refused(changes: dict[str, Any], message: str) -> None:
+def test_invalid_specs_are_errors(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(ValidationError, match=message):
         spec(**changes)
 
 
-def test_a_spec_does_not_change() -> None:
+def test_spec_is_immutable() -> None:
     with pytest.raises(ValidationError, match="frozen"):
         spec().key = "id"  # type: ignore[misc]

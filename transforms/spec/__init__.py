@@ -1,7 +1,7 @@
-"""The spec: a module for each section, and `Spec`, which puts them together.
+"""The spec: one module per section, and `Spec`, which combines them.
 
-Import from here: `from fieldpool.transforms.spec import Spec`. Docstrings and descriptions of the sections are in the
-JSON Schema as well (`fieldpool schema`), so they speak to the author of a spec.
+Import from here: `from fieldpool.transforms.spec import Spec`. The docstrings and descriptions of the
+sections are part of the JSON Schema (`fieldpool schema`), so they are written for the author of a spec.
 """
 
 from .base import NAME_PATTERN, Name, Strict

@@ -1,4 +1,4 @@
-"""What the sections of a spec share: strictness, names and shares."""
+"""Base classes and common types of all sections of a spec."""
 
 from __future__ import annotations
 
@@ -9,13 +9,16 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 
-# A name becomes a feature name, a TensorFlow scope and the name of an asset file.
+# Names are used as feature names, TensorFlow scopes and names of asset files.
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.\-]{0,99}$"
 Name = Annotated[str, Field(pattern=NAME_PATTERN)]
 
 
 class NamedEntries(BaseModel):
-    """Base of what is read from files: an entry under an old name is refused, and the error gives the new name."""
+    """Base of models that are read from files: rejects entries under an old name, with an error that gives the new one.
+
+    A subclass maps its old names to the new ones in `renamed`.
+    """
 
     renamed: ClassVar[Mapping[str, str]] = {}
 
@@ -29,6 +32,6 @@ class NamedEntries(BaseModel):
 
 
 class Strict(NamedEntries):
-    """Base of all sections: refuses unknown keys and is immutable."""
+    """Base of all sections: immutable, and unknown keys are errors."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)

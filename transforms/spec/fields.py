@@ -1,7 +1,8 @@
-"""The sections `vocabularies` and `fields`, and what differs between the kinds of field.
+"""The sections `vocabularies` and `fields`.
 
-`AnyField` has the properties that other code reads, with the values of most kinds; a kind overrides those in which it
-differs. Code that needs TensorFlow or Arrow is elsewhere, in `transforms.preprocessing` and `pipeline.rows.checks`.
+`AnyField` has the properties that other code reads, with the values that most field types have; each field type
+overrides those in which it differs. Code that needs TensorFlow or Arrow is in `transforms.preprocessing` and
+`pipeline.rows.checks`.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from .base import Name, Strict
 
 _PERCENTILE = re.compile(r"^p(\d{1,2}(\.\d+)?|100)$")
 
-# What one raw row holds in a field: one token, a list of tokens, or one number.
+# A field's raw value in one row: one token, a list of tokens, or one number.
 RawForm = Literal["token", "list", "number"]
 
 
@@ -25,9 +26,9 @@ class Vocabulary(Strict):
 
     renamed: ClassVar[Mapping[str, str]] = {"num_oov": "num_oov_buckets"}
 
-    min_count: int = Field(1, ge=1, description="Tokens seen less often in train become OOV.")
-    top_k: int | None = Field(None, ge=1, description="Keep only this many of the most frequent tokens.")
-    num_oov_buckets: int = Field(1, ge=1, description="OOV buckets; an unseen token goes to one by its hash.")
+    min_count: int = Field(1, ge=1, description="Tokens that occur less often in train become OOV.")
+    top_k: int | None = Field(None, ge=1, description="Keep only this number of the most frequent tokens.")
+    num_oov_buckets: int = Field(1, ge=1, description="Number of OOV buckets; the hash of a token selects one.")
     dim: int | None = Field(None, ge=1, description="Embedding dimension; default: model.embedding_dim.")
 
     @property
@@ -36,33 +37,33 @@ class Vocabulary(Strict):
         return 1 + self.num_oov_buckets
 
     def table_rows(self, tokens: int) -> int:
-        """Returns the rows of the embedding table for that number of tokens; padding and OOV buckets have rows, too."""
+        """Returns the number of rows of the embedding table: one for padding, one per OOV bucket, one per token."""
         return self.first_token_id + tokens
 
     def is_oov(self, ids: Any) -> Any:
-        """Returns which ids, an array or tensor of integers, are OOV buckets: booleans of that shape."""
+        """Returns which ids, an integer array or tensor, are OOV buckets: booleans of the same shape."""
         return (ids > 0) & (ids < self.first_token_id)
 
     def is_token(self, ids: Any) -> Any:
-        """Returns which ids, an array or tensor of integers, are tokens: booleans of that shape."""
+        """Returns which ids, an integer array or tensor, are tokens: booleans of the same shape."""
         return ids >= self.first_token_id
 
 
 class TokenPolicy(Strict):
-    """Puts this token where a value is missing or a list is empty; it is counted like any other."""
+    """Replaces a missing value or an empty list by this token, which is counted like any other."""
 
     token: str = Field(min_length=1)
 
 
 class AnyField(Strict):
-    """The properties of a field that code reads whatever its kind, with the values of most kinds."""
+    """The properties of every field, with the values that most field types have."""
 
     raw: ClassVar[RawForm] = "token"
     has_vocabulary: ClassVar[bool] = False
 
     @property
     def is_list(self) -> bool:
-        """Whether a row holds a list of values; only such fields have a `combiner` and a `max_len`."""
+        """Whether a row has a list of values in this field; only lists have a `combiner` and a `max_len`."""
         return self.raw == "list"
 
     @property
@@ -102,7 +103,7 @@ class AnyField(Strict):
 
     @property
     def absent_token(self) -> str | None:
-        """The token that is put where a row has no value or an empty list, if there is one."""
+        """The token that replaces a missing value or an empty list, if any."""
         return None
 
 
@@ -112,31 +113,33 @@ class VocabularyField(AnyField):
     has_vocabulary: ClassVar[bool] = True
     renamed: ClassVar[Mapping[str, str]] = Vocabulary.renamed
 
-    column: str | None = Field(None, description="The raw column; default: the field's own name.")
-    vocabulary: Name | None = Field(None, description="A vocabulary's name, to share it; default: one's own.")
+    column: str | None = Field(None, description="The raw column; default: the field's name.")
+    vocabulary: Name | None = Field(
+        None, description="Name of a vocabulary that fields share; default: a vocabulary for this field alone."
+    )
     min_count: int | None = Field(None, ge=1, description="See vocabularies.")
     top_k: int | None = Field(None, ge=1, description="See vocabularies.")
     num_oov_buckets: int | None = Field(None, ge=1, description="See vocabularies.")
     dim: int | None = Field(None, ge=1, description="See vocabularies.")
     text: Literal["bytes", "utf8"] = Field(
         "bytes",
-        description="bytes: any bytes are a token; utf8: a row with a value that is not valid UTF-8 is refused.",
+        description="bytes: a token may be any bytes; utf8: rows with a value that is not valid UTF-8 are rejected.",
     )
 
     def vocabulary_settings(self) -> dict[str, Any]:
-        """Returns the vocabulary settings that were given on the field itself."""
+        """Returns the vocabulary settings that are set on the field itself."""
         given = {k: getattr(self, k) for k in ("min_count", "top_k", "num_oov_buckets", "dim")}
         return {k: v for k, v in given.items() if v is not None}
 
 
 class CategoricalField(VocabularyField):
-    """One value a row. Encoded as int64 `[batch]`."""
+    """One value per row. Encoded as int64 `[batch]`."""
 
     type: Literal["categorical"]
     missing: Literal["pad", "oov", "reject"] | TokenPolicy = Field(
         "pad",
-        description="pad: id 0, contributes nothing; oov: the first OOV bucket; {token: X}: a token of its "
-        "own; reject: the row is refused.",
+        description="pad: id 0, contributes nothing; oov: the first OOV bucket; {token: X}: the token X, counted "
+        "like any other; reject: the row is rejected.",
     )
 
     @property
@@ -146,31 +149,36 @@ class CategoricalField(VocabularyField):
 
     @property
     def absent_token(self) -> str | None:
-        """The token that is put where a row has no value, if there is one."""
+        """The token that replaces a missing value, if any."""
         return self.missing.token if isinstance(self.missing, TokenPolicy) else None
 
 
 class MultivaluedField(VocabularyField):
-    """A list of values a row. Encoded as int64 `[batch, max_len]`, padded with 0 at the end."""
+    """A list of values per row. Encoded as int64 `[batch, max_len]`, padded with 0 at the end."""
 
     raw: ClassVar[RawForm] = "list"
 
     type: Literal["multivalued"]
     separator: str | None = Field(
-        None, min_length=1, description="How lists are written in one text; real list columns ignore it."
+        None, min_length=1, description="Separator of lists written as text; columns of a list type ignore it."
     )
     max_len: int | str = Field(
-        "auto", description="A length; auto: the longest list in train; p99: that percentile of the lengths."
+        "auto",
+        description="Maximum number of values; longer lists are truncated. A number; auto: the longest list in train; "
+        "p99: that percentile of the lengths in train.",
     )
     keep: Literal["first", "last"] = Field("first", description="Which end of a longer list is kept.")
     empty: Literal["pad", "reject"] | TokenPolicy = Field(
         "pad",
-        description="pad: all zeros, the pool gives zeros; {token: X}: a list of that one token; reject.",
+        description="pad: zeros, and the pool gives zeros; {token: X}: a list of that one token; reject: the row is "
+        "rejected.",
     )
     weights: str | None = Field(
-        None, description="A column with one number for each value (a parallel list); scales it in the pool."
+        None, description="A column with a parallel list: one number of 0 or more per value, its weight in the pool."
     )
-    pooling: Literal["mean", "sum", "sqrtn", "max"] = Field("mean", description="How a bag becomes one vector.")
+    pooling: Literal["mean", "sum", "sqrtn", "max"] = Field(
+        "mean", description="How the vectors of a bag are combined into one."
+    )
 
     @field_validator("max_len")
     @classmethod
@@ -193,10 +201,10 @@ class MultivaluedField(VocabularyField):
         """`(max_len,)`.
 
         Raises:
-            ValueError: `max_len` is not a number yet: the spec is not that of a run.
+            ValueError: `max_len` is `auto` or a percentile; only the spec of a run always has a number.
         """
         if not isinstance(self.max_len, int):
-            raise ValueError(f"max_len: expected a number, found {self.max_len!r}; a run's spec has it resolved")
+            raise ValueError(f"max_len: expected a number, found {self.max_len!r}; the spec of a run has one")
         return (self.max_len,)
 
     @property
@@ -206,7 +214,7 @@ class MultivaluedField(VocabularyField):
 
     @property
     def combiner(self) -> str:
-        """The pooling."""
+        """The pooling: mean, sum, sqrtn or max."""
         return self.pooling
 
     @property
@@ -216,34 +224,34 @@ class MultivaluedField(VocabularyField):
 
     @property
     def absent_token(self) -> str | None:
-        """The one token that is put in an empty list, if there is one."""
+        """The token that an empty list gets as its only value, if any."""
         return self.empty.token if isinstance(self.empty, TokenPolicy) else None
 
 
 class Quantiles(Strict):
-    """Buckets of equal frequency in train; the field is then embedded by its bucket."""
+    """Buckets of equal frequency in train, each with its own embedding."""
 
-    quantiles: int = Field(ge=2, le=10_000)
+    quantiles: int = Field(ge=2, le=10_000, description="Number of buckets.")
 
 
 class NumericField(AnyField):
-    """One number a row. Encoded as float32 `[batch]`, or, in quantile buckets, as int64 `[batch]`.
+    """One number per row. Encoded as float32 `[batch]`, or, in quantile buckets, as int64 `[batch]`.
 
-    zscore: (x − mean) / standard deviation; minmax: to [0, 1]; log1p: sign(x)·ln(1 + |x|). Statistics
-    come from the present values of the train split.
+    zscore: (x − mean) / standard deviation; minmax: to [0, 1]; log1p: sign(x)·ln(1 + |x|). Statistics are computed
+    from the train split, without missing numbers.
     """
 
     raw: ClassVar[RawForm] = "number"
 
     type: Literal["numeric"]
-    column: str | None = Field(None, description="The raw column; default: the field's own name.")
+    column: str | None = Field(None, description="The raw column; default: the field's name.")
     scale: Literal["zscore", "minmax", "log1p", "none"] | Quantiles = "zscore"
     missing: Literal["mean", "reject"] | float = Field(
         "mean",
-        description="mean: the train mean; a number: that number (before scaling); reject. In "
-        "quantile buckets a missing number has id 0, whatever stands here but reject.",
+        description="mean: the mean of train; a number: that number (before scaling); reject: the row is rejected. In "
+        "quantile buckets a missing number has id 0, unless reject is set.",
     )
-    dim: int | None = Field(None, ge=1, description="Quantile buckets only: embedding dimension.")
+    dim: int | None = Field(None, ge=1, description="Only with quantiles: dimension of the buckets' embeddings.")
 
     @property
     def dtype(self) -> Literal["int64", "float32"]:
@@ -252,12 +260,12 @@ class NumericField(AnyField):
 
     @property
     def is_embedded(self) -> bool:
-        """Whether the number is looked up by its quantile bucket."""
+        """Whether the encoded values are ids of quantile buckets."""
         return self.buckets is not None
 
     @property
     def buckets(self) -> int | None:
-        """The number of quantile buckets if the scale is such, else None."""
+        """The number of quantile buckets; None for the other scales."""
         return self.scale.quantiles if isinstance(self.scale, Quantiles) else None
 
     @property

@@ -1,4 +1,4 @@
-"""The sections `limits` (the size of one row) and `check` (how far new rows may drift from a run)."""
+"""The sections `limits` (the maximum size of one row) and `check` (the thresholds of `fieldpool check`)."""
 
 from __future__ import annotations
 
@@ -11,30 +11,33 @@ from .base import Fraction, Strict
 
 
 class Limits(Strict):
-    """How large one row may be; a row with more is rejected, for it is broken rather than rich."""
+    """Maximum size of one row. Larger rows are rejected as corrupt."""
 
-    value_bytes: int = Field(65_536, ge=1, description="The longest key, token or element of a list.")
-    list_values: int = Field(100_000, ge=1, description="The most values in one list, before `max_len` cuts it.")
+    value_bytes: int = Field(65_536, ge=1, description="Maximum length of a key, token or list element, in bytes.")
+    list_values: int = Field(
+        100_000, ge=1, description="Maximum length of a list, before it is truncated to `max_len`."
+    )
 
 
 class Check(Strict):
-    """How far new rows may be from a run's before `fieldpool check` fails; null: as far as they like.
+    """Thresholds of `fieldpool check`, which compares new rows with a run and fails if one is exceeded; null: none.
 
-    Rates are compared with those of the run's eval split, which no vocabulary has seen; where it is empty, with train.
+    Rates are compared with those of the run's eval split, because vocabularies are not built from it; if eval is
+    empty, with those of train.
     """
 
     renamed: ClassVar[Mapping[str, str]] = {"cut": "truncated"}
 
-    oov: Fraction | None = Field(0.1, description="By how much the share of OOV values may rise, for each field.")
-    missing: Fraction | None = Field(0.1, description="By how much the share of missing values may rise or fall.")
-    length: float | None = Field(0.5, gt=0, description="Part of itself that a mean list length may change by.")
+    oov: Fraction | None = Field(0.1, description="Maximum increase of a field's share of OOV values.")
+    missing: Fraction | None = Field(
+        0.1, description="Maximum change, up or down, of the share of missing values or empty lists."
+    )
+    length: float | None = Field(0.5, gt=0, description="Maximum relative change of a field's mean list length.")
     truncated: Fraction | None = Field(
         0.1, description="Maximum increase of the share of values that are truncated by `max_len`."
     )
-    range: Fraction | None = Field(0.05, description="The share of numbers that may lie outside the range of train.")
-    label: float | None = Field(
-        0.5, gt=0, description="Part of itself that the share of positive labels may change by."
-    )
+    range: Fraction | None = Field(0.05, description="Maximum share of numbers outside the range of train.")
+    label: float | None = Field(0.5, gt=0, description="Maximum relative change of the rate of positive labels.")
     unknown_columns: Literal["report", "fail"] = Field(
-        "report", description="What becomes of columns that the run's files did not have."
+        "report", description="Columns that the run's files did not have: report them, or fail."
     )

@@ -10,21 +10,21 @@ from .base import Strict
 
 
 class Source(Strict):
-    """How the raw files are read. Everything has a default that fits a plain CSV or Parquet file."""
+    """How the raw files are read. The defaults fit plain CSV and Parquet files."""
 
     format: Literal["auto", "csv", "jsonl", "parquet", "tfrecord"] = Field(
         "auto",
-        description="auto: by file extension (.csv .tsv .jsonl .json .parquet .tfrecord, each with .gz).",
+        description="auto: by file extension (.csv .tsv .jsonl .json .parquet .tfrecord, each optionally with .gz).",
     )
     delimiter: str | None = Field(
         None, min_length=1, max_length=1, description="CSV only. Default: tab for .tsv, comma otherwise."
     )
     header: bool = Field(True, description="CSV only: whether the first line names the columns.")
     columns: list[str] | None = Field(
-        None, description="CSV only: the column names, in order; needed when there is no header."
+        None, description="CSV only: the column names in order, for files without a header."
     )
     null_values: list[str] = Field(
-        default=[""], description="CSV only: texts that mean 'no value', besides the empty text."
+        default=[""], description="CSV only: texts that mean a missing value, besides the empty text."
     )
 
     @model_validator(mode="after")

@@ -1,7 +1,7 @@
-"""`Spec`: what a user declares about a click log, in YAML or Python.
+"""`Spec`: the description of a click log and its model, in YAML or Python.
 
 It names the key, the label, the split, the fields with their vocabularies, and the settings of model and training.
-Pydantic validates it; unknown keys are refused. docs/spec.md explains every entry.
+Pydantic validates it; unknown keys are errors. docs/spec.md explains every entry.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from .training import Evaluation, Model, Train
 
 
 class Spec(Strict):
-    """The whole spec: raw columns in, features and a trained model out."""
+    """Describes a click log: its raw columns, the features made from them, and the model to train."""
 
-    key: str | None = Field(None, description="A column that travels through to examples and predictions.")
+    key: str | None = Field(None, description="A column that identifies the row; copied to examples and predictions.")
     label: Label
     split: Split
     source: Source = Source()
     vocabularies: dict[Name, Vocabulary] = Field(default={}, description="Shared vocabularies by name.")
-    fields: dict[Name, FieldSpec] = Field(min_length=1)
+    fields: dict[Name, FieldSpec] = Field(min_length=1, description="The columns that the model uses, by name.")
     max_rejected: float = Field(
-        0, ge=0, description="Rows that may be rejected: a count (1 or more), or a share (below 1)."
+        0, ge=0, description="Maximum number of rejected rows: a count, or a share of the rows (below 1)."
     )
     limits: Limits = Limits()
     check: Check = Check()
@@ -41,29 +41,29 @@ class Spec(Strict):
 
     @model_validator(mode="after")
     def _vocabularies_agree(self) -> Spec:
-        claims: dict[str, dict[str, dict[str, Any]]] = {}
+        settings: dict[str, dict[str, dict[str, Any]]] = {}  # By vocabulary and field.
         for name, field in self.fields.items():
             if isinstance(field, VocabularyField) and field.vocabulary_settings():
-                claims.setdefault(field.vocabulary or name, {})[name] = field.vocabulary_settings()
-        for vocabulary, by_field in claims.items():
+                settings.setdefault(field.vocabulary or name, {})[name] = field.vocabulary_settings()
+        for vocabulary, by_field in settings.items():
             if vocabulary in self.vocabularies:
                 field_name = next(iter(by_field))
                 raise ValueError(
                     f"fields.{field_name} sets {', '.join(by_field[field_name])}, but vocabularies.{vocabulary} "
-                    f"already sets what `{vocabulary}` is; keep the settings in one place, under vocabularies"
+                    f"already has the settings of `{vocabulary}`; keep all of them there"
                 )
             first, *others = by_field
             for other in others:
                 if by_field[other] != by_field[first]:
                     raise ValueError(
-                        f"fields.{first} and fields.{other} share the vocabulary `{vocabulary}` but set it "
-                        f"differently ({by_field[first]} and {by_field[other]}); declare it once under "
-                        f"`vocabularies:` and leave the settings out of the fields"
+                        f"fields.{first} and fields.{other} share the vocabulary `{vocabulary}` but have different "
+                        f"settings for it ({by_field[first]} and {by_field[other]}); set them once, under "
+                        f"`vocabularies:`, and remove them from the fields"
                     )
         return self
 
     @model_validator(mode="after")
-    def _names_are_apart(self) -> Spec:
+    def _names_are_unique(self) -> Spec:
         features = list(self.fields)
         for name, field in self.fields.items():
             if field.is_weighted:
@@ -73,12 +73,14 @@ class Spec(Strict):
             if name in taken:
                 raise ValueError(
                     f"the name `{name}` is taken (by the key, the label or another field's weights); rename the "
-                    f"field and name its raw column with `column: {name}`"
+                    f"field and set its raw column with `column: {name}`"
                 )
             taken.add(name)
         for name in self.vocabularies:
             if name not in self.vocabulary_fields():
-                raise ValueError(f"vocabularies.{name} is used by no field; remove it, or name it in a field")
+                raise ValueError(
+                    f"no field uses vocabularies.{name}; remove it, or add `vocabulary: {name}` to a field"
+                )
         return self
 
     @model_validator(mode="after")
@@ -86,8 +88,8 @@ class Spec(Strict):
         for name, field in self.fields.items():
             if self.model.exact_fm and field.combiner == "max":
                 raise ValueError(
-                    f"model.exact_fm pairs the values of a list, which `pooling: max` of fields.{name} does not keep; "
-                    "use mean, sum or sqrtn there, or leave exact_fm out"
+                    "model.exact_fm needs pooling mean, sum or sqrtn in all multivalued fields; found `pooling: max` "
+                    f"in fields.{name}. Change it, or remove exact_fm"
                 )
         return self
 
@@ -95,52 +97,61 @@ class Spec(Strict):
     def _evaluation_names_fields(self) -> Spec:
         gauc_by, stopping = self.evaluation.gauc_by, self.train.early_stopping
         if gauc_by and not isinstance(self.fields.get(gauc_by), CategoricalField):
-            able = ", ".join(self.fields_of(CategoricalField)) or "none here"
-            raise ValueError(f"evaluation.gauc_by: expected a categorical field ({able}), found {gauc_by!r}")
+            allowed = ", ".join(self.fields_of(CategoricalField)) or "the spec has none"
+            raise ValueError(f"evaluation.gauc_by: expected a categorical field ({allowed}), found {gauc_by!r}")
         for name in self.evaluation.slices:
             if name not in self.fields or not self.fields[name].has_vocabulary:
                 raise ValueError(
-                    f"evaluation.slices: expected fields that are categorical or multivalued, found {name!r}"
+                    f"evaluation.slices: expected names of categorical or multivalued fields, found {name!r}"
                 )
         if stopping and stopping.metric == "gauc" and not gauc_by:
             raise ValueError(
-                "train.early_stopping.metric: `gauc` needs its groups: add `evaluation: {gauc_by: user_id}`"
+                "train.early_stopping.metric: `gauc` needs a field with the groups; add it, for example "
+                "`evaluation: {gauc_by: user_id}`"
             )
         return self
 
-    # What follows from the entries: the one place where defaults are resolved.
+    # Values derived from the entries. Defaults are resolved here and nowhere else.
 
     def fields_of(self, kind: type[FieldType]) -> dict[str, FieldType]:
         """Returns the fields of one type, in the order of `fields`."""
         return {name: field for name, field in self.fields.items() if isinstance(field, kind)}
 
     def vocabulary_fields(self) -> dict[str, list[str]]:
-        """Returns the fields of each vocabulary, both in the order of `fields`."""
-        users: dict[str, list[str]] = {}
+        """Returns the names of the fields of each vocabulary, both in the order of `fields`."""
+        names: dict[str, list[str]] = {}
         for name, field in self.fields.items():
             if field.has_vocabulary:
-                users.setdefault(self.vocabulary_of(name), []).append(name)
-        return users
+                names.setdefault(self.vocabulary_of(name), []).append(name)
+        return names
 
     def resolved_vocabularies(self) -> dict[str, Vocabulary]:
-        """Returns every vocabulary with its settings, declared or given on a field."""
+        """Returns the settings of every vocabulary, from `vocabularies` or from its fields."""
         result = {}
-        for vocabulary, users in self.vocabulary_fields().items():
+        for vocabulary, names in self.vocabulary_fields().items():
             if vocabulary in self.vocabularies:
                 result[vocabulary] = self.vocabularies[vocabulary]
                 continue
             settings: dict[str, Any] = {}
-            for user in users:
-                settings |= self._vocabulary_field(user).vocabulary_settings()
+            for name in names:
+                settings |= self._vocabulary_field(name).vocabulary_settings()
             result[vocabulary] = Vocabulary(**settings)
         return result
 
     def vocabulary_of(self, field: str) -> str:
-        """Returns the name of the vocabulary of a categorical or multivalued field."""
+        """Returns the name of the vocabulary of a categorical or multivalued field.
+
+        Raises:
+            ValueError: if it is another type of field.
+        """
         return self._vocabulary_field(field).vocabulary or field
 
     def vocabulary_settings_of(self, field: str) -> Vocabulary:
-        """Returns the settings of the vocabulary of a categorical or multivalued field."""
+        """Returns the settings of the vocabulary of a categorical or multivalued field.
+
+        Raises:
+            ValueError: if it is another type of field.
+        """
         return self.resolved_vocabularies()[self.vocabulary_of(field)]
 
     def _vocabulary_field(self, name: str) -> VocabularyField:
@@ -150,15 +161,16 @@ class Spec(Strict):
         return field
 
     def table_of(self, field: str) -> str:
-        """Returns the name of the embedding table of an embedded field: its vocabulary, or a table of its buckets."""
-        # No vocabulary can be called that: names have no colon.
+        """Returns the name of an embedded field's table: its vocabulary, or `FIELD:buckets` for quantile buckets."""
+        # No vocabulary can have the latter name: names have no colon.
         return self.vocabulary_of(field) if self.fields[field].has_vocabulary else f"{field}:buckets"
 
     def embedding_tables(self, vocabulary_sizes: Mapping[str, int]) -> dict[str, EmbeddingTable]:
-        """Returns the size of each embedding table: those of vocabularies first, then those of quantile buckets.
+        """Returns the size of each embedding table: first those of vocabularies, then those of quantile buckets.
 
         Args:
-            vocabulary_sizes: Rows of each vocabulary, padding and OOV buckets counted: `Run.vocabulary_sizes`.
+            vocabulary_sizes: Rows of each vocabulary's table, including padding and OOV buckets; see
+                `Run.vocabulary_sizes`.
         """
         dim = self.model.embedding_dim
         tables = {
@@ -175,10 +187,10 @@ class Spec(Strict):
         return self.fields[field].column or field
 
     def most_rejected(self, read: int | None) -> float:
-        """Returns the largest number of rows that may be rejected; of a share it need not be whole.
+        """Returns the maximum number of rejected rows; for a share it is not rounded.
 
         Args:
-            read: Rows read; None while their number is unknown, when a share allows any number.
+            read: Number of rows read. None: it is not known yet, so a share gives infinity.
         """
         if not 0 < self.max_rejected < 1:
             return self.max_rejected
@@ -187,13 +199,13 @@ class Spec(Strict):
 
 @dataclass(frozen=True)
 class EmbeddingTable:
-    """The size of an embedding table: `rows` ids, 0 for padding or a missing value among them, `dim` numbers each."""
+    """The size of an embedding table: `rows` rows of `dim` numbers; row 0 is for padding or a missing value."""
 
     rows: int
     dim: int
 
 
-# The key and the label stand under these names in examples, whatever their raw columns are called.
+# Names of the key and the label in examples, whatever the names of their raw columns.
 KEY_FEATURE = "key"
 LABEL_FEATURE = "label"
 

@@ -1,4 +1,4 @@
-"""The sections `label` and `split`: what is predicted, and which rows train, evaluate and test."""
+"""The sections `label` and `split`: the column to predict, and which rows are train, eval and test."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SPLITS = ("train", "eval", "test")
 class Label(Strict):
     """The column to predict; its values must be 0 or 1."""
 
-    field: str = Field(description="The label's column.")
+    field: str = Field(description="The column with the label.")
 
 
 class _Fractions(Strict):
@@ -31,7 +31,7 @@ class _Fractions(Strict):
 
 
 class ColumnSplit(Strict):
-    """A column says which split a row belongs to."""
+    """The split of a row depends on the value of a column."""
 
     column: str
     train: list[str] = Field(default=["train"], description="Values that mean the train split.")
@@ -48,24 +48,24 @@ class FilePatterns(Strict):
 
 
 class FileSplit(Strict):
-    """The file that a row comes from says its split: one file-name pattern a split."""
+    """The split of a row depends on its file: one file-name pattern per split."""
 
     files: FilePatterns
 
 
 class HashSplit(_Fractions):
-    """Rows with one value of `hash` (a user, say) all go to one split, by a stable hash of that value."""
+    """The split of a row depends on a stable hash of a column: rows with the same value are in the same split."""
 
-    hash: str = Field(description="The column that is hashed.")
-    salt: str = Field("", description="Change it for another split of the same data.")
+    hash: str = Field(description="The column to hash.")
+    salt: str = Field("", description="Another salt gives another split of the same data.")
 
 
 class TimeSplit(_Fractions):
-    """Oldest rows train, newest test. Rows of one instant stay together.
+    """The oldest rows are train, the newest test. Rows with the same time are in the same split.
 
-    The boundaries are given (`eval_from`, `test_from`), or found from the fractions by counting the
-    distinct times: that count is held in memory, so a log with more than about 100 million distinct
-    times wants given boundaries.
+    The boundaries are given (`eval_from`, `test_from`), or computed from the fractions by counting the rows of each
+    distinct time. These counts are held in memory, so a log with more than about 100 million distinct times needs
+    given boundaries.
     """
 
     time: str = Field(description="The column with the time: a number, a timestamp or ISO 8601 text.")
@@ -75,7 +75,7 @@ class TimeSplit(_Fractions):
     @model_validator(mode="before")
     @classmethod
     def _iso_times(cls, data: Any) -> Any:
-        # YAML reads 2024-01-31 as a date; the spec keeps its text.
+        # YAML parses 2024-01-31 as a date; the spec keeps the text.
         if isinstance(data, dict):
             return {k: v.isoformat() if hasattr(v, "isoformat") else v for k, v in data.items()}
         return data
@@ -87,14 +87,14 @@ class TimeSplit(_Fractions):
         return self
 
 
-def _rule_of_split(split: Any) -> str | None:
-    """Returns the key that names the rule; None, which is an error, where there is none or more than one."""
+def _kind_of_split(split: Any) -> str | None:
+    """Returns the key that names the kind of split; None, which is an error, unless there is exactly one."""
     if isinstance(split, BaseModel):
         keys = set(type(split).model_fields)
     else:
         keys = set(split) if isinstance(split, dict) else set()
-    rules = keys & {"column", "files", "hash", "time"}
-    return rules.pop() if len(rules) == 1 else None
+    kinds = keys & {"column", "files", "hash", "time"}
+    return kinds.pop() if len(kinds) == 1 else None
 
 
 Split = Annotated[
@@ -103,7 +103,7 @@ Split = Annotated[
     | Annotated[HashSplit, Tag("hash")]
     | Annotated[TimeSplit, Tag("time")],
     Discriminator(
-        _rule_of_split,
+        _kind_of_split,
         custom_error_type="split_kind",
         custom_error_message="expected one of `column:`, `files:`, `hash:` or `time:`, such as {column: split}",
     ),

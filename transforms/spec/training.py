@@ -1,4 +1,4 @@
-"""The sections `model`, `train` and `evaluation`: what is trained, how, and how it is measured."""
+"""The sections `model`, `train` and `evaluation`: the DeepFM, its training, and its metrics."""
 
 from __future__ import annotations
 
@@ -10,20 +10,22 @@ from .base import Fraction, Strict
 
 
 class Model(Strict):
-    """The DeepFM."""
+    """Settings of the DeepFM."""
 
     embedding_dim: int = Field(16, ge=1)
-    hidden_units: list[Annotated[int, Field(ge=1)]] = Field(default=[128, 64], description="The MLP's layers.")
+    hidden_units: list[Annotated[int, Field(ge=1)]] = Field(
+        default=[128, 64], description="Units of the MLP's layers; []: no MLP."
+    )
     activation: str = Field("relu", description="A Keras activation.")
     dropout: Fraction = Field(0.2, lt=1.0)
     batch_norm: bool = False
-    l2_embedding: float = Field(1e-5, ge=0.0, description="L2 on embedding and linear weights.")
-    l2_hidden: float = Field(0.0, ge=0.0, description="L2 on the MLP's kernels.")
-    exact_fm: bool = Field(False, description="Whether pairs of values within one list count in the FM, too.")
+    l2_embedding: float = Field(1e-5, ge=0.0, description="L2 penalty on embeddings and linear weights.")
+    l2_hidden: float = Field(0.0, ge=0.0, description="L2 penalty on the MLP's kernels.")
+    exact_fm: bool = Field(False, description="Whether the FM also has the pairs of values within one list.")
 
 
 class EarlyStopping(Strict):
-    """Stops when the eval split's metric has not improved for `patience` epochs; keeps the best epoch."""
+    """Stops if the metric of the eval split has not improved for `patience` epochs; keeps the best epoch."""
 
     metric: Literal["auc", "gauc", "pr_auc", "logloss"] = "auc"
     patience: int = Field(2, ge=0)
@@ -32,38 +34,39 @@ class EarlyStopping(Strict):
 class Train(Strict):
     """Training settings."""
 
-    batch_size: int = Field(1024, ge=1, description="Examples a step, of all replicas together.")
-    epochs: int = Field(10, ge=1)
+    batch_size: int = Field(1024, ge=1, description="Examples per step, over all replicas.")
+    epochs: int = Field(10, ge=1, description="Maximum number of epochs.")
     optimizer: Literal["lazy_adam", "adam", "rowwise_adagrad"] = Field(
         "lazy_adam",
-        description="lazy_adam: Adam that touches only the rows of a batch; adam: every row at every step; "
-        "rowwise_adagrad: one accumulator a row, for tables too large for Adam's two.",
+        description="lazy_adam: Adam that updates only the rows of a batch; adam: updates every row at every step; "
+        "rowwise_adagrad: one accumulator per row, for tables too large for Adam's two numbers per weight.",
     )
     learning_rate: float = Field(0.001, gt=0.0)
     decay: Literal["none", "linear", "cosine"] = Field(
         "none", description="How the learning rate falls to 0 at the end of the last epoch."
     )
-    warmup_steps: int = Field(0, ge=0, description="Steps in which the learning rate rises from 0.")
+    warmup_steps: int = Field(0, ge=0, description="Number of steps in which the learning rate rises from 0.")
     precision: Literal["float32", "bfloat16", "float16"] = Field(
-        "float32", description="Of the computation; weights, sums and the logit are float32 always."
+        "float32", description="Compute dtype; weights, sums and the logit are always float32."
     )
     early_stopping: EarlyStopping | None = EarlyStopping()
     seed: int = Field(0, ge=0)
-    shuffle_buffer: int = Field(
-        100_000, ge=0, description="So many examples are put in random order at once; 0: the order of the files."
-    )
+    shuffle_buffer: int = Field(100_000, ge=0, description="Size of the shuffle buffer in examples; 0: file order.")
     cache: Literal["none", "memory", "disk"] = Field(
-        "none", description="Where parsed examples stay after the first epoch; disk: in the model's folder."
+        "none", description="Where parsed examples are kept after the first epoch; disk: in the model's folder."
     )
     checkpoint_steps: int | None = Field(
-        None, ge=1, description="A checkpoint after so many steps, too, not only after each epoch."
+        None, ge=1, description="Steps between checkpoints, in addition to the checkpoint after each epoch."
     )
 
 
 class Evaluation(Strict):
-    """What `evaluate` measures besides the metrics of a whole split."""
+    """What `fieldpool evaluate` measures besides the standard metrics."""
 
-    gauc_by: str | None = Field(None, description="A categorical field, such as the user: the groups of GAUC.")
+    gauc_by: str | None = Field(
+        None, description="A categorical field, such as the user, whose values are the groups of GAUC."
+    )
     slices: list[str] = Field(
-        default=[], description="Fields: metrics by value, or by the length of a multivalued field's lists."
+        default=[],
+        description="Fields by which all metrics are computed: by value or, for a multivalued field, by list length.",
     )
