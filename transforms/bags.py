@@ -1,7 +1,7 @@
-"""Bags: the values that one row has in one multi-valued field, from raw text or lists to padded ids.
+"""Bags, the lists of values that a row has in a multivalued field: from raw text or lists to padded ids.
 
-A bag is a ragged string tensor `[batch, (values)]`. The empty string is never a value: it is dropped,
-so that `""` split at `|`, a trailing separator or a blank list element adds nothing.
+The bags of one field in a batch are a ragged tensor `[batch, (values)]`. The empty string is not a value and is
+dropped, so `""` split at `|`, a trailing separator or an empty list element adds no value.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ def as_strings(x: TensorLike) -> TensorLike:
     """Returns `x` as strings: integer ids as decimal text, strings as they are.
 
     Raises:
-        TypeError: for any other dtype; a float has no one text.
+        TypeError: for any other dtype; the text of a float is not unique.
     """
     if x.dtype == tf.string:
         return x
@@ -32,9 +32,11 @@ def as_strings(x: TensorLike) -> TensorLike:
 
 
 def single_values(x: TensorLike, default: object) -> tf.Tensor:
-    """Returns one value a row, `[batch]`, with `default` where the row has none.
+    """Returns one value per row, `[batch]`, with `default` for rows without a value.
 
-    Takes dense `[batch]` or `[batch, 1]`, or sparse / ragged with at most one value a row.
+    Args:
+        x: Dense `[batch]` or `[batch, 1]`, or sparse or ragged with at most one value per row.
+        default: A scalar of the same dtype.
     """
     if isinstance(x, tf.RaggedTensor):
         x = x.to_tensor(default_value=default, shape=[None, 1])
@@ -47,13 +49,13 @@ def single_values(x: TensorLike, default: object) -> tf.Tensor:
 def to_lists(x: TensorLike, separator: str | None = None) -> tf.RaggedTensor:
     """Returns `x` as ragged lists `[batch, (values)]`.
 
-    Sparse and ragged inputs are lists already. A dense `[batch]` or `[batch, 1]` string holds one text a
-    row: it is split at `separator`, or is the only value where there is none. A dense `[batch, n]` input
-    (padded with empty strings, for example) has n values a row.
+    Sparse and ragged inputs are lists already. A dense `[batch]` or `[batch, 1]` input has one text per row, which is
+    split at `separator`; without a separator, it is the only value. A dense `[batch, n]` input, padded with empty
+    strings for example, has n values per row.
 
-    `pipeline.rows.columns` splits texts as well, in Arrow, because rows are checked and counted before they get
-    here. This function splits because a `preprocessing_fn` also works in other pipelines, and a serving client may
-    send the raw text.
+    `pipeline.rows.columns` also splits texts, in Arrow, because rows are checked and counted before they are
+    transformed. This function is needed because a `preprocessing_fn` also works in other pipelines, and because a
+    serving client may send the raw text.
     """
     if isinstance(x, tf.RaggedTensor):
         return x
@@ -70,10 +72,17 @@ def to_lists(x: TensorLike, separator: str | None = None) -> tf.RaggedTensor:
 def kept_positions(
     bags: Sequence[tf.RaggedTensor], max_lens: Sequence[int], keeps: Sequence[str]
 ) -> list[tf.RaggedTensor]:
-    """Returns for each bag the positions, in its flat values, of those that the model sees: int64 `[batch, (values)]`.
+    """Returns the positions of the values that the model sees, for each field: int64 ragged `[batch, (values)]`.
 
-    Empty strings are dropped; of the others at most `max_len` a row are kept: the `keep` = "first" or "last" ones,
-    in their order. Two rows, of which the first has three values:
+    A position is an index into the field's flat values. Empty strings are dropped. Of the others each row keeps at
+    most `max_len`, in their order.
+
+    Args:
+        bags: For each field its bags, a ragged string tensor `[batch, (values)]`.
+        max_lens: For each field the maximum number of values per row.
+        keeps: For each field which end of a longer list is kept: "first" or "last".
+
+    An example with two rows; the first one has three values:
 
     >>> bag = tf.ragged.constant([["a", "", "b", "c"], ["", "d"]])
     >>> [positions] = kept_positions([bag], max_lens=[2], keeps=["last"])
@@ -82,7 +91,7 @@ def kept_positions(
     >>> take(bag.flat_values, positions).to_list()
     [[b'b', b'c'], [b'd']]
 
-    That is, value by value, in the names of the code:
+    Its intermediate results, under the names that the code uses:
 
         flat value        a  ""   b   c  ""   d
         position          0   1   2   3   4   5
@@ -92,60 +101,61 @@ def kept_positions(
         rank             -1   0   0   1   0   0     present_before - first_kept[row]
         is_kept           0   0   1   1   0   1     present and 0 <= rank < kept[row]
 
-    All bags have the same rows and go through one set of operations, so that a graph of hundreds of fields stays
-    small. `pipeline.rows.columns.bag_lengths` counts the values that are not empty, and must agree: `stats.json`
-    has its counts. Empty strings are dropped here, too, because clients of an exported model pad lists with them.
+    The bags of all fields, with the same number of rows, go through one set of operations, so that the graph stays
+    small with hundreds of fields. `pipeline.rows.columns.bag_lengths` counts the same values, those that are not
+    empty, for `stats.json`; both must agree. Empty strings are also dropped here because clients of an exported model
+    pad lists with them.
     """
     count = len(bags)
-    # The flat values of all bags stand end to end: those of bag b from starts[b] to starts[b + 1].
+    # The flat values of all fields are concatenated: those of field f are at starts[f] to starts[f + 1].
     sizes = [tf.size(bag.flat_values, tf.int64) for bag in bags]
     starts = tf.concat([[0], tf.cumsum(sizes)], axis=0)
     present = tf.concat([tf.not_equal(bag.flat_values, "") for bag in bags], axis=0)
-    # Row r of bag b is row b · batch + r of all rows: they stand end to end, too.
+    # So are the rows of all fields: row r of field f has the number f · batch + r.
     ends = tf.reshape(tf.stack([bag.row_splits[1:] for bag in bags]) + starts[:-1, tf.newaxis], [-1])
     splits = tf.concat([[0], ends], axis=0)
-    # [bags, 1], to go with [bags, batch].
+    # [fields, 1], to be broadcast to [fields, batch].
     max_len = tf.constant(max_lens, tf.int64)[:, tf.newaxis]
     is_last = tf.constant([keep == "last" for keep in keeps])[:, tf.newaxis]
 
-    # How many present values stand before each position, and before each row.
+    # The number of present values before each position, and before each row.
     present_before = tf.concat([[0], tf.cumsum(tf.cast(present, tf.int64))], axis=0)
     at_splits = tf.gather(present_before, splits)
     lengths = tf.reshape(at_splits[1:] - at_splits[:-1], [count, -1])
     kept = tf.minimum(lengths, max_len)
-    # How many present values stand before the first that each row keeps: "last" skips lengths − kept of its own.
+    # The number of present values before the first one that each row keeps; with "last", a row skips lengths − kept.
     first_kept = tf.reshape(at_splits[:-1], [count, -1]) + tf.where(is_last, lengths - kept, 0)
 
-    # The row of a position is the number of rows that end there or before. Rows without values end where the row
-    # before them does, so several may end at one position.
+    # The row of a position is the number of rows that end at or before it. Several rows may end at one position,
+    # because a row without values ends where the previous row does.
     rows_ending = tf.math.unsorted_segment_sum(tf.ones_like(ends), ends, starts[-1] + 1)
     row = tf.cumsum(rows_ending)[:-1]
-    # A present value has the rank 0 if it is the first that its row keeps; negative ranks stand before that.
+    # The rank of a present value is 0 if it is the first one that its row keeps, and negative before that one.
     rank = present_before[:-1] - tf.gather(tf.reshape(first_kept, [-1]), row)
     is_kept = present & (rank >= 0) & (rank < tf.gather(tf.reshape(kept, [-1]), row))
     positions = tf.where(is_kept)[:, 0]
 
-    # Back to one ragged tensor a bag, with positions in its own flat values.
+    # Back to one ragged tensor per field, with positions in the flat values of that field.
     row_splits = tf.pad(tf.cumsum(kept, axis=1), [[0, 0], [1, 0]])
-    by_bag = tf.split(positions, row_splits[:, -1], num=count)
+    by_field = tf.split(positions, row_splits[:, -1], num=count)
     return [
-        tf.RaggedTensor.from_row_splits(of_bag - start, splits, validate=False)
-        for of_bag, start, splits in zip(
-            by_bag, tf.unstack(starts[:-1], count), tf.unstack(row_splits, count), strict=True
+        tf.RaggedTensor.from_row_splits(of_field - start, splits, validate=False)
+        for of_field, start, splits in zip(
+            by_field, tf.unstack(starts[:-1], count), tf.unstack(row_splits, count), strict=True
         )
     ]
 
 
 def take(values: tf.Tensor, positions: tf.RaggedTensor) -> tf.RaggedTensor:
-    """Returns the flat values at the positions, in the rows of `positions`: `[batch, (values)]`."""
+    """Returns the flat values at the given positions, in the same rows as these: ragged `[batch, (values)]`."""
     return positions.with_flat_values(tf.gather(values, positions.flat_values))
 
 
 def same_lengths(bag: tf.RaggedTensor, weights: tf.RaggedTensor) -> tf.RaggedTensor:
-    """Returns the weights.
+    """Returns the weights, with a check that each list has as many weights as values.
 
     Raises:
-        tf.errors.InvalidArgumentError: when the graph runs: a list and its weights differ in length.
+        tf.errors.InvalidArgumentError: when the graph runs, if a list and its weights differ in length.
     """
     message = "a list and its weights differ in length"
     same = tf.debugging.assert_equal(bag.row_splits, weights.row_splits, message=message)
@@ -154,12 +164,12 @@ def same_lengths(bag: tf.RaggedTensor, weights: tf.RaggedTensor) -> tf.RaggedTen
 
 
 def fill_empty(bag: tf.RaggedTensor, value: object) -> tf.RaggedTensor:
-    """Returns the bag with the one value `value`, a scalar, in rows that had none."""
+    """Returns the bags, where each empty one has `value`, a scalar, as its only value."""
     is_empty = tf.cast(tf.equal(bag.row_lengths(), 0), tf.int64)
     values = tf.fill([tf.reduce_sum(is_empty)], tf.convert_to_tensor(value, bag.dtype))
     return tf.concat([bag, tf.RaggedTensor.from_row_lengths(values, is_empty)], axis=1)
 
 
 def pad(bag: tf.RaggedTensor, max_len: int) -> tf.Tensor:
-    """Returns `[batch, max_len]`, with zeros after each row's values."""
+    """Returns the bags as a dense `[batch, max_len]`, with zeros after the values of each row."""
     return bag.to_tensor(default_value=0, shape=[None, max_len])

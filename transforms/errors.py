@@ -1,14 +1,14 @@
-"""Errors that a user can fix, by kind: the command line prints the message and no traceback, and exits with the code.
+"""Errors that a user can fix: the command line prints their message without a traceback and exits with `exit_code`.
 
-They are in this package because `model` and `pipeline` both raise them. docs/errors.md has an example of each, and what
-to do.
+They are in this package because both `model` and `pipeline` raise them. docs/errors.md has an example of each, and says
+what to do.
 """
 
 from __future__ import annotations
 
 
 class UserError(ValueError):
-    """Base of them all. The message names what is wrong and where, what was expected, and the next step."""
+    """Base of all errors that a user can fix. Messages say what is wrong, where, what was expected and what to do."""
 
     exit_code = 2
 
@@ -58,7 +58,7 @@ class NoWorkers(UserError):
 
 
 class JobFailed(UserError):
-    """The service that runs jobs refused or ended one, for a reason outside fieldpool's code."""
+    """The job service rejected or ended a job for a reason outside fieldpool's code."""
 
 
 class TimeLimitExceeded(UserError):

@@ -1,6 +1,6 @@
-"""Numeric fields: fill missing numbers and scale, by statistics of the train split.
+"""Numeric fields: fill in missing numbers, then scale, with statistics of the train split.
 
-A missing number is NaN in `[batch]` float32. Every statistic is taken over the present values only.
+Numbers are float32 `[batch]`, NaN where one is missing. Statistics are computed without missing numbers.
 """
 
 from __future__ import annotations
@@ -19,12 +19,13 @@ def scale(
 ) -> dict[str, tf.Tensor]:
     """Returns the scaled numbers, float32 `[batch]`, or the bucket ids, int64 `[batch]`, of each field.
 
-    Bucket ids are 0 for a missing number and 1..quantiles otherwise. A field without spread scales to 0.
+    Bucket ids are 0 for a missing number and 1..quantiles otherwise. A field whose numbers are all equal is scaled to 0
+    by zscore and minmax.
 
     Args:
-        numbers: float32 `[batch]`; NaN where it is missing.
-        fields: `scale` and `missing` of each.
-        statistics: from `packed_statistics`.
+        numbers: For each field its numbers, float32 `[batch]`; NaN where one is missing.
+        fields: The fields, with the settings `scale` and `missing`.
+        statistics: For each field its statistics, from `packed_statistics`.
     """
     scaled: dict[str, tf.Tensor] = {}
     for kind in dict.fromkeys(field.scale for field in fields.values()):
@@ -32,25 +33,25 @@ def scale(
         if isinstance(kind, Quantiles):
             scaled |= {name: _bucket_ids(numbers[name], statistics[name]) for name in names}
         else:
-            # All fields of a kind in one set of operations: [fields, batch].
+            # All fields with the same scale in one set of operations: [fields, batch].
             x = tf.stack([numbers[name] for name in names])
-            means, deviations, lows, highs = (
-                tf.stack([statistics[name][which] for name in names])[:, tf.newaxis] for which in range(4)
+            means, stds, minima, maxima = (
+                tf.stack([statistics[name][index] for name in names])[:, tf.newaxis] for index in range(4)
             )
             fills = tf.stack([_fill_value(fields[name], statistics[name]) for name in names])[:, tf.newaxis]
             filled = tf.where(tf.math.is_finite(x), x, fills)
-            scaled |= dict(zip(names, tf.unstack(_scaled(filled, kind, means, deviations, lows, highs)), strict=True))
+            scaled |= dict(zip(names, tf.unstack(_scaled(filled, kind, means, stds, minima, maxima)), strict=True))
     return {name: scaled[name] for name in fields}
 
 
 def _scaled(
-    x: tf.Tensor, kind: str, means: tf.Tensor, deviations: tf.Tensor, lows: tf.Tensor, highs: tf.Tensor
+    x: tf.Tensor, kind: str, means: tf.Tensor, stds: tf.Tensor, minima: tf.Tensor, maxima: tf.Tensor
 ) -> tf.Tensor:
     if kind == "zscore":
-        return tf.cast(tf.math.divide_no_nan(tf.cast(x, tf.float64) - means, deviations), tf.float32)
+        return tf.cast(tf.math.divide_no_nan(tf.cast(x, tf.float64) - means, stds), tf.float32)
     if kind == "minmax":
-        lows, highs = tf.cast(lows, tf.float32), tf.cast(highs, tf.float32)
-        return tf.clip_by_value(tf.math.divide_no_nan(x - lows, highs - lows), 0.0, 1.0)
+        minima, maxima = tf.cast(minima, tf.float32), tf.cast(maxima, tf.float32)
+        return tf.clip_by_value(tf.math.divide_no_nan(x - minima, maxima - minima), 0.0, 1.0)
     if kind == "log1p":
         return tf.sign(x) * tf.math.log1p(tf.abs(x))
     return x
@@ -59,7 +60,7 @@ def _scaled(
 def _fill_value(field: NumericField, statistics: Statistics) -> tf.Tensor:
     if isinstance(field.missing, float):
         return tf.constant(field.missing, tf.float32)
-    if field.rejects_missing:  # No such row gets here; a serving request without the number reads as 0.
+    if field.rejects_missing:  # Such rows are rejected, so this is for serving requests only.
         return tf.constant(0.0)
     return tf.cast(statistics.mean, tf.float32)
 

@@ -1,8 +1,8 @@
 """Statistics of all numeric fields in one analyzer: mean, standard deviation, range and quantile boundaries.
 
-`packed_statistics` stands beside `tft.mean`, `tft.var`, `tft.min`, `tft.max` and `tft.quantiles`, each of which adds
-a branch to the job graph for each field. Its results do not depend on the order in which batches and workers are
-added up, so that two runners give the same bits: see `exact_sums`.
+`packed_statistics` replaces `tft.mean`, `tft.var`, `tft.min`, `tft.max` and `tft.quantiles`, each of which adds a
+branch per field to the job graph. Its results do not depend on the order in which batches and workers are combined, so
+two runners give the same bits: see `exact_sums`.
 """
 
 from __future__ import annotations
@@ -30,11 +30,15 @@ from .exact_sums import (
 
 
 class Statistics(NamedTuple):
-    """Of the present values of one field; zeros where there is none.
+    """Statistics of one field's numbers, without the missing ones; zeros if all are missing.
 
-    `mean`, `std` (of the population), `min` and `max` are float64 scalars; mean and variance are rounded once.
-    `boundaries`, float32 `[buckets − 1]`, split the values into buckets of equal frequency; a boundary belongs to the
-    upper bucket.
+    Attributes:
+        mean: float64 scalar, exact but for one rounding.
+        std: Of the population, float64 scalar; the variance is exact but for one rounding.
+        min: float64 scalar.
+        max: float64 scalar.
+        boundaries: float32 `[buckets − 1]`: they split the values into buckets of equal frequency; a boundary belongs
+            to the upper bucket.
     """
 
     mean: tf.Tensor
@@ -45,30 +49,30 @@ class Statistics(NamedTuple):
 
 
 def packed_statistics(numbers: Mapping[str, tf.Tensor], buckets: Mapping[str, int]) -> dict[str, Statistics]:
-    """Returns the statistics of each field over the complete data set: one analyzer for all.
+    """Returns the (deferred) statistics of each field over the complete data set, from one analyzer for all fields.
 
     Args:
-        numbers: float32 `[batch]` each; values that are not finite are ignored.
-        buckets: for the fields that want boundaries, the number of buckets.
+        numbers: For each field its numbers, float32 `[batch]`; those that are not finite are ignored.
+        buckets: The number of quantile buckets, for the fields that have them.
     """
     names = list(numbers)
-    wanted = [buckets.get(name, 1) for name in names]
-    width = sum(wanted) - len(names)
+    num_buckets = [buckets.get(name, 1) for name in names]
+    num_boundaries = sum(num_buckets) - len(names)
     (packed,) = tft.experimental.ptransform_analyzer(
         inputs=[tf.stack([tf.reshape(numbers[name], [-1]) for name in names], axis=1)],
-        ptransform=_Summarize(wanted),
+        ptransform=_Summarize(num_buckets),
         output_dtypes=[tf.float64],
-        output_shapes=[[4 * len(names) + width]],
+        output_shapes=[[4 * len(names) + num_boundaries]],
         name="packed_statistics",
     )
     moments = tf.unstack(packed[: 4 * len(names)])
-    boundaries = tf.split(tf.cast(packed[4 * len(names) :], tf.float32), [number - 1 for number in wanted])
+    boundaries = tf.split(tf.cast(packed[4 * len(names) :], tf.float32), [count - 1 for count in num_buckets])
     fields = zip(moments[0::4], moments[1::4], moments[2::4], moments[3::4], boundaries, strict=True)
     return {name: Statistics(*field) for name, field in zip(names, fields, strict=True)}
 
 
 class _Summarize(beam.PTransform):
-    """Batches, a tuple of one float32 array `[batch, fields]`, → one vector of all statistics."""
+    """Batches, each a tuple of one float32 array `[batch, fields]`, → one float64 vector with all statistics."""
 
     def __init__(self, buckets: Sequence[int]) -> None:
         super().__init__()
@@ -89,7 +93,7 @@ class Summary(beam.CombineFn):
         self._buckets = list(buckets)
 
     def create_accumulator(self) -> Summaries:
-        """Returns a summary of nothing."""
+        """Returns the summary of no values."""
         fields = len(self._buckets)
         return no_moments(fields), [NO_VALUES] * fields
 
@@ -105,13 +109,13 @@ class Summary(beam.CombineFn):
         return moments, histograms
 
     def merge_accumulators(self, accumulators: Iterable[Summaries]) -> Summaries:
-        """Returns one summary of all."""
+        """Returns the summary of all values."""
         moments, histograms = zip(*accumulators, strict=True)
         return add_moments(moments), [merge_histograms(of_field) for of_field in zip(*histograms, strict=True)]
 
     def extract_output(self, summaries: Summaries) -> np.ndarray:
-        """Returns the vector of statistics."""
+        """Returns the statistics, float64 `[4 · fields + boundaries]`."""
         moments, histograms = summaries
-        four = [value for field in range(len(self._buckets)) for value in statistics_of(moments, field)]
+        scalars = [value for field in range(len(self._buckets)) for value in statistics_of(moments, field)]
         boundaries = [boundaries_of(*pair) for pair in zip(histograms, self._buckets, strict=True)]
-        return np.concatenate([np.array(four), *boundaries])
+        return np.concatenate([np.array(scalars), *boundaries])

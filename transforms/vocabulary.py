@@ -1,14 +1,13 @@
 """Vocabularies of all fields, counted in one keyed Beam pass inside TensorFlow Transform's analysis.
 
-`packed_vocabularies` stands beside `tft.vocabulary`: tokens in, one vocabulary asset each out. The order
-is fixed by counts and bytes alone (most frequent first, ties by bytes ascending), so ids do not depend on
-the runner or on the number of workers. `lookup` turns tokens into ids: 0 is padding and never a token,
-1..num_oov_buckets are the OOV buckets, and the tokens follow (`spec.Vocabulary`). The counting itself, in
-Beam and Arrow, is `vocabulary_counts`.
+`packed_vocabularies` replaces `tft.vocabulary`: it writes one asset file of tokens per vocabulary. Their order depends
+only on counts and bytes (most frequent first, ties by bytes ascending), so ids do not depend on the runner or on the
+number of workers. `lookup` turns tokens into ids: 0 is padding and never a token, 1..num_oov_buckets are the OOV
+buckets, and the tokens follow (`spec.Vocabulary`). `vocabulary_counts` does the counting, in Beam and Arrow.
 
-Which tokens can be in a vocabulary: any bytes (NUL and invalid UTF-8 too) except the empty string, which
-is not a value, and tokens with a line feed or carriage return, which a text asset cannot hold; these are
-looked up as OOV. `tft.vocabulary` leaves out the same tokens.
+Tokens of a vocabulary may have any bytes, including NUL and invalid UTF-8. Not in a vocabulary are the empty string,
+which is not a value, and tokens with a line feed or carriage return, which a text asset cannot hold; these get the id
+of an OOV bucket. `tft.vocabulary` leaves out the same tokens.
 """
 
 from __future__ import annotations
@@ -29,25 +28,25 @@ def packed_vocabularies(
     """Returns for each vocabulary the (deferred) path of its asset file, for `lookup`.
 
     Args:
-        tokens: for each vocabulary the string tensors that feed it: dense, sparse or ragged, any shape.
-            Several tensors share the vocabulary. Their empty strings are not counted.
-        settings: `min_count` and `top_k` of each vocabulary.
-        counts_folder: A folder, on any file system that TensorFlow knows, for the counts: a file for each vocabulary,
-            called by its name, with the count of each token on the line of the token. Default: counts are not kept.
+        tokens: For each vocabulary the string tensors whose tokens it counts, together: dense, sparse or ragged, of
+            any shape. Empty strings are not counted.
+        settings: For each vocabulary `min_count` and `top_k`.
+        counts_folder: A folder, on any file system that TensorFlow supports, for one file per vocabulary, with its
+            name: line i has the count of the token on line i of the asset file. Default None: no counts are written.
 
-    One analyzer, with one output, counts all of them: the job graph is the same for one and for hundreds.
+    One analyzer with one output counts all vocabularies, so the job graph does not grow with their number.
 
-    What a worker holds: the distinct tokens of its bundle, twice at most while equal ones are merged; then of one
-    vocabulary one hash shard in sixteen, to which `min_count` is applied exactly, and `top_k` as far as it can be;
-    then the tokens of one vocabulary that are left, to put them in order. At 100 million distinct tokens of 20 bytes
-    a shard is 225 MB, and what is left is as much as `min_count` and `top_k` let through: 36 bytes a token.
+    What a worker holds in memory: first the distinct tokens of its bundle, at most twice while equal tokens are merged;
+    then one of sixteen hash shards of one vocabulary, where `min_count` is applied exactly and `top_k` within the
+    shard; last the remaining tokens of one vocabulary, to sort them. With 100 million distinct tokens of 20 bytes, a
+    shard has 225 MB, and the last step 36 bytes per token that `min_count` and `top_k` leave.
     """
     names = list(tokens)
     flat = [_flat(values) for name in names for values in tokens[name]]
     fed = [index for index, name in enumerate(names) for _ in tokens[name]]
     thresholds = [(name, settings[name].min_count, settings[name].top_k) for name in names]
     all_tokens = tf.concat(flat, axis=0)
-    # One text and the tokens' lengths leave TensorFlow at a fraction of what an array of texts costs.
+    # One joined text and the lengths of its tokens are much faster to get out of TensorFlow than an array of texts.
     text, lengths = tf.strings.reduce_join(all_tokens), tf.strings.length(all_tokens)
     (paths,) = tft.experimental.ptransform_analyzer(
         inputs=[text[tf.newaxis], lengths, tf.stack([tf.size(values, tf.int64) for values in flat])],
@@ -60,11 +59,11 @@ def packed_vocabularies(
 
 
 def _asset(paths: tf.Tensor, index: int) -> tf.Tensor:
-    """Returns one path: once the analysis is done, an asset that is exported with the graph.
+    """Returns one of the paths. After the analysis it is an asset, which is exported with the graph.
 
-    An output that TFT itself knows as an asset costs it three steps of the job graph, for each vocabulary. All
-    paths in one output cost what one does; TFT traces the preprocessing_fn again when it is known, and finds
-    here an eager tensor, whose paths can be named as the assets they are.
+    If each path were an analyzer output that TFT treats as an asset, each vocabulary would add three steps to the job
+    graph. One output with all paths adds them once. After the analysis TFT traces the preprocessing_fn again; `paths`
+    is then an eager tensor, and each path can be registered as an asset.
     """
     if not tf.is_tensor(paths) or not hasattr(paths, "numpy"):
         return paths[index]
@@ -81,21 +80,21 @@ def _flat(tokens: Any) -> tf.Tensor:
 
 
 def lookup(tokens: tf.Tensor | tf.RaggedTensor, path: tf.Tensor, num_oov_buckets: int) -> tf.Tensor | tf.RaggedTensor:
-    """Returns the ids of `tokens`, int64, in the tokens' shape; unknown ones by hash in 1..num_oov_buckets.
+    """Returns the ids of `tokens`, int64, in the same shape; unknown tokens get one of 1..num_oov_buckets by hash.
 
     Args:
-        tokens: strings of any shape.
-        path: from `packed_vocabularies`.
-        num_oov_buckets: the number of OOV buckets, 1 or more.
+        tokens: Strings of any shape.
+        path: The vocabulary's path, from `packed_vocabularies`.
+        num_oov_buckets: The number of OOV buckets, 1 or more.
     """
     if isinstance(tokens, tf.RaggedTensor):
         return tokens.with_flat_values(lookup(tokens.flat_values, path, num_oov_buckets))
     if not hasattr(path, "numpy"):
-        # Before the vocabulary is known no id can be: TFT must only see what the ids will depend on.
+        # Before the analysis there are no ids. TFT only needs to see that they will depend on the path.
         with tf.control_dependencies([path]):
             return tf.zeros_like(tokens, tf.int64)
     layout = Vocabulary(num_oov_buckets=num_oov_buckets)
-    # A token's id is its line plus the first token's id. The default line of an unknown token gives the id 1.
+    # A token's id is its line number, from 0, plus the first token's id. The default value gives unknown tokens id 1.
     first = layout.first_token_id
     ids = tft.apply_vocabulary(tokens, path, default_value=1 - first) + first
     if num_oov_buckets == 1:

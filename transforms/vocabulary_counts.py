@@ -1,7 +1,7 @@
 """The Beam side of `packed_vocabularies`: batches of tokens in, ordered vocabulary files out.
 
-Counts are Arrow tables, one row a token, keyed by (vocabulary, hash shard). They are added up within a bundle, then
-across bundles, filtered by `min_count` and `top_k`, and put in the order of the ids.
+Counts are Arrow tables with one row per token, keyed by (vocabulary, hash shard). They are summed within a bundle, then
+across bundles, filtered by `min_count` and `top_k`, and sorted in the order of the ids.
 """
 
 from __future__ import annotations
@@ -23,32 +23,33 @@ METRICS_NAMESPACE = "fieldpool"
 # Hash shards of each vocabulary's counts: a worker holds one shard before thresholds are applied.
 COUNT_SHARDS = 16
 
-# Distinct tokens that one bundle gathers for a vocabulary before it merges equal ones again.
+# Equal tokens of a vocabulary are merged once its tables have more rows than this plus twice the merged rows.
 _COMPACT_AT = 200_000
 
 _COUNTS = pa.schema([("token", pa.large_binary()), ("count", pa.int64())])
 _NOT_IN_TEXT = r"[\n\r]"
 
-# TensorFlow loads no table from an empty file; TFT writes this same token where there is none.
+# TensorFlow cannot load a lookup table from an empty file; TFT writes the same token to an empty vocabulary.
 _NO_TOKENS = b"49d0cd50-04bb-48c0-bc6f-5b575dce351a\n"
 
 _LINES_AT_ONCE = 100_000
 
-# Of one vocabulary: its name, min_count and top_k.
+# Name, min_count and top_k of one vocabulary.
 Thresholds = tuple[str, int, int | None]
 
 
 class CountAndOrder(PTransformAnalyzer):
-    """Batches of tokens in, the paths of the vocabularies out: one array, in the order of `thresholds`.
+    """Counts batches of tokens, writes a file per vocabulary, and returns the paths in the order of `thresholds`.
 
-    A batch is three arrays: the tokens of all inputs end to end in one text (bytes `[1]`), the length of each token
-    in bytes (int32 `[tokens]`), and how many are of each input (int64 `[inputs]`). Each file has the tokens in
-    the order of their ids, one a line.
+    A batch has three arrays: the tokens of all inputs, concatenated to one text (bytes `[1]`); the length of each token
+    in bytes (int32 `[tokens]`); the number of tokens of each input (int64 `[inputs]`). A file has one token per line,
+    in the order of the ids.
 
     Args:
-        fed: for each input, the index of the vocabulary it feeds.
-        thresholds: name, min_count and top_k of each vocabulary.
-        counts_folder: where to write each vocabulary's counts, a file of its name, one number a line; None: nowhere.
+        fed: For each input the index of the vocabulary that counts it.
+        thresholds: Name, min_count and top_k of each vocabulary.
+        counts_folder: The folder for the counts of each vocabulary, a file with its name and one number per line, in
+            the order of the tokens. Default None: no counts are written.
     """
 
     def __init__(
@@ -60,7 +61,7 @@ class CountAndOrder(PTransformAnalyzer):
         self._thresholds = list(thresholds)
 
     def expand(self, batches: beam.PCollection) -> beam.PCollection:
-        """Returns the paths, an array of bytes."""
+        """Returns a PCollection with one array of paths, bytes `[vocabularies]`."""
         folder = os.path.join(self.base_temp_dir, f"vocabularies-{uuid.uuid4().hex}")
         counts = (
             batches
@@ -68,7 +69,7 @@ class CountAndOrder(PTransformAnalyzer):
             | "SumShards" >> beam.CombinePerKey(SumCounts())
             | "ApplyThresholds" >> beam.ParDo(_ApplyThresholds(self._thresholds))
         )
-        # A vocabulary without a single token still gets its file.
+        # A vocabulary without tokens also gets a file.
         no_tokens = batches.pipeline | "NoTokens" >> beam.Create(
             [(index, _COUNTS.empty_table()) for index in range(len(self._thresholds))], reshuffle=False
         )
@@ -83,28 +84,28 @@ class CountAndOrder(PTransformAnalyzer):
 
 
 def _summed(tables: Iterable[pa.Table]) -> pa.Table:
-    """Returns one row for each distinct token, with its counts added up."""
+    """Returns one row per distinct token, with the sum of its counts."""
     table = pa.concat_tables(tables)
     summed = table.group_by("token").aggregate([("count", "sum")])
     return summed.rename_columns({"count_sum": "count"}).select(["token", "count"])
 
 
 def _tokens(text: bytes, lengths: np.ndarray) -> pa.LargeBinaryArray:
-    """Returns the tokens that stand end to end in `text`, without a copy."""
+    """Returns the tokens of `text`, which have the given lengths, without a copy."""
     ends = np.zeros(len(lengths) + 1, np.int64)
     np.cumsum(lengths, out=ends[1:])
     return pa.Array.from_buffers(pa.large_binary(), len(lengths), [None, pa.py_buffer(ends), pa.py_buffer(text)])
 
 
 def _token_counts(tokens: pa.Array) -> pa.Table:
-    """Returns the distinct tokens with their counts, without the empty one."""
+    """Returns the distinct tokens with their counts, without the empty string."""
     counts = tokens.value_counts()
     table = pa.Table.from_arrays([counts.field("values"), counts.field("counts")], schema=_COUNTS)
     return table.filter(pc.not_equal(table["token"], pa.scalar(b"", pa.large_binary())))
 
 
 class _CountBundle(beam.DoFn):
-    """Batches → ((vocabulary, shard), counts), once a bundle."""
+    """Batches → ((vocabulary, shard), counts), once per bundle."""
 
     def __init__(self, fed: list[int]) -> None:
         self._fed = fed
@@ -136,7 +137,7 @@ class _CountBundle(beam.DoFn):
 
 
 def _by_hash(counts: pa.Table) -> Iterator[tuple[int, pa.Table]]:
-    """Yields the counts of each hash shard; a token is in the same shard in every worker."""
+    """Yields the counts of each hash shard; a token is in the same shard on every worker."""
     if counts.num_rows == 0:
         return
     tokens = counts["token"].to_numpy(zero_copy_only=False)
@@ -148,7 +149,7 @@ def _by_hash(counts: pa.Table) -> Iterator[tuple[int, pa.Table]]:
 
 
 class SumCounts(beam.CombineFn):
-    """Adds up tables of token counts."""
+    """Sums tables of token counts."""
 
     def create_accumulator(self) -> list[pa.Table]:
         """Returns no counts."""
@@ -167,11 +168,11 @@ class SumCounts(beam.CombineFn):
         return [_summed(merged)] if merged else []
 
     def compact(self, tables: list[pa.Table]) -> list[pa.Table]:
-        """Returns the same counts with one row a token: what is sent over the network."""
+        """Returns the same counts with one row per token, to send less over the network."""
         return [_summed(tables)] if len(tables) > 1 else tables
 
     def extract_output(self, tables: list[pa.Table]) -> pa.Table:
-        """Returns one row a token."""
+        """Returns the counts with one row per token."""
         return _summed(tables) if tables else _COUNTS.empty_table()
 
 
@@ -210,7 +211,7 @@ class _WriteInOrder(beam.DoFn):
         vocabulary, tables = element
         name, _, top_k = self._thresholds[vocabulary]
         ordered = _most_frequent_first(pa.concat_tables(tables), top_k)
-        # A folder of its own for each attempt: a retried or doubled bundle never shares a file.
+        # A new folder for each attempt, so that a retried or duplicate bundle never writes to the same file.
         folder = os.path.join(self._folder, uuid.uuid4().hex)
         tf.io.gfile.makedirs(folder)
         path = os.path.join(folder, name)
@@ -226,10 +227,10 @@ class _WriteInOrder(beam.DoFn):
 
 
 def _write_counts(counts: pa.ChunkedArray, path: str) -> None:
-    """Writes a line for each line of the vocabulary file; a retried bundle writes the same bytes again."""
+    """Writes one line per line of the vocabulary file. A retried bundle writes the same bytes."""
     tf.io.gfile.makedirs(os.path.dirname(path))
     with tf.io.gfile.GFile(path, "wb") as file:
         if not len(counts):
-            file.write(b"0\n")  # For the line of `_NO_TOKENS`.
+            file.write(b"0\n")  # The count of `_NO_TOKENS`.
         for start in range(0, len(counts), _LINES_AT_ONCE):
             file.write(b"".join(b"%d\n" % count for count in counts[start : start + _LINES_AT_ONCE].to_pylist()))

@@ -40,26 +40,26 @@ def test_text_splits_into_its_values(text: str, expected: list[str]) -> None:
 
 
 @pytest.mark.parametrize("form", ["ragged", "sparse", "padded"])
-def test_lists_are_taken_as_they_are(form: str) -> None:
+def test_elements_of_lists_are_not_split(form: str) -> None:
     lists = ragged([["a|b"], [], ["c", "d"]])
     given_form = {"ragged": lists, "sparse": lists.to_sparse(), "padded": lists.to_tensor()}[form]
     assert texts(kept(bags.to_lists(given_form, "|"), 9, "last")) == [["a|b"], [], ["c", "d"]]
 
 
 @pytest.mark.parametrize(("keep", "expected"), [("first", [1.0, 3.0]), ("last", [3.0, 5.0])])
-def test_weights_stay_with_their_values(keep: str, expected: list[float]) -> None:
+def test_weights_are_kept_with_their_values(keep: str, expected: list[float]) -> None:
     other, bag = ragged([["x", "y", "z"], ["x"]]), ragged([["a", "", "b", "", "c"], [""]])
     _, positions = bags.kept_positions([other, bag], [3, 2], ["first", keep])
     weights = tf.constant([1.0, 2.0, 3.0, 4.0, 5.0, 6.0])
     assert bags.take(weights, positions).to_list() == [expected, []]
 
 
-def test_weights_of_another_length_are_refused() -> None:
+def test_weights_of_another_length_are_an_error() -> None:
     with pytest.raises(tf.errors.InvalidArgumentError, match="differ in length"):
         bags.same_lengths(ragged([["a", "b"]]), tf.ragged.constant([[1.0]], ragged_rank=1))
 
 
-def test_only_empty_bags_are_filled() -> None:
+def test_only_empty_bags_get_the_value() -> None:
     assert texts(bags.fill_empty(ragged([["a"], [], ["b", "c"], []]), "none")) == [
         ["a"],
         ["none"],
@@ -69,7 +69,7 @@ def test_only_empty_bags_are_filled() -> None:
 
 
 @pytest.mark.parametrize(("keep", "expected"), [("first", [["a", "b"], ["d"], []]), ("last", [["b", "c"], ["d"], []])])
-def test_a_long_bag_keeps_one_end_in_order(keep: str, expected: list[list[str]]) -> None:
+def test_long_bag_is_truncated_at_one_end(keep: str, expected: list[list[str]]) -> None:
     assert texts(kept(ragged([["a", "b", "c"], ["d"], []]), 2, keep)) == expected
 
 
@@ -84,8 +84,8 @@ def test_values_order_and_padding(
 ) -> None:
     fields = [[row[field] for row in rows] for field in range(2)]
     all_bags = [ragged(lists) for lists in fields]
-    of_bags = bags.kept_positions(all_bags, max_lens, keeps)
-    for lists, max_len, keep, bag, positions in zip(fields, max_lens, keeps, all_bags, of_bags, strict=True):
+    positions_by_field = bags.kept_positions(all_bags, max_lens, keeps)
+    for lists, max_len, keep, bag, positions in zip(fields, max_lens, keeps, all_bags, positions_by_field, strict=True):
         padded = bags.pad(bags.take(tf.strings.length(bag.flat_values), positions), max_len).numpy().tolist()
         for row, values in zip(padded, lists, strict=True):
             present = [len(value.encode()) for value in values if value]
@@ -94,7 +94,7 @@ def test_values_order_and_padding(
 
 
 def assert_lengths_agree(counted: pa.Array, lists: tf.RaggedTensor) -> None:
-    """Lengths as `stats.json` has them are the numbers of values that the model sees where nothing is truncated."""
+    """Lengths as in `stats.json` equal the number of values that the model sees if nothing is truncated."""
     longest = max(len(values) for values in lists.to_list())
     (positions,) = bags.kept_positions([lists], [longest + 1], ["first"])
     assert columns.bag_lengths(counted).tolist() == positions.row_lengths().numpy().tolist()
@@ -105,7 +105,7 @@ def assert_lengths_agree(counted: pa.Array, lists: tf.RaggedTensor) -> None:
     separator=st.sampled_from(["|", "||", ", ", "ü", "\0"]),
 )
 @settings(deadline=None)
-def test_the_row_checks_split_and_count_texts_alike(rows: list[bytes], separator: str) -> None:
+def test_row_checks_split_and_count_texts_in_the_same_way(rows: list[bytes], separator: str) -> None:
     lists = bags.to_lists(tf.constant(rows), separator)
     split = columns.bags(pa.array(rows), separator, "tags").values
     assert split.to_pylist() == lists.to_list()
@@ -114,16 +114,16 @@ def test_the_row_checks_split_and_count_texts_alike(rows: list[bytes], separator
 
 @given(rows=st.lists(VALUES, min_size=1, max_size=5))
 @settings(deadline=None)
-def test_the_row_checks_count_lists_alike(rows: list[list[str]]) -> None:
+def test_row_checks_count_lists_in_the_same_way(rows: list[list[str]]) -> None:
     assert_lengths_agree(columns.bags(pa.array(rows, pa.list_(pa.string())), None, "tags").values, ragged(rows))
 
 
-def test_the_example_of_the_docstring() -> None:
+def test_docstring_example() -> None:
     assert doctest.testmod(bags) == doctest.TestResults(failed=0, attempted=4)
 
 
 @pytest.mark.parametrize("form", ["dense", "column", "sparse", "ragged"])
-def test_single_values_in_any_form(form: str) -> None:
+def test_single_values_of_any_tensor_type(form: str) -> None:
     sparse = tf.SparseTensor([[0, 0], [2, 0]], ["a", "c"], [3, 1])
     forms = {
         "dense": tf.constant(["a", "", "c"]),
@@ -138,6 +138,6 @@ def test_integer_ids_become_text() -> None:
     assert bags.as_strings(tf.constant([7, -1])).numpy().tolist() == [b"7", b"-1"]
 
 
-def test_floats_are_not_ids() -> None:
+def test_float_ids_are_an_error() -> None:
     with pytest.raises(TypeError, match="found float32"):
         bags.as_strings(tf.constant([1.5]))

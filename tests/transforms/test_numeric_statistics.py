@@ -1,4 +1,4 @@
-"""Statistics of numeric fields: exact, and the same in whatever order batches come together."""
+"""Statistics of numeric fields: exact, and the same for any order of batches."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ FLOATS = st.floats(width=32, allow_nan=False, allow_infinity=False)
 
 
 def summarized(batches: list[np.ndarray], buckets: list[int]) -> np.ndarray:
-    """Returns the statistics of float32 batches `[rows, fields]`, each summed up by a worker of its own."""
+    """Returns the statistics of float32 batches `[rows, fields]`, each summed up by a separate worker."""
     summary = Summary(buckets)
     parts = [summary.add_input(summary.create_accumulator(), (batch.astype(np.float32),)) for batch in batches]
     return summary.extract_output(summary.merge_accumulators(parts))
@@ -30,7 +30,7 @@ def column(*values: float) -> np.ndarray:
     return np.array(values)[:, np.newaxis]
 
 
-def test_mean_deviation_and_range_of_the_present_values() -> None:
+def test_statistics_ignore_missing_numbers() -> None:
     batches = [np.array([[1, math.nan], [3, math.nan]]), np.array([[math.nan, 5], [8, math.inf]])]
     assert summarized(batches, [1, 1]).tolist() == [4.0, pytest.approx(math.sqrt(26 / 3)), 1.0, 8.0, 5.0, 0.0, 5.0, 5.0]
 
@@ -43,11 +43,11 @@ def test_sums_do_not_cancel() -> None:
     assert summarized([column(2.0**60, 1.0, -(2.0**60))], [1])[0] == 1 / 3
 
 
-def test_the_example_of_the_docstring() -> None:
+def test_docstring_example() -> None:
     assert doctest.testmod(exact_sums) == doctest.TestResults(failed=0, attempted=3)
 
 
-def test_any_order_gives_the_mean_whose_float64_sums_differ() -> None:
+def test_mean_is_exact_where_float64_sums_depend_on_the_order() -> None:
     means = {
         summarized([column(value) for value in values], [1])[0] for values in itertools.permutations([1e9, 0.1, 0.3])
     }
@@ -58,23 +58,23 @@ def test_any_order_gives_the_mean_whose_float64_sums_differ() -> None:
 @given(values=st.lists(FLOATS, min_size=1, max_size=30))
 @settings(deadline=None)
 def test_moments_are_exactly_rounded(values: list[float]) -> None:
-    mean, deviation, low, high = summarized([column(*values)], [1])
+    mean, std, minimum, maximum = summarized([column(*values)], [1])
     exact = [Fraction(value) for value in values]
     assert mean == float(sum(exact) / len(exact))
-    assert deviation == pytest.approx(float(statistics.pvariance(exact)) ** 0.5, rel=1e-15)
-    assert (low, high) == (min(values), max(values))
+    assert std == pytest.approx(float(statistics.pvariance(exact)) ** 0.5, rel=1e-15)
+    assert (minimum, maximum) == (min(values), max(values))
 
 
-@given(data=st.data(), values=st.lists(FLOATS, min_size=2, max_size=60), most=st.integers(2, 20))
+@given(data=st.data(), values=st.lists(FLOATS, min_size=2, max_size=60), most_bins=st.integers(2, 20))
 @settings(deadline=None)
-def test_the_order_of_batches_does_not_matter(data: st.DataObject, values: list[float], most: int) -> None:
+def test_statistics_do_not_depend_on_the_order(data: st.DataObject, values: list[float], most_bins: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(exact_sums, "MOST_BINS", most)
-        whole = summarized([column(*values)], [4])
+        patch.setattr(exact_sums, "MOST_BINS", most_bins)
+        at_once = summarized([column(*values)], [4])
         shuffled = data.draw(st.permutations(values))
-        cut = data.draw(st.integers(1, len(values) - 1))
-        parts = summarized([column(*shuffled[:cut]), column(*shuffled[cut:])], [4])
-    np.testing.assert_array_equal(parts, whole)
+        middle = data.draw(st.integers(1, len(values) - 1))
+        in_two_batches = summarized([column(*shuffled[:middle]), column(*shuffled[middle:])], [4])
+    np.testing.assert_array_equal(in_two_batches, at_once)
 
 
 @pytest.mark.parametrize(
@@ -86,11 +86,11 @@ def test_the_order_of_batches_does_not_matter(data: st.DataObject, values: list[
         ([-0.0, 0.0], 2, [0]),
     ],
 )
-def test_boundaries_split_the_values_evenly(values: list[float], buckets: int, boundaries: list[float]) -> None:
+def test_boundaries_give_buckets_of_equal_frequency(values: list[float], buckets: int, boundaries: list[float]) -> None:
     assert summarized([column(*values)], [buckets])[4:].tolist() == boundaries
 
 
-def test_many_distinct_values_stay_near_even_buckets() -> None:
+def test_buckets_of_many_distinct_values_are_nearly_equal() -> None:
     values = np.random.default_rng(0).lognormal(3, 2, 300_000).astype(np.float32)
     boundaries = summarized([values[:100_000, None], values[100_000:, None]], [10])[4:]
     shares = np.diff([0, *np.sort(values).searchsorted(boundaries.astype(np.float32)), len(values)]) / len(values)

@@ -1,4 +1,4 @@
-"""Vocabularies: which tokens, in which order, whatever the bundles and batches."""
+"""Vocabularies: their tokens and the order of these, for any bundles and batches."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ NO_TOKENS = [b"49d0cd50-04bb-48c0-bc6f-5b575dce351a"]
 
 
 def packed(batch: tuple[list[bytes], ...]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Returns the batch as `packed_vocabularies` sends it out of TensorFlow."""
+    """Returns the batch in the form in which the analyzer of `packed_vocabularies` gets it."""
     tokens = [token for values in batch for token in values]
     lengths = np.array([len(token) for token in tokens], np.int32)
     return np.array([b"".join(tokens)], object), lengths, np.array([len(values) for values in batch])
@@ -36,8 +36,8 @@ def vocabularies(
     analyzer = CountAndOrder(fed=fed, thresholds=thresholds)
     analyzer.base_temp_dir = str(folder)
     arrays = [packed(batch) for batch in batches]
-    for old in folder.glob("out-*"):
-        old.unlink()
+    for previous in folder.glob("out-*"):
+        previous.unlink()
     with TestPipeline(runner="FnApiRunner") as pipeline:
         _ = (
             pipeline
@@ -50,13 +50,16 @@ def vocabularies(
     return [Path(path).read_bytes().split(b"\n")[:-1] for path in paths]
 
 
-def one(batches: list[list[bytes]], folder: Path, min_count: int = 1, top_k: int | None = None) -> list[bytes]:
-    """Returns the tokens of a single vocabulary fed by a single field."""
+def single_vocabulary(
+    batches: list[list[bytes]], folder: Path, min_count: int = 1, top_k: int | None = None
+) -> list[bytes]:
+    """Returns the tokens of a vocabulary that counts one field."""
     return vocabularies([(b,) for b in batches], folder, fed=[0], thresholds=[("v", min_count, top_k)])[0]
 
 
-def test_most_frequent_first_ties_by_bytes(tmp_path: Path) -> None:
-    assert one([[b"b", b"c", b"a"], [b"c", b"\xff", b"Z"]], tmp_path) == [b"c", b"Z", b"a", b"b", b"\xff"]
+def test_most_frequent_tokens_first_ties_in_byte_order(tmp_path: Path) -> None:
+    batches = [[b"b", b"c", b"a"], [b"c", b"\xff", b"Z"]]
+    assert single_vocabulary(batches, tmp_path) == [b"c", b"Z", b"a", b"b", b"\xff"]
 
 
 @pytest.mark.parametrize(
@@ -68,11 +71,12 @@ def test_most_frequent_first_ties_by_bytes(tmp_path: Path) -> None:
         (9, None, NO_TOKENS),
     ],
 )
-def test_thresholds(tmp_path: Path, min_count: int, top_k: int | None, expected: list[bytes]) -> None:
-    assert one([[b"a", b"b", b"c"], [b"c", b"b", b"c", b"d"]], tmp_path, min_count, top_k) == expected
+def test_min_count_and_top_k(tmp_path: Path, min_count: int, top_k: int | None, expected: list[bytes]) -> None:
+    batches = [[b"a", b"b", b"c"], [b"c", b"b", b"c", b"d"]]
+    assert single_vocabulary(batches, tmp_path, min_count, top_k) == expected
 
 
-def test_fields_feed_the_vocabulary_they_share(tmp_path: Path) -> None:
+def test_fields_are_counted_together_in_a_shared_vocabulary(tmp_path: Path) -> None:
     batches = [([b"x"], [b"1", b"2"], [b"2", b"x"])]
     assert vocabularies(batches, tmp_path, fed=[0, 1, 0], thresholds=[("shared", 1, None), ("own", 1, None)]) == [
         [b"x", b"2"],
@@ -80,19 +84,19 @@ def test_fields_feed_the_vocabulary_they_share(tmp_path: Path) -> None:
     ]
 
 
-def test_any_bytes_but_empty_text_and_line_ends(tmp_path: Path) -> None:
-    assert one([[b"", b"a\nb", b"a\rb", b"nul\0", b"\xff\xfe", b" "]], tmp_path) == [
+def test_tokens_are_any_bytes_except_empty_text_and_line_ends(tmp_path: Path) -> None:
+    assert single_vocabulary([[b"", b"a\nb", b"a\rb", b"nul\0", b"\xff\xfe", b" "]], tmp_path) == [
         b" ",
         b"nul\0",
         b"\xff\xfe",
     ]
 
 
-def test_a_vocabulary_without_tokens_has_tfts_placeholder(tmp_path: Path) -> None:
-    assert one([[], [b""]], tmp_path) == NO_TOKENS
+def test_empty_vocabulary_has_the_placeholder_of_tft(tmp_path: Path) -> None:
+    assert single_vocabulary([[], [b""]], tmp_path) == NO_TOKENS
 
 
-FIELDS = 5  # Examples that one pipeline counts at once.
+FIELDS = 5  # Each pipeline counts this number of random examples at once, one per field.
 
 
 @given(
@@ -104,10 +108,10 @@ FIELDS = 5  # Examples that one pipeline counts at once.
     thresholds=st.tuples(*[st.tuples(st.integers(1, 3), st.none() | st.integers(1, 5))] * FIELDS),
 )
 @settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_equals_a_plain_count(
+def test_equals_counting_in_python(
     tmp_path: Path, batches: list[tuple[list[bytes], ...]], thresholds: tuple[tuple[int, int | None], ...]
 ) -> None:
-    def plain_count(field: int, min_count: int, top_k: int | None) -> list[bytes]:
+    def python_count(field: int, min_count: int, top_k: int | None) -> list[bytes]:
         counts = Counter(token for batch in batches for token in batch[field])
         allowed = [t for t, n in counts.items() if n >= min_count and t and b"\n" not in t and b"\r" not in t]
         return sorted(allowed, key=lambda token: (-counts[token], token))[:top_k] or NO_TOKENS
@@ -115,4 +119,4 @@ def test_equals_a_plain_count(
     counted = vocabularies(
         batches, tmp_path, fed=list(range(FIELDS)), thresholds=[(f"v{i}", *t) for i, t in enumerate(thresholds)]
     )
-    assert counted == [plain_count(i, *t) for i, t in enumerate(thresholds)]
+    assert counted == [python_count(i, *t) for i, t in enumerate(thresholds)]

@@ -1,7 +1,7 @@
-"""The ids of `packed_vocabularies` are those of TFT's own vocabularies, in our layout.
+"""`packed_vocabularies` gives the same vocabularies as TFT, with the ids of fieldpool's layout.
 
-TFT breaks ties between equally frequent tokens by bytes descending, we by bytes ascending: its file, sorted again, is
-ours. Its OOV bucket and ours hold the same tokens.
+Equally frequent tokens are in descending byte order in TFT and in ascending byte order in fieldpool, so TFT's files are
+sorted before they are compared. The same tokens are OOV.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ TOKEN = st.text(max_size=2).map(str.encode) | st.sampled_from([b"a", b"b", b"", 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
-def in_our_order(path: Path) -> list[bytes]:
-    """Returns the tokens of a TFT vocabulary with frequencies (where blanks have a name), ties by bytes ascending."""
+def in_fieldpool_order(path: Path) -> list[bytes]:
+    """Returns the tokens of a TFT vocabulary file with frequencies, where a blank token is `__SPACE__`."""
     lines = [line.split(b" ") for line in path.read_bytes().split(b"\n") if line]
     pairs = [(-int(count), token.replace(b"__SPACE__", b" ")) for count, token in lines]
     return [token for _, token in sorted(pairs)]
@@ -48,9 +48,9 @@ def in_our_order(path: Path) -> list[bytes]:
     top_k=st.none() | st.integers(1, 6),
 )
 @example(rows=[([b"; ", b" ;", b"  ", b" "], [b" a", b"a"], [b" "])], min_count=1, top_k=None)
-# A pipeline takes seconds, and shrinking would run hundreds.
+# A pipeline takes seconds, and shrinking would run hundreds of them.
 @settings(max_examples=3, deadline=None, phases=[Phase.explicit, Phase.generate])
-def test_any_tokens(
+def test_random_tokens(
     tmp_path_factory: pytest.TempPathFactory, rows: list[Any], min_count: int, top_k: int | None
 ) -> None:
     folder = tmp_path_factory.mktemp("both")
@@ -80,7 +80,7 @@ def test_any_tokens(
         transform_fn | tft_beam.WriteTransformFn(str(folder / "out"))
     assets = folder / "out/transform_fn/assets"
     for name in FIELDS:
-        theirs = in_our_order(assets / f"tft_{name}")[:top_k]
+        theirs = in_fieldpool_order(assets / f"tft_{name}")[:top_k]
         ours = [token for token in (assets / name).read_bytes().split(b"\n") if token]
         assert ours == theirs
         known = {token: rank + 2 for rank, token in enumerate(ours)}
@@ -101,7 +101,7 @@ def test_any_tokens(
     ],
 )
 def test_real_data(real_data: Path, tmp_path: Path, example: str, files: str) -> None:
-    """One vocabulary a field, of at most four fields, each list truncated to 20 values."""
+    """One vocabulary per field, for at most four fields; each list is truncated to 20 values."""
     loaded = load_spec(str(EXAMPLES / example))
     chosen: dict[str, Any] = {}
     for name, field in loaded.fields.items():
@@ -132,4 +132,4 @@ def test_real_data(real_data: Path, tmp_path: Path, example: str, files: str) ->
     for name in chosen:
         ours = [token for token in (assets / name).read_bytes().split(b"\n") if token]
         assert len(ours) > 1
-        assert ours == in_our_order(assets / f"tft_{name}")
+        assert ours == in_fieldpool_order(assets / f"tft_{name}")
