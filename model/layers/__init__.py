@@ -1,1 +1,1 @@
-"""Layers and the DeepFM, on every backend of Keras; only `fused_lookup` needs TensorFlow."""
+"""Layers and the DeepFM, for every backend of Keras; only `fused_lookup` needs TensorFlow."""

@@ -1,6 +1,6 @@
 """DeepFM over pooled fields: a factorisation machine and an MLP that share their embeddings.
 
-A features dict goes in (see `fieldpool.model.examples`), one logit a row comes out.
+From a dict of features (see `fieldpool.model.examples`) it computes one logit per row.
 https://arxiv.org/abs/1703.04247
 """
 
@@ -22,46 +22,47 @@ from .pooling import Tensor
 class DeepFM(keras.Model):
     """logit = bias + Σ_f linear_f + FM + MLP.
 
-    - m_f, `[dim]`, is the pooled embedding of field f; a number x has m_f = x·v_f, with a vector v_f.
-    - linear_f pools a weight a value as m_f pools vectors; a number x has x·w_f.
+    - m_f, `[dim]`, is the pooled embedding of field f; for a number x, m_f = x·v_f with a vector v_f.
+    - linear_f is the pooled linear weight of field f: one weight per value, pooled like the vectors; for a number x it
+      is x·w_f.
     - FM = ½(‖Σ_f m_f‖² − Σ_f ‖m_f‖²): the dot products of all pairs of fields (DeepFM, equation 2, with pooled
-      fields in the place of its features). `exact_fm`: ½(‖Σ_f m_f‖² − Σ_i ‖x_i·v_i‖²), over all values i of all
-      fields, is Rendle's FM (https://doi.org/10.1109/ICDM.2010.127, equation 1, as lemma 3.1 computes it) of the
-      values with x_i = w_i/n: it adds the pairs within a bag. A value that stands in a bag twice is two values.
-    - MLP reads all m_f, one after the other; its last layer has one unit and no bias.
+      fields instead of its features). With `exact_fm`, FM = ½(‖Σ_f m_f‖² − Σ_i ‖x_i·v_i‖²) over all values i of all
+      fields. This is Rendle's FM (https://doi.org/10.1109/ICDM.2010.127, equation 1, as lemma 3.1 computes it) of the
+      values with x_i = w_i/n, and also has the pairs within a bag. A value that is in a bag twice counts as two values.
+    - The input of the MLP is the concatenation of all m_f; its last layer has one unit and no bias.
 
-    `deepfm(spec, vocabulary_sizes)` makes one from a spec. The arguments here are plain Python, so that a
-    saved model loads without its spec.
+    `deepfm(spec, vocabulary_sizes)` creates the model of a spec. The arguments here are plain Python, so that a saved
+    model loads without its spec.
 
     Args:
         tables: Embedding tables by name.
-        fields: The fields that are looked up in them, by name.
-        numeric: Names of the features that enter as a number.
+        fields: Embedded fields by name.
+        numeric: Names of the features that are used as numbers.
         embedding_dim: Length of every m_f. A table of another `dim` is projected to it, without bias.
         hidden_units: Units of the MLP's layers; each is dense, batch norm (if any), activation, dropout.
             Empty: no MLP, a plain factorisation machine.
         activation: Activation of the MLP's layers.
-        dropout: Share of the units that are dropped in training.
-        batch_norm: Whether batch norm stands before the activation.
-        l2_embedding: Factor of the sum of squares of embedding and linear weights: of the rows that a batch used
-            (see `PooledEmbeddings`), and of the numbers' vectors.
-        l2_hidden: Factor of the sum of squares of the MLP's kernels.
-        exact_fm: Whether pairs of values within one bag count, too. Not with max pooling.
-        **kwargs: As of `keras.Model`.
+        dropout: Dropout rate after each hidden layer.
+        batch_norm: Whether to apply batch norm before the activation.
+        l2_embedding: L2 factor of embeddings and linear weights: of the table rows that a batch uses (see
+            `PooledEmbeddings`), and of the weights of numbers.
+        l2_hidden: L2 factor of the MLP's kernels.
+        exact_fm: Whether the FM also has the pairs of values within one bag. Not with max pooling.
+        **kwargs: Arguments of `keras.Model`.
 
     Call arguments:
         features: Single values int `[batch]`, bags int `[batch, max_len]`, their weights float
-            `[batch, max_len]`, numbers float `[batch]`; others are ignored. Id 0 is padding and counts for
+            `[batch, max_len]`, numbers float `[batch]`. Other features are ignored. Id 0 is padding and contributes
             nothing.
 
     Returns:
-        The logit, `[batch, 1]`: Keras' shape for one output, which sample weights and metrics rely on. In float32
-        under mixed precision, too: a loss of bfloat16 logits has two digits.
+        The logit, `[batch, 1]`: Keras' shape for one output, which sample weights and metrics rely on. It is float32
+        under mixed precision, too, because a loss of bfloat16 logits would have only two significant digits.
 
     Raises:
-        ValueError: if there is neither a looked-up field nor a number; if a feature has another rank; for `exact_fm`
-            with max pooling.
-        MissingFeatures: if a feature is not there.
+        ValueError: if `fields` and `numeric` are both empty; if a feature has the wrong rank; for `exact_fm` with max
+            pooling.
+        MissingFeatures: if a feature is missing.
     """
 
     def __init__(
@@ -125,7 +126,7 @@ class DeepFM(keras.Model):
         return layers
 
     def build(self, input_shape: Any = None) -> None:
-        """Makes all weights; their shapes do not depend on the inputs."""
+        """Creates all weights; their shapes do not depend on the inputs."""
         if self.embeddings is not None:
             self.embeddings.build()
         self.bias = self.add_weight(name="bias", shape=(1,), initializer="zeros")
@@ -160,29 +161,29 @@ class DeepFM(keras.Model):
                     else layer(hidden)
                 )
             terms.append(hidden)
-        return sum(_wide(term) for term in terms)
+        return sum(_at_least_float32(term) for term in terms)
 
     def compute_output_shape(self, input_shape: Mapping[str, tuple]) -> tuple[int | None, int]:
         """Returns `[batch, 1]`."""
         return (next(iter(input_shape.values()))[0], 1)
 
     def get_config(self) -> dict[str, Any]:
-        """Returns what `from_config` needs."""
+        """Returns the arguments for `from_config`."""
         return {**super().get_config(), **self._settings}
 
     def feature_ranks(self) -> dict[str, int]:
-        """Returns the features that the model reads, with their ranks."""
+        """Returns the names of the features that the model reads, with their ranks."""
         ranks = {} if self.embeddings is None else self.embeddings.feature_ranks()
         return {**ranks, **dict.fromkeys(self.numeric, 1)}
 
     def fields_of(self, features: Mapping[str, Tensor]) -> tuple[Tensor, ...]:
-        """Returns m_f, `[batch, fields, dim]`, and linear_f, `[batch, fields]`; numbers come last.
+        """Returns m_f, `[batch, fields, dim]`, and linear_f, `[batch, fields]`; numeric fields come last.
 
-        With `exact_fm` also Σ ‖x·v‖² over each field's values, `[batch, fields]`.
+        With `exact_fm` also Σ ‖x·v‖² over the values of each field, `[batch, fields]`.
         """
         parts: list[tuple[Tensor, ...]] = []
         if self.embeddings is not None:
-            # Its own features alone: Keras would try to cast any other, a string key say.
+            # Only the features of this layer: Keras would try to cast others, such as a string key.
             parts.append(self.embeddings({name: features[name] for name in self.embeddings.feature_ranks()}))
         if self.numeric:
             x = ops.stack([ops.cast(features[name], self.compute_dtype) for name in self.numeric], axis=1)
@@ -193,41 +194,42 @@ class DeepFM(keras.Model):
 
 
 def factorisation_machine(m: Tensor, squares: Tensor | None = None) -> Tensor:
-    """Returns ½(‖Σ_f m_f‖² − Σ_f s_f), `[batch, 1]`, in float32 where `m` is narrower.
+    """Returns ½(‖Σ_f m_f‖² − Σ_f s_f), `[batch, 1]`; float32 if `m` is float16 or bfloat16.
 
     Args:
         m: m_f, `[batch, fields, dim]`.
-        squares: s_f, `[batch, fields]`: what of a field pairs with itself. Default: ‖m_f‖², all of it.
+        squares: s_f, `[batch, fields]`: the part of ‖Σ_f m_f‖² that are not pairs. Default: ‖m_f‖², so that a field has
+            no pairs with itself.
     """
-    square_of_sum = _squared_norm(ops.sum(_wide(m), axis=1))
+    square_of_sum = _squared_norm(ops.sum(_at_least_float32(m), axis=1))
     if squares is None:
         squares = _squared_norm(m)
-    difference = square_of_sum - ops.sum(_wide(squares), axis=1)
+    difference = square_of_sum - ops.sum(_at_least_float32(squares), axis=1)
     return 0.5 * ops.expand_dims(difference, axis=1)
 
 
 def _squared_norm(x: Tensor) -> Tensor:
-    return ops.sum(ops.square(_wide(x)), axis=-1)
+    return ops.sum(ops.square(_at_least_float32(x)), axis=-1)
 
 
-def _wide(x: Tensor) -> Tensor:
-    """Returns `x` in float32 if it is narrower: a difference of sums of squares keeps few of bfloat16's digits."""
+def _at_least_float32(x: Tensor) -> Tensor:
+    """Returns float16 and bfloat16 as float32: a difference of sums of squares loses most of their few digits."""
     x = ops.convert_to_tensor(x)
     return ops.cast(x, "float32") if keras.backend.standardize_dtype(x.dtype) in ("float16", "bfloat16") else x
 
 
 def deepfm(spec: Spec, vocabulary_sizes: Mapping[str, int], *, dtype: str | None = None) -> DeepFM:
-    """Returns the DeepFM that a spec describes, its weights made.
+    """Returns the DeepFM of a spec, with its weights created.
 
-    A number in quantile buckets is looked up in its own table, one row a bucket and row 0 for missing.
+    A numeric field in quantile buckets has its own table: row 0 for a missing number, then one row per bucket.
 
     Args:
         spec: Fields and model settings.
-        vocabulary_sizes: Rows of each vocabulary, padding and OOV buckets counted: `Run.vocabulary_sizes`.
-        dtype: Of the model: "mixed_bfloat16" for example. Default: Keras' own setting.
+        vocabulary_sizes: Rows of each vocabulary's table, including padding and OOV buckets: `Run.vocabulary_sizes`.
+        dtype: Keras' dtype or dtype policy of the model, such as "mixed_bfloat16". Default: Keras' global policy.
 
     Raises:
-        ValueError: if the size of a vocabulary is not there.
+        ValueError: if the size of a vocabulary is missing.
     """
     vocabularies = spec.resolved_vocabularies()
     missing = [name for name in vocabularies if name not in vocabulary_sizes]

@@ -1,4 +1,4 @@
-"""The features that the layers read: how tables and fields are declared, and the check that a batch has them."""
+"""How embedding tables and fields are declared, and the check that a batch has the features that a layer reads."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ class MissingFeatures(ValueError):
 
 
 class Table(TypedDict):
-    """An embedding table: `rows` ids (0, the padding, among them), `dim` numbers each."""
+    """An embedding table: `rows` ids, including 0 (padding), with vectors of `dim` numbers."""
 
     rows: int
     dim: int
 
 
 class EmbeddedField(TypedDict):
-    """A field that is looked up.
+    """An embedded field.
 
-    `table` names its table. `pooling` is mean, sum, sqrtn or max for a bag, int64 `[batch, max_len]`, and
-    None for a single value, int64 `[batch]`. `weights` names the feature with one weight a value, or is None.
+    `table` is the name of its table. `pooling` is mean, sum, sqrtn or max for bags, int `[batch, max_len]`, and None
+    for single values, int `[batch]`. `weights` is the name of the feature with one weight per value, or None.
     """
 
     table: str
@@ -32,11 +32,15 @@ class EmbeddedField(TypedDict):
 
 
 def check_features(features: Mapping[str, Tensor], ranks: Mapping[str, int]) -> None:
-    """Checks that all features are there, and of the right rank.
+    """Checks that all features exist and have the right rank.
+
+    Args:
+        features: The batch, by name.
+        ranks: The names of the expected features, with their ranks: 1 for `[batch]`, 2 for `[batch, max_len]`.
 
     Raises:
-        MissingFeatures: names those that are not there.
-        ValueError: names one with another rank.
+        MissingFeatures: if features are missing; the message has their names.
+        ValueError: if a feature has another rank.
     """
     missing = [name for name in ranks if name not in features]
     if missing:

@@ -1,7 +1,7 @@
 """Pooled embeddings: the lookups and the pooling of all fields.
 
-Ids of each field go in; per field one vector m_f and one linear term come out. Fields that share a
-vocabulary share its table.
+From the ids of each field it computes one vector m_f and one linear term per field. Fields that share a vocabulary
+share its table.
 """
 
 from __future__ import annotations
@@ -16,22 +16,23 @@ from keras import ops
 from .features import EmbeddedField, Table, check_features
 from .pooling import MaskedPool, Tensor, coefficients, masked_pool
 
-# DeepCTR's choice, and for a reason: the row of a token that train never saw, an OOV bucket often, keeps
-# its first value, and that should be next to nothing. Adam's steps do not depend on the scale.
+# As in DeepCTR. Rows that no training example uses, often those of OOV buckets, keep their initial value, so this
+# should be close to 0. The size of Adam's steps does not depend on it.
 INITIAL_STDDEV = 1e-4
 
-# What the names of the variables with the tables begin with; by it `RowwiseAdagrad` knows them.
+# Prefix of the names of the variables that hold the tables; `RowwiseAdagrad` recognises tables by it.
 TABLES_PREFIX = "tables_"
 
 
 class _Bags(NamedTuple):
-    """What `call` has of one field.
+    """The bags of one field in a batch.
 
     Attributes:
-        rows: Of its values in the variable with its table, int32 `[batch, max_len]`; 0 is padding.
-        weights: Of its values, `[batch, max_len]`, or None.
+        rows: The rows of the values in the variable that holds the field's table, int32 `[batch, max_len]`; 0 is
+            padding.
+        weights: The weights of the values, `[batch, max_len]`, or None.
         pooling: mean, sum, sqrtn or max.
-        table: The name of its table.
+        table: The name of the field's table.
     """
 
     rows: Tensor
@@ -42,39 +43,40 @@ class _Bags(NamedTuple):
 
 @keras.saving.register_keras_serializable(package="fieldpool")
 class PooledEmbeddings(keras.Layer):
-    """Embeds and pools all fields: `Embedding(mask_zero=True)`, then a masked pool, field by field.
+    """Embeds and pools all fields: the same as `Embedding(mask_zero=True)` and a masked pool for each field.
 
-    A table's row holds `dim` numbers of the embedding and, last, one linear weight, so that one lookup
-    serves both; the linear term is pooled like the vector. Id 0 is padding: a bag of zeros, and a single
-    value 0, give m_f = 0 and a linear term of 0, and never change the table. Where a table's `dim` is not
-    the layer's, a bias-free projection follows the pool.
+    A row of a table has `dim` numbers of the embedding and, last, one linear weight, so that one lookup reads both; the
+    linear term is pooled like the vector. Id 0 is padding: a bag of zeros or a single value 0 gives m_f = 0 and a
+    linear term of 0, and never changes the table. If the `dim` of a table is not that of the layer, a projection
+    without bias follows the pool.
 
-    Tables of one `dim` lie side by side in one variable, and on TensorFlow all their fields are looked up and pooled
-    at once, without a tensor of the bags' length (`fused_lookup`). The numbers are the same.
+    Tables of the same `dim` are concatenated in one variable. On TensorFlow all their fields are looked up and pooled
+    at once, without a `[batch, max_len, dim]` tensor (`fused_lookup`). The results are the same.
 
     keras-rs has `EmbedReduce` for a lookup with a combiner, and `DistributedEmbedding` for such lookups of many
-    features; `EmbedReduce(mask_zero=True)` counts the padding of a list among its values, so its means differ.
+    features; `EmbedReduce(mask_zero=True)` counts padding as values of a list, so its means are different.
 
     Args:
-        tables: Tables by name, in the order in which they are made.
-        fields: Fields by name; their order is the order of the outputs.
+        tables: Tables by name, in the order in which they are created.
+        fields: Fields by name, in the order of the outputs.
         dim: Length of every m_f.
-        l2: Factor λ of λ·Σ row², on TensorFlow over the rows that the batch used, each once, so that a step's cost
-            does not grow with the tables; on other backends over all rows. Default 0: none.
-        squares: Whether to return the third output, what an exact FM needs. Default False: it costs a little.
-        **kwargs: As of `keras.Layer`.
+        l2: Factor λ of the penalty λ·Σ row²: on TensorFlow over the rows that the batch uses, each once, so that the
+            time of a step does not grow with the tables; on other backends over all rows. Default 0: no penalty.
+        squares: Whether to return the third output, which an exact FM needs. Default False, which is a little faster.
+        **kwargs: Arguments of `keras.Layer`.
 
     Call arguments:
-        features: For each field its ids; for each weighted field its weights, float `[batch, max_len]`.
+        features: For each field its ids, int `[batch]` or `[batch, max_len]`; for each weighted field also its weights,
+            float `[batch, max_len]`.
 
     Returns:
-        The vectors m_f, `[batch, fields, dim]`, and the linear terms, `[batch, fields]`. With `squares` also
-        Σ ‖x·v‖², `[batch, fields]`, over a field's values, where m_f = Σ x·v: v is a value's vector, x its coefficient
-        in the pool.
+        The vectors m_f, `[batch, fields, dim]`, and the linear terms, `[batch, fields]`. With `squares` also Σ ‖x·v‖²
+        over the values of each field, `[batch, fields]`, where m_f = Σ x·v: v is the vector of a value, x its pooling
+        coefficient.
 
     Raises:
-        ValueError: if a field names a table that is not there, or an unknown pooling; for `squares` with max pooling.
-        MissingFeatures: if a feature is not there.
+        ValueError: if a field has an unknown table or pooling; for `squares` with max pooling.
+        MissingFeatures: if a feature is missing.
     """
 
     def __init__(
@@ -100,10 +102,10 @@ class PooledEmbeddings(keras.Layer):
         self.dim = dim
         self.l2 = l2
         self.squares = squares
-        # XLA knows no `unique`.
+        # XLA does not support `unique`.
         self.supports_jit = keras.backend.backend() != "tensorflow"
         self.variables_by_dim: dict[int, Any] = {}
-        # By table. Saved models find their weights by this attribute's name and by its order.
+        # By table. Saved models find their weights by the name and the order of this attribute.
         self.projections: dict[str, keras.layers.Dense] = {
             table: keras.layers.Dense(dim, use_bias=False, dtype=self.dtype_policy, name=f"{name}_projection")
             for table, name in _layer_names(n for n, table in tables.items() if table["dim"] != dim).items()
@@ -115,7 +117,7 @@ class PooledEmbeddings(keras.Layer):
         }
 
     def build(self, input_shape: Any = None) -> None:
-        """Makes the tables; their shapes do not depend on the inputs."""
+        """Creates the tables; their shapes do not depend on the inputs."""
         rows_by_dim: dict[int, int] = {}
         for table in self.table_settings.values():
             rows_by_dim[table["dim"]] = rows_by_dim.get(table["dim"], 0) + table["rows"]
@@ -124,14 +126,14 @@ class PooledEmbeddings(keras.Layer):
                 name=f"{TABLES_PREFIX}{dim}",
                 shape=(rows, dim + 1),
                 initializer=keras.initializers.RandomNormal(stddev=INITIAL_STDDEV),
-                autocast=False,  # It would cast all rows for the few of a batch.
+                autocast=False,  # Autocast would cast all rows, although a batch uses few.
             )
         for name, projection in self.projections.items():
             projection.build((None, self.table_settings[name]["dim"]))
         self.built = True
 
     def call(self, features: Mapping[str, Tensor]) -> tuple[Tensor, ...]:
-        """Returns m_f, `[batch, fields, dim]`, the linear terms, `[batch, fields]`, and the squares if asked for."""
+        """Returns m_f, `[batch, fields, dim]`, the linear terms, `[batch, fields]`, and with `squares` Σ ‖x·v‖²."""
         check_features(features, self.feature_ranks())
         parts: list[tuple[Tensor, ...]] = []
         order: list[str] = []
@@ -146,13 +148,13 @@ class PooledEmbeddings(keras.Layer):
         return tuple(ops.take(ops.concatenate(part, axis=1), positions, axis=1) for part in zip(*parts, strict=True))
 
     def compute_output_shape(self, input_shape: Mapping[str, tuple]) -> tuple[tuple, ...]:
-        """Returns `[batch, fields, dim]` and `[batch, fields]`, the latter twice with `squares`."""
+        """Returns `[batch, fields, dim]` and `[batch, fields]`, with `squares` the latter twice."""
         batch = next(iter(input_shape.values()))[0]
         terms = (batch, len(self.fields))
         return ((batch, len(self.fields), self.dim), terms, *([terms] if self.squares else []))
 
     def get_config(self) -> dict[str, Any]:
-        """Returns what `from_config` needs."""
+        """Returns the arguments for `from_config`."""
         return {
             **super().get_config(),
             "tables": {name: dict(table) for name, table in self.table_settings.items()},
@@ -164,7 +166,7 @@ class PooledEmbeddings(keras.Layer):
 
     @cached_property
     def first_rows(self) -> dict[str, int]:
-        """The row at which each table begins in the variable of its `dim`."""
+        """The first row of each table in the variable of its `dim`."""
         next_rows: dict[int, int] = {}
         first_rows: dict[str, int] = {}
         for name, table in self.table_settings.items():
@@ -173,12 +175,12 @@ class PooledEmbeddings(keras.Layer):
         return first_rows
 
     def table(self, name: str) -> Tensor:
-        """Returns a table, `[rows, dim + 1]`: embeddings, and the linear weights last."""
+        """Returns a table, `[rows, dim + 1]`: the embeddings and, in the last column, the linear weights."""
         settings, first = self.table_settings[name], self.first_rows[name]
         return ops.convert_to_tensor(self.variables_by_dim[settings["dim"]])[first : first + settings["rows"]]
 
     def feature_ranks(self) -> dict[str, int]:
-        """Returns the features that `call` reads, with their ranks."""
+        """Returns the names of the features that `call` reads, with their ranks."""
         ranks = {}
         for name, field in self.fields.items():
             ranks[name] = 1 if field["pooling"] is None else 2
@@ -187,7 +189,7 @@ class PooledEmbeddings(keras.Layer):
         return ranks
 
     def _bags(self, name: str, features: Mapping[str, Tensor]) -> _Bags:
-        """Returns what `features` have of a field."""
+        """Returns the bags of a field."""
         field = self.fields[name]
         ids = ops.cast(ops.convert_to_tensor(features[name]), "int32")
         if field["pooling"] is None:  # A single value is a bag of one.
@@ -198,7 +200,7 @@ class PooledEmbeddings(keras.Layer):
         return _Bags(rows, weights, _pooling(field), field["table"])
 
     def _pooled(self, dim: int, bags: Sequence[_Bags]) -> tuple[Tensor, ...]:
-        """Returns the outputs of `call` for the fields with a table in one variable. Adds the L2 of its rows."""
+        """Returns the outputs of `call` for the fields whose tables have this `dim`. Adds their L2 penalty."""
         pool = self._pooled_fused if keras.backend.backend() == "tensorflow" else self._pooled_dense
         pooled, penalized, *squares = pool(dim, bags)
         if self.l2:
@@ -208,16 +210,17 @@ class PooledEmbeddings(keras.Layer):
         return (m, pooled[:, :, -1], *squares)
 
     def _pooled_fused(self, dim: int, bags: Sequence[_Bags]) -> tuple[Tensor, ...]:
-        """Returns the pooled rows, `[batch, len(bags), dim + 1]`, the rows that were read, and perhaps the squares."""
+        """Returns the pooled rows, `[batch, len(bags), dim + 1]`, the rows that were read, and Σ ‖x·v‖² if needed."""
         from .fused_lookup import pooled_rows
 
         rows, weights, poolings, _ = zip(*bags, strict=True)
-        norms = self._square_norms_of(dim) if self.squares else None
-        pooled, rows_read, squares = pooled_rows(self.variables_by_dim[dim].value, rows, weights, poolings, norms)
+        square_norms = self._square_norms_of(dim) if self.squares else None
+        variable = self.variables_by_dim[dim].value
+        pooled, rows_read, squares = pooled_rows(variable, rows, weights, poolings, square_norms)
         return (pooled, rows_read) if squares is None else (pooled, rows_read, squares)
 
     def _pooled_dense(self, dim: int, bags: Sequence[_Bags]) -> tuple[Tensor, ...]:
-        """Returns the pooled rows, `[batch, len(bags), dim + 1]`, all rows of the variable, and perhaps the squares."""
+        """Returns the pooled rows, `[batch, len(bags), dim + 1]`, all rows of the variable, and Σ ‖x·v‖² if needed."""
         variable = ops.convert_to_tensor(self.variables_by_dim[dim])
         pooled, squares = [], []
         for bag in bags:
@@ -230,30 +233,30 @@ class PooledEmbeddings(keras.Layer):
         return (ops.stack(pooled, axis=1), variable, *([ops.stack(squares, axis=1)] if squares else []))
 
     def _square_norms(self, table: str, vectors: Tensor) -> Tensor:
-        """Returns ‖v‖² of a table's vectors at the layer's `dim`, without their last axis."""
+        """Returns ‖v‖² along the last axis, for vectors v of a table after their projection to the layer's `dim`."""
         if table in self.projections:
             vectors = self.projections[table](vectors)
         return ops.sum(ops.square(ops.cast(vectors, "float32")), axis=-1)
 
     def _square_norms_of(self, dim: int) -> Callable[[Tensor, Tensor], Tensor]:
-        """Returns the function from rows of a variable, and their positions in it, to ‖v‖², `[rows]`."""
+        """Returns the function from rows of the variable, and their positions in it, to ‖v‖², `[rows]`."""
         tables = [name for name in self.table_settings if self.table_settings[name]["dim"] == dim]
 
-        def norms(rows: Tensor, positions: Tensor) -> Tensor:
+        def square_norms(rows: Tensor, positions: Tensor) -> Tensor:
             vectors = rows[:, :-1]
             if dim == self.dim:
                 return ops.sum(ops.square(vectors), axis=-1)
-            total = ops.zeros_like(vectors[:, 0])
+            result = ops.zeros_like(vectors[:, 0])
             for table in tables:
                 first = self.first_rows[table]
-                inside = ops.logical_and(positions >= first, positions < first + self.table_settings[table]["rows"])
-                total = ops.where(inside, self._square_norms(table, vectors), total)
-            return total
+                in_table = ops.logical_and(positions >= first, positions < first + self.table_settings[table]["rows"])
+                result = ops.where(in_table, self._square_norms(table, vectors), result)
+            return result
 
-        return norms
+        return square_norms
 
     def _projected(self, vectors: Tensor, tables: Sequence[str]) -> Tensor:
-        """Returns vectors of one width, a table each, brought to the layer's: `[batch, len(tables), dim]`."""
+        """Returns vectors, one per table of the same `dim`, projected to the layer's: `[batch, len(tables), dim]`."""
         if not any(table in self.projections for table in tables):
             return vectors
         by_field = ops.unstack(vectors, axis=1)
@@ -261,14 +264,14 @@ class PooledEmbeddings(keras.Layer):
 
 
 def _pooling(field: EmbeddedField) -> str:
-    """Returns how a field is pooled; a single value, a bag of one, by its sum."""
+    """Returns the pooling of a field; a single value is pooled as a bag of one, by sum."""
     return field["pooling"] or "sum"
 
 
 def _layer_names(tables: Iterable[str]) -> dict[str, str]:
-    """Returns a name for a layer of each table: its own without "/" and ":", each name once.
+    """Returns a unique layer name for each table: the table's name with "_" instead of "/" and ":".
 
-    Keras would take those for scopes and output numbers.
+    Keras would read "/" as a scope and ":" as the number of an output.
     """
     tables = list(tables)
     names: dict[str, str] = {}

@@ -1,7 +1,7 @@
-"""Pools that turn a padded bag of vectors into one vector and leave the padding out.
+"""Pooling layers: each turns a padded bag of vectors into one vector, without the padding.
 
-`[batch, max_len, dim]` and a mask `[batch, max_len]` go in, `[batch, dim]` comes out. `MaskedMeanPool` is
-the one that most models want; its siblings share its contract and differ in the formula alone.
+From `[batch, max_len, dim]` and a mask `[batch, max_len]` they compute `[batch, dim]`. `MaskedMeanPool` suits most
+models; the others differ only in the formula.
 """
 
 from __future__ import annotations
@@ -18,40 +18,39 @@ Shape = tuple[int | None, ...]
 
 
 class MaskedPool(keras.Layer):
-    """What all masked pools share: arguments, mask, weights, axes. A subclass is one formula.
+    """Base of the masked pools: arguments, mask, weights and axes. A subclass has the formula.
 
-    The contract, whatever the formula:
+    For every formula:
 
     - Values where the mask is false do not count, and get no gradient, even where they are NaN or infinite.
-    - A bag that is all padding gives zeros, never NaN, with zero gradients.
-    - Neither more padding nor another order of the values changes the result.
-    - Without a mask every value counts.
+    - A bag of padding only gives zeros, never NaN, with zero gradients.
+    - The length of the padding and the order of the values do not change the result.
+    - Without a mask all values count.
 
-    The mask may come from any source: attached by `keras.layers.Masking` or
-    `keras.layers.Embedding(mask_zero=True)`, or explicit, as `mask=`; an explicit one wins. It has the shape
-    of the leading dimensions of the inputs, `[batch, max_len]` for `[batch, max_len, dim]`, or their full
-    shape, and masks whatever lies below.
+    The mask is the one that `keras.layers.Masking` or `keras.layers.Embedding(mask_zero=True)` attached to the inputs,
+    or the explicit argument `mask`, which takes precedence. It has the shape of the leading dimensions of the inputs,
+    `[batch, max_len]` for `[batch, max_len, dim]`, or their full shape, and is broadcast to the other dimensions.
 
-    Sums run in float32 where the layer computes in float16 or bfloat16; the result has the layer's compute
+    Sums are computed in float32 if the compute dtype of the layer is float16 or bfloat16; the result has the compute
     dtype. Integer inputs are cast before they are summed.
 
     Args:
-        axis: The axis or axes to pool, negative ones counted from the end. Default 1: the values of a bag.
-            Where there is a mask or weights, at least one axis has to be one of theirs.
-        **kwargs: As of `keras.Layer`.
+        axis: The axis or axes to pool; negative ones count from the end. Default 1: the values of a bag. At least one
+            must be an axis of the mask and of the weights, if these are given.
+        **kwargs: Arguments of `keras.Layer`.
 
     Call arguments:
         inputs: `[batch, max_len, dim]`, or any other shape.
         mask: Boolean, true where a value counts. Default: the mask attached to `inputs`, if any.
-        weights: One number for each value, shaped like a mask. Default: all 1.
+        weights: One number per value, in the shape of a mask. Default: all 1.
 
     Raises:
-        ValueError: if an axis is out of bounds, named twice, or reaches neither mask nor weights; if the
+        ValueError: if an axis is out of bounds or given twice; if no axis is one of the mask or of the weights; if the
             mask or the weights do not have the shape of the leading dimensions.
     """
 
     def __init__(self, axis: int | Sequence[int] = 1, **kwargs: Any) -> None:
-        # No autocast: under a float16 policy the sums take the inputs as they come.
+        # No autocast, so that under a float16 policy the sums get the inputs before they are rounded.
         super().__init__(autocast=False, **kwargs)
         self.axis: int | tuple[int, ...] = axis if isinstance(axis, int) else tuple(axis)
         if self.axis == ():
@@ -67,7 +66,7 @@ class MaskedPool(keras.Layer):
     ) -> Tensor:
         """Returns `inputs` without the pooled axes.
 
-        `inputs_mask` is Keras' way to hand over the attached mask when a second tensor is given, too.
+        `inputs_mask` is the attached mask: Keras uses this name if the call has a second tensor.
         """
         x = ops.convert_to_tensor(inputs)
         axes = self._axes(len(x.shape))
@@ -77,7 +76,7 @@ class MaskedPool(keras.Layer):
         if weights is not None:
             weights = ops.cast(ops.convert_to_tensor(weights), self._sum_dtype)
             weights = self._leading("weights", weights, x, axes)
-        if any(x.shape[axis] == 0 for axis in axes):  # Not every backend reduces an empty axis.
+        if any(x.shape[axis] == 0 for axis in axes):  # Not every backend can reduce an empty axis.
             outside = [size for axis, size in enumerate(ops.shape(x)) if axis not in axes]
             return ops.zeros(outside, dtype=self.compute_dtype)
         return ops.cast(self._pool(x, mask, weights, axes), self.compute_dtype)
@@ -85,8 +84,8 @@ class MaskedPool(keras.Layer):
     def compute_mask(self, inputs: Tensor, mask: Tensor | None = None) -> Tensor | None:
         """Returns None: a pooled bag has no padding.
 
-        One mask remains: that of bags within a list, `[batch, lists, max_len]` pooled along `max_len`. A
-        list is then padding if all of its values are, so that pools nest.
+        The exceptions are lists of bags, `[batch, lists, max_len]`, pooled along `max_len`: a bag is then padding if
+        all of its values are, so that a second pool can pool the list.
         """
         if isinstance(mask, (list, tuple)):
             mask = ops.convert_to_tensor(mask)
@@ -102,12 +101,12 @@ class MaskedPool(keras.Layer):
         return tuple(size for axis, size in enumerate(input_shape) if axis not in axes)
 
     def get_config(self) -> dict[str, Any]:
-        """Returns what `from_config` needs."""
+        """Returns the arguments for `from_config`."""
         axis = self.axis if isinstance(self.axis, int) else list(self.axis)
         return {**super().get_config(), "axis": axis}
 
     def _pool(self, x: Tensor, mask: Tensor | None, weights: Tensor | None, axes: tuple[int, ...]) -> Tensor:
-        """Applies the formula; `mask` and `weights` have the rank of `x`, with 1 where they do not reach."""
+        """Applies the formula. `mask` and `weights` have the rank of `x`, with size 1 in the axes that they lacked."""
         raise NotImplementedError
 
     @property
@@ -124,11 +123,11 @@ class MaskedPool(keras.Layer):
                 )
         axes = tuple(sorted({axis % rank for axis in given}))
         if len(axes) != len(given):
-            raise ValueError(f"{type(self).__name__} {self.name!r}: axis={self.axis} names an axis twice")
+            raise ValueError(f"{type(self).__name__} {self.name!r}: axis={self.axis} has the same axis twice")
         return axes
 
     def _leading(self, name: str, part: Tensor, x: Tensor, axes: tuple[int, ...]) -> Tensor:
-        """Checks a mask or weights against the leading dimensions of `x`; gives them the rank of `x`."""
+        """Checks that a mask or weights have the leading dimensions of `x`; returns them with the rank of `x`."""
         expected, received = tuple(x.shape), tuple(part.shape)
         rank = len(received)
         unequal = any(None not in (e, r) and e != r for e, r in zip(expected, received, strict=False))
@@ -139,22 +138,22 @@ class MaskedPool(keras.Layer):
             )
         if min(axes) >= rank:
             raise ValueError(
-                f"{type(self).__name__} {self.name!r}: axis={self.axis} of inputs {expected} lies outside of "
-                f"`{name}` {received}, which then could not leave anything out; pool an axis below {rank}, "
-                f"or give `{name}` the shape of the inputs"
+                f"{type(self).__name__} {self.name!r}: axis={self.axis} of inputs {expected} is not an axis of "
+                f"`{name}` {received}, so `{name}` would have no effect; pool an axis below {rank}, or give "
+                f"`{name}` the shape of the inputs"
             )
         return ops.reshape(part, (*ops.shape(part), *[1] * (len(expected) - rank)))
 
 
 class _WeightedSumPool(MaskedPool):
-    """A pool of the form Σ w·x / n; a subclass says what `n` is."""
+    """Base of pools of the form Σ w·x / n; a subclass defines n."""
 
     def _pool(self, x: Tensor, mask: Tensor | None, weights: Tensor | None, axes: tuple[int, ...]) -> Tensor:
         dtype = self._sum_dtype
         x = ops.cast(x, dtype)
         w = ops.ones([1] * len(x.shape), dtype=dtype) if weights is None else weights
         if mask is not None:
-            # Before the products and the sum: 0 · NaN is NaN, in the forward pass and in the gradient.
+            # Before multiplying: 0 · NaN is NaN, in the forward pass and in the gradient.
             x = ops.where(mask, x, ops.zeros_like(x))
             w = ops.where(mask, w, ops.zeros_like(w))
         total = ops.sum(x if weights is None else w * x, axis=axes)
@@ -164,14 +163,14 @@ class _WeightedSumPool(MaskedPool):
         raise NotImplementedError
 
 
-def _sum_as_wide_as(x: Tensor, w: Tensor, axes: tuple[int, ...]) -> Tensor:
-    """Returns Σ w along `axes`, a `w` that is 1 wide counted as often as `x` is wide there."""
+def _broadcast_sum(w: Tensor, x: Tensor, axes: tuple[int, ...]) -> Tensor:
+    """Returns Σ w along `axes`, as if `w` were broadcast to the shape of `x` there."""
     repeats = prod(ops.shape(x)[axis] for axis in axes if w.shape[axis] == 1)
     return ops.sum(w, axis=axes) * ops.cast(repeats, w.dtype)
 
 
-def _or_one(n: Tensor) -> Tensor:
-    """Returns `n` with 1 for 0: a divisor whose gradient is finite as well."""
+def _nonzero(n: Tensor) -> Tensor:
+    """Returns `n` with each 0 replaced by 1: a divisor with a finite gradient."""
     return ops.where(n == 0, ops.ones_like(n), n)
 
 
@@ -179,8 +178,8 @@ def _or_one(n: Tensor) -> Tensor:
 class MaskedMeanPool(_WeightedSumPool):
     """Mean of the values that are not padding: Σ w·x / Σ w, zeros where Σ w is 0.
 
-    Weights are meant to be 0 or more. A negative one is taken as the formula has it; where weights cancel
-    out to Σ w = 0, the result is zeros.
+    Weights should be 0 or more. Negative weights are not an error: the formula is applied, and the result is zeros if
+    they cancel out to Σ w = 0.
 
     Args, call arguments, errors: see `MaskedPool`.
 
@@ -193,8 +192,8 @@ class MaskedMeanPool(_WeightedSumPool):
     """
 
     def _normalise(self, total: Tensor, x: Tensor, w: Tensor, axes: tuple[int, ...]) -> Tensor:
-        n = _sum_as_wide_as(x, w, axes)
-        return ops.where(n == 0, ops.zeros_like(total), total / _or_one(n))
+        n = _broadcast_sum(w, x, axes)
+        return ops.where(n == 0, ops.zeros_like(total), total / _nonzero(n))
 
 
 @keras.saving.register_keras_serializable(package="fieldpool")
@@ -212,20 +211,20 @@ class MaskedSumPool(_WeightedSumPool):
 class MaskedSqrtNPool(_WeightedSumPool):
     """Sum over the square root of the count: Σ w·x / √(Σ w²), zeros where all weights are 0.
 
-    Between mean and sum: long bags weigh more, yet the variance of the result does not grow with them.
-    `combiner="sqrtn"` in TensorFlow.
+    Between mean and sum: longer bags give larger results, but the variance does not grow with their length. The same
+    as `combiner="sqrtn"` in TensorFlow.
 
     Args, call arguments, errors: see `MaskedPool`.
     """
 
     def _normalise(self, total: Tensor, x: Tensor, w: Tensor, axes: tuple[int, ...]) -> Tensor:
-        n = _sum_as_wide_as(x, w * w, axes)
-        return ops.where(n == 0, ops.zeros_like(total), total / ops.sqrt(_or_one(n)))
+        n = _broadcast_sum(w * w, x, axes)
+        return ops.where(n == 0, ops.zeros_like(total), total / ops.sqrt(_nonzero(n)))
 
 
 @keras.saving.register_keras_serializable(package="fieldpool")
 class MaskedMaxPool(MaskedPool):
-    """Largest of the values that are not padding, element by element; zeros for an all-padding bag.
+    """Elementwise maximum of the values that are not padding; zeros for a bag of padding only.
 
     It takes no weights. Args, call arguments, other errors: see `MaskedPool`.
 
@@ -236,7 +235,7 @@ class MaskedMaxPool(MaskedPool):
     def _pool(self, x: Tensor, mask: Tensor | None, weights: Tensor | None, axes: tuple[int, ...]) -> Tensor:
         if weights is not None:
             raise ValueError(
-                f"MaskedMaxPool {self.name!r}: expected no `weights`, for a maximum has none; received some. "
+                f"MaskedMaxPool {self.name!r}: expected no `weights`, because a maximum has no weights; received some. "
                 "Use MaskedMeanPool, MaskedSumPool or MaskedSqrtNPool"
             )
         x = ops.cast(x, self.compute_dtype)
@@ -255,10 +254,10 @@ _KINDS: dict[str, type[MaskedPool]] = {
 
 
 def masked_pool(pooling: str, **kwargs: Any) -> MaskedPool:
-    """Returns the pool that the spec's `pooling:` names: `mean`, `sum`, `sqrtn` or `max`.
+    """Returns the pooling layer for a `pooling` of the spec: `mean`, `sum`, `sqrtn` or `max`.
 
     Raises:
-        ValueError: if it names none of them.
+        ValueError: for any other `pooling`.
     """
     if pooling not in _KINDS:
         raise ValueError(f"expected a pooling of {', '.join(_KINDS)}; received {pooling!r}")
@@ -266,14 +265,14 @@ def masked_pool(pooling: str, **kwargs: Any) -> MaskedPool:
 
 
 def coefficients(pooling: str, mask: Tensor, weights: Tensor | None = None) -> Tensor:
-    """Returns x, `[batch, max_len]`, with pool(v) = Σ x·v, 0 at padding.
+    """Returns the pooling coefficients x, float32 `[batch, max_len]`: pool(v) = Σ x·v; 0 at padding.
 
-    w / Σ w for `mean`, w for `sum`, w / √(Σ w²) for `sqrtn`.
+    They are w / Σ w for `mean`, w for `sum`, w / √(Σ w²) for `sqrtn`.
 
     Args:
-        pooling: Not `max`, which is not a sum.
-        mask: True where a value is, `[batch, max_len]`.
-        weights: w, `[batch, max_len]`; default: 1 each.
+        pooling: Not `max`, which is not a weighted sum.
+        mask: Boolean `[batch, max_len]`, true where a value counts.
+        weights: w, `[batch, max_len]`. Default: all 1.
 
     Raises:
         ValueError: for `max`.
@@ -285,5 +284,5 @@ def coefficients(pooling: str, mask: Tensor, weights: Tensor | None = None) -> T
     if pooling == "sum":
         return w
     n = ops.sum(w if pooling == "mean" else w * w, axis=1, keepdims=True)
-    divisor = _or_one(n) if pooling == "mean" else ops.sqrt(_or_one(n))
+    divisor = _nonzero(n) if pooling == "mean" else ops.sqrt(_nonzero(n))
     return ops.where(n == 0, ops.zeros_like(w), w / divisor)

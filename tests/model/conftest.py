@@ -1,4 +1,4 @@
-"""Gradients on any backend, for the layers' tests."""
+"""Gradients on every backend, for the tests of layers."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import pytest
 
 Function = Callable[..., Any]
 
-# The layers and the metrics run on every backend of Keras. All else here needs TensorFlow, which `make test-backends`
-# does not have.
+# Layers and metrics run on every backend of Keras. The other tests need TensorFlow, which `make test-backends` does not
+# install.
 if keras.backend.backend() != "tensorflow":
     collect_ignore = [
         "layers/test_fused_lookup.py",
@@ -49,7 +49,7 @@ def _torch_gradients(function: Function, arrays: list[np.ndarray]) -> list[Any]:
 
 @pytest.fixture
 def gradients() -> Callable[..., list[np.ndarray]]:
-    """`gradients(function, *arrays)`: of the sum of the function's result, on whatever backend runs."""
+    """`gradients(function, *arrays)`: the gradients of the sum of the function's result, on the current backend."""
     by_backend = {"tensorflow": _tensorflow_gradients, "jax": _jax_gradients, "torch": _torch_gradients}
     compute = by_backend[keras.backend.backend()]
     return lambda function, *arrays: [

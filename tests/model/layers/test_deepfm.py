@@ -43,7 +43,7 @@ def to_numpy(x: Any) -> np.ndarray:
 
 
 def with_large_weights(model: DeepFM) -> DeepFM:
-    """First values are next to nothing by design; these make every term count."""
+    """Initial weights are almost 0; larger ones make every term of the logit matter."""
     random = np.random.default_rng(7)
     model.set_weights([random.normal(size=w.shape).astype("float32") for w in model.get_weights()])
     return model
@@ -85,13 +85,13 @@ def test_fields_of_one_vocabulary_share_its_table() -> None:
         "genres": (5, 4),
         "price:buckets": (5, 3),
     }
-    one = {**FEATURES, "item_id": np.array([5]), "history": np.array([[5, 0, 0]])}
-    one = {name: values[:1] for name, values in one.items()}
-    m, _ = model.fields_of(one)
+    same_item = {**FEATURES, "item_id": np.array([5]), "history": np.array([[5, 0, 0]])}
+    row = {name: values[:1] for name, values in same_item.items()}
+    m, _ = model.fields_of(row)
     np.testing.assert_array_equal(to_numpy(m)[0, 0], to_numpy(m)[0, 1])
 
 
-def test_id_zero_counts_for_nothing() -> None:
+def test_id_zero_contributes_nothing() -> None:
     model = with_large_weights(deepfm(SPEC, SIZES))
     empty = {name: np.zeros_like(values) for name, values in FEATURES.items()}
     m, linear = model.fields_of(empty)
@@ -99,7 +99,7 @@ def test_id_zero_counts_for_nothing() -> None:
     assert not to_numpy(linear).any()
 
 
-def test_longer_padding_changes_nothing() -> None:
+def test_length_of_padding_does_not_change_the_logit() -> None:
     model = with_large_weights(deepfm(SPEC, SIZES))
     longer = {**FEATURES, "history": np.pad(FEATURES["history"], ((0, 0), (0, 4)))}
     np.testing.assert_allclose(to_numpy(model(longer)), to_numpy(model(FEATURES)), rtol=1e-5)
@@ -137,7 +137,7 @@ def test_projections_are_named_after_their_tables(tables: list[str], names: list
 
 
 def test_each_weight_has_its_own_path() -> None:
-    """A vocabulary may be called as the table of a field's quantile buckets is without its colon."""
+    """A vocabulary may have the layer name of another field's table of quantile buckets, `price_buckets`."""
     fields = {
         "price_buckets": {"type": "categorical", "dim": 3},
         "price": {"type": "numeric", "scale": {"quantiles": 4}, "dim": 5},
@@ -152,7 +152,7 @@ def test_missing_vocabulary_size_is_named() -> None:
         deepfm(SPEC, {"items": 7})
 
 
-def test_no_field_is_an_error() -> None:
+def test_model_without_fields_is_an_error() -> None:
     with pytest.raises(ValueError, match="at least one of `fields` and `numeric`"):
         DeepFM(tables={}, fields={})
 
@@ -164,13 +164,13 @@ def test_unknown_table_is_named() -> None:
         )
 
 
-def test_numbers_alone() -> None:
+def test_model_of_numeric_fields_only() -> None:
     model = DeepFM(tables={}, fields={}, numeric=["x", "y"], embedding_dim=2, hidden_units=[3])
     logit = model({"x": np.array([1.0, 2.0]), "y": np.array([0.0, 1.0])})
     assert tuple(logit.shape) == (2, 1)
 
 
-def test_l2_is_the_sum_of_squares_of_the_rows_used() -> None:
+def test_l2_penalizes_the_rows_of_the_batch() -> None:
     model = DeepFM(
         tables={"t": {"rows": 4, "dim": 1}},
         fields={"a": {"table": "t", "pooling": "mean", "weights": None}},
@@ -184,12 +184,12 @@ def test_l2_is_the_sum_of_squares_of_the_rows_used() -> None:
     model.set_weights([np.ones(w.shape) for w in model.get_weights()])
     model({"a": np.array([[1, 3], [3, 0]]), "x": np.array([1.0, 1.0])})
     rows = 2 if keras.backend.backend() == "tensorflow" else 4
-    # Rows × (1 + 1), the number's v and w; kernels 2 × 1 and 1 × 1.
+    # Embedding and linear weight of each row, v and w of the number; kernels of 2 × 1 and 1 × 1.
     assert sum(float(loss) for loss in model.losses) == pytest.approx(0.5 * (2 * rows + 2) + 0.25 * (2 + 1))
 
 
 @pytest.mark.parametrize("batch_norm", [False, True])
-def test_config_and_file_round_trip(tmp_path: Path, batch_norm: bool) -> None:
+def test_model_is_the_same_after_saving_and_loading(tmp_path: Path, batch_norm: bool) -> None:
     settings = SPEC.model.model_copy(update={"batch_norm": batch_norm, "dropout": 0.3, "l2_hidden": 1e-3})
     model = with_large_weights(deepfm(SPEC.model_copy(update={"model": settings}), SIZES))
     assert DeepFM.from_config(model.get_config()).get_config() == model.get_config()
@@ -200,7 +200,7 @@ def test_config_and_file_round_trip(tmp_path: Path, batch_norm: bool) -> None:
     np.testing.assert_array_equal(to_numpy(loaded(FEATURES)), to_numpy(model(FEATURES)))
 
 
-def test_learns() -> None:
+def test_loss_decreases_in_training() -> None:
     keras.utils.set_random_seed(1)
     model = deepfm(SPEC, SIZES)
     model.compile(
@@ -214,7 +214,7 @@ def test_learns() -> None:
     assert history.history["loss"][-1] < 0.1 < history.history["loss"][0]
 
 
-def test_sample_weights_weigh_rows() -> None:
+def test_sample_weights_scale_the_loss_of_rows() -> None:
     model = with_large_weights(deepfm(SPEC, SIZES))
     model.compile(loss=keras.losses.BinaryCrossentropy(from_logits=True), jit_compile=False)
     labels, first = np.array([1.0, 0.0, 1.0]), np.array([3.0, 0.0, 0.0])
@@ -224,7 +224,7 @@ def test_sample_weights_weigh_rows() -> None:
     assert loss == pytest.approx(np.log1p(np.exp(-logit)) + penalty, rel=1e-3)
 
 
-def test_mixed_precision_gives_a_logit_of_full_precision() -> None:
+def test_logit_is_float32_in_mixed_precision() -> None:
     model = with_large_weights(deepfm(SPEC, SIZES))
     keras.config.set_dtype_policy("mixed_bfloat16")
     try:

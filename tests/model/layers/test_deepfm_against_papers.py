@@ -1,6 +1,6 @@
-"""The DeepFM, term by term, beside slow transcriptions of its papers' equations.
+"""DeepFM compared with slow implementations of the equations in the papers.
 
-- Rendle, Factorization Machines, ICDM 2010: equation 1, one term a pair of values.
+- Rendle, Factorization Machines, ICDM 2010: equation 1, one term per pair of values.
 - Guo et al., DeepFM, IJCAI 2017 (https://arxiv.org/abs/1703.04247): equations 1 to 5.
 """
 
@@ -40,7 +40,7 @@ def linear_terms(values: list[Value]) -> float:
 
 
 def pooled(values: list[Value]) -> np.ndarray:
-    """A field's vector, Σ_i x_i v_i: DeepFM's e_f, whose field has one value with x_i = 1."""
+    """A field's vector, Σ_i x_i v_i: in DeepFM e_f, where a field has one value with x_i = 1."""
     return sum((value.x * value.v for value in values), np.zeros(DIM))
 
 
@@ -64,7 +64,7 @@ def to_numpy(x: Any) -> np.ndarray:
 
 
 def values_of(model: DeepFM, features: dict[str, np.ndarray], row: int) -> list[list[Value]]:
-    """Returns the values of each field of a row; x_i is w_i, over the divisor of the field's pooling."""
+    """Returns the values of each field of a row; x_i is w_i divided by the divisor of the field's pooling."""
     fields = []
     layer = model.embeddings
     for name, field in layer.fields.items():
@@ -91,7 +91,7 @@ def values_of(model: DeepFM, features: dict[str, np.ndarray], row: int) -> list[
 
 @st.composite
 def rows(draw: st.DrawFn) -> dict[str, np.ndarray]:
-    """Two rows: single values and bags with repeats, padding, empty ones, weights of 0; and a number."""
+    """Two rows with a single value, bags (with duplicates, padding, no values, or weights of 0) and a number."""
 
     def ids(table: str, *shape: int) -> np.ndarray:
         size = int(np.prod(shape))
@@ -117,7 +117,7 @@ def rows(draw: st.DrawFn) -> dict[str, np.ndarray]:
     activation=st.sampled_from(["relu", "tanh"]),
 )
 @settings(max_examples=40, deadline=None)
-def test_the_logit_is_that_of_the_papers(
+def test_logit_equals_the_equations_of_the_papers(
     features: dict[str, np.ndarray], poolings: tuple[str, ...], exact_fm: bool, batch_norm: bool, activation: str
 ) -> None:
     history, tags, interests = poolings
@@ -145,15 +145,15 @@ def test_the_logit_is_that_of_the_papers(
 
     for row in range(2):
         fields = values_of(model, features, row)
-        every = [value for field in fields for value in field]
+        all_values = [value for field in fields for value in field]
         e = [pooled(field) for field in fields]
-        # Rendle's pairs of all values, or DeepFM's equation 2 with one vector a field.
-        pairs = rendle_pairs(every if exact_fm else [Value(1.0, vector, 0.0) for vector in e])
-        y_fm = to_numpy(model.bias)[0] + linear_terms(every) + pairs
+        # Rendle's pairs of all values, or DeepFM's equation 2 with one vector per field.
+        pairs = rendle_pairs(all_values if exact_fm else [Value(1.0, vector, 0.0) for vector in e])
+        y_fm = to_numpy(model.bias)[0] + linear_terms(all_values) + pairs
         assert logits[row] == pytest.approx(y_fm + deep(model, e, sigma), rel=1e-4, abs=1e-4)
 
 
-def test_a_field_of_one_value_has_no_pairs_within() -> None:
+def test_exact_fm_differs_only_for_bags_of_several_values() -> None:
     shared: dict[str, Any] = {
         "tables": {"items": {"rows": 6, "dim": DIM}},
         "fields": {n: {"table": "items", "pooling": "mean", "weights": None} for n in ("a", "b")},
@@ -165,12 +165,13 @@ def test_a_field_of_one_value_has_no_pairs_within() -> None:
         model.build()
     exact.set_weights([np.random.default_rng(0).normal(size=w.shape) for w in plain.get_weights()])
     plain.set_weights(exact.get_weights())
-    one, two = {"a": np.array([[3]]), "b": np.array([[5]])}, {"a": np.array([[3, 4]]), "b": np.array([[5, 0]])}
-    np.testing.assert_allclose(to_numpy(exact(one)), to_numpy(plain(one)), rtol=1e-5)
-    assert abs(to_numpy(exact(two)) - to_numpy(plain(two))).item() > 1e-3
+    one_value = {"a": np.array([[3]]), "b": np.array([[5]])}
+    two_values = {"a": np.array([[3, 4]]), "b": np.array([[5, 0]])}
+    np.testing.assert_allclose(to_numpy(exact(one_value)), to_numpy(plain(one_value)), rtol=1e-5)
+    assert abs(to_numpy(exact(two_values)) - to_numpy(plain(two_values))).item() > 1e-3
 
 
-def test_exact_fm_refuses_max_pooling() -> None:
+def test_exact_fm_with_max_pooling_is_an_error() -> None:
     with pytest.raises(ValueError, match="field a: expected a pooling of mean, sum or sqrtn with `squares`"):
         DeepFM(
             tables={"t": {"rows": 3, "dim": 2}},

@@ -1,4 +1,4 @@
-"""Pooled embeddings equal `Embedding → masked pool`, field by field, in value and in gradient."""
+"""Pooled embeddings have the values and gradients of an `Embedding` and a masked pool per field."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ POOLINGS = st.sampled_from(["mean", "sum", "sqrtn", "max"])
 
 @st.composite
 def cases(draw: st.DrawFn) -> tuple[dict[str, EmbeddedField], dict[str, np.ndarray]]:
-    """Returns fields, and a batch for them with padding anywhere, empty bags and repeats."""
+    """Returns fields, and a batch for them with padding at any position, empty bags and duplicates."""
     batch = draw(st.integers(1, 4))
     fields: dict[str, EmbeddedField] = {}
     features: dict[str, np.ndarray] = {}
@@ -48,8 +48,8 @@ def with_random_tables(fields: dict[str, EmbeddedField]) -> PooledEmbeddings:
     return layer
 
 
-def plainly(layer: PooledEmbeddings, tables: dict[str, tf.Tensor], features: dict[str, np.ndarray]) -> tuple[Any, Any]:
-    """Returns what `layer` does, with a lookup and a pool for each field."""
+def unfused(layer: PooledEmbeddings, tables: dict[str, tf.Tensor], features: dict[str, np.ndarray]) -> tuple[Any, Any]:
+    """Returns the outputs of `layer`, computed with a lookup and a pool for each field."""
     vectors, linear = [], []
     for name, field in layer.fields.items():
         ids = tf.constant(features[name])
@@ -85,21 +85,21 @@ def test_values_and_gradients_equal_those_of_embedding_and_pool(case: Any) -> No
     gradients = tape.gradient(fused_loss, variables)
     with tf.GradientTape() as tape:
         tape.watch(tables)
-        plain = plainly(layer, tables, features)
-        plain_loss = loss(plain)
-    expected = tape.gradient(plain_loss, tables)
+        expected = unfused(layer, tables, features)
+        expected_loss = loss(expected)
+    expected_gradients = tape.gradient(expected_loss, tables)
 
-    for ours, theirs in zip(fused, plain, strict=True):
-        np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-5)
+    for output, expected_output in zip(fused, expected, strict=True):
+        np.testing.assert_allclose(output, expected_output, rtol=1e-5, atol=1e-5)
     for name, table in TABLES.items():
         if not any(field["table"] == name for field in fields.values()):
             continue
         first = layer.first_rows[name]
-        whole = tf.convert_to_tensor(gradients[table["dim"]])[first : first + table["rows"]]
-        np.testing.assert_allclose(whole, tf.convert_to_tensor(expected[name]), rtol=1e-4, atol=1e-4)
+        gradient = tf.convert_to_tensor(gradients[table["dim"]])[first : first + table["rows"]]
+        np.testing.assert_allclose(gradient, tf.convert_to_tensor(expected_gradients[name]), rtol=1e-4, atol=1e-4)
 
 
-def test_the_gradient_has_each_used_row_once() -> None:
+def test_gradient_has_each_used_row_once() -> None:
     layer = with_random_tables({"a": EmbeddedField(table="large", pooling="mean", weights=None)})
     with tf.GradientTape() as tape:
         m, _ = layer({"a": np.array([[2, 2, 0], [5, 2, 0], [0, 0, 0]])})
@@ -108,13 +108,14 @@ def test_the_gradient_has_each_used_row_once() -> None:
     assert sorted(gradient.indices.numpy() - layer.first_rows["large"]) == [2, 5]
 
 
-def test_padding_of_nan_weight_counts_for_nothing() -> None:
+def test_nan_weights_of_padding_are_ignored() -> None:
     layer = with_random_tables({"a": EmbeddedField(table="large", pooling="mean", weights="w")})
-    one = {"a": np.array([[2, 0]]), "w": np.array([[1.0, np.nan]], "float32")}
-    np.testing.assert_array_equal(layer(one)[0], layer({"a": one["a"], "w": np.array([[1.0, 0.0]], "float32")})[0])
+    ids = np.array([[2, 0]])
+    nan, zero = ({"a": ids, "w": np.array([[1.0, weight]], "float32")} for weight in (np.nan, 0.0))
+    np.testing.assert_array_equal(layer(nan)[0], layer(zero)[0])
 
 
-def test_a_graph_and_an_empty_batch() -> None:
+def test_traced_layer_accepts_an_empty_batch() -> None:
     layer = with_random_tables({"a": EmbeddedField(table="small", pooling="max", weights=None)})
     traced = tf.function(layer, input_signature=[{"a": tf.TensorSpec([None, None], tf.int64)}])
     ids = np.array([[1, 3], [0, 0]])

@@ -1,4 +1,4 @@
-"""The pools as Keras layers: masks from any source, axes, shapes, files, graphs."""
+"""The pools as Keras layers: attached and explicit masks, axes, shapes, saving, graphs."""
 
 from __future__ import annotations
 
@@ -34,17 +34,17 @@ def test_mask_of_an_embedding(weighted: bool) -> None:
     np.testing.assert_allclose(pooled, reference("mean", table[ids], ids != 0, weights), rtol=1e-5, atol=1e-7)
 
 
-def test_explicit_mask_wins_over_the_attached_one() -> None:
+def test_explicit_mask_takes_precedence_over_the_attached_one() -> None:
     x = keras.layers.Masking(mask_value=-1.0)(X)
     explicit = np.array([[False, False, True], [False, True, False]])
     assert to_numpy(MaskedMeanPool()(x, mask=explicit)).tolist() == [[50, 60], [70, 80]]
 
 
-def test_mask_of_numbers_and_lists() -> None:
+def test_mask_as_nested_lists_of_integers() -> None:
     assert to_numpy(MaskedMeanPool()(X, mask=[[1, 1, 0], [1, 0, 0]])).tolist() == [[2, 4], [7, 8]]
 
 
-def test_mask_of_each_number() -> None:
+def test_mask_of_the_full_shape() -> None:
     mask = np.array([[[True, False], [True, True], [False, False]]])
     assert to_numpy(MaskedMeanPool()(X[:1], mask=mask)).tolist() == [[2, 6]]
 
@@ -65,7 +65,7 @@ def test_pooled_bag_has_no_mask() -> None:
     assert getattr(pooled, "_keras_mask", None) is None
 
 
-def test_pools_nest() -> None:
+def test_pools_can_be_nested() -> None:
     ids = np.array([[[1, 2], [3, 0], [0, 0]]])
     rows = keras.layers.Embedding(4, 2, mask_zero=True, embeddings_initializer="ones")(ids)
     lists = MaskedMeanPool(axis=2)(rows)
@@ -76,11 +76,11 @@ def test_pools_nest() -> None:
 
 
 AXES = [0, 1, 2, 3, -1, -2, -3, -4, (1, 2), (2, 3), (-1, 1), (0, 1, 2, 3), [1, 2]]
-OUTSIDE = [(3, 3), (-1, 3)]  # Not an axis of the mask: an error, tested below.
+NOT_IN_MASK = [(3, 3), (-1, 3)]  # Not an axis of the mask: an error, tested below.
 
 
-@pytest.mark.parametrize(("axis", "mask_rank"), [(a, r) for a in AXES for r in (0, 3, 4) if (a, r) not in OUTSIDE])
-def test_any_axis(axis: Axis, mask_rank: int) -> None:
+@pytest.mark.parametrize(("axis", "mask_rank"), [(a, r) for a in AXES for r in (0, 3, 4) if (a, r) not in NOT_IN_MASK])
+def test_mean_over_any_axes(axis: Axis, mask_rank: int) -> None:
     random = np.random.default_rng(0)
     x = random.normal(size=(2, 3, 4, 5)).astype("float32")
     mask = random.random(x.shape[:mask_rank]) < 0.6
@@ -100,9 +100,9 @@ def test_any_axis(axis: Axis, mask_rank: int) -> None:
     [
         (3, (2, 3), "expected `axis` from -3 to 2"),
         (-4, None, "expected `axis` from -3 to 2"),
-        ((1, -2), None, "names an axis twice"),
-        (2, (2, 3), "lies outside of `mask`"),
-        (1, (2,), "lies outside of `mask`"),
+        ((1, -2), None, "has the same axis twice"),
+        (2, (2, 3), "is not an axis of `mask`"),
+        (1, (2,), "is not an axis of `mask`"),
         (1, (2, 4), r"expected `mask` with the shape of the leading dimensions.*received \(2, 4\)"),
         (1, (2, 3, 2, 1), "expected `mask` with the shape of the leading dimensions"),
     ],
@@ -113,7 +113,7 @@ def test_wrong_axis_or_mask_is_named(axis: Axis, mask_shape: tuple[int, ...] | N
         MaskedMeanPool(axis=axis)(X, mask=mask)
 
 
-def test_no_axis_is_an_error() -> None:
+def test_empty_axis_tuple_is_an_error() -> None:
     with pytest.raises(ValueError, match="at least one axis"):
         MaskedMeanPool(axis=())
 
@@ -135,14 +135,14 @@ def test_unknown_pooling_is_named() -> None:
 
 @pytest.mark.parametrize("kind", POOLS)
 @pytest.mark.parametrize("axis", [1, -2, (1, 2)])
-def test_serialises(kind: str, axis: Axis) -> None:
+def test_layer_is_the_same_after_serialization(kind: str, axis: Axis) -> None:
     layer = masked_pool(kind, axis=axis, name="pool")
     config = keras.saving.serialize_keras_object(layer)
-    again = keras.saving.deserialize_keras_object(config)
+    deserialized = keras.saving.deserialize_keras_object(config)
 
     assert config["registered_name"] == f"fieldpool>{type(layer).__name__}"
-    assert again.get_config() == layer.get_config()
-    np.testing.assert_array_equal(to_numpy(again(X)), to_numpy(layer(X)))
+    assert deserialized.get_config() == layer.get_config()
+    np.testing.assert_array_equal(to_numpy(deserialized(X)), to_numpy(layer(X)))
 
 
 def test_saved_model_gives_the_same_numbers(tmp_path: Path) -> None:
@@ -158,10 +158,10 @@ def test_shape_of_an_unknown_batch_and_length() -> None:
     assert MaskedMeanPool(axis=(1, 2))(keras.Input((None, 4, 8))).shape == (None, 8)
 
 
-@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="graphs and XLA as TensorFlow has them")
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="for TensorFlow graphs and XLA")
 @pytest.mark.parametrize("jit_compile", [False, True])
 @pytest.mark.parametrize("kind", POOLS)
-def test_tensorflow_graph_and_xla(kind: str, jit_compile: bool) -> None:
+def test_pool_in_a_tensorflow_graph_with_and_without_xla(kind: str, jit_compile: bool) -> None:
     import tensorflow as tf
 
     pool = masked_pool(kind)

@@ -1,4 +1,4 @@
-"""What the pools compute: by hand, whatever the padding holds, beside the slow formulas, in every dtype."""
+"""Results of the pools: computed by hand, with any padding, compared with slow formulas, in every dtype."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ NAN, INF = float("nan"), float("inf")
 # -- by hand ------------------------------------------------------------------------------------------
 
 
-def test_mean_of_steps_that_masking_leaves() -> None:
+def test_mean_of_steps_that_are_not_masked() -> None:
     steps = [[10], [10, 20], [10, 20, 30], [10, 20, 30, 40]]
     x = np.zeros((4, 4, 2), "float32")
     for row, values in enumerate(steps):
@@ -82,7 +82,7 @@ def test_all_padding_row_gives_zeros(kind: str, gradients: Gradients) -> None:
 
 @pytest.mark.parametrize("junk", [NAN, INF, -INF, 3e38])
 @pytest.mark.parametrize("kind", POOLS)
-def test_what_padding_holds_does_not_matter(kind: str, junk: float, gradients: Gradients) -> None:
+def test_content_of_padding_is_ignored(kind: str, junk: float, gradients: Gradients) -> None:
     pool = masked_pool(kind)
     mask = np.array([[True, True, False], [False, False, False]])
     dirty = np.where(mask[:, :, None], X, np.float32(junk))
@@ -94,7 +94,7 @@ def test_what_padding_holds_does_not_matter(kind: str, junk: float, gradients: G
 
 
 @pytest.mark.parametrize("kind", ["mean", "sum", "sqrtn"])
-def test_weights_of_padding_do_not_matter(kind: str, gradients: Gradients) -> None:
+def test_weights_of_padding_are_ignored(kind: str, gradients: Gradients) -> None:
     pool = masked_pool(kind)
     weights = np.array([[1.0, 2.0, NAN], [1.0, INF, NAN]], "float32")
     clean = np.where(MASK, weights, np.float32(0))
@@ -128,7 +128,7 @@ def test_mean_gradient_is_one_over_count(gradients: Gradients) -> None:
     assert gradient.tolist() == [[[0.5, 0.5], [0.5, 0.5], [0, 0]], [[1, 1], [0, 0], [0, 0]]]
 
 
-# -- any bag, against the slow reference --------------------------------------------------------------
+# -- random bags, compared with the slow reference --------------------------------------------------------------
 
 
 NUMBERS = st.floats(-100, 100, width=32)
@@ -157,7 +157,9 @@ def test_equals_reference(kind: str, bag: Bag, use_weights: bool) -> None:
 @pytest.mark.parametrize("kind", POOLS)
 @settings(max_examples=20, deadline=None)
 @given(bag=bags(), more=st.integers(1, 5), seed=st.integers(0, 99))
-def test_longer_padding_and_another_order_change_nothing(kind: str, bag: Bag, more: int, seed: int) -> None:
+def test_length_of_padding_and_order_of_values_do_not_change_the_result(
+    kind: str, bag: Bag, more: int, seed: int
+) -> None:
     x, mask, _ = bag
     b, t, d = x.shape
     longer = np.concatenate([x, np.full((b, more, d), NAN, "float32")], axis=1)
@@ -176,7 +178,7 @@ def test_longer_padding_and_another_order_change_nothing(kind: str, bag: Bag, mo
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
 @pytest.mark.parametrize("kind", ["mean", "sqrtn"])
 def test_half_precision_sums_in_float32(kind: str, dtype: str) -> None:
-    # 4096 + 1 is 4096 in both, and 4096 · 100 is infinite in float16.
+    # In float16 and bfloat16 4096 + 1 is 4096; in float16 4096 · 100 is infinite.
     x = np.full((1, 4096, 1), 64.0, "float32")
     pooled = masked_pool(kind, dtype=dtype)(keras.ops.cast(x, dtype), mask=np.ones((1, 4096), bool))
 
