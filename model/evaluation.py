@@ -1,4 +1,4 @@
-"""Scores a whole split with a model, and says how good the scores are: over all, and slice by slice."""
+"""Scores a complete split with a model, and computes metrics of the scores: over all examples, and by slice."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .run import Run
 
 Features = dict[str, tf.Tensor]
 
-# How many values of a field have a slice each: the most frequent ones.
+# The number of the most frequent values of a field that have their own slice.
 MOST_SLICES = 20
 
 
@@ -28,7 +28,7 @@ class Scores(NamedTuple):
     Attributes:
         labels: float32 `[n]`.
         logits: float32 `[n]`.
-        columns: What `score` was asked to keep, by name, each `[n]`.
+        columns: The columns that `score` kept, by name, each `[n]`.
     """
 
     labels: np.ndarray
@@ -39,13 +39,14 @@ class Scores(NamedTuple):
 def scorer(model: keras.Model, features: dict[str, tf.TensorSpec]) -> Callable[[Features], tf.Tensor]:
     """Returns a graph from features to logits, `[batch]`, traced once for batches of any size.
 
-    `keras.Model.predict` would compile with XLA, and once more for the last, smaller batch.
+    `keras.Model.predict` would compile with XLA, and again for the last, smaller batch.
     """
 
     def logits(batch: Features) -> tf.Tensor:
         return tf.squeeze(tf.cast(model(batch, training=False), tf.float32), axis=1)
 
-    return tf.function(logits, input_signature=[features])
+    # TensorFlow warns of functions that are traced often; a graph that is traced once does not count.
+    return tf.function(logits, input_signature=[features]).get_concrete_function()
 
 
 def score(
@@ -57,8 +58,8 @@ def score(
 
     Args:
         logits_of: See `scorer`.
-        dataset: With features and labels.
-        keep: Columns to keep besides, by name, each a function of a batch's features.
+        dataset: Batches of features and labels.
+        keep: Other columns to return, by name: functions from a batch's features to `[batch]`. Default: none.
     """
     keep = keep or {}
     labels, logits = [np.zeros(0, "float32")], [np.zeros(0, "float32")]
@@ -84,25 +85,26 @@ def evaluate(
     gauc_by: str | None = None,
     slices: Sequence[str] | None = None,
 ) -> dict[str, Any]:
-    """Returns how good `model` is on all of a split.
+    """Returns the metrics of `model` on a complete split.
 
     Args:
-        model: One whose inputs are the features of `run` and whose output is a logit, `[batch, 1]`.
+        model: A model that computes a logit, `[batch, 1]`, from the features of `run`.
         run: The run with the examples.
         split: train, eval or test.
-        batch_size: Examples that are scored at once; changes speed and memory alone.
+        batch_size: Examples per batch; affects only speed and memory.
         gauc_by: The categorical field whose values are the groups of GAUC. Default: the spec's `evaluation.gauc_by`.
-        slices: Fields to measure slice by slice. Default: the spec's `evaluation.slices`.
+        slices: Fields by which to compute metrics of slices. Default: the spec's `evaluation.slices`.
 
     Returns:
-        The metrics of `metrics.measures`. With `gauc_by` also `gauc`, of the rows whose group is in the vocabulary,
-        for others share the OOV buckets, and `gauc_examples`, their number. With `slices` also `slices`: by field, by
-        slice, the same metrics. Slices of a categorical field are its 20 most frequent values of the split,
-        `(missing)`, `(OOV)`, and `(other)`; of a multivalued field the lengths of its lists, `0`, `1`, `2–3`, `4–7`, …
+        The metrics of `metrics.measures`. With `gauc_by` also `gauc`, of the rows whose group is in the vocabulary
+        (other groups share the OOV buckets), and `gauc_examples`, the number of these rows. With `slices` also
+        `slices`: the same metrics by field and slice. The slices of a categorical field are its 20 most frequent values
+        in the split, `(missing)`, `(OOV)` and `(other)`; those of a multivalued field are the lengths of its lists,
+        `0`, `1`, `2–3`, `4–7`, …
 
     Raises:
         NoExamples: if the split is empty.
-        UserError: if `gauc_by` or `slices` name a field that does not suit.
+        UserError: if `gauc_by` is not a categorical field, or a slice is not a categorical or multivalued field.
     """
     gauc_by = gauc_by or run.spec.evaluation.gauc_by
     slices = run.spec.evaluation.slices if slices is None else slices
@@ -119,23 +121,23 @@ def score_split(
     gauc_by: str | None = None,
     slices: Sequence[str] = (),
 ) -> Scores:
-    """Returns the scores of all of a split, with the columns that `measure` needs for `gauc_by` and `slices`.
+    """Returns the scores of a complete split, with the columns that `measure` needs for `gauc_by` and `slices`.
 
-    Arguments and errors are those of `evaluate`, without its defaults from the spec.
+    Arguments and errors are those of `evaluate`, but `gauc_by` and `slices` have no default from the spec.
     """
     spec = run.spec
     keep = {name: _kept(spec, name) for name in dict.fromkeys([*slices, *([gauc_by] if gauc_by else [])])}
     if gauc_by and spec.fields[gauc_by].is_list:
-        raise UserError(f"gauc_by: expected a categorical field, found {gauc_by!r}, which has several values a row")
+        raise UserError(f"gauc_by: expected a categorical field, found {gauc_by!r}, which has several values per row")
     dataset = read_examples(run, split, batch_size=batch_size)
     scores = score(scorer(model, dataset.element_spec[0]), dataset, keep)
     if len(scores.labels) == 0:
-        raise NoExamples(f"{run.path}: the files of the split {split!r} hold no examples; evaluate another")
+        raise NoExamples(f"{run.path}: the files of the split {split!r} have no examples; evaluate another split")
     return scores
 
 
 def measure(scores: Scores, run: Run, *, gauc_by: str | None = None, slices: Sequence[str] = ()) -> dict[str, Any]:
-    """Returns what `evaluate` does, of a split that was scored with the same `gauc_by` and `slices`."""
+    """Returns the result of `evaluate` for a split that was scored with the same `gauc_by` and `slices`."""
     spec = run.spec
     result: dict[str, Any] = _measures(scores, spec, gauc_by, np.ones(len(scores.labels), bool))
     if slices:
@@ -150,10 +152,12 @@ def measure(scores: Scores, run: Run, *, gauc_by: str | None = None, slices: Seq
 
 
 def _kept(spec: Spec, name: str) -> Callable[[Features], tf.Tensor]:
-    """Returns the function from features to a field's ids, or the lengths of its lists, `[batch]`."""
-    able = [n for n, field in spec.fields.items() if field.has_vocabulary]
-    if name not in able:
-        raise UserError(f"evaluation: expected a categorical or multivalued field of {', '.join(able)}; found {name!r}")
+    """Returns the function from features to a field's ids, or to the lengths of its lists, `[batch]`."""
+    allowed = [n for n, field in spec.fields.items() if field.has_vocabulary]
+    if name not in allowed:
+        raise UserError(
+            f"evaluation: expected a categorical or multivalued field ({', '.join(allowed)}), found {name!r}"
+        )
     if spec.fields[name].is_list:
         return lambda features: tf.math.count_nonzero(features[name], axis=1)
     return lambda features: features[name]
@@ -171,7 +175,7 @@ def _measures(scores: Scores, spec: Spec, gauc_by: str | None, rows: np.ndarray)
 
 
 def _slices(run: Run, name: str, column: np.ndarray) -> dict[str, np.ndarray]:
-    """Returns the rows of each slice of a field, a mask `[n]` each; slices without rows are left out."""
+    """Returns for each slice of a field the mask of its rows, bool `[n]`; slices without rows are left out."""
     if run.spec.fields[name].is_list:
         edges = [0, *(2**i for i in range(int(column.max(initial=0)).bit_length() + 1))]
         ranges = pairwise(edges)

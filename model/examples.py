@@ -1,7 +1,7 @@
 """Reads a run's examples as a `tf.data.Dataset` of features and labels.
 
-Shards of gzipped `tf.train.Example` go in. Whole blocks are read, parsed and put in random order at once: an example at
-a time costs several times as much.
+Examples are gzipped TFRecord shards of `tf.train.Example`. They are read, parsed and shuffled in blocks, because one
+example at a time takes several times as long.
 """
 
 from __future__ import annotations
@@ -15,33 +15,33 @@ from ..transforms.errors import UserError
 from ..transforms.spec import KEY_FEATURE, LABEL_FEATURE, SPLITS, Spec, weights_feature
 from .run import Run
 
-# Up to 16 shards are interleaved, 256 records at a time: fixed, not tuned by the machine, so that a seed gives the
-# same order everywhere. Records go in blocks, because one at a time costs 4 µs each.
+# Up to 16 shards are interleaved, in blocks of 256 records. Both are fixed, not tuned at run time, so that a seed gives
+# the same order on every machine. Single records would cost 4 µs each.
 _SHARDS_AT_ONCE = 16
 _BLOCK = 256
 _THREADS = 2
 
 
 class NoExamples(UserError):
-    """The split of a run holds no examples."""
+    """The split of a run has no examples."""
 
 
 def feature_spec(spec: Spec) -> dict[str, tf.io.FixedLenFeature]:
-    """Returns what `tf.io.parse_example` needs to read the examples of a finished run.
+    """Returns the features of a run's examples for `tf.io.parse_example`.
 
     Categorical: int64 `[]`. Multivalued: int64 `[max_len]`, its weights float32 `[max_len]`. Numeric: float32
-    `[]`, or int64 `[]` in quantile buckets. Besides them the label, float32 `[]`, and the key, a string
-    `[]`, if the spec has one.
+    `[]`, or int64 `[]` in quantile buckets. In addition the label, float32 `[]`, and the key, string `[]`, if the spec
+    has one.
 
     Raises:
-        ValueError: if a `max_len` is not a number yet: the spec is not that of a run.
+        ValueError: if a `max_len` is `auto` or a percentile, as in a spec that is not that of a run.
     """
     features: dict[str, tf.io.FixedLenFeature] = {}
     for name, field in spec.fields.items():
         try:
             shape = list(field.shape)
         except ValueError as error:
-            raise ValueError(f"fields.{name}.{error}: take `Run(path).spec`") from None
+            raise ValueError(f"fields.{name}.{error}: use `Run(path).spec`") from None
         features[name] = tf.io.FixedLenFeature(shape, tf.as_dtype(field.dtype))
         if field.is_weighted:
             features[weights_feature(name)] = tf.io.FixedLenFeature(shape, tf.float32)
@@ -67,42 +67,41 @@ def read_examples(
 ) -> tf.data.Dataset:
     """Returns a dataset of `(features, label)`, or `(features, label, key)`.
 
-    Features are as in `feature_spec`, with a batch in front; label is float32 `[batch]`, key a string
+    Features are those of `feature_spec` with a batch dimension in front; the label is float32 `[batch]`, the key string
     `[batch]`. The last batch may be smaller.
 
     Args:
         run: The run to read.
         split: train, eval or test.
-        batch_size: Examples a batch.
-        shuffle_buffer: How many examples, from up to 16 shards in turn, are put in random order at once, three times
-            that many in memory. Shards are shuffled as well, and both again each time the dataset is iterated.
-            Default 0: an order that is always the same.
-        seed: Makes the random order the same in every process. Default None: as it comes.
-        epoch: With a seed, the number of the (first) epoch, from 0: its order is the same whatever was read before it,
-            as a training that is resumed needs. Default None: each iteration of the dataset is the next epoch.
-        skip: How many batches are left out at the start of the first epoch.
-        with_key: Adds the key, for predictions; the dataset then does not suit `fit`, which would take it
-            for sample weights.
+        batch_size: Examples per batch.
+        shuffle_buffer: Size of the shuffle buffer in examples, which come from up to 16 interleaved shards; memory
+            holds up to three times that number. The order of the shards is shuffled, too. Each iteration of the
+            dataset shuffles again. Default 0: no shuffling.
+        seed: The same seed gives the same order in every process. Default None: a random order.
+        epoch: With a seed, the number of the first epoch, from 0. The order of an epoch does not depend on what was
+            read before, so a training can be resumed. Default None: each iteration of the dataset is the next epoch.
+        skip: Number of batches to skip at the start of the first epoch.
+        with_key: Whether to add the key, for predictions. Not for `fit`, which would use it as sample weights.
         repeat: Whether the dataset is endless, epoch after epoch.
-        cache: "memory" reads and parses all examples at once, now, and shuffles all of them together. A path, of files
-            that are not there yet, keeps parsed examples on disk from the first epoch on, in one order of blocks.
-            Default None: each epoch reads the files, 3 µs an example.
-        shard: `(index, count)` of a worker that is to read only its part of the examples: whole files where there are
-            as many as workers, else every count-th block of records.
+        cache: "memory": this function reads and parses all examples, and each epoch shuffles all of them together. The
+            path of new files: parsed examples are kept there from the first epoch on, with the blocks in the same
+            order in each epoch. Default None: each epoch reads the shards, 3 µs per example.
+        shard: `(index, count)` of a worker that reads only its part of the examples: every count-th shard if there are
+            at least `count`, else every count-th block of records.
 
     Raises:
         NoExamples: if the split has no shards.
-        ValueError: if there is no such split, or `with_key` and the spec has no key.
+        ValueError: if the split is unknown, or for `with_key` if the spec has no key.
     """
     if split not in SPLITS:
-        raise ValueError(f"expected a split of {', '.join(SPLITS)}; received {split!r}")
+        raise ValueError(f"expected one of the splits {', '.join(SPLITS)}; received {split!r}")
     if with_key and run.spec.key is None:
-        raise ValueError(f"{run.path}: the spec names no `key`; add `key: <column>` and make the run again")
+        raise ValueError(f"{run.path}: the spec has no `key`; add `key: <column>` and run `fieldpool transform` again")
     files = run.shards(split)
     if not files:
         raise NoExamples(
             f"{run.path}: no examples in the split {split!r} (examples/{split}-*.tfrecord.gz); change "
-            "`split:` in the spec so that rows fall into it, and run `fieldpool transform` again"
+            "`split:` in the spec so that it has rows, and run `fieldpool transform` again"
         )
     features = feature_spec(run.spec)
     if not with_key:
@@ -124,11 +123,11 @@ def read_examples(
     dataset = epochs.flat_map(
         lambda i, epoch_seed: batches(epoch_seed).skip(tf.where(i == 0, tf.cast(skip, tf.int64), 0))
     )
-    return dataset.map(lambda example: _split_off(example, with_key)).prefetch(tf.data.AUTOTUNE)
+    return dataset.map(lambda example: _features_and_label(example, with_key)).prefetch(tf.data.AUTOTUNE)
 
 
 def count_examples(run: Run, split: str) -> int:
-    """Returns how many examples a split has: by the run's counts, or, where it has none, by reading it."""
+    """Returns the number of examples of a split: from the run's counts or, if it has none, by reading the examples."""
     if not run.shards(split):
         return 0
     if run.has_stats:
@@ -145,10 +144,10 @@ def _from_blocks(
         blocks = blocks_of(epoch_seed)
         if not shuffle_buffer:
             return blocks.rebatch(batch_size)
-        # The first window is shorter, by a random part, so that windows differ also where the blocks' order does not.
-        most = 1 + shuffle_buffer // _BLOCK
-        cut = tf.random.stateless_uniform([], tf.stack([epoch_seed, -1]), 0, most, tf.int64)
-        windows = blocks.take(cut).rebatch(shuffle_buffer).concatenate(blocks.skip(cut).rebatch(shuffle_buffer))
+        # The first window has a random number of blocks, so that epochs differ even if the order of blocks does not.
+        limit = 1 + shuffle_buffer // _BLOCK
+        first = tf.random.stateless_uniform([], tf.stack([epoch_seed, -1]), 0, limit, tf.int64)
+        windows = blocks.take(first).rebatch(shuffle_buffer).concatenate(blocks.skip(first).rebatch(shuffle_buffer))
         windows = windows.enumerate(1).map(lambda i, window: _shuffled(window, [epoch_seed, i]))
         return windows.prefetch(1).rebatch(batch_size)
 
@@ -156,7 +155,7 @@ def _from_blocks(
 
 
 def _from_memory(blocks: tf.data.Dataset, batch_size: int, shuffle: bool) -> Callable[[tf.Tensor], tf.data.Dataset]:
-    """Returns the function from an epoch's seed to its batches; reads all blocks now, and shuffles all examples."""
+    """Reads all blocks; returns the function from an epoch's seed to its batches, shuffled over all examples."""
     parts = list(blocks)
     if not parts:
         return lambda _: blocks
@@ -173,14 +172,14 @@ def _from_memory(blocks: tf.data.Dataset, batch_size: int, shuffle: bool) -> Cal
 
 
 def _epoch_seeds(seed: int | None, epoch: int | None, repeat: bool) -> tf.data.Dataset:
-    """Returns a seed for each epoch that an iteration of the dataset has: one, or with `repeat` any number."""
+    """Returns one seed for each epoch in an iteration of the dataset: a single one, or with `repeat` endless ones."""
     next_epoch_each_iteration = epoch is None and not repeat
     seeds = tf.data.Dataset.random(seed, rerandomize_each_iteration=next_epoch_each_iteration).skip(epoch or 0)
     return seeds if repeat else seeds.take(1)
 
 
 def _blocks(files: tf.Tensor, features: dict[str, Any], shard: tuple[int, int] | None) -> tf.data.Dataset:
-    """Returns the parsed examples of files in blocks, taken from several files in turn."""
+    """Returns blocks of parsed examples, interleaved from several files."""
     count = files.shape[0]
     dataset = tf.data.Dataset.from_tensor_slices(files)
     by_file = shard is not None and count >= shard[1]
@@ -201,13 +200,14 @@ def _blocks(files: tf.Tensor, features: dict[str, Any], shard: tuple[int, int] |
 
 
 def _shuffled(rows: Any, seed: Any) -> Any:
-    """Returns tensors with their rows in one random order."""
+    """Returns tensors with their rows in a random order, the same for all of them."""
     tensors = tf.nest.flatten(rows)
     order = tf.random.experimental.stateless_shuffle(tf.range(tf.shape(tensors[0])[0]), seed=tf.stack(seed))
     return tf.nest.map_structure(lambda tensor: tf.gather(tensor, order), rows)
 
 
-def _split_off(features: dict[str, tf.Tensor], with_key: bool) -> tuple:
+def _features_and_label(features: dict[str, tf.Tensor], with_key: bool) -> tuple:
+    """Returns `(features, label)` or `(features, label, key)` of a parsed batch."""
     features = dict(features)
     label = features.pop(LABEL_FEATURE)
     if with_key:

@@ -1,7 +1,7 @@
-"""Files and folders that are there as a whole or not at all.
+"""Writes files and folders atomically: complete, or not at all.
 
-For the file systems that TensorFlow reads: a reader, or a crash, never finds half of a file. What Beam writes goes
-through `pipeline.folders.storage`, since Beam's file systems are set up with the options of a job.
+A reader never sees an incomplete file, not even after a crash. For the file systems of TensorFlow; Beam code uses
+`pipeline.folders.storage` instead, because Beam's file systems are configured by the options of a job.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from .json_text import json_text
 
 
 def write_atomically(path: str, write: Callable[[str], object]) -> None:
-    """Calls `write` with a temporary path that ends like `path`, then puts the file at `path`.
+    """Calls `write` with a temporary path that ends with the same file name, then moves the file to `path`.
 
-    On a local disk the file is renamed within its folder; to an object store (gs://…) it is uploaded from
-    a temporary folder, and appears when the upload is complete. A file that was there before is replaced.
+    On a local disk the file is renamed within its folder. For an object store (gs://…) it is uploaded from a temporary
+    folder, and appears when the upload is complete. An existing file is replaced; if `write` fails, it is kept.
     """
     folder, name = os.path.split(path)
     if "://" in path:
@@ -40,7 +40,7 @@ def write_atomically(path: str, write: Callable[[str], object]) -> None:
 
 
 def write_folder_atomically(path: str, write: Callable[[str], object]) -> None:
-    """Calls `write` with a temporary folder beside `path`, then moves it there; what was at `path` is replaced."""
+    """Calls `write` with a temporary folder next to `path`, then renames it; an existing folder is replaced."""
     path = path.rstrip("/")
     folder, name = os.path.split(path)
     temporary = os.path.join(folder, f".unfinished-{name}-{uuid.uuid4().hex[:8]}")
@@ -55,7 +55,7 @@ def write_folder_atomically(path: str, write: Callable[[str], object]) -> None:
 
 
 def write_json(path: str, content: Any) -> None:
-    """Writes `content` to `path` as `json_text` has it."""
+    """Writes `content` to `path` as JSON; numbers that are not finite become null."""
 
     def write(temporary: str) -> None:
         with open(temporary, "w", encoding="utf-8") as file:

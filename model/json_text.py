@@ -1,4 +1,4 @@
-"""JSON as its standard has it: without NaN, which metrics may be."""
+"""Standard JSON, which has no NaN, although a metric may be NaN."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Metrics of a whole split, exact: no buckets, no mean over batches."""
+"""Exact metrics of a complete split: no buckets, no means over batches."""
 
 from __future__ import annotations
 
@@ -10,14 +10,16 @@ _CALIBRATION_BINS = 20
 
 
 def auc(labels: np.ndarray, scores: np.ndarray) -> float:
-    """Area under the ROC curve: how often a positive row scores above a negative one, ties counting half.
+    """Area under the ROC curve: the share of pairs in which the positive row scores above the negative one.
+
+    Ties count as half.
 
     Args:
         labels: 0 or 1, `[n]`.
-        scores: Numbers that rise with the probability, `[n]`: logits do as well.
+        scores: Numbers that increase with the probability, such as logits, `[n]`.
 
     Returns:
-        From 0 to 1; NaN if all labels are the same or there are none, for then no pair can be compared.
+        From 0 to 1; NaN if there are no pairs, because all labels are the same or there are none.
     """
     if np.unique(labels).size < 2:
         return float("nan")
@@ -27,7 +29,7 @@ def auc(labels: np.ndarray, scores: np.ndarray) -> float:
 def pr_auc(labels: np.ndarray, scores: np.ndarray) -> float:
     """Area under the precision-recall curve, as average precision: the mean of the precision at each positive row.
 
-    Where positives are rare it separates models that AUC does not. A model that knows nothing has the share of
+    If positives are rare, it distinguishes models better than AUC. Random scores have a value near the share of
     positives.
 
     Args:
@@ -43,9 +45,9 @@ def pr_auc(labels: np.ndarray, scores: np.ndarray) -> float:
 
 
 def logloss(labels: np.ndarray, logits: np.ndarray) -> float:
-    """Mean binary cross-entropy, of logits: mean of ln(1 + exp(logit)) − label·logit.
+    """Mean binary cross-entropy: mean of ln(1 + exp(logit)) − label·logit.
 
-    From logits: `sklearn.metrics.log_loss` takes probabilities, which round to 0 and 1, and clips them.
+    Computed from logits, because probabilities round to 0 and 1; `sklearn.metrics.log_loss` clips them.
 
     Args:
         labels: 0 or 1, `[n]`.
@@ -61,16 +63,16 @@ def logloss(labels: np.ndarray, logits: np.ndarray) -> float:
 
 
 def gauc(labels: np.ndarray, scores: np.ndarray, groups: np.ndarray) -> float:
-    """Group AUC: the mean of the AUCs within each group (a user), weighted by the group's rows.
+    """Group AUC: the mean of the AUCs within each group (such as a user), weighted by the number of rows of the group.
 
-    What a ranker is used for: it never compares rows of two users. Groups whose labels are all the same have no AUC
-    and do not count (Zhu et al., https://arxiv.org/abs/1703.02091; Zhou et al., DIN, equation 7,
+    Rows of different users are not compared, as in ranking. Groups whose labels are all the same have no AUC and do not
+    count (Zhu et al., https://arxiv.org/abs/1703.02091; Zhou et al., DIN, equation 7,
     https://arxiv.org/abs/1706.06978).
 
     Args:
         labels: 0 or 1, `[n]`.
         scores: As of `auc`.
-        groups: The group of each row, anything that sorts, `[n]`.
+        groups: The group of each row, values that can be sorted, `[n]`.
 
     Returns:
         From 0 to 1; NaN if no group has both labels.
@@ -98,7 +100,7 @@ def gauc(labels: np.ndarray, scores: np.ndarray, groups: np.ndarray) -> float:
 
 
 def calibration_ratio(labels: np.ndarray, logits: np.ndarray) -> float:
-    """Sum of the predicted probabilities over the sum of the labels: 1 is right, above 1 promises too much.
+    """Sum of the predicted probabilities divided by the sum of the labels: 1 is ideal, above 1 predicts too many.
 
     Args:
         labels: 0 or 1, `[n]`.
@@ -112,30 +114,30 @@ def calibration_ratio(labels: np.ndarray, logits: np.ndarray) -> float:
 
 
 def expected_calibration_error(labels: np.ndarray, logits: np.ndarray, bins: int = _CALIBRATION_BINS) -> float:
-    """How far predictions are from what happened: the mean over bins of |mean probability − share of positives|.
+    """Expected calibration error: the mean over bins of |mean probability − share of positives|, weighted by rows.
 
-    Bins have equally many rows, in the order of the predictions (Nixon et al., https://arxiv.org/abs/1904.01685): with
-    bins of equal width nearly all clicks would be in the first.
+    Bins have equal numbers of rows, in the order of the predictions (Nixon et al., https://arxiv.org/abs/1904.01685):
+    with bins of equal width, nearly all rows would be in the first bin.
 
     Args:
         labels: 0 or 1, `[n]`.
         logits: `[n]`.
-        bins: How many; with fewer rows than that, one a bin.
+        bins: The number of bins; if there are fewer rows, each row has its own bin.
 
     Returns:
         From 0 to 1; NaN if there are no rows.
     """
-    predicted, happened, rows = calibration_curve(labels, logits, bins)
-    return float(np.average(np.abs(predicted - happened), weights=rows)) if len(rows) else float("nan")
+    predicted, observed, rows = calibration_curve(labels, logits, bins)
+    return float(np.average(np.abs(predicted - observed), weights=rows)) if len(rows) else float("nan")
 
 
 def calibration_curve(
     labels: np.ndarray, logits: np.ndarray, bins: int = _CALIBRATION_BINS
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Returns for each bin the mean probability, the share of positives, and the rows, all `[bins]`.
+    """Returns for each bin the mean probability, the share of positives and the number of rows, all `[bins]`.
 
-    Bins are those of `expected_calibration_error`; an empty one is left out. The curve of `sklearn.calibration`, with
-    `strategy="quantile"`, lacks the rows of each bin, by which that error weighs them.
+    Bins are those of `expected_calibration_error`, without empty ones. `sklearn.calibration.calibration_curve` does not
+    return the number of rows, which are the weights of the bins in that error.
     """
     order = np.argsort(logits, kind="stable")
     parts = [part for part in np.array_split(order, bins) if len(part)]
@@ -148,9 +150,10 @@ def calibration_curve(
 
 
 def measures(labels: np.ndarray, logits: np.ndarray, groups: np.ndarray | None = None) -> dict[str, float]:
-    """Returns all metrics of these rows by name, those of this module and `examples` and `positives`, their share.
+    """Returns all metrics by name.
 
-    `gauc` is among them if `groups` are given.
+    They are `auc`, `pr_auc`, `logloss`, `calibration` (`calibration_ratio`), `ece` (`expected_calibration_error`),
+    `examples` (the number of rows), `positives` (their share), and with `groups` also `gauc`.
     """
     return {
         "auc": auc(labels, logits),

@@ -52,7 +52,7 @@ def model(run: Run) -> DeepFM:
 def test_metrics_of_the_split(run: Run, model: DeepFM) -> None:
     measured = evaluate(model, run, "test", slices=[])
     assert (measured["examples"], measured["positives"]) == (8, 5 / 8)
-    # Ann and Bob have ids; the users who share the OOV bucket cannot be told apart.
+    # The rows of Ann and Bob; the users who share the OOV bucket cannot be distinguished.
     assert measured["gauc_examples"] == 5
     assert 0 <= measured["gauc"] <= 1
 
@@ -76,11 +76,11 @@ def test_a_slice_has_the_metrics_of_its_rows(run: Run, model: DeepFM) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"slices": ["age"]}, "categorical or multivalued field of user, tags; found 'age'"),
+        ({"slices": ["age"]}, r"categorical or multivalued field \(user, tags\), found 'age'"),
         ({"slices": ["gone"]}, "found 'gone'"),
         ({"gauc_by": "tags"}, "gauc_by: expected a categorical field, found 'tags'"),
     ],
 )
-def test_a_field_that_does_not_suit_is_named(run: Run, model: DeepFM, arguments: dict[str, Any], message: str) -> None:
+def test_field_of_a_wrong_type_is_named(run: Run, model: DeepFM, arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError, match=message):
         evaluate(model, run, "test", **arguments)

@@ -58,13 +58,13 @@ def test_feature_spec() -> None:
     }
 
 
-def test_feature_spec_wants_a_resolved_spec() -> None:
+def test_feature_spec_needs_a_resolved_spec() -> None:
     spec = Spec.model_validate({**SPEC, "fields": {"genres": {"type": "multivalued"}}})
     with pytest.raises(ValueError, match=r"fields.genres.max_len: expected a number, found 'auto'"):
         feature_spec(spec)
 
 
-def test_batches(run: Run) -> None:
+def test_batches_of_features_and_labels(run: Run) -> None:
     features, label = next(iter(read_examples(run, "train", batch_size=3)))
 
     assert {name: value.numpy().tolist() for name, value in features.items()} == {
@@ -78,21 +78,21 @@ def test_batches(run: Run) -> None:
     assert label.numpy().tolist() == [0, 1, 0]
 
 
-def test_each_example_once(run: Run) -> None:
+def test_each_example_is_read_once(run: Run) -> None:
     sizes = [len(label) for _, label in read_examples(run, "train", batch_size=4)]
     assert sizes == [4, 4, 1]
     assert items(read_examples(run, "train", batch_size=4)) == list(range(9))
     assert sorted(items(read_examples(run, "train", batch_size=4, shuffle_buffer=3))) == list(range(9))
 
 
-def test_examples_are_counted_where_a_run_made_by_other_means_has_no_counts(run: Run) -> None:
+def test_examples_are_counted_without_stats_json(run: Run) -> None:
     assert [count_examples(run, split) for split in ("train", "eval", "test")] == [9, 1, 0]
     Path(run.path, "stats.json").unlink()
     uncounted = Run(run.path)
     assert [count_examples(uncounted, split) for split in ("train", "eval", "test")] == [9, 1, 0]
 
 
-def test_key_on_demand(run: Run) -> None:
+def test_key_is_read_on_request(run: Run) -> None:
     *_, key = next(iter(read_examples(run, "eval", batch_size=4, with_key=True)))
     assert key.numpy().tolist() == [b"row9"]
 
@@ -113,7 +113,7 @@ def test_repeat(run: Run) -> None:
 
 
 @pytest.mark.parametrize("cache", ["memory", "disk"])
-def test_a_cache_gives_the_same_examples_in_other_orders(run: Run, tmp_path: Path, cache: str) -> None:
+def test_cache_gives_the_same_examples_in_another_order_each_epoch(run: Run, tmp_path: Path, cache: str) -> None:
     where = cache if cache == "memory" else str(tmp_path / "cache")
     dataset = read_examples(run, "train", batch_size=4, shuffle_buffer=100, seed=3, cache=where)
     epochs = [items(dataset) for _ in range(3)]
@@ -121,7 +121,7 @@ def test_a_cache_gives_the_same_examples_in_other_orders(run: Run, tmp_path: Pat
     assert epochs[0] != epochs[1]
 
 
-def test_an_epoch_has_its_order_whatever_came_before(run: Run) -> None:
+def test_order_of_an_epoch_does_not_depend_on_previous_epochs(run: Run) -> None:
     settings: dict[str, Any] = {"batch_size": 2, "shuffle_buffer": 100, "seed": 3}
     orders = [items(read_examples(run, "train", epoch=epoch, **settings)) for epoch in range(3)]
     assert len({tuple(order) for order in orders}) == 3
@@ -133,7 +133,7 @@ def test_an_epoch_has_its_order_whatever_came_before(run: Run) -> None:
 
 
 @pytest.mark.parametrize("workers", [2, 5])
-def test_shards_of_workers_are_the_examples_each_once(run: Run, workers: int) -> None:
+def test_workers_read_each_example_once(run: Run, workers: int) -> None:
     parts = [items(read_examples(run, "train", batch_size=4, shard=(i, workers))) for i in range(workers)]
     assert sorted(item for part in parts for item in part) == list(range(9))
 
@@ -144,13 +144,13 @@ def test_split_without_shards_is_named(run: Run) -> None:
 
 
 def test_unknown_split_is_named(run: Run) -> None:
-    with pytest.raises(ValueError, match="expected a split of train, eval, test; received 'dev'"):
+    with pytest.raises(ValueError, match="expected one of the splits train, eval, test; received 'dev'"):
         read_examples(run, "dev", batch_size=1)
 
 
-def test_key_without_a_key_in_the_spec_is_an_error(tmp_path: Path) -> None:
+def test_with_key_needs_a_key_in_the_spec(tmp_path: Path) -> None:
     spec = {name: value for name, value in SPEC.items() if name != "key"}
     run = Run(write_run(tmp_path / "run", spec, {}, {"train": [[example(0)]]}))
     assert "key" not in next(iter(read_examples(run, "train", batch_size=1)))[0]
-    with pytest.raises(ValueError, match="the spec names no `key`"):
+    with pytest.raises(ValueError, match="the spec has no `key`"):
         read_examples(run, "train", batch_size=1, with_key=True)

@@ -15,7 +15,7 @@ Write = Callable[[str], object]
 
 
 class DiskFull(Exception):
-    """What ends the writing in these tests."""
+    """Raised by the failing writers of these tests."""
 
 
 def file_with(text: str) -> Write:
@@ -32,7 +32,7 @@ def folder_with(**texts: str) -> Write:
 
 
 def failing_after(write: Write) -> Write:
-    """Writes, then fails: what is there by then is only a part."""
+    """Returns a writer that writes, then fails, as if it had written only a part."""
 
     def fail(path: str) -> None:
         write(path)
@@ -42,17 +42,17 @@ def failing_after(write: Write) -> Write:
 
 
 def contents(folder: Path) -> dict[str, str]:
-    """Returns the text of each file below a folder, by its path there."""
+    """Returns the text of each file in a folder, by its relative path."""
     return {path.relative_to(folder).as_posix(): path.read_text() for path in folder.rglob("*") if path.is_file()}
 
 
-def test_a_file_appears_under_its_name_alone(tmp_path: Path) -> None:
+def test_only_the_written_file_remains(tmp_path: Path) -> None:
     write_atomically(str(tmp_path / "a.txt"), file_with("new"))
     assert contents(tmp_path) == {"a.txt": "new"}
 
 
-def test_the_temporary_file_ends_like_the_target(tmp_path: Path) -> None:
-    """Keras tells the format of a file by how its name ends."""
+def test_temporary_path_ends_like_the_target(tmp_path: Path) -> None:
+    """Keras selects the format by the end of the file name."""
     paths: list[str] = []
 
     def write(path: str) -> None:
@@ -64,14 +64,14 @@ def test_the_temporary_file_ends_like_the_target(tmp_path: Path) -> None:
     assert paths[0].endswith("model.weights.h5")
 
 
-def test_a_file_is_replaced(tmp_path: Path) -> None:
+def test_existing_file_is_replaced(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("a longer old text")
     write_atomically(str(tmp_path / "a.txt"), file_with("new"))
     assert contents(tmp_path) == {"a.txt": "new"}
 
 
 @pytest.mark.parametrize("old", [{}, {"a.txt": "old"}])
-def test_a_file_that_fails_leaves_what_was_there(tmp_path: Path, old: dict[str, str]) -> None:
+def test_failed_write_keeps_the_existing_file(tmp_path: Path, old: dict[str, str]) -> None:
     for name, text in old.items():
         (tmp_path / name).write_text(text)
     with pytest.raises(DiskFull):
@@ -79,19 +79,19 @@ def test_a_file_that_fails_leaves_what_was_there(tmp_path: Path, old: dict[str, 
     assert contents(tmp_path) == old
 
 
-def test_a_file_that_fails_before_its_first_byte_leaves_nothing(tmp_path: Path) -> None:
+def test_writer_that_creates_no_file_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(DiskFull):
         write_atomically(str(tmp_path / "a.txt"), failing_after(lambda path: None))
     assert contents(tmp_path) == {}
 
 
-def test_a_remote_file_appears_under_its_name_alone() -> None:
+def test_only_the_written_remote_file_remains() -> None:
     write_atomically("ram://test_files/new/a.txt", file_with("new"))
     assert tf.io.gfile.GFile("ram://test_files/new/a.txt").read() == "new"
     assert tf.io.gfile.listdir("ram://test_files/new") == ["a.txt"]
 
 
-def test_a_remote_file_that_fails_leaves_what_was_there() -> None:
+def test_failed_remote_write_keeps_the_existing_file() -> None:
     path = "ram://test_files/kept/a.txt"
     write_atomically(path, file_with("old"))
     with pytest.raises(DiskFull):
@@ -100,19 +100,19 @@ def test_a_remote_file_that_fails_leaves_what_was_there() -> None:
 
 
 @pytest.mark.parametrize("ending", ["", "/"])
-def test_a_folder_appears_under_its_name_alone(tmp_path: Path, ending: str) -> None:
+def test_only_the_written_folder_remains(tmp_path: Path, ending: str) -> None:
     write_folder_atomically(str(tmp_path / "out") + ending, folder_with(a="1", b="2"))
     assert contents(tmp_path) == {"out/a": "1", "out/b": "2"}
 
 
-def test_a_folder_is_replaced_with_all_of_its_files(tmp_path: Path) -> None:
+def test_existing_folder_is_replaced_with_all_of_its_files(tmp_path: Path) -> None:
     folder_with(a="old", stale="old")(str(tmp_path / "out"))
     write_folder_atomically(str(tmp_path / "out"), folder_with(a="new"))
     assert contents(tmp_path) == {"out/a": "new"}
 
 
 @pytest.mark.parametrize("old", [{}, {"a": "old", "b": "old"}])
-def test_a_folder_that_fails_leaves_what_was_there(tmp_path: Path, old: dict[str, str]) -> None:
+def test_failed_write_keeps_the_existing_folder(tmp_path: Path, old: dict[str, str]) -> None:
     if old:
         folder_with(**old)(str(tmp_path / "out"))
     with pytest.raises(DiskFull):
@@ -128,7 +128,7 @@ def test_json_has_null_for_numbers_that_are_not_finite(tmp_path: Path) -> None:
     assert text.endswith("}\n")
 
 
-def test_json_that_cannot_be_written_leaves_what_was_there(tmp_path: Path) -> None:
+def test_content_that_is_not_json_keeps_the_existing_file(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text("{}")
     with pytest.raises(TypeError):
         write_json(str(tmp_path / "a.json"), {"a": object()})

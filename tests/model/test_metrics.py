@@ -36,16 +36,16 @@ def test_logloss_by_hand() -> None:
     assert value == pytest.approx((math.log(2) + math.log(4)) / 2)
 
 
-def test_logloss_of_a_sure_mistake_is_finite() -> None:
+def test_logloss_of_a_large_wrong_logit_is_finite() -> None:
     assert logloss(np.array([0]), np.array([1000.0])) == 1000.0
 
 
-def test_logloss_of_nothing_is_nan() -> None:
+def test_logloss_without_rows_is_nan() -> None:
     assert math.isnan(logloss(np.zeros(0), np.zeros(0)))
 
 
 def test_pr_auc_by_hand() -> None:
-    # From the top: a positive (precision 1), a negative, a positive (2/3).
+    # In the order of the scores: a positive (precision 1), a negative, a positive (precision 2/3).
     assert pr_auc(np.array([1, 0, 1, 0]), np.array([4.0, 3.0, 2.0, 1.0])) == pytest.approx((1 + 2 / 3) / 2)
 
 
@@ -74,7 +74,7 @@ def test_gauc_without_a_mixed_group_is_nan(labels: list[int]) -> None:
 
 
 @given(st.lists(st.tuples(st.integers(0, 1), st.integers(0, 4), st.integers(0, 3)), min_size=1, max_size=60))
-def test_gauc_is_the_mean_over_groups(rows: list[tuple[int, int, int]]) -> None:
+def test_gauc_is_the_weighted_mean_over_groups(rows: list[tuple[int, int, int]]) -> None:
     labels, scores, groups = (np.array(column) for column in zip(*rows, strict=True))
     weighted = [
         ((groups == g).sum(), roc_auc_score(labels[groups == g], scores[groups == g]))
@@ -93,14 +93,14 @@ def test_calibration_by_hand() -> None:
     assert expected_calibration_error(np.array([0, 1]), logits, bins=2) == pytest.approx((0.5 + 0.25) / 2)
 
 
-def test_calibration_curve_has_bins_of_equally_many_rows() -> None:
-    predicted, happened, rows = calibration_curve(np.array([0, 0, 1, 1]), np.array([-9.0, -8.0, 8.0, 9.0]), bins=2)
+def test_calibration_curve_has_bins_with_equal_numbers_of_rows() -> None:
+    predicted, observed, rows = calibration_curve(np.array([0, 0, 1, 1]), np.array([-9.0, -8.0, 8.0, 9.0]), bins=2)
     assert predicted == pytest.approx([0, 1], abs=1e-3)
-    assert happened.tolist() == [0, 1]
+    assert observed.tolist() == [0, 1]
     assert rows.tolist() == [2, 2]
 
 
-def test_a_calibrated_model_has_little_error() -> None:
+def test_calibrated_model_has_a_small_calibration_error() -> None:
     random = np.random.default_rng(0)
     logits = random.normal(-2, 1, 200_000)
     labels = (random.random(200_000) < 1 / (1 + np.exp(-logits))).astype(int)
@@ -109,7 +109,7 @@ def test_a_calibrated_model_has_little_error() -> None:
     assert expected_calibration_error(labels, logits + 1) > 0.05
 
 
-def test_measures_of_nothing_are_nan() -> None:
+def test_measures_without_rows_are_nan() -> None:
     empty = measures(np.zeros(0), np.zeros(0), np.zeros(0))
     assert empty.pop("examples") == 0
     assert all(math.isnan(value) for value in empty.values())
