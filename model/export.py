@@ -19,12 +19,13 @@ import tensorflow as tf
 from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 
 from ..transforms.errors import UserError
+from ..transforms.kinds import Kind, check_kind
 from ..transforms.preprocessing import raw_feature_spec
 from ..transforms.spec import KEY_FEATURE, LABEL_FEATURE, Spec
 from .examples import feature_spec
 from .files import write_folder_atomically
 from .run import SPEC_FILE, TRANSFORM_FOLDER, Run
-from .training.folder import MODEL_FILE, load_model
+from .training.folder import MODEL_FILE, load_model, model_file
 
 # Where TensorFlow Serving, too, keeps files that go with a SavedModel.
 EXTRA_ASSETS_FOLDER = "assets.extra"
@@ -72,11 +73,11 @@ def export_model(run: Run, model_path: str, out: str | None = None) -> str:
     Raises:
         UserError: if there is no such model, or it does not fit the run.
     """
-    keras_file = model_path if model_path.endswith(".keras") else join(model_path, MODEL_FILE)
+    keras_file = model_file(model_path)
     target = out or join(os.path.dirname(keras_file), SERVING_FOLDER)
     if _has_files(target) and not _is_export(target):
         raise UserError(f"{target}: exists already and is not an exported model; choose another folder with --out")
-    model = load_model(keras_file)
+    model = load_model(model_path)
     _check_model_fits(model, run, keras_file)
 
     def write(folder: str) -> None:
@@ -101,6 +102,7 @@ def find_export(path: str) -> str:
     for folder in (path, join(path, SERVING_FOLDER)):
         if _is_export(folder):
             return folder
+    check_kind(path, Kind.EXPORT, NoExport, accepted=(Kind.MODEL,))
     raise NoExport(f"{path}: no exported model; make one with `fieldpool export RUN MODEL`")
 
 

@@ -15,6 +15,7 @@ import yaml
 from pydantic import ValidationError
 
 from ..transforms.errors import UserError
+from ..transforms.kinds import Kind, check_kind
 from ..transforms.spec import Spec
 from .run_stats import RunStats
 
@@ -43,9 +44,11 @@ class Run:
 
     def __init__(self, path: str) -> None:
         self.path = path
-        if not tf.io.gfile.exists(join(path, DONE_FILE)):
-            what = "an unfinished run" if tf.io.gfile.exists(path) else "no such folder"
-            raise NotARun(f"{path}: {what} (no {DONE_FILE} file); make one with `fieldpool transform`")
+        missing = [name for name in (DONE_FILE, SPEC_FILE) if not tf.io.gfile.exists(join(path, name))]
+        if missing:
+            found = check_kind(path, Kind.RUN, NotARun, accepted=(Kind.UNFINISHED_RUN,))
+            what = found or ("not a run" if tf.io.gfile.exists(path) else "no such folder")
+            raise NotARun(f"{path}: {what} (no {missing[0]} file); make one with `fieldpool transform`")
 
     @cached_property
     def spec(self) -> Spec:

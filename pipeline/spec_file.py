@@ -13,6 +13,7 @@ from pydantic_core import ErrorDetails
 
 from ..transforms import spec as spec_module
 from ..transforms.errors import SpecError
+from ..transforms.kinds import Kind, check_kind
 from ..transforms.spec import Spec
 
 # What PyYAML raises for a text it cannot make values of; its own kind is not all, as for `!!bool x` or 2024-99-99.
@@ -41,13 +42,24 @@ def load_spec(path: str) -> Spec:
         SpecError: the file is missing, is not YAML, or does not hold a valid spec.
     """
     try:
+        data = parse_yaml(_read(path), path)
+    except SpecError:
+        check_kind(path, Kind.SPEC, SpecError)
+        raise
+    if not isinstance(data, dict) or not data.keys() & Spec.model_fields:
+        check_kind(path, Kind.SPEC, SpecError)  # CSV and JSON can be valid YAML.
+    return parse_spec(data, path)
+
+
+def _read(path: str) -> str:
+    """Returns the text of a file, truncated to one character more than a spec may have."""
+    try:
         with _opened(path) as file:
-            text = file.read(MOST_BYTES + 1)
+            return file.read(MOST_BYTES + 1)
     except OSError as error:
         raise SpecError(f"{path}: cannot read the spec ({error.strerror or error})") from None
     except UnicodeDecodeError as error:
         raise SpecError(f"{path}: not valid YAML: {error}") from None
-    return parse_spec(parse_yaml(text, path), path)
 
 
 def _opened(path: str) -> IO[str]:

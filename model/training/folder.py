@@ -9,6 +9,7 @@ import keras
 import tensorflow as tf
 
 from ...transforms.errors import UserError
+from ...transforms.kinds import Kind, check_kind
 from ..layers import deepfm  # noqa: F401  Registers with Keras what a model is made of.
 
 MODEL_FILE = "model.keras"
@@ -26,15 +27,20 @@ def load_model(path: str) -> keras.Model:
     Raises:
         UserError: if there is none, or it cannot be loaded so.
     """
-    if not path.endswith(".keras"):
-        path = join(path, MODEL_FILE)
-    if not tf.io.gfile.exists(path):
-        raise UserError(f"{path}: no such model; train one with `fieldpool train`")
+    file = model_file(path)
+    if not tf.io.gfile.exists(file):
+        check_kind(path, Kind.MODEL, UserError)
+        raise UserError(f"{file}: no such model; train one with `fieldpool train`")
     try:
-        return keras.saving.load_model(path, safe_mode=True)
+        return keras.saving.load_model(file, safe_mode=True)
     except (ValueError, TypeError, KeyError, OSError, zipfile.BadZipFile) as error:
         reason = str(error).strip().splitlines()[0]
-        raise UserError(f"{path}: not a model of `fieldpool train`, or damaged: {reason}") from None
+        raise UserError(f"{file}: not a model of `fieldpool train`, or damaged: {reason}") from None
+
+
+def model_file(path: str) -> str:
+    """Returns the model file of a training; `path` is its folder or the file itself."""
+    return path if path.endswith(".keras") else join(path, MODEL_FILE)
 
 
 def weights_path(folder: str, epoch: int) -> str:

@@ -15,6 +15,7 @@ from ...transforms.errors import UserError
 from ..terminal import console, startup
 from . import data, reports, serving, training, whole_job
 from .beam_options import CommandWithBeamOptions
+from .command import Command
 
 app = typer.Typer(
     name="fieldpool",
@@ -26,20 +27,20 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
 )
-app.command()(data.schema)
-app.command()(data.explain)
+app.command(cls=Command)(data.schema)
+app.command(cls=Command)(data.explain)
 app.command(cls=CommandWithBeamOptions)(data.transform)
-app.command()(training.train)
-app.command()(training.evaluate)
-app.command()(data.check)
+app.command(cls=Command)(training.train)
+app.command(cls=Command)(training.evaluate)
+app.command(cls=Command)(data.check)
 app.command(cls=CommandWithBeamOptions)(whole_job.run)
-app.command()(data.inspect)
-app.command()(serving.export)
+app.command(cls=Command)(data.inspect)
+app.command(cls=Command)(serving.export)
 app.command(cls=CommandWithBeamOptions)(serving.predict)
 app.command(cls=CommandWithBeamOptions)(serving.verify)
-app.command()(reports.profile)
-app.command()(reports.report)
-app.command()(whole_job.demo)
+app.command(cls=Command)(reports.profile)
+app.command(cls=Command)(reports.report)
+app.command(cls=Command)(whole_job.demo)
 
 _STOPPED = 130
 
@@ -55,7 +56,7 @@ def main() -> None:
     try:
         app(standalone_mode=True)
     except UserError as error:
-        console.error(str(error))
+        console.error("\n".join([str(error), *getattr(error, "__notes__", [])]))
         sys.exit(error.exit_code)
     except SystemExit as end:
         if end.code == _STOPPED:  # What typer makes of ^C.

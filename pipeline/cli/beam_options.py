@@ -8,13 +8,14 @@ from collections.abc import Iterator
 from typing import Any
 
 import typer
-from typer.core import TyperCommand
+
+from .command import Command
 
 # Where they are put together; also for options that Beam does not know here, such as a job server's own.
 PASS_ON = "--beam"
 
 
-class CommandWithBeamOptions(TyperCommand):
+class CommandWithBeamOptions(Command):
     """A command that takes each option of Beam besides its own, and passes it on as `--beam=--name=value`."""
 
     def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override]

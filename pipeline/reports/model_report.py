@@ -20,6 +20,7 @@ from ...model.run import Run
 from ...model.run_stats import total
 from ...model.training.folder import TRAINING_FILE, load_model
 from ...transforms.errors import UserError
+from ...transforms.kinds import Kind, check_kind
 from ...transforms.spec import SPLITS, CategoricalField, MultivaluedField, Spec
 from ..spec_file import dump_spec
 from .card_text import commands, formula, limits, pooling_row
@@ -89,6 +90,7 @@ def write_report(run: Run, model_folder: str, path: str, *, data: Sequence[str] 
 def _read_training(folder: str) -> dict[str, Any]:
     path = join(folder, TRAINING_FILE)
     if not tf.io.gfile.exists(path):
+        check_kind(folder, Kind.MODEL, UserError)
         raise UserError(f"{path}: no such file; name the folder that `fieldpool train` wrote")
     with tf.io.gfile.GFile(path) as file:
         training: dict[str, Any] = json.loads(file.read())

@@ -55,7 +55,7 @@ def test_profile_and_report(fieldpool: Fieldpool, served: Served, tmp_path: Path
     [
         (["export", "{}/nothing", "{}/model"], "nothing: no such folder"),
         (["export", "{}/run", "{}/nothing"], "nothing/model.keras: no such model"),
-        (["predict", "{}/run", "{}/rows.parquet", "--out", "{}/new"], "run: no exported model; make one with"),
+        (["predict", "{}/run", "{}/rows.parquet", "--out", "{}/new"], "run is a run; expected an exported model"),
         (["predict", "{}/model", "{}/rows.parquet", "--out", "{}/run"], "run: exists already"),
         (["predict", "{}/model", "{}/rows.parquet", "--out", "{}/new", "--format", "xml"], "--format"),
         (["verify", "{}/run", "{}/model", "{}/none.csv"], "none.csv: no such file"),

@@ -247,5 +247,5 @@ def test_error_in_a_worker_is_reported_without_its_traceback(
 @pytest.mark.parametrize("finished", [True, False])
 def test_folder_without_done_is_not_a_run(tmp_path: Path, finished: bool) -> None:
     target = tmp_path if finished else tmp_path / "nothing"
-    with pytest.raises(NotARun, match="an unfinished run" if finished else "no such folder"):
+    with pytest.raises(NotARun, match="not a run" if finished else "no such folder"):
         Run(str(target))

@@ -1,0 +1,112 @@
+"""Recognises what a path holds, by its files or its name, so that errors can name an argument in the wrong position.
+
+In this package because `model` and `pipeline` both use it. Imports nothing but the standard library, and TensorFlow for
+remote folders.
+"""
+
+from __future__ import annotations
+
+import os
+from enum import StrEnum
+
+from .errors import UserError
+
+# Added to an error as a note; the command line prints the order of its command instead.
+ORDER = "Order of arguments: SPEC or RUN first, then MODEL, then DATA."
+
+
+class Kind(StrEnum):
+    """What a path can hold."""
+
+    RUN = "a run"
+    UNFINISHED_RUN = "an unfinished run"
+    MODEL = "a trained model"
+    EXPORT = "an exported model"
+    PREDICTIONS = "a folder of predictions"
+    ALL = "the output of `fieldpool run`"
+    SPEC = "a YAML file"
+    DATA = "a data file"
+
+
+# The files that identify a folder; the first entry that fits counts.
+_FILES = {
+    Kind.PREDICTIONS: {"DONE", "predictions"},
+    Kind.RUN: {"DONE", "spec.yaml"},
+    Kind.EXPORT: {"saved_model.pb", "assets.extra"},
+    Kind.MODEL: {"model.keras"},
+    Kind.UNFINISHED_RUN: {"transform"},
+    Kind.ALL: {"run", "model"},
+}
+_WORK_PREFIX = ".work-"
+
+_EXTENSIONS = {
+    ".yaml": Kind.SPEC,
+    ".yml": Kind.SPEC,
+    ".keras": Kind.MODEL,
+    **dict.fromkeys((".csv", ".tsv", ".txt", ".json", ".jsonl", ".ndjson"), Kind.DATA),
+    **dict.fromkeys((".parquet", ".pq", ".tfrecord", ".tfrecords"), Kind.DATA),
+}
+_COMPRESSIONS = (".gz", ".bz2")
+
+_EXPECTED = {
+    Kind.RUN: "a run, the folder that `fieldpool transform` makes",
+    Kind.MODEL: "a trained model, the folder that `fieldpool train` makes",
+    Kind.EXPORT: "an exported model, which `fieldpool export RUN MODEL` makes",
+    Kind.SPEC: "a spec, a YAML file",
+    Kind.DATA: "data: CSV, JSON Lines, Parquet or TFRecord files",
+}
+# The folders that `fieldpool run` makes.
+_PARTS = {Kind.RUN: "run", Kind.MODEL: "model", Kind.EXPORT: "model"}
+
+
+def kind_of(path: str) -> Kind | None:
+    """Returns what a path holds, None if it is not recognised.
+
+    Folders are recognised by the files in them; files, and patterns of files, by their extension alone.
+    """
+    names = _names_in(path)
+    for kind, files in _FILES.items():
+        if files <= names:
+            return kind
+    if any(name.startswith(_WORK_PREFIX) for name in names):
+        return Kind.UNFINISHED_RUN
+    name = path.rstrip("/").lower()
+    for compression in _COMPRESSIONS:
+        name = name.removesuffix(compression)
+    return _EXTENSIONS.get(os.path.splitext(name)[1])
+
+
+def check_kind(path: str, expected: Kind, error: type[UserError], *, accepted: tuple[Kind, ...] = ()) -> Kind | None:
+    """Returns what a path holds, None if it is not recognised.
+
+    Args:
+        path: An argument of a command or function.
+        expected: What the argument should be; named in the message.
+        error: The kind of error to raise.
+        accepted: What raises no error either.
+
+    Raises:
+        UserError: `error`, with ORDER as a note: the path holds something else.
+    """
+    found = kind_of(path)
+    if found is None or found in (expected, *accepted):
+        return found
+    name = path.rstrip("/")
+    inside = f", here {name}/{_PARTS[expected]}" if found is Kind.ALL and expected in _PARTS else ""
+    raised = error(f"{path} is {found}; expected {_EXPECTED[expected]}{inside}")
+    raised.add_note(ORDER)
+    raise raised
+
+
+def _names_in(folder: str) -> set[str]:
+    """Returns the names of the files and folders in a folder; none if it cannot be listed."""
+    try:
+        if "://" not in folder:
+            return set(os.listdir(folder))
+        import tensorflow as tf  # Takes seconds to import.
+    except OSError:
+        return set()
+    try:
+        return {name.rstrip("/") for name in tf.io.gfile.listdir(folder)}
+    except tf.errors.OpError:
+        return set()
