@@ -1,1 +1,1 @@
-"""Pages to look at: the profile of new data, the report of a model."""
+"""HTML pages: the profile of a data set (`fieldpool profile`) and the report of a model (`fieldpool report`)."""

@@ -1,4 +1,4 @@
-"""The words of a model card: the formula, how each field is pooled, how to make it again, what to keep in mind."""
+"""The texts of a model card: formula, pooling of each field, commands that reproduce the model, limitations."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ _POOLINGS = {
     "mean": "Σ w·x / Σ w",
     "sum": "Σ w·x",
     "sqrtn": "Σ w·x / √Σ w²",
-    "max": "the largest of each column",
+    "max": "the maximum of each dimension",
 }
 
-# What `limits` warns of: a difference of AUCs, a calibration ratio off 1, a share of OOV values.
+# Thresholds of the warnings in `limits`: difference of AUCs, distance of the calibration ratio from 1, OOV rate.
 _OVERFITTING = 0.05
 _MISCALIBRATION = 0.1
 _MANY_OOV = 0.2
 
 
 def formula(spec: Spec) -> str:
-    """Returns the logit and its terms, a line each."""
+    """Returns the formula of the logit and its terms, one per line."""
     fm = "½(‖Σ_f m_f‖² − Σ_f ‖m_f‖²)"
     if spec.model.exact_fm:
         fm = "½(‖Σ_f m_f‖² − Σ_i ‖x_i·v_i‖²), i over all values of all fields"
@@ -39,22 +39,22 @@ def formula(spec: Spec) -> str:
         "logit  = bias + Σ_f linear_f + FM + MLP",
         f"FM     = {fm}",
         f"MLP    = {mlp}",
-        "m_f    = the pooled embedding of field f over its values that are not padding; 0 for an empty list",
-        "linear = a weight a value, pooled as the vectors are",
+        "m_f    = the pooled embeddings of the values of field f, without padding; 0 for an empty list",
+        "linear = the linear weights of the values, pooled like the embeddings",
     ]
     numbers = [name for name, field in spec.fields.items() if not field.is_embedded]
     if numbers:
-        lines.append(f"m_f    = x·v_f, linear_f = x·w_f for the numbers {', '.join(numbers)}")
+        lines.append(f"m_f    = x·v_f, linear_f = x·w_f for the numeric fields {', '.join(numbers)}")
     return "\n".join(lines)
 
 
 def pooling_row(spec: Spec, name: str, tables: Mapping[str, EmbeddingTable]) -> list[str]:
-    """Returns a field's name, type, m_f, the name of its table, and the length of its embedding.
+    """Returns a field's name, type, m_f, the name of its embedding table, and the dimension of its embedding.
 
     Args:
-        spec: With the field.
-        name: Of the field.
-        tables: `spec.embedding_tables` of the run.
+        spec: The spec with the field.
+        name: The field's name.
+        tables: The run's `spec.embedding_tables`.
     """
     field = spec.fields[name]
     if isinstance(field, NumericField) and not field.is_embedded:
@@ -64,8 +64,8 @@ def pooling_row(spec: Spec, name: str, tables: Mapping[str, EmbeddingTable]) -> 
     if isinstance(field, MultivaluedField):
         return [name, field.type, _pooling(field), table, dim]
     if field.buckets is not None:
-        return [name, field.type, f"its bucket of {field.buckets}", name, dim]
-    return [name, field.type, "its embedding", table, dim]
+        return [name, field.type, f"the embedding of its bucket, one of {field.buckets}", name, dim]
+    return [name, field.type, "the embedding of its value", table, dim]
 
 
 def _pooling(field: MultivaluedField) -> str:
@@ -74,11 +74,11 @@ def _pooling(field: MultivaluedField) -> str:
         weights = f", w from {field.weights}"
     elif field.pooling != "max":
         weights = ", w = 1"
-    return f"{field.pooling}: {_POOLINGS[field.pooling]}{weights}; {field.keep} {field.max_len}"
+    return f"{field.pooling}: {_POOLINGS[field.pooling]}{weights}; {field.keep} {field.max_len} values"
 
 
 def commands(run: Run, folder: str, data: Sequence[str] | None) -> str:
-    """Returns the command lines that make run, model and export again."""
+    """Returns the commands that reproduce run, model and export."""
     files = shlex.join(data) if data else "DATA..."
     made = shlex.join([run.path, folder])
     return "\n".join(
@@ -95,27 +95,29 @@ def commands(run: Run, folder: str, data: Sequence[str] | None) -> str:
 def limits(
     run: Run, by_split: Mapping[str, Mapping[str, float]], split: str, fields: Sequence[FieldProfile]
 ) -> list[str]:
-    """Returns what a reader should know before using the model: only what these numbers say.
+    """Returns the limitations of a model that follow from its data and metrics, one sentence each.
 
     Args:
         run: The run that the model was trained on.
         by_split: The metrics of each split.
-        split: The one that the model is judged by.
-        fields: Of the run.
+        split: The split that the model is judged by.
+        fields: The profiles of the run's fields.
     """
     lines = [
-        f"The labels, column {run.spec.label.field}, are of logged rows: what was never shown was not learned from.",
-        f"{number(run.stats.rejected)} of {number(run.stats.read)} rows were set aside (folder rejected/).",
+        f"The labels (column {run.spec.label.field}) come from logged rows: the model has learned nothing about items "
+        "that were never shown.",
+        f"{number(run.stats.rejected)} of {number(run.stats.read)} rows were rejected (folder rejected/).",
     ]
     gap = by_split["train"]["auc"] - by_split[split]["auc"] if "train" in by_split else 0.0
     if gap > _OVERFITTING:
-        lines.append(f"The AUC on train is {gap:.3f} above that on {split}: the model remembers more than it learns.")
+        lines.append(f"The AUC on train is {gap:.3f} higher than on {split}: the model overfits.")
     ratio = by_split[split]["calibration"]
     if not np.isnan(ratio) and abs(ratio - 1) > _MISCALIBRATION:
         lines.append(
-            f"Predictions on {split} add up to {ratio:.2f} times the positives: calibrate before using them as rates."
+            f"The sum of the predictions on {split} is {ratio:.2f} times the number of positives: calibrate them "
+            "before using them as click rates."
         )
     often = [f.name for f in fields if max(f.oov_eval or 0, f.oov_test or 0) > _MANY_OOV]
     if often:
-        lines.append(f"More than a fifth of the values of {', '.join(often)} are out of vocabulary in eval or test.")
+        lines.append(f"More than {_MANY_OOV:.0%} of the values of {', '.join(often)} are OOV in eval or test.")
     return lines

@@ -1,7 +1,7 @@
-"""Charts of reports: matplotlib figures as inline SVG that takes its colours from the page, light or dark.
+"""Charts of reports: matplotlib figures as inline SVG, in the colours of the page, light or dark.
 
-matplotlib, because its SVG takes some kilobytes and needs no script; plotly would put 4.5 MB into each page. A figure
-is drawn in marker colours, which are then replaced by variables of the page's style sheet. Its text stays text.
+matplotlib, because its SVG takes a few kilobytes and needs no script; plotly would add 4.5 MB to each page. Figures are
+drawn in placeholder colours, which are then replaced by CSS variables of the page. Text remains text in the SVG.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
 
-# A chart after its caption.
+# A caption and its chart.
 Captioned = tuple[str, Markup]
-# Name, x and y.
+# Name, x values and y values.
 Line = tuple[str, Sequence[float], Sequence[float]]
 
-# The colours that charts are drawn in, and the variable that replaces each.
+# The placeholder colours of figures, and the CSS variable that replaces each.
 _COLOURS = {
     "#010203": "var(--ink)",
     "#040506": "var(--muted)",
@@ -34,7 +34,7 @@ _COLOURS = {
     "#101112": "var(--series-3)",
 }
 _INK, _MUTED, _LINE, *SERIES = _COLOURS
-_INCHES = (4.2, 2.7)  # Of 72 points.
+_INCHES = (4.2, 2.7)  # Width and height, at 72 points an inch.
 _MOST_TICKS = 12
 _STYLE = {
     "svg.fonttype": "none",
@@ -57,11 +57,11 @@ _STYLE = {
 
 
 def chart(title: str, draw: Callable[[Axes], None]) -> Markup:
-    """Returns what `draw` draws on one pair of axes, as an `<svg>` element for a page.
+    """Returns a chart as an `<svg>` element for a page.
 
     Args:
-        title: What the chart shows, for screen readers. Unique on a page: the ids in the chart are derived from it.
-        draw: Takes the axes.
+        title: Describes the chart, for screen readers. Must be unique on a page, because the chart's ids depend on it.
+        draw: Draws the chart on the given axes.
     """
     text = io.StringIO()
     with mpl.rc_context({**_STYLE, "svg.hashsalt": title}):
@@ -71,7 +71,7 @@ def chart(title: str, draw: Callable[[Axes], None]) -> Markup:
     svg = text.getvalue()
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
-    svg = re.sub(r' id="[\w.]+_[0-9]+"', "", svg)  # Of groups: "axes_1" would be in each chart of a page.
+    svg = re.sub(r' id="[\w.]+_[0-9]+"', "", svg)  # Ids of groups: `axes_1` would occur in every chart of a page.
     svg = re.sub(r"font: ([0-9.]+)px [^;\"]*", r"font: \1px var(--font)", svg)
     for marker, variable in _COLOURS.items():
         svg = svg.replace(marker, variable)
@@ -88,16 +88,16 @@ def curves(
     percent: str = "",
     log_x: bool = False,
 ) -> Markup:
-    """Returns lines over common axes.
+    """Returns a line chart.
 
     Args:
         title: See `chart`.
-        lines: At most three. One with an empty name is not in the legend.
-        labels: Of both axes.
-        marked: The x of a vertical line.
-        diagonal: Adds a thin line from (0, 0) to (1, 1), or to the largest value.
-        percent: "x", "y" or "xy": axes that are shares.
-        log_x: Whether x is logarithmic.
+        lines: At most three. A line with an empty name is not in the legend.
+        labels: Of the x and the y axis.
+        marked: The x of a dotted vertical line.
+        diagonal: Whether to add a dashed line from (0, 0) to (m, m), where m is the largest value.
+        percent: The axes whose values are shares: "x", "y" or "xy".
+        log_x: Whether the x axis is logarithmic.
     """
 
     def draw(axes: Axes) -> None:
@@ -135,11 +135,11 @@ def bars(
     Args:
         title: See `chart`.
         names: Of the bars.
-        heights: Where each bar ends.
-        labels: Of both axes.
-        percent: As for `curves`.
-        bottom: Where all bars begin.
-        marked: The x of a vertical line; bar i is centred at i.
+        heights: The y value at the top of each bar.
+        labels: Of the x and the y axis.
+        percent: See `curves`.
+        bottom: The y value at the bottom of all bars.
+        marked: The x of a dotted vertical line; bar i is centred at i.
     """
 
     def draw(axes: Axes) -> None:

@@ -1,4 +1,4 @@
-"""A column of a sample of rows, and what its values look like."""
+"""A column of a sample of rows, and the properties of its values that the proposed spec depends on."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from ..arrow_lists import is_list
 from ..rows import columns
 
-# Whole numbers with at most FEW distinct values are taken for categories, not for amounts; floats with FEW_FLOATS.
+# Whole numbers with at most FEW distinct values (floats: FEW_FLOATS) are treated as categories, not as amounts.
 FEW, FEW_FLOATS = 50, 8
 
 _AMOUNTS = re.compile(r"(.*_)?(age|price|cost|amount|count|num|number|score|size|duration|length)(_.*)?", re.IGNORECASE)
@@ -21,18 +21,19 @@ _IDS = re.compile(r"(.*[_\-.])?(id|ids|key|uid|code|zip)|.*(Id|ID|Key)", re.ASCI
 _LETTERS_AND_DIGITS = re.compile(rb"([A-Za-z]+[-_]?)\d+")
 _TIMES = re.compile(r"(.*_)?(time|timestamp|date|datetime|ts)(_.*)?|.*_at", re.IGNORECASE)
 
-# The least mean number of rows a value for a column that leaks the label; of rarer values nothing is known.
+# A column can only be found to leak the label if each of its values has at least this many rows on average: a rarer
+# value may always have the same label by chance.
 _LEAST_REPEATS = 20
 
 
 def present_tokens(values: pa.Array) -> pa.Array:
-    """Returns the tokens of a column of tokens or bags, end to end, large_binary, without missing ones."""
+    """Returns all tokens of a column of tokens or bags, lists flattened, without missing ones, large_binary."""
     flat = pc.list_flatten(values) if is_list(values.type) else values.drop_null()
     return flat.filter(pc.not_equal(flat, pa.scalar(b"", columns.TEXT)))
 
 
 class ColumnSample:
-    """A column of the sample and what it looks like; what takes time is computed once, on first use."""
+    """A column of the sample and its properties. Expensive properties are computed once, on first use."""
 
     def __init__(self, name: str, values: pa.Array) -> None:
         self.name, self.values = name, values
@@ -44,7 +45,7 @@ class ColumnSample:
 
     @cached_property
     def texts(self) -> pa.Array:
-        """The values as the tokens they would become, without missing ones; those of lists end to end."""
+        """The values as tokens, lists flattened, without missing ones."""
         if self.is_list:
             return present_tokens(columns.bags(self.values, None, self.name).values)
         return present_tokens(columns.tokens(self.values, self.name).values)
@@ -58,7 +59,7 @@ class ColumnSample:
 
     @cached_property
     def numbers(self) -> np.ndarray | None:
-        """The present values as numbers, if all are."""
+        """The present values as numbers; None if a value is not a number."""
         if self.is_list or pa.types.is_timestamp(self.values.type) or pa.types.is_date(self.values.type):
             return None
         converted = columns.numbers(self.values, self.name)
@@ -66,36 +67,36 @@ class ColumnSample:
 
     @property
     def is_whole(self) -> bool:
-        """Whether the values are all whole numbers."""
+        """Whether all values are whole numbers."""
         return self.numbers is not None and bool(np.all(np.floor(self.numbers) == self.numbers))
 
     @property
     def is_binary(self) -> bool:
-        """Whether the values are all 0 or 1, and both occur."""
+        """Whether all values are 0 or 1, and both occur."""
         return self.numbers is not None and set(np.unique(self.numbers).tolist()) == {0.0, 1.0}
 
     @property
     def is_named_as_id(self) -> bool:
-        """Whether the column is named like one of ids."""
+        """Whether the name is that of an id column, for example `user_id`."""
         return _IDS.fullmatch(self.name) is not None
 
     @property
     def is_category(self) -> bool:
-        """Whether numbers have so few distinct values that they are categories."""
+        """Whether the values are numbers with few distinct values, which are treated as categories."""
         is_float = pa.types.is_floating(self.values.type)
         amount = _AMOUNTS.fullmatch(self.name) is not None
         return self.is_whole and not amount and len(self.counts) <= (FEW_FLOATS if is_float else FEW)
 
     @property
     def prefix(self) -> str | None:
-        """The letters that nearly all tokens begin with, if digits follow: N of N123 and N456."""
+        """The letters before the digits, if nearly all tokens have the same letters: N for N123 and N456."""
         matched = [_LETTERS_AND_DIGITS.fullmatch(token) for token in self.counts]
         prefixes = Counter(match[1] for match in matched if match)
         prefix, times = prefixes.most_common(1)[0] if prefixes else (b"", 0)
         return prefix.decode() if times > 0.95 * len(self.counts) else None
 
     def leaks(self, labels: np.ndarray) -> bool:
-        """Whether every value always has the same label, in a column whose values repeat.
+        """Whether each value always has the same label, in a column whose values repeat.
 
         Args:
             labels: 0 or 1, `[rows]`.
@@ -108,7 +109,7 @@ class ColumnSample:
 
     @property
     def is_unique(self) -> bool:
-        """Whether every row has a value of its own."""
+        """Whether every row has a different value."""
         return len(self.counts) == len(self.values) and not self.is_list
 
     @property

@@ -1,4 +1,4 @@
-"""Looks at a click log before anything is trained: proposes a spec, with reasons, and draws what is in the fields."""
+"""`fieldpool profile`: proposes a spec for a click log, with reasons, and describes the data of each field."""
 
 from __future__ import annotations
 
@@ -25,22 +25,22 @@ from .spec_proposal import Proposal, propose
 
 SAMPLE_ROWS = 200_000
 
-# A field teaches nothing if a larger share than this of its values in the eval split is new.
+# A field is left out if more than this share of its values in the eval split is not in the vocabulary.
 _MOST_NEW = 0.95
 
-# The longest list that a spec can allow.
+# The largest `max_len` of a spec.
 _LONGEST = 100_000
 
 
 @dataclass(frozen=True)
 class DataProfile:
-    """What a sample of a click log holds, and the spec that is proposed for it.
+    """The profile of a sample of a click log, and the spec proposed for it.
 
     Attributes:
-        proposal: The spec as YAML has it, with reasons.
-        spec: The same, validated.
-        fields: What is in each field, under that spec.
-        rows: Rows of the sample by split, and `rejected`.
+        proposal: The proposed spec as plain values, with reasons.
+        spec: The same spec, validated.
+        fields: The profile of each field under that spec.
+        rows: The number of rows in the sample by split, and of `rejected` ones.
     """
 
     proposal: Proposal
@@ -52,22 +52,22 @@ class DataProfile:
 def profile_data(
     patterns: Sequence[str], *, rows: int = SAMPLE_ROWS, label: str | None = None, source: Source | None = None
 ) -> DataProfile:
-    """Returns what about `rows` rows of the files say, evenly taken from beginning to end.
+    """Returns the profile of about `rows` rows, evenly sampled from the files.
 
     Args:
-        patterns: Files, or patterns that match them.
-        rows: Rows to look at; all if there are no more.
-        label: The label's column, where it cannot be guessed.
-        source: How to read the files, where their names do not say it.
+        patterns: Paths or glob patterns of the files.
+        rows: The size of the sample; smaller files are read completely.
+        label: The label's column, if it cannot be guessed.
+        source: How to read the files, if their names do not say so.
 
     Raises:
-        UserError: a file cannot be read, or there is no label.
+        UserError: a file cannot be read, there are no rows, or no column is a label.
     """
     files, source = [file.path for file in find_files(patterns)], source or Source()
     names = all_columns(files[:1], source)
     batches = [batch for batch in sample_rows(files, source, names, rows) if batch.data.num_rows]
     if not batches:
-        raise UserError(f"{files[0]}: holds no rows")
+        raise UserError(f"{files[0]}: has no rows; pass a file with rows")
     table = pa.concat_tables([pa.Table.from_batches([b.data]) for b in batches], promote_options="permissive")
     proposal = propose(table, files, label=label)
     of_source = source.model_dump(mode="json", exclude_unset=True)
@@ -83,7 +83,7 @@ def profile_data(
 def spec_text(found: DataProfile) -> str:
     """Returns the proposed spec as YAML, with the reasons as comments."""
     proposal = found.proposal
-    lines = ["# Proposed by `fieldpool profile`: read it, change what you know better, then `fieldpool explain` it."]
+    lines = ["# Proposed by `fieldpool profile`. Review and correct it, then try it with `fieldpool explain`."]
     for section, value in proposal.spec.items():
         if section == "vocabularies" and not value:
             continue
@@ -96,7 +96,7 @@ def spec_text(found: DataProfile) -> str:
         else:
             lines.append(f"{section}: {_flow(value)}" + "".join(f"  # {r}" for r in proposal.reasons.get(section, [])))
     if proposal.left_out:
-        lines += ["", "# Left out:", *(f"#   {name}: {reason}" for name, reason in proposal.left_out.items())]
+        lines += ["", "# Columns left out:", *(f"#   {name}: {reason}" for name, reason in proposal.left_out.items())]
     return "\n".join(lines) + "\n"
 
 
@@ -106,7 +106,7 @@ def profile_page(found: DataProfile, title: str) -> str:
     tables = [field.embedding_mb for field in found.fields if field.embedding_mb is not None]
     header = Header(
         title=title,
-        subtitle=f"A sample of {total:,} rows, evenly taken from beginning to end.",
+        subtitle=f"A sample of {total:,} rows, evenly taken from the files.",
         tiles=[
             ("rows", number(total)),
             *((split, share(found.rows[split] / total)) for split in SPLITS),
@@ -125,12 +125,12 @@ def _validated(proposal: Proposal) -> Spec:
 def _flow(value: Any) -> str:
     """Returns a value as YAML on one line."""
     text = yaml.safe_dump(value, default_flow_style=True, sort_keys=False, width=10_000, allow_unicode=True)
-    # YAML ends the document of a lone scalar with three dots.
+    # PyYAML ends a document that is a single scalar with three dots.
     return text.removesuffix("\n").removesuffix("\n...")
 
 
 def _with_boundaries(spec: Spec, table: pa.Table) -> Spec:
-    """Returns the spec with a time split's boundaries, and with all lengths as numbers that truncate nothing."""
+    """Returns the spec with the boundaries of a time split, and with open list lengths that truncate nothing."""
     split = spec.split
     if isinstance(split, TimeSplit):
         times = times_of(table[split.time].combine_chunks(), split.time)
@@ -141,16 +141,16 @@ def _with_boundaries(spec: Spec, table: pa.Table) -> Spec:
 
 
 def _without_new_values(fields: Sequence[FieldProfile], proposal: Proposal) -> list[FieldProfile]:
-    """Leaves fields out of the proposal whose single values are nearly all new in the eval split; returns the others.
+    """Removes categorical fields from the proposal whose values in the eval split are nearly all new; returns the rest.
 
-    A field that shares its vocabulary stays, and so does the only one.
+    A field with a shared vocabulary is kept, and so is the only field.
     """
-    left = []
+    kept = []
     for field in fields:
-        can_go = field.type == "categorical" and not field.shared and len(fields) > 1
-        if can_go and (field.oov_eval or 0) > _MOST_NEW:
+        is_removable = field.type == "categorical" and not field.shared and len(fields) > 1
+        if is_removable and (field.oov_eval or 0) > _MOST_NEW:
             column = proposal.spec["fields"].pop(field.name).get("column", field.name)
             proposal.left_out[column] = f"{field.oov_eval:.0%} of its values in the eval split are new"
         else:
-            left.append(field)
-    return left
+            kept.append(field)
+    return kept

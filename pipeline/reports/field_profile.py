@@ -1,4 +1,4 @@
-"""What a page says of one field: counts, the coverage of its vocabulary, list lengths and what is truncated."""
+"""The profile of one field on a page: counts, coverage of its vocabulary, list lengths, truncation."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ import numpy as np
 from ...transforms.spec import EmbeddingTable
 from .charts import Captioned, bars, curves
 
-# The most points of a coverage curve, and the most bars of a histogram.
+# The maximum number of points of a coverage curve, and of bars of a histogram.
 _POINTS = 60
 _BARS = 40
 
-# Percentiles of the list lengths that are tried as `max_len`.
-_CUTS = (0.5, 0.9, 0.95, 0.99)
+# Quantiles of the list lengths whose truncation is shown.
+_QUANTILES = (0.5, 0.9, 0.95, 0.99)
 
 _BYTES_OF_A_WEIGHT = 4
 
 
-class Cut(NamedTuple):
-    """What a `max_len` would truncate: the shares of rows and of values, from 0 to 1."""
+class Truncation(NamedTuple):
+    """The effect of a `max_len`: the shares of rows truncated and of values dropped, from 0 to 1."""
 
     max_len: int
     rows: float
@@ -33,25 +33,25 @@ class Cut(NamedTuple):
 
 @dataclass(frozen=True)
 class FieldProfile:
-    """A field of a data set. Shares are from 0 to 1; None where there is nothing to say.
+    """The profile of a field. Shares are from 0 to 1; None means that a property does not apply to the field.
 
     Attributes:
-        name: Of the field.
+        name: The field's name.
         type: categorical, multivalued or numeric.
         missing: Share of rows without a value, or with an empty list.
         distinct: Distinct tokens in train.
-        tokens: Those of them that are in the vocabulary.
+        tokens: Tokens in the vocabulary.
         oov_eval: Share of the eval split's values that are not in the vocabulary.
         oov_test: The same of the test split.
-        counts: How often each token of train occurs, int64, most frequent first.
-        uncounted: Values of train that are not in `counts`.
-        lengths: Rows by the length of their list.
-        max_len: What lists are truncated to.
-        table: The field's embedding table, if it has one and no field before it has the same.
-        shared: The vocabulary, if other fields have it, too.
+        counts: Occurrences of each token in train, int64, most frequent first.
+        uncounted: The number of values in train that are not in `counts`.
+        lengths: The number of rows in train by list length.
+        max_len: The length that lists are truncated to.
+        table: The field's embedding table; None if it has none, or if a previous field has the same.
+        shared: The vocabulary's name, if other fields use it as well.
         numbers: Smallest, median and largest number, mean and standard deviation.
-        reasons: Why a proposed spec has the field as it is.
-        sample_values: Some values.
+        reasons: The reasons for the field's settings in a proposed spec.
+        sample_values: The most frequent values.
     """
 
     name: str
@@ -73,28 +73,28 @@ class FieldProfile:
 
     @property
     def embedding_mb(self) -> float | None:
-        """Megabytes of the embedding table with its linear weights, in float32."""
+        """Size of the embedding table and its linear weights in megabytes, as float32."""
         if self.table is None:
             return None
         return self.table.rows * (self.table.dim + 1) * _BYTES_OF_A_WEIGHT / 1e6
 
     def coverage(self) -> tuple[np.ndarray, np.ndarray] | None:
-        """Returns numbers of tokens, and the share of train's values that this many of the most frequent ones have."""
+        """Returns numbers n of tokens, and for each n the share of train's values in the n most frequent tokens."""
         if self.counts is None or not self.counts.sum():
             return None
         tokens = np.unique(np.geomspace(1, len(self.counts), _POINTS).round().astype(int))
         return tokens, np.cumsum(self.counts)[tokens - 1] / (self.counts.sum() + self.uncounted)
 
-    def cuts(self) -> list[Cut]:
-        """Returns what each of some values of `max_len`, the field's own among them, would truncate."""
+    def truncations(self) -> list[Truncation]:
+        """Returns the effect of several values of `max_len`: quantiles of the lengths, the longest, and the field's."""
         if not self.lengths or not max(self.lengths):
             return []
         lengths, rows = np.array(sorted(self.lengths.items())).T
-        percentiles = np.quantile(lengths, _CUTS, weights=rows, method="inverted_cdf")
-        max_lens = {int(length) for length in percentiles if length} | {int(lengths[-1]), self.max_len or 1}
+        quantiles = np.quantile(lengths, _QUANTILES, weights=rows, method="inverted_cdf")
+        max_lens = {int(length) for length in quantiles if length} | {int(lengths[-1]), self.max_len or 1}
         values = (lengths * rows).sum()
         return [
-            Cut(
+            Truncation(
                 max_len,
                 float(rows[lengths > max_len].sum() / rows.sum()),
                 float((np.maximum(lengths - max_len, 0) * rows).sum() / values),
@@ -104,35 +104,35 @@ class FieldProfile:
 
     @cached_property
     def charts(self) -> list[Captioned]:
-        """The coverage curve and the histogram of lengths, if the field has them."""
+        """The coverage curve and the histogram of list lengths, if the field has them."""
         charts: list[Captioned] = []
         coverage = self.coverage()
         if coverage is not None:
             curve = curves(
-                f"{self.name}: share of the values that the most frequent tokens cover",
+                f"{self.name}: values covered by the most frequent tokens",
                 [("", coverage[0].tolist(), coverage[1].tolist())],
                 labels=("most frequent tokens", "values covered"),
                 percent="y",
                 log_x=True,
                 marked=self.tokens,
             )
-            caption = "Share of train's values that the most frequent tokens cover; dotted: the size of the vocabulary"
+            caption = "Share of train's values covered by the most frequent tokens; dotted: size of the vocabulary"
             charts.append((caption, curve))
         if self.lengths:
             names, heights, marked = _histogram(self.lengths, self.max_len)
             histogram = bars(
-                f"{self.name}: rows by the length of their list",
+                f"{self.name}: rows by list length",
                 names,
                 heights,
-                labels=("values in the list", "rows"),
+                labels=("list length", "rows"),
                 marked=marked,
             )
-            charts.append(("Rows by the length of their list; dotted: max_len", histogram))
+            charts.append(("Rows by list length; dotted: max_len", histogram))
         return charts
 
 
 def _histogram(lengths: Mapping[int, int], max_len: int | None) -> tuple[list[str], list[int], float | None]:
-    """Returns the names and heights of at most `_BARS` bars, and the x just after the bar that `max_len` is in."""
+    """Returns names and heights of at most `_BARS` bars, and the x of the right edge of the bar with `max_len`."""
     width = math.ceil((max(lengths) + 1) / _BARS)
     heights = np.zeros(max(lengths) // width + 1, np.int64)
     for length, rows in lengths.items():

@@ -1,6 +1,6 @@
-"""The model card of a training: one HTML file with data, quality, slices, formula and how to make it again.
+"""`fieldpool report`: the model card of a training, an HTML file that needs no network and no script.
 
-A run and the folder of a training go in. The page needs no network and no script.
+It has sections on quality, slices, training data, the model's formula, and the commands that reproduce the model.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from os.path import join
+from os.path import dirname, join
 from typing import Any
 
 import keras
@@ -30,10 +30,10 @@ from .pages import Header, Table, decimals, number, render, share
 from .quality_charts import learning_curves, quality_curves, slice_charts
 from .run_profile import field_profiles
 
-# Categorical fields, besides those that the spec names, that are measured value by value.
+# The number of categorical fields that are sliced by value, in addition to those named in the spec.
 _SLICED_FIELDS = 3
 
-# Rows of the tables of the fields with the most OOV values, and with the most values.
+# The number of rows in the tables of fields with the most OOV values and with the most values.
 _TOP_FIELDS = 6
 
 _BATCH_SIZE = 4096
@@ -58,12 +58,14 @@ def write_report(run: Run, model_folder: str, path: str, *, data: Sequence[str] 
     Args:
         run: The run that the model was trained on.
         model_folder: The folder of the training.
-        path: Where to write.
-        data: The source files, for the commands that make it again, if they are known.
+        path: The HTML file to write.
+        data: The source files, for the commands that reproduce the model, if known.
 
     Raises:
-        UserError: there is no such training.
+        UserError: the folder has no finished training.
     """
+    if model_folder.endswith(".keras"):
+        model_folder = dirname(model_folder)
     training = _read_training(model_folder)
     model = load_model(model_folder)
     spec = Spec.model_validate(training["spec"])
@@ -91,7 +93,7 @@ def _read_training(folder: str) -> dict[str, Any]:
     path = join(folder, TRAINING_FILE)
     if not tf.io.gfile.exists(path):
         check_kind(folder, Kind.MODEL, UserError)
-        raise UserError(f"{path}: no such file; name the folder that `fieldpool train` wrote")
+        raise UserError(f"{path}: no such file; pass the folder that `fieldpool train` wrote")
     with tf.io.gfile.GFile(path) as file:
         training: dict[str, Any] = json.loads(file.read())
     return training
@@ -99,13 +101,13 @@ def _read_training(folder: str) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Quality:
-    """How good a model is.
+    """The quality of a model.
 
     Attributes:
         by_split: The metrics of each split that has rows.
-        split: The last of these splits: the one that the model is judged by.
-        scores: Of this split.
-        slices: Of this split: metrics by field, by slice.
+        split: The split that the model is judged by: the last one that has rows.
+        scores: The scores of that split.
+        slices: The metrics of that split by field and slice.
         gauc_by: The field whose values are the groups of GAUC.
     """
 
@@ -122,7 +124,7 @@ class Quality:
 
 
 def _measure_quality(run: Run, model: keras.Model) -> Quality:
-    """Scores each split once."""
+    """Returns the metrics of all splits; scores each split once."""
     *others, split = [split for split in SPLITS if run.stats.rows(split)]
     gauc_by, sliced = _gauc_by(run.spec), _sliced_fields(run, split)
     by_split: dict[str, Metrics] = {
@@ -135,7 +137,7 @@ def _measure_quality(run: Run, model: keras.Model) -> Quality:
 
 
 def _gauc_by(spec: Spec) -> str | None:
-    """Returns the spec's field of GAUC, else one that is named after users."""
+    """Returns the spec's `gauc_by`, else the first categorical field with `user` in its name."""
     users = [name for name in spec.fields_of(CategoricalField) if "user" in name]
     return spec.evaluation.gauc_by or next(iter(users), None)
 
@@ -155,7 +157,7 @@ def _header(run: Run, folder: str, training: dict[str, Any], model: keras.Model,
     metrics = [name for name in ("auc", "gauc", "pr_auc", "logloss") if name in quality.metrics]
     return Header(
         title=f"Model card: {folder}",
-        subtitle=f"DeepFM of fieldpool {training['versions']['fieldpool']}, trained on the run {run.path}",
+        subtitle=f"DeepFM trained by fieldpool {training['versions']['fieldpool']} on the run {run.path}",
         tiles=[
             *((f"{quality.split} {_METRIC_NAMES[name]}", decimals(quality.metrics[name])) for name in metrics),
             ("rows read", number(run.stats.read)),
@@ -168,7 +170,7 @@ def _header(run: Run, folder: str, training: dict[str, Any], model: keras.Model,
 
 @dataclass(frozen=True)
 class QualitySection:
-    """How good it is: metrics by split, and charts."""
+    """Section "Quality": metrics by split, and charts."""
 
     metrics: Table
     charts: list[Captioned]
@@ -184,7 +186,7 @@ def _quality_section(training: dict[str, Any], quality: Quality) -> QualitySecti
 
 @dataclass(frozen=True)
 class SlicesSection:
-    """Where it is good, and where not: a table for each sliced field, under the field's name."""
+    """Section "Slices": a table for each sliced field, by the field's name."""
 
     split: str
     categorical: list[str]
@@ -194,10 +196,10 @@ class SlicesSection:
 
 
 def _slices_section(spec: Spec, quality: Quality) -> SlicesSection:
-    gauc_note = "Name a field in the spec's evaluation.gauc_by for the AUC within its values (GAUC)."
+    gauc_note = "For GAUC, the mean AUC within the values of a field, set evaluation.gauc_by in the spec."
     if quality.gauc_by:
         gauc_note = (
-            f"GAUC is the mean AUC within the values of {quality.gauc_by}, weighted by rows, of the "
+            f"GAUC is the mean AUC within the values of {quality.gauc_by}, weighted by rows. It covers the "
             f"{number(quality.metrics['gauc_examples'])} of {number(quality.metrics['examples'])} rows whose value is "
             "in the vocabulary."
         )
@@ -212,7 +214,7 @@ def _slices_section(spec: Spec, quality: Quality) -> SlicesSection:
 
 
 def _metrics_table(first: str, measured: Mapping[str, Metrics], names: Sequence[str]) -> Table:
-    """Returns a table with a row for each of what was measured: its name, the number of rows, and metrics."""
+    """Returns a table with a row for each split or slice: its name, the number of rows, and metrics."""
     return Table(
         head=[first, "rows", *(_METRIC_NAMES[name] for name in names)],
         rows=[
@@ -224,7 +226,7 @@ def _metrics_table(first: str, measured: Mapping[str, Metrics], names: Sequence[
 
 @dataclass(frozen=True)
 class DataSection:
-    """What it was trained on: rows of the section's tables, and a profile of each field."""
+    """Section "Training data": rows of the tables, and a profile of each field."""
 
     rows: list[list[str]]
     most_oov: list[list[str]]
@@ -252,7 +254,7 @@ def _data_section(run: Run, fields: list[FieldProfile]) -> DataSection:
 
 @dataclass(frozen=True)
 class ModelSection:
-    """What it computes: the formula, a row for each field's pooling, and settings and versions by name."""
+    """Section "Model": the formula, a row for each field's pooling, and settings and versions by name."""
 
     formula: str
     poolings: list[list[str]]
@@ -274,7 +276,7 @@ def _model_section(run: Run, spec: Spec, training: dict[str, Any]) -> ModelSecti
 
 @dataclass(frozen=True)
 class ReproductionSection:
-    """How to make it again, and what to keep in mind."""
+    """Section "Reproduction": commands, the spec, and the limitations of the model."""
 
     commands: str
     spec_yaml: str

@@ -1,4 +1,4 @@
-"""Pages of reports: templates to one HTML file that needs nothing else, and how numbers look in them."""
+"""Renders the templates of reports to self-contained HTML pages, and formats numbers for them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from .field_profile import Cut, FieldProfile
+from .field_profile import FieldProfile, Truncation
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Table:
 
 
 def render(template: str, **sections: object) -> str:
-    """Returns the page; a section that the template needs and that is not given is an error."""
+    """Returns the page. A section that the template uses but that is not given is an error."""
     pages = Environment(
         loader=PackageLoader("fieldpool.pipeline.reports"),
         autoescape=True,
@@ -37,12 +37,12 @@ def render(template: str, **sections: object) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    pages.filters |= {"field_row": field_row, "cut_row": cut_row, "number": number}
+    pages.filters |= {"field_row": field_row, "truncation_row": truncation_row, "number": number}
     return pages.get_template(template).render(sections)
 
 
 def number(value: float | None, digits: int = 4) -> str:
-    """Returns a number as people read it; a dash for None and NaN."""
+    """Returns an integer with thousands separators, or a float with `digits` digits; a dash for None and NaN."""
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return "–"
     return f"{value:,}" if isinstance(value, int) else f"{value:,.{digits}g}"
@@ -63,7 +63,7 @@ def share(part: float | None) -> str:
 
 
 def megabytes(size: float | None) -> str:
-    """Returns a size, below 0.01 not exactly; a dash for None."""
+    """Returns a size in megabytes, `< 0.01` for smaller ones; a dash for None."""
     return "< 0.01" if size is not None and size < 0.01 else number(size, 3)
 
 
@@ -82,6 +82,6 @@ def field_row(field: FieldProfile) -> list[str]:
     ]
 
 
-def cut_row(cut: Cut) -> list[str]:
-    """Returns the row of one `max_len` in the table of what is truncated."""
-    return [str(cut.max_len), share(cut.rows), share(cut.values)]
+def truncation_row(truncation: Truncation) -> list[str]:
+    """Returns the row of one `max_len` in the table of truncations."""
+    return [str(truncation.max_len), share(truncation.rows), share(truncation.values)]

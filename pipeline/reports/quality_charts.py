@@ -1,4 +1,4 @@
-"""The charts of a model's quality: learning curves, ROC, precision and recall, calibration, AUC by length of list."""
+"""The charts of a model's quality: learning curves, ROC, precision-recall, calibration, AUC by list length."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from ...model.evaluation import Scores
 from ...transforms.spec import MultivaluedField, Spec
 from .charts import Captioned, Line, bars, curves
 
-# The most points of a curve, and the fewest rows that a slice needs for a bar.
+# The maximum number of points of a curve, and the minimum number of rows of a slice that gets a bar.
 _POINTS = 300
 _FEWEST_ROWS = 50
 
 
 def learning_curves(training: Mapping[str, Any]) -> list[Captioned]:
-    """Returns loss and AUC by epoch of a `training.json`, without those that its epochs lack."""
+    """Returns charts of loss and AUC by epoch of a `training.json`. A metric that an epoch lacks is left out."""
     history = training["history"]
     epochs = [epoch["epoch"] for epoch in history]
 
@@ -32,16 +32,16 @@ def learning_curves(training: Mapping[str, Any]) -> list[Captioned]:
     def by_epoch(title: str, lines: list[Line], label: str) -> Markup:
         return curves(title, lines, labels=("epoch", label), marked=training["best_epoch"])
 
-    loss = [*line("train, with penalties", "loss"), *line("eval", "val_logloss")]
+    loss = [*line("train, with regularization", "loss"), *line("eval", "val_logloss")]
     auc = line("", "val_auc")
-    charts = [("Loss by epoch; dotted: the epoch kept", by_epoch("Loss by epoch", loss, "logloss"))]
+    charts = [("Loss by epoch; dotted: the best epoch", by_epoch("Loss by epoch", loss, "logloss"))]
     if auc:
         charts.append(("AUC of the eval split by epoch", by_epoch("Eval AUC by epoch", auc, "AUC")))
     return charts
 
 
 def quality_curves(scores: Scores, split: str) -> list[Captioned]:
-    """Returns ROC, precision and recall, calibration and the distribution of predictions.
+    """Returns charts of ROC, precision-recall, calibration and the distribution of predictions.
 
     The first two are left out if all labels are the same.
     """
@@ -60,7 +60,7 @@ def _roc(scores: Scores, split: str) -> Captioned:
         diagonal=True,
         percent="xy",
     )
-    return f"ROC, area {metrics.auc(scores.labels, scores.logits):.4f}", roc
+    return f"ROC curve, area {metrics.auc(scores.labels, scores.logits):.4f}", roc
 
 
 def _precision_recall(scores: Scores, split: str) -> Captioned:
@@ -72,19 +72,19 @@ def _precision_recall(scores: Scores, split: str) -> Captioned:
         labels=("recall", "precision"),
         percent="xy",
     )
-    return f"Precision by recall, area {metrics.pr_auc(scores.labels, scores.logits):.4f}", curve
+    return f"Precision-recall curve, area {metrics.pr_auc(scores.labels, scores.logits):.4f}", curve
 
 
 def _calibration(scores: Scores, split: str) -> Captioned:
-    predicted, happened, _ = metrics.calibration_curve(scores.labels, scores.logits)
+    predicted, observed, _ = metrics.calibration_curve(scores.labels, scores.logits)
     curve = curves(
         f"Calibration on {split}",
-        [("", predicted.tolist(), happened.tolist())],
+        [("", predicted.tolist(), observed.tolist())],
         labels=("predicted probability", "share of positives"),
         diagonal=True,
         percent="xy",
     )
-    return "Calibration: twentieths of the rows, by prediction; right on the dashed line", curve
+    return "Calibration: rows in bins of equal size, by prediction; dashed: perfect calibration", curve
 
 
 def _predictions(scores: Scores, split: str) -> Captioned:
@@ -95,7 +95,7 @@ def _predictions(scores: Scores, split: str) -> Captioned:
         heights.tolist(),
         labels=("predicted probability", "rows"),
     )
-    return "How predictions are spread", histogram
+    return "Distribution of the predictions", histogram
 
 
 def _some_points(points: int) -> np.ndarray:
@@ -104,11 +104,11 @@ def _some_points(points: int) -> np.ndarray:
 
 
 def slice_charts(slices: Mapping[str, Mapping[str, Mapping[str, float]]], spec: Spec) -> list[Captioned]:
-    """Returns the AUC by length of list of each multivalued field, without slices of few rows.
+    """Returns a chart of the AUC by list length for each multivalued field, without slices of few rows.
 
     Args:
-        slices: Metrics by field, by slice: those of `evaluate`.
-        spec: With these fields.
+        slices: Metrics by field and slice, as `evaluate` returns them.
+        spec: The spec with these fields.
     """
     charts: list[Captioned] = []
     for name in spec.fields_of(MultivaluedField):
@@ -119,11 +119,11 @@ def slice_charts(slices: Mapping[str, Mapping[str, Mapping[str, float]]], spec: 
         }
         if len(auc) > 1:
             by_length = bars(
-                f"AUC by the length of {name}",
+                f"AUC by list length of {name}",
                 list(auc),
                 list(auc.values()),
-                labels=(f"values in {name}", "AUC"),
+                labels=("list length", "AUC"),
                 bottom=max(0.0, min(0.5, *auc.values()) - 0.05),
             )
-            charts.append((f"AUC by how many values {name} has", by_length))
+            charts.append((f"AUC by list length of {name}", by_length))
     return charts

@@ -1,4 +1,4 @@
-"""What a run says of its fields, for a report: its statistics, and the ids of its train examples."""
+"""The profiles of a run's fields, from its statistics and the ids of its train examples."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from ...model.run_stats import total
 from ...transforms.spec import EmbeddingTable
 from .field_profile import FieldProfile
 
-# Train examples whose ids are counted for the coverage curves.
+# The number of train examples whose ids are counted for the coverage curves.
 _COUNTED_EXAMPLES = 500_000
 _BATCH_SIZE = 8192
 
 
 def field_profiles(run: Run) -> list[FieldProfile]:
-    """Returns what the run's statistics and the ids of its train examples say of each field."""
+    """Returns the profile of each field of a run."""
     counts = _id_counts(run)
     tables = run.spec.embedding_tables(run.vocabulary_sizes)
     profiles = []
@@ -34,7 +34,7 @@ def field_profiles(run: Run) -> list[FieldProfile]:
 def _of_tokens(
     run: Run, name: str, missing: float, table: EmbeddingTable | None, id_counts: np.ndarray
 ) -> FieldProfile:
-    """Returns the profile of a field with a vocabulary, given how often each id occurs in train."""
+    """Returns the profile of a field with a vocabulary, given the number of occurrences of each id in train."""
     spec, field, stats = run.spec, run.spec.fields[name], run.stats.fields[name]
     vocabulary = spec.vocabulary_of(name)
     first_token_id = spec.vocabulary_settings_of(name).first_token_id
@@ -57,7 +57,7 @@ def _of_tokens(
 
 
 def _id_counts(run: Run) -> dict[str, np.ndarray]:
-    """Returns how often each id occurs in the first train examples, int64 `[table rows]`, by field."""
+    """Returns by field the number of occurrences of each id in the first train examples, int64 `[table rows]`."""
     spec = run.spec
     counts = {
         name: np.zeros(run.vocabulary_sizes[spec.vocabulary_of(name)], np.int64)

@@ -1,4 +1,4 @@
-"""What a sample of rows says of its fields, under a proposed spec: the counterpart of `run_profile` before a run."""
+"""The profiles of the fields of a sample under a proposed spec; `run_profile` has those of a finished run."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ _SAMPLE_VALUES = 5
 
 @dataclass(frozen=True)
 class CheckedSample:
-    """The rows of a sample that can be used.
+    """The rows of a sample that pass the row checks.
 
     Attributes:
         rows: A column for each field.
         splits: The index in SPLITS of each row's split, `[rows]`.
-        rejected: How many rows cannot be used.
+        rejected: The number of rows rejected.
     """
 
     rows: pa.Table
@@ -44,24 +44,25 @@ class CheckedSample:
         return np.asarray(self.splits == SPLITS.index(split))
 
     def tokens(self, field: str, split: str) -> pa.Array:
-        """Returns all tokens that a field has in the split, large_binary; those of lists end to end."""
+        """Returns all tokens of a field in the split, lists flattened, large_binary."""
         return present_tokens(self.column(field).filter(pa.array(self.is_in(split))))
 
 
 def check_sample(batches: Sequence[SourceBatch], spec: Spec) -> CheckedSample:
-    """Checks the rows of a sample as the pipeline would.
+    """Checks the rows of a sample as `fieldpool transform` does.
 
     Args:
         batches: At least one, with rows.
-        spec: With a number for each `max_len`, and the boundaries of a time split.
+        spec: The spec, with a number for each `max_len` and with the boundaries of a time split.
 
     Raises:
-        UserError: no row can be used.
+        UserError: all rows are rejected.
     """
     checked = [check_rows(batch, spec) for batch in batches]
     usable = [batch for batch in checked if batch.rows.num_rows]
     if not usable:
-        raise UserError(f"{batches[0].source}: no row can be used")
+        first = checked[0].rejected[0]
+        raise UserError(f"{first.source}: all rows of the sample are rejected; row {first.row}: {first.reason}")
     return CheckedSample(
         rows=pa.Table.from_batches([batch.rows for batch in usable]),
         splits=np.concatenate([batch.splits for batch in usable]),
@@ -70,12 +71,13 @@ def check_sample(batches: Sequence[SourceBatch], spec: Spec) -> CheckedSample:
 
 
 def field_profiles(spec: Spec, sample: CheckedSample, reasons: Mapping[str, Sequence[str]]) -> list[FieldProfile]:
-    """Returns what a sample says of each field.
+    """Returns the profile of each field of a sample.
 
     Args:
-        spec: As proposed; a `max_len` that is not a number yet is the longest list of the sample's train rows.
-        sample: Its rows.
-        reasons: Of the proposal, by field.
+        spec: The proposed spec; for a `max_len` that is not a number, the longest list of the sample's train rows is
+            used.
+        sample: The sample.
+        reasons: The reasons of the proposal, by field.
     """
     vocabularies = {
         name: _SampledVocabulary.of(sample, fields, spec.resolved_vocabularies()[name].min_count)
@@ -102,11 +104,11 @@ def field_profiles(spec: Spec, sample: CheckedSample, reasons: Mapping[str, Sequ
 
 @dataclass(frozen=True)
 class _SampledVocabulary:
-    """A vocabulary as the sample's train rows make it.
+    """A vocabulary built from the sample's train rows.
 
     Attributes:
-        counts: How often each distinct token occurs in train.
-        tokens: Those of them that are in the vocabulary, large_binary.
+        counts: The number of occurrences of each distinct token in train.
+        tokens: The tokens in the vocabulary, large_binary.
     """
 
     counts: Counter[bytes]
@@ -114,7 +116,7 @@ class _SampledVocabulary:
 
     @classmethod
     def of(cls, sample: CheckedSample, fields: Sequence[str], min_count: int) -> _SampledVocabulary:
-        """Returns the vocabulary of these fields: all of them together fill a shared one."""
+        """Returns the vocabulary that these fields share."""
         counts: Counter[bytes] = Counter()
         for field in fields:
             counted = pc.value_counts(sample.tokens(field, "train"))
@@ -158,7 +160,7 @@ def _profile_tokens(name: str, spec: Spec, sample: CheckedSample, vocabulary: _S
 
 
 def _with_lengths(profile: FieldProfile, field: MultivaluedField, sample: CheckedSample) -> FieldProfile:
-    """Returns the profile of a multivalued field with the lengths of its lists; an empty list is a missing one."""
+    """Returns the profile of a multivalued field with its list lengths; empty lists count as missing."""
     lengths = columns.bag_lengths(sample.column(profile.name))
     of_train = Counter(lengths[sample.is_in("train")].tolist())
     max_len = field.max_len if isinstance(field.max_len, int) else max([1, *of_train])

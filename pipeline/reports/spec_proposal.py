@@ -1,6 +1,6 @@
-"""Guesses what the columns of a click log are, from a sample of its rows, and says why: the spec that is proposed.
+"""Proposes a spec for a click log, from a sample of its rows.
 
-Each guess is a rule of a few lines, and is given with its reason; a person has the last word.
+Each setting follows from a simple rule and comes with its reason, so that a person can review it.
 """
 
 from __future__ import annotations
@@ -30,21 +30,22 @@ _SPLITS = {
 }
 _SEPARATORS = ("|", ";", "\t", ",", " ")
 
-# Smaller vocabularies have no `min_count`; in others it makes at most this share of the values OOV.
+# Vocabularies with fewer tokens get no `min_count`; in others it makes at most the share _LOST_VALUES of values OOV.
 _SMALL_VOCABULARY = 1000
 _LOST_VALUES = 0.01
 
 # A vocabulary is shared if at least this share of a list's values are values of the other field.
 _IN_COMMON = 0.8
 
-# The least share of texts that hold the separator of a list; `|` is hardly used for anything else.
-_HOLDING_BAR = 0.05
-_HOLDING_OTHER = 0.2
+# A column is split at a separator if at least this share of its texts contains it; less for `|`, which is rarely used
+# in other texts.
+_SHARE_WITH_BAR = 0.05
+_SHARE_WITH_OTHER = 0.2
 
 
 @dataclass(frozen=True)
 class Guess:
-    """What a column is taken for: the settings of its field, as YAML has them, and the reasons."""
+    """The field proposed for a column: its settings as plain values, and the reasons for them."""
 
     settings: dict[str, Any]
     reasons: list[str]
@@ -52,12 +53,12 @@ class Guess:
 
 @dataclass
 class Proposal:
-    """A spec as YAML has it.
+    """A proposed spec.
 
     Attributes:
-        spec: The spec.
-        reasons: Of each field, and of the sections `label`, `key` and `split`, by name.
-        left_out: Why a column is left out, by its name.
+        spec: The spec as plain values.
+        reasons: The reasons for each field and for the sections `label`, `key` and `split`, by name.
+        left_out: The reason for leaving a column out, by its name.
     """
 
     spec: dict[str, Any]
@@ -66,15 +67,16 @@ class Proposal:
 
 
 def propose(table: pa.Table, files: Sequence[str], *, label: str | None = None) -> Proposal:
-    """Returns the spec for files of which `table` holds some rows.
+    """Returns the spec proposed for a click log.
 
     Args:
-        table: Rows with all columns.
-        files: Paths; names such as train.csv and test.csv are the split where there is no better one.
-        label: The label's column, where it cannot be guessed.
+        table: A sample of its rows, with all columns.
+        files: Its paths. Names such as train.csv and test.csv define the split if no column does.
+        label: The label's column, if it cannot be guessed.
 
     Raises:
-        UserError: no column looks like a label, or the named one is not there or does not hold 0 and 1.
+        UserError: no column can be the label, `label` does not exist or has other values than 0 and 1, or no column
+            can be a field.
     """
     samples = {n: ColumnSample(n, table[n].combine_chunks()) for n in table.column_names}
     samples = {n: s for n, s in samples.items() if s.is_list or not pa.types.is_nested(s.values.type)}
@@ -84,41 +86,46 @@ def propose(table: pa.Table, files: Sequence[str], *, label: str | None = None) 
     proposal.spec |= {"max_rejected": 0.01, "vocabularies": {}, "fields": {}}
     _propose_fields(proposal, samples, taken)
     if not proposal.spec["fields"]:
-        raise UserError(f"{files[0]}: no column is left for a field: {proposal.left_out}")
+        reasons = "; ".join(f"{name} ({reason})" for name, reason in proposal.left_out.items())
+        raise UserError(f"{files[0]}: no column can be a field; left out: {reasons}")
     _share_vocabularies(proposal, samples)
     return proposal
 
 
 def propose_field(sample: ColumnSample) -> Guess:
-    """Returns what a column is taken for."""
+    """Returns the field proposed for a column."""
     if sample.is_list:
-        return _multivalued(sample, [f"lists of {len(sample.counts):,} distinct values"], {})
+        return _multivalued(sample, [f"lists with {len(sample.counts):,} distinct values"], {})
     name, distinct = sample.name, len(sample.counts)
     if sample.numbers is not None:
         if sample.is_named_as_id and sample.is_whole:
-            return _categorical(sample, [f"whole numbers, called {name}: taken for names of things"])
+            return _categorical(sample, [f"whole numbers in a column named {name}: treated as ids"])
         if sample.is_category:
-            return _categorical(sample, [f"whole numbers of only {distinct} kinds: taken for categories"])
+            return _categorical(sample, [f"whole numbers with only {distinct} distinct values: treated as categories"])
         return _numeric(sample.numbers)
     for separator in _SEPARATORS:
         found = _pieces(sample, separator)
         if found:
             return _multivalued(found[0], [found[1]], {"separator": separator})
-    return _categorical(sample, [f"texts of {distinct:,} kinds"])
+    return _categorical(sample, [f"texts with {distinct:,} distinct values"])
 
 
 def _propose_label(proposal: Proposal, samples: Mapping[str, ColumnSample], label: str | None) -> str:
     binary = [name for name, sample in samples.items() if sample.is_binary]
     if label is not None and label not in binary:
-        what = "it does not hold 0 and 1" if label in samples else f"there is no such column in {', '.join(samples)}"
-        raise UserError(f"--label {label}: {what}")
+        if label not in samples:
+            raise UserError(f"--label {label}: no such column in {', '.join(samples)}")
+        raise UserError(f"--label {label}: expected a column that has both 0 and 1 and no other values")
     called = [name for name in binary if _LABELS.fullmatch(name)]
     found = label or next(iter([*called, *binary]), None)
     if found is None:
-        raise UserError(f"no column of {', '.join(samples)} holds 0 and 1 alone: add a label, or read more with --rows")
+        raise UserError(
+            f"no label found: no column of {', '.join(samples)} has both 0 and 1 and no other values; add a label, "
+            "or sample more rows with --rows"
+        )
     proposal.spec["label"] = {"field": found}
     proposal.reasons["label"] = [
-        "as you say" if label else f"holds 0 and 1{', and is called so' if called else ''}",
+        "given by --label" if label else f"has the values 0 and 1{', and the name of a label' if called else ''}",
     ]
     return found
 
@@ -128,14 +135,14 @@ def _propose_key(proposal: Proposal, samples: Mapping[str, ColumnSample]) -> str
     found = next((name for name in unique if samples[name].is_named_as_id), None)
     if found is not None:
         proposal.spec = {"key": found, **proposal.spec}
-        proposal.reasons["key"] = ["another value in every row of the sample"]
+        proposal.reasons["key"] = ["a different value in every row of the sample"]
     return found
 
 
 def _propose_split(
     proposal: Proposal, samples: Mapping[str, ColumnSample], files: Sequence[str], taken: set[str | None]
 ) -> set[str | None]:
-    """Adds the split; returns the columns that it makes unfit for a field."""
+    """Adds the split; returns the columns that must therefore not become fields."""
     for name, sample in samples.items():
         words = {text.decode("utf-8", "replace") for text in list(sample.counts)[:10]}
         known = {word for words_of_split in _SPLITS.values() for word in words_of_split}
@@ -143,27 +150,27 @@ def _propose_split(
             by_split = {kind: sorted(w for w in words if w.lower() in _SPLITS[kind]) for kind in _SPLITS}
             others = {kind: found for kind, found in by_split.items() if found and found != [kind]}
             proposal.spec["split"] = {"column": name, **others}
-            proposal.reasons["split"] = [f"holds {', '.join(sorted(words))}"]
+            proposal.reasons["split"] = [f"has the values {', '.join(sorted(words))}"]
             return {name}
     by_file = _split_of_names(files)
     if by_file:
         proposal.spec["split"] = {"files": by_file}
-        proposal.reasons["split"] = ["the files are called so"]
+        proposal.reasons["split"] = ["from the names of the files"]
         return set()
     times = [name for name, sample in samples.items() if sample.is_time and name not in taken]
     if times:
         proposal.spec["split"] = {"time": times[0], "train": 0.8, "eval": 0.1, "test": 0.1}
-        proposal.reasons["split"] = [f"{times[0]} is a time: the newest rows test what the oldest teach"]
+        proposal.reasons["split"] = [f"{times[0]} is a time: the oldest rows are for training, the newest for testing"]
         return set(times)
     users = [name for name in samples if _USERS.fullmatch(name) and name not in taken]
     hashed = next(iter(users), None) or proposal.spec.get("key") or next(n for n in samples if n not in taken)
     proposal.spec["split"] = {"hash": hashed, "train": 0.8, "eval": 0.1, "test": 0.1}
-    proposal.reasons["split"] = [f"no split and no time among the columns: by the hash of {hashed}"]
+    proposal.reasons["split"] = [f"no column has a split or a time: by the hash of {hashed}"]
     return set()
 
 
 def _propose_fields(proposal: Proposal, samples: Mapping[str, ColumnSample], taken: set[str | None]) -> None:
-    """Adds a field for each column that can teach something and is not taken."""
+    """Adds a field for each column that is not in `taken` and that is worth learning from."""
     fields = proposal.spec["fields"]
     label = samples[proposal.spec["label"]["field"]]
     labels = np.asarray(columns.numbers(label.values, "label").values.fill_null(0))
@@ -181,7 +188,7 @@ def _propose_fields(proposal: Proposal, samples: Mapping[str, ColumnSample], tak
 
 
 def _split_of_names(files: Sequence[str]) -> dict[str, str]:
-    """Returns a pattern for each split, if every file is called after one and some after train."""
+    """Returns a file pattern for each split, if every file name contains the name of a split, and one is train."""
     patterns: dict[str, str] = {}
     for path in files:
         name = os.path.basename(path)
@@ -200,23 +207,23 @@ def _why_left_out(sample: ColumnSample, labels: np.ndarray) -> str | None:
     if sample.is_time:
         return "a time: derive the hour or the weekday from it if they matter"
     if sample.is_unique and (sample.numbers is None or (sample.is_whole and sample.is_named_as_id)):
-        return "another value in every row: nothing to learn from"
+        return "a different value in every row: nothing to learn from"
     if sample.leaks(labels):
-        return "every value goes with one label: it tells it"
+        return "each value always has the same label: it leaks the label"
     return None
 
 
 def _pieces(sample: ColumnSample, separator: str) -> tuple[ColumnSample, str] | None:
-    """Returns the column split at a separator, and the reason, if its texts look like joined lists."""
-    holding = float(np.mean(pc.match_substring(sample.texts, separator.encode()))) if len(sample.texts) else 0.0
-    if holding < (_HOLDING_BAR if separator == "|" else _HOLDING_OTHER):
+    """Returns the column split at a separator, and the reason, if its texts look like joined lists; else None."""
+    share = float(np.mean(pc.match_substring(sample.texts, separator.encode()))) if len(sample.texts) else 0.0
+    if share < (_SHARE_WITH_BAR if separator == "|" else _SHARE_WITH_OTHER):
         return None
     bags = columns.bags(sample.values, separator, sample.name).values
     split = ColumnSample(sample.name, bags)
-    whole, pieces = len(sample.counts), len(split.counts)
-    if separator != "|" and pieces > whole / 2:  # The values of a list occur again.
+    texts, values = len(sample.counts), len(split.counts)
+    if separator != "|" and values > texts / 2:  # In lists, the same values occur in several texts.
         return None
-    return split, f"{holding:.0%} of the texts hold {separator!r}: {pieces:,} pieces make {whole:,} texts"
+    return split, f"{share:.0%} of the texts contain {separator!r}: {values:,} values make {texts:,} distinct texts"
 
 
 def _categorical(sample: ColumnSample, reasons: list[str]) -> Guess:
@@ -228,21 +235,21 @@ def _multivalued(sample: ColumnSample, reasons: list[str], settings: dict[str, A
     lengths = list_lengths(sample.values)
     longest, p99 = int(lengths.max(initial=0)), int(np.percentile(lengths, 99, method="inverted_cdf"))
     max_len: int | str = "auto"
-    reasons = [*reasons, f"at most {longest} in a row"]
+    reasons = [*reasons, f"at most {longest} values a row"]
     if longest > max(10, 1.25 * p99):
         max_len = p99
-        cut = np.maximum(lengths - p99, 0).sum() / max(1, lengths.sum())
-        reasons.append(f"{p99} cuts one row in a hundred, and {cut:.1%} of the values")
+        dropped = np.maximum(lengths - p99, 0).sum() / max(1, lengths.sum())
+        reasons.append(f"max_len {p99} truncates at most 1% of the rows and drops {dropped:.1%} of the values")
     settings = {"type": "multivalued", **settings, "max_len": max_len}
     if _SEQUENCES.fullmatch(sample.name) and max_len != "auto":
         settings["keep"] = "last"
-        reasons.append("called as if oldest came first: the newest are kept")
+        reasons.append("named like a sequence with the oldest value first: the newest are kept")
     thresholds, more = _thresholds(sample.counts)
     return Guess(settings | thresholds, reasons + more)
 
 
 def _thresholds(counts: Mapping[bytes, int]) -> tuple[dict[str, Any], list[str]]:
-    """Returns the largest min_count that costs hardly a value, and the reason."""
+    """Returns the largest `min_count` that makes few values OOV, and the reason."""
     if len(counts) < _SMALL_VOCABULARY:
         return {}, []
     times = np.fromiter(counts.values(), np.int64)
@@ -250,20 +257,21 @@ def _thresholds(counts: Mapping[bytes, int]) -> tuple[dict[str, Any], list[str]]
         lost = times[times < min_count].sum() / times.sum()
         if lost <= _LOST_VALUES:
             rare = int((times < min_count).sum())
-            return {"min_count": min_count}, [f"{rare:,} rarer tokens are {lost:.1%} of the values"]
+            reason = f"{rare:,} tokens occur less than {min_count} times: {lost:.1%} of the values"
+            return {"min_count": min_count}, [reason]
     return {}, []
 
 
 def _numeric(numbers: np.ndarray) -> Guess:
     middle, high = np.percentile(np.abs(numbers), [50, 99])
     if high > 10 * middle + 1:
-        reason = f"the median is {middle:g}, but one in a hundred is above {high:g}: in logarithms"
+        reason = f"median of the absolute values {middle:g}, 99th percentile {high:g}: log scale"
         return Guess({"type": "numeric", "scale": "log1p"}, ["numbers", reason])
     return Guess({"type": "numeric", "scale": "zscore"}, ["numbers"])
 
 
 def _share_vocabularies(proposal: Proposal, samples: Mapping[str, ColumnSample]) -> None:
-    """Gives a list and the single-valued field that its values are of one vocabulary."""
+    """Lets each list share a vocabulary with the single-valued field that has the same values, if there is one."""
     fields = proposal.spec["fields"]
     singles = {n: f for n, f in fields.items() if f["type"] == "categorical"}
     for name, settings in fields.items():
@@ -281,15 +289,15 @@ def _share_vocabularies(proposal: Proposal, samples: Mapping[str, ColumnSample])
         shared = {"min_count": of_single.pop("min_count")} if "min_count" in of_single else {}
         proposal.spec["vocabularies"].setdefault(vocabulary, shared)
         of_single["vocabulary"] = settings["vocabulary"] = vocabulary
-        proposal.reasons[name].append(f"{reason} {single}: one vocabulary")
+        proposal.reasons[name].append(f"{reason} {single}: they share a vocabulary")
 
 
 def _in_common(tokens: ColumnSample, single: ColumnSample) -> tuple[float, str]:
-    """Returns how sure it is that a list's values are those of a single-valued column, from 0 to 1, and why."""
+    """Returns the confidence, 0 to 1, that a list has the values of a single-valued column, and the reason."""
     if min(len(tokens.counts), len(single.counts)) < FEW or _USERS.fullmatch(single.name):
         return 0.0, ""
     same = sum(times for token, times in tokens.counts.items() if token in single.counts)
     share = same / max(1, sum(tokens.counts.values()))
     if share < _IN_COMMON and tokens.prefix and tokens.prefix == single.prefix:
-        return _IN_COMMON, f"its values are {tokens.prefix} and digits, as are those of"
-    return share, f"{share:.0%} of its values are values of"
+        return _IN_COMMON, f"its values are {tokens.prefix} followed by digits, like those of"
+    return share, f"{share:.0%} of its values occur in"

@@ -61,7 +61,10 @@ def test_profile_and_report(fieldpool: Fieldpool, served: Served, tmp_path: Path
         (["verify", "{}/run", "{}/model", "{}/none.csv"], "none.csv: no such file"),
         (["profile", "{}/none.csv", "--out", "{}/look"], "none.csv: no such file"),
         (["profile", "{}/rows.parquet", "--out", "{}/look", "--delimiter", "two"], "--delimiter: expected one"),
-        (["profile", "{}/rows.parquet", "--out", "{}/look", "--label", "age"], "--label age: it does not hold 0 and 1"),
+        (
+            ["profile", "{}/rows.parquet", "--out", "{}/look", "--label", "age"],
+            "--label age: expected a column that has both 0 and 1",
+        ),
         (["profile", "{}/rows.parquet", "--out", "{}/run"], "run/spec.yaml: exists already"),
         (["report", "{}/run", "{}/nothing", "--out", "{}/card.html"], "nothing/training.json: no such file"),
     ],

@@ -12,7 +12,7 @@ ROWS = 400
 
 @pytest.fixture(scope="session")
 def log_columns() -> dict[str, list[Any]]:
-    """400 rows of a click log with a column of every kind; not to be changed."""
+    """400 rows of a click log with a column of every kind. Tests must not change them."""
     rows = range(ROWS)
     return {
         "row_id": [1000 + i for i in rows],

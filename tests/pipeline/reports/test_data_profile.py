@@ -1,4 +1,4 @@
-"""A profile of files: the proposed spec is valid, and what is said of the fields is right."""
+"""The profile of files: the proposed spec is valid, and the profiles of the fields are correct."""
 
 from __future__ import annotations
 
@@ -92,5 +92,5 @@ def test_file_without_header_has_the_given_columns(tmp_path: Path) -> None:
 
 def test_file_without_rows_is_reported(tmp_path: Path) -> None:
     pq.write_table(pa.table({"click": pa.array([], pa.int64())}), tmp_path / "none.parquet")
-    with pytest.raises(UserError, match=r"none.parquet: holds no rows"):
+    with pytest.raises(UserError, match=r"none.parquet: has no rows"):
         profile_data([str(tmp_path / "none.parquet")])

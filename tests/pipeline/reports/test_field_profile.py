@@ -1,4 +1,4 @@
-"""What is computed of one field: coverage, what a length truncates, the size of its table."""
+"""The profile of one field: coverage, truncation by `max_len`, the size of its table."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ def test_coverage_is_a_share_of_all_values() -> None:
     assert [part.tolist() for part in coverage] == [[1, 2, 3], [0.3, 0.45, 0.5]]
 
 
-def test_cuts_are_shares_of_rows_and_values() -> None:
+def test_truncations_are_shares_of_rows_and_values() -> None:
     field = FieldProfile("f", "multivalued", lengths={0: 5, 2: 4, 10: 1}, max_len=2)
-    assert field.cuts() == [(2, 0.1, pytest.approx(8 / 18)), (10, 0.0, 0.0)]
+    assert field.truncations() == [(2, 0.1, pytest.approx(8 / 18)), (10, 0.0, 0.0)]
 
 
-def test_cuts_are_at_percentiles_the_longest_list_and_max_len() -> None:
+def test_truncations_are_at_percentiles_the_longest_list_and_max_len() -> None:
     field = FieldProfile("f", "multivalued", lengths=dict.fromkeys(range(1, 201), 1), max_len=7)
-    assert [cut.max_len for cut in field.cuts()] == [7, 100, 180, 190, 198, 200]
+    assert [truncation.max_len for truncation in field.truncations()] == [7, 100, 180, 190, 198, 200]
 
 
-def test_empty_lists_have_no_cuts() -> None:
-    assert FieldProfile("f", "multivalued", lengths={0: 5}, max_len=2).cuts() == []
+def test_empty_lists_have_no_truncations() -> None:
+    assert FieldProfile("f", "multivalued", lengths={0: 5}, max_len=2).truncations() == []
 
 
 def test_histogram_of_long_lists_has_at_most_40_bars() -> None:
@@ -38,6 +38,6 @@ def test_histogram_of_long_lists_has_at_most_40_bars() -> None:
     assert {"0–24", "900–924"} <= set(re.findall(r">([^<>]*)</text>", chart))
 
 
-def test_table_has_a_linear_weight_a_row() -> None:
+def test_size_of_table_includes_a_linear_weight_a_row() -> None:
     assert FieldProfile("f", "categorical", table=EmbeddingTable(rows=1000, dim=16)).embedding_mb == 1000 * 17 * 4 / 1e6
     assert FieldProfile("f", "categorical").embedding_mb is None

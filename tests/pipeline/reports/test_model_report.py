@@ -1,4 +1,4 @@
-"""The pages of report and profile: every chart inline and well-formed, nothing fetched, the right numbers."""
+"""The pages of report and profile: charts are inline and well-formed, nothing is fetched, numbers are correct."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ VOID = {"meta", "link", "br", "hr", "img", "input"}
 
 
 class Page(HTMLParser):
-    """An HTML page: its elements closed in order, its words, and whatever it would fetch."""
+    """A parsed HTML page: its text, ids and headings, and what it would fetch. All elements must be closed in order."""
 
     def __init__(self, html: str) -> None:
         super().__init__()
@@ -99,14 +99,14 @@ def test_report_is_one_page_with_all_charts(report: str) -> None:
         "Precision and recall on test",
         "Calibration on test",
         "Predicted probabilities on test",
-        "history: rows by the length of their list",
-        "history: share of the values that the most frequent tokens cover",
+        "history: rows by list length",
+        "history: values covered by the most frequent tokens",
     }
-    for heading in ("How good it is", "Where it is good, and where not", "What it was trained on", "What it computes"):
+    for heading in ("Quality", "Slices", "Training data", "Model", "Reproduction"):
         assert heading in found.headings
 
 
-def test_report_shows_what_evaluate_measures(report: str, served: Served) -> None:
+def test_report_shows_the_metrics_of_evaluate(report: str, served: Served) -> None:
     measured = evaluate(load_model(str(served.model)), Run(str(served.run)), "test", gauc_by="user", slices=["history"])
     for name in ("auc", "gauc", "pr_auc", "logloss", "ece"):
         assert f"{measured[name]:.4f}" in report
@@ -119,13 +119,13 @@ def test_report_has_formula_poolings_versions_counts_and_commands(report: str, s
     for words in (
         "logit  = bias + Σ_f linear_f + FM + MLP",
         "mean: Σ w·x / Σ w, w from watched; last 3",
-        "max: the largest of each column; first 3",
+        "max: the maximum of each dimension; first 3 values",
         "sqrtn: Σ w·x / √Σ w²",
         "fieldpool transform spec.yaml '<script>alert(1)</script>' rows.parquet --out",
         f"fieldpool evaluate {served.run} {served.model} --split test",
         "tensorflow",
         "embedding_dim",
-        f"0 of {ROWS} rows were set aside",
+        f"0 of {ROWS} rows were rejected",
     ):
         assert words in text
 
@@ -153,13 +153,13 @@ def test_report_needs_no_vocabulary_eval_split_or_slices(tmp_path: Path) -> None
 
 
 def test_folder_without_training_is_reported(served: Served, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"training.json: no such file; name the folder that `fieldpool train` wrote"):
+    with pytest.raises(UserError, match=r"training.json: no such file; pass the folder that `fieldpool train` wrote"):
         write_report(Run(str(served.run)), str(tmp_path), str(tmp_path / "r.html"))
 
 
 def test_profile_is_one_page_with_all_charts(served: Served) -> None:
     found, charts = check_page(profile_page(profile_data([str(served.data)]), "Data profile"))
-    assert "history: rows by the length of their list" in titles(charts)
+    assert "history: rows by list length" in titles(charts)
     assert "The proposed spec" in found.headings
 
 
@@ -168,19 +168,19 @@ BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chromium-headless-
 
 @pytest.mark.browser
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_browser_shows_every_chart_without_complaints(report: str, tmp_path: Path, scheme: str) -> None:
-    """`make test-browser` brings playwright, and its Chromium where the machine has none."""
+def test_browser_shows_every_chart_without_errors(report: str, tmp_path: Path, scheme: str) -> None:
+    """`make test-browser` installs playwright, and its Chromium if the machine has none."""
     from playwright.sync_api import sync_playwright
 
     (tmp_path / "report.html").write_text(report, encoding="utf-8")
-    complaints: list[str] = []
+    errors: list[str] = []
     requested: list[str] = []
     installed = next(filter(None, map(shutil.which, BROWSERS)), None)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=installed, args=["--no-sandbox"])
         shown = browser.new_page(color_scheme=scheme, viewport={"width": 1200, "height": 900})
-        shown.on("console", lambda message: complaints.append(message.text))
-        shown.on("pageerror", lambda error: complaints.append(str(error)))
+        shown.on("console", lambda message: errors.append(message.text))
+        shown.on("pageerror", lambda error: errors.append(str(error)))
         shown.on("request", lambda request: requested.append(request.url))
         shown.goto((tmp_path / "report.html").as_uri())
         shown.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
@@ -190,7 +190,7 @@ def test_browser_shows_every_chart_without_complaints(report: str, tmp_path: Pat
         text = shown.evaluate("getComputedStyle(document.querySelector('svg text')).fill")
         is_wider_than_the_window = shown.evaluate("document.documentElement.scrollWidth > innerWidth")
         browser.close()
-    assert complaints == []
+    assert errors == []
     assert [url for url in requested if not url.startswith("data:")] == [(tmp_path / "report.html").as_uri()]
     assert len(sizes) == report.count("<svg")
     assert all(width > 100 and height > 100 for width, height in sizes)

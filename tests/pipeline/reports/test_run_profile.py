@@ -1,4 +1,4 @@
-"""What a run says of its fields is what its rows say."""
+"""The profiles of a run's fields agree with its rows."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ def test_lengths_are_those_of_train_before_they_are_truncated(fields: dict[str, 
     assert max(lengths) > 3
 
 
-def test_cut_at_max_len_is_what_the_run_truncates(fields: dict[str, FieldProfile], served: Served) -> None:
+def test_truncation_at_max_len_is_that_of_the_run(fields: dict[str, FieldProfile], served: Served) -> None:
     lengths = [len(row["history"]) for row in train_rows(served)]
     assert fields["history"].max_len == 3
-    (cut,) = [cut for cut in fields["history"].cuts() if cut.max_len == 3]
-    assert cut.rows == pytest.approx(sum(n > 3 for n in lengths) / len(lengths))
-    assert cut.values == pytest.approx(sum(max(n - 3, 0) for n in lengths) / sum(lengths))
+    (truncation,) = [found for found in fields["history"].truncations() if found.max_len == 3]
+    assert truncation.rows == pytest.approx(sum(n > 3 for n in lengths) / len(lengths))
+    assert truncation.values == pytest.approx(sum(max(n - 3, 0) for n in lengths) / sum(lengths))
 
 
 def test_counts_are_those_of_train_most_frequent_first(fields: dict[str, FieldProfile], served: Served) -> None:

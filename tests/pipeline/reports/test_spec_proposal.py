@@ -1,4 +1,4 @@
-"""The proposed spec: what each kind of column is taken for."""
+"""The proposed spec: the field proposed for each kind of column."""
 
 from __future__ import annotations
 
@@ -49,13 +49,13 @@ def test_key_label_and_time_are_found(log_columns: Columns) -> None:
 @pytest.mark.parametrize(
     ("column", "reason"),
     [
-        ("rating", "every value goes with one label"),
-        ("session_text", "another value in every row"),
+        ("rating", "each value always has the same label: it leaks the label"),
+        ("session_text", "a different value in every row"),
         ("constant", "the same value in every row"),
         ("nothing", "no row of the sample has a value"),
     ],
 )
-def test_column_that_teaches_nothing_is_left_out(log_columns: Columns, column: str, reason: str) -> None:
+def test_column_that_is_useless_or_leaks_the_label_is_left_out(log_columns: Columns, column: str, reason: str) -> None:
     proposal = proposed(log_columns)
     assert reason in proposal.left_out[column]
     assert column not in proposal.spec["fields"]
@@ -75,7 +75,7 @@ def test_column_that_teaches_nothing_is_left_out(log_columns: Columns, column: s
     ],
     ids=["column", "files", "user", "key"],
 )
-def test_split_without_time_is_by_the_best_rule(
+def test_split_without_time_is_by_column_files_user_or_key(
     log_columns: Columns, change: Change, files: list[str], split: dict[str, Any]
 ) -> None:
     assert proposed(log_columns, change, files).spec["split"] == split
@@ -90,15 +90,15 @@ def test_few_very_long_lists_are_truncated(log_columns: Columns) -> None:
     }
 
 
-def test_min_count_makes_hardly_a_value_oov(log_columns: Columns) -> None:
+def test_min_count_makes_few_values_oov(log_columns: Columns) -> None:
     lists = [[f"x{(i + 5 * row) % 1500}" for i in range(400)] for row in range(400)]
     lists[0] = [f"once{i}" for i in range(100)]
     proposal = proposed(log_columns, {"tags": lists})
     assert proposal.spec["fields"]["tags"]["min_count"] == 10
-    assert "100 rarer tokens are 0.1% of the values" in proposal.reasons["tags"]
+    assert "100 tokens occur less than 10 times: 0.1% of the values" in proposal.reasons["tags"]
 
 
-def test_column_name_that_no_field_can_have_is_kept_as_column(log_columns: Columns) -> None:
+def test_invalid_field_name_is_replaced_and_kept_as_column(log_columns: Columns) -> None:
     proposal = proposed(log_columns, {"home country": log_columns["country"]})
     assert proposal.spec["fields"]["home_country"] == {"type": "categorical", "column": "home country"}
 
@@ -106,9 +106,9 @@ def test_column_name_that_no_field_can_have_is_kept_as_column(log_columns: Colum
 @pytest.mark.parametrize(
     ("change", "label", "message"),
     [
-        ({"clicked": [2] * 400}, None, "no column of .* holds 0 and 1 alone"),
-        ({}, "country", "--label country: it does not hold 0 and 1"),
-        ({}, "kliked", "--label kliked: there is no such column in row_id, clicked"),
+        ({"clicked": [2] * 400}, None, "no label found: no column of .* has both 0 and 1 and no other values"),
+        ({}, "country", "--label country: expected a column that has both 0 and 1"),
+        ({}, "kliked", "--label kliked: no such column in row_id, clicked"),
     ],
 )
 def test_missing_label_is_reported(log_columns: Columns, change: Change, label: str | None, message: str) -> None:
