@@ -1,1 +1,8 @@
-"""What learns: the masked mean pool, DeepFM, the reader of a run, training and evaluation."""
+"""What learns: layers, the reader of a run, training, metrics and export.
+
+The import registers fieldpool's layers, optimizers and schedules with Keras, so that `keras.saving.load_model` can load
+a `.keras` file that has them.
+"""
+
+from .layers import deepfm, pooled_embeddings, pooling  # noqa: F401
+from .training import optimizers, schedules  # noqa: F401

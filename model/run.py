@@ -50,6 +50,9 @@ class Run:
             what = found or ("not a run" if tf.io.gfile.exists(path) else "no such folder")
             raise NotARun(f"{path}: {what} (no {missing[0]} file); make one with `fieldpool transform`")
 
+    def __fspath__(self) -> str:
+        return self.path
+
     @cached_property
     def spec(self) -> Spec:
         """The spec as resolved: every `max_len` is a number.
@@ -116,15 +119,14 @@ class Run:
         tokens = [token.decode("utf-8", "backslashreplace") for token in self.tokens(name)]
         first = vocabularies[name].first_token_id
         ids = pa.array(range(first, first + len(tokens)), pa.int64())
-        counts = pa.array(self._vocabulary_counts(name) or [None] * len(tokens), pa.int64())
-        return pa.table({"token": pa.array(tokens, pa.string()), "id": ids, "count": counts})
+        return pa.table({"token": pa.array(tokens, pa.string()), "id": ids, "count": self._counts(name, len(tokens))})
 
-    def _vocabulary_counts(self, name: str) -> list[int]:
+    def _counts(self, name: str, tokens: int) -> pa.Array:
         path = join(self.path, VOCABULARY_COUNTS_FOLDER, name)
         if not tf.io.gfile.exists(path):
-            return []
+            return pa.nulls(tokens, pa.int64())
         with tf.io.gfile.GFile(path, "rb") as file:
-            return [int(line) for line in file.read().splitlines()]
+            return pa.array(map(int, file.read().splitlines()), pa.int64())
 
     @cached_property
     def vocabulary_sizes(self) -> dict[str, int]:

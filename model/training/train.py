@@ -1,6 +1,6 @@
-"""Trains the DeepFM of a run, and keeps its best epoch.
+"""Trains the DeepFM of a run and keeps the best epoch.
 
-A run goes in; a folder with the model, its checkpoints, its logs and its numbers comes out. TensorFlow only.
+Writes a folder with the model, checkpoints, logs and metrics. TensorFlow only.
 """
 
 from __future__ import annotations
@@ -47,29 +47,29 @@ def train(
     resume: bool = False,
     callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> TrainingResult:
-    """Trains a DeepFM on the train split, measures it on the eval split after each epoch, keeps the best.
+    """Trains a DeepFM on the train split, evaluates it on the eval split after each epoch, and keeps the best epoch.
 
     Writes `model.keras` (the best epoch), `checkpoints/epoch-????.weights.h5` (every epoch),
-    `checkpoints/state-*.npz` (what `resume` continues from), `logs/` (TensorBoard) and `training.json` to `out_dir`,
-    whose files of an earlier training are replaced. The same seed gives the same numbers, on one machine, interrupted
-    and resumed or not.
+    `checkpoints/state-*.npz` (the checkpoints for `resume`), `logs/` (TensorBoard) and `training.json` to `out_dir`.
+    Files of an earlier training are replaced. On the same machine, the same seed gives the same numbers, whether or not
+    the training was interrupted and resumed.
 
-    The best epoch, and early stopping if the spec has it, go by `train.early_stopping.metric`, AUC where
-    there is none. If all eval labels are the same, there is no AUC, and logloss takes its place, with a
-    warning. If the eval split is empty, all epochs run and the last one is kept, with a warning.
+    `train.early_stopping.metric` selects the best epoch, and is used for early stopping; without `early_stopping` the
+    best epoch is that of the highest AUC. If all eval labels are the same, AUC is undefined and logloss is used
+    instead, with a warning. If the eval split is empty, all epochs run and the last one is kept, with a warning.
 
-    Within the scope of a `tf.distribute` strategy (MirroredStrategy, MultiWorkerMirroredStrategy) the model is trained
-    by it, on the same batches, each divided among the replicas. Of several workers the first one writes.
+    In the scope of a `tf.distribute` strategy (MirroredStrategy, MultiWorkerMirroredStrategy) the replicas share each
+    batch; batches are the same as without a strategy. With several workers only the first one writes.
 
     Args:
         run: A finished run.
-        out_dir: A folder; made if need be.
-        model_settings: Instead of the `model:` section of the run's spec.
-        train_settings: Instead of its `train:` section.
-        resume: Whether to continue from the last complete checkpoint in `out_dir`; without one, the training starts
-            from scratch.
-        callbacks: Called after the built-in ones that measure, so that they find `val_auc` and `val_logloss` in the
-            logs: progress bars, `keras.callbacks.ModelCheckpoint`, …
+        out_dir: The folder for the files; created if it does not exist.
+        model_settings: Replaces the `model:` section of the run's spec.
+        train_settings: Replaces its `train:` section.
+        resume: Whether to resume from the newest complete checkpoint in `out_dir`; if there is none, the training
+            starts from scratch.
+        callbacks: More callbacks, such as progress bars or `keras.callbacks.ModelCheckpoint`. They are called after
+            those that compute metrics, so the logs have `val_auc` and `val_logloss`.
 
     Raises:
         NoExamples: if the train split is empty.
@@ -81,11 +81,11 @@ def train(
 
     examples = count_examples(run, "train")
     if not examples:
-        raise NoExamples(f"{run.path}: the train split holds no examples; make the run again")
+        raise NoExamples(f"{run.path}: the train split has no examples; run `fieldpool transform` again")
     training = _Training(run, spec, out_dir, math.ceil(examples / spec.train.batch_size), _monitor(run, spec.train))
     resume_from = training.checkpoints if resume else None
     if not is_first_worker():
-        # Reading a model's variables takes all workers, so each of them writes everything, but one result is enough.
+        # Reading variables needs all workers, so every worker writes all files; those of the others are not kept.
         with tempfile.TemporaryDirectory() as scratch:
             return _train(replace(training, folder=scratch), resume_from, callbacks)
     return _train(training, resume_from, callbacks)
@@ -93,14 +93,14 @@ def train(
 
 @dataclass(frozen=True)
 class _Training:
-    """What the steps of one training have in common.
+    """The arguments that the functions of one training share.
 
     Attributes:
         run: The run to train on.
         spec: Its spec, with the settings of this training.
-        folder: Where all files go.
-        steps: The steps of an epoch.
-        monitor: The metric by which epochs are compared; None if there is no eval split.
+        folder: The folder for all files.
+        steps: The number of steps per epoch.
+        monitor: The metric that selects the best epoch; None if the eval split is empty.
     """
 
     run: Run
@@ -118,7 +118,7 @@ class _Training:
 def _train(
     training: _Training, resume_from: str | None, callbacks: Sequence[keras.callbacks.Callback]
 ) -> TrainingResult:
-    """Trains in `training.folder`; `resume_from` is the folder with the checkpoints to continue from."""
+    """Trains in `training.folder`; `resume_from` is the folder with the checkpoints to resume from, if any."""
     run, spec, monitor = training.run, training.spec, training.monitor
     prepare_folder(training.folder, keep_checkpoints=resume_from is not None)
     model = compiled_model(spec, run.vocabulary_sizes, training.steps)
@@ -140,17 +140,17 @@ def _callbacks(
     stop: StopEarly | None,
     given: Sequence[keras.callbacks.Callback],
 ) -> list[keras.callbacks.Callback]:
-    """Returns all callbacks of a training, those that the caller gave among them."""
-    measuring = []
+    """Returns all callbacks of a training, including those that the caller gave."""
+    eval_callbacks = []
     if training.monitor:
         batch_size = training.spec.train.batch_size
-        measuring = [eval_metrics(read_examples(training.run, "eval", batch_size=batch_size), training.spec)]
-    # Keras calls them in this order at the end of an epoch. A loss of NaN ends the training before anything is
-    # written. The metrics of the eval split come before all that read them from the logs: TensorBoard and the given
-    # callbacks. These may add to the logs, which `checkpoints` then keeps; `stop` reads the history that it keeps.
+        eval_callbacks = [eval_metrics(read_examples(training.run, "eval", batch_size=batch_size), training.spec)]
+    # Keras calls them in this order at the end of an epoch. A NaN loss ends the training before anything is written.
+    # The metrics of the eval split come before the callbacks that read them from the logs: TensorBoard and the given
+    # ones. The latter may add to the logs. `checkpoints` adds the logs to its history, which `stop` reads.
     return [
         FiniteLoss(),
-        *measuring,
+        *eval_callbacks,
         EpochWeights(training.checkpoints),
         keras.callbacks.TensorBoard(join(training.folder, LOGS_FOLDER), write_graph=False),
         *given,
@@ -167,7 +167,7 @@ def _fit(
     stop: StopEarly | None,
 ) -> None:
     """Trains the model from `start` to the last epoch, or until `stop` ends it."""
-    # The rest of an interrupted epoch is a `fit` of its own, for it has fewer steps.
+    # The rest of an interrupted epoch needs a separate `fit`, because it has fewer steps.
     next_epoch = start.epoch + (1 if start.step else 0)
     for first, last, skip in ((start.epoch, next_epoch, start.step), (next_epoch, training.spec.train.epochs, 0)):
         if first < last and not (stop and stop.is_over()):
@@ -176,6 +176,7 @@ def _fit(
                 initial_epoch=first,
                 epochs=last,
                 steps_per_epoch=training.steps - skip,
+                shuffle=False,  # The dataset shuffles; True, Keras' default, warns.
                 verbose=0,
                 callbacks=callbacks,
             )
@@ -184,7 +185,8 @@ def _fit(
 def _examples(training: _Training, epoch: int, skip: int) -> tf.data.Dataset:
     """Returns the train split from an epoch on, without the first `skip` batches of that epoch.
 
-    It is endless, and `fit` counts the steps: a step that finds no batch would still advance the optimizer's count.
+    The dataset is endless and `fit` counts the steps, because a step without a batch would still increase the
+    optimizer's step.
     """
     settings = training.spec.train
     caches = {"none": None, "memory": "memory", "disk": join(training.folder, CACHE_FOLDER, "train")}
@@ -202,8 +204,8 @@ def _examples(training: _Training, epoch: int, skip: int) -> tf.data.Dataset:
 
 
 def _save_best(training: _Training, model: DeepFM, result: TrainingResult) -> None:
-    """Writes the model with the weights of the best epoch, and the numbers of all."""
-    # Another model, for the trained one would be saved with its optimizer, three times the size.
+    """Writes the model with the weights of the best epoch, and `training.json`."""
+    # A new model: the trained one would be saved with its optimizer, at three times the size.
     best = DeepFM.from_config(model.get_config())
     best.build()
     best.load_weights(weights_path(training.checkpoints, result.best_epoch))
@@ -212,28 +214,28 @@ def _save_best(training: _Training, model: DeepFM, result: TrainingResult) -> No
 
 
 def _monitor(run: Run, settings: Train) -> str | None:
-    """Returns the metric that epochs are compared by, or None if there is no eval split."""
+    """Returns the metric that selects the best epoch, such as "val_auc"; None if the eval split is empty."""
     if not count_examples(run, "eval"):
         warnings.warn(f"{run.path}: the eval split is empty: no early stopping, the last epoch is kept", stacklevel=3)
         return None
     metric = settings.early_stopping.metric if settings.early_stopping else "auc"
     if metric != "logloss":
         batches = read_examples(run, "eval", batch_size=settings.batch_size)
-        kinds: set[float] = set()
+        labels: set[float] = set()
         for _, label in batches:
-            kinds.update(np.unique(label.numpy()).tolist())
-            if len(kinds) > 1:
+            labels.update(np.unique(label.numpy()).tolist())
+            if len(labels) > 1:
                 return f"val_{metric}"
         warnings.warn(
-            f"{run.path}: all labels of the eval split are {kinds.pop():g}, which gives no AUC: the best "
-            "epoch is that of the least logloss",
+            f"{run.path}: all labels of the eval split are {labels.pop():g}, so AUC is undefined; the best "
+            "epoch is the one with the lowest logloss",
             stacklevel=3,
         )
     return "val_logloss"
 
 
 def _common_settings(run: Run, spec: Spec) -> dict[str, Any]:
-    """Returns what two trainings must have in common for one to continue where the other stopped."""
+    """Returns the settings that a training must have in common with one that resumes it."""
     train_settings = spec.train.model_dump(mode="json")
     may_differ = {"early_stopping", "cache", "checkpoint_steps"} | ({"epochs"} if spec.train.decay == "none" else set())
     return {

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
 from typing import Annotated, Any
 
 import typer
 
 from ...transforms.errors import UserError
+from ..reports.profile_files import new_profile_paths, write_profile
 from ..terminal import console, startup
 from ..terminal.progress import working
 from .arguments import AsJson, Data, ModelPath, RunPath
 
-SPEC_NAME, PAGE_NAME, REPORT_NAME = "spec.yaml", "profile.html", "report.html"
+REPORT_NAME = "report.html"
 
 
 def profile(
@@ -31,20 +31,14 @@ def profile(
 
     Example: `fieldpool profile 'logs/*.parquet' --out look`
     """
-    paths = [os.path.join(out, name) for name in (SPEC_NAME, PAGE_NAME)]
-    for path in paths:
-        if os.path.exists(path):
-            raise UserError(f"{path}: exists already; choose another folder with --out, or remove it first")
+    paths = new_profile_paths(out)
     with startup.importing():
         from ..reports.data_profile import profile_data, profile_page, spec_text
         from ..terminal import profile_table
     with working("Looking"):
         found = profile_data(data, rows=rows, label=label, source=_source(delimiter, columns))
-        os.makedirs(out, exist_ok=True)
         texts = (spec_text(found), profile_page(found, f"Data profile: {', '.join(data)}"))
-        for path, text in zip(paths, texts, strict=True):
-            with open(path, "w", encoding="utf-8") as file:
-                file.write(text)
+        write_profile(paths, texts)
     profile_table.show_profile(found, paths, as_json=as_json)
 
 
@@ -71,9 +65,8 @@ def write_report(run: str, model: str, out: str, data: list[str] | None) -> str:
     with startup.importing():
         from ...model.run import Run
         from ..reports import model_report
-    folder = os.path.dirname(model) if model.endswith(".keras") else model
     with working("Writing the report"):
-        return model_report.write_report(Run(run), folder, out, data=data)
+        return model_report.write_report(Run(run), model, out, data=data)
 
 
 def _source(delimiter: str | None, columns: str | None) -> Any:

@@ -117,21 +117,11 @@ def export_run(run: str, model: str, out: str | None = None) -> str:
 def verify_export(run: str, model: str, data: list[str], rows: int | None, where: RunnerOptions) -> Parity:
     """Compares a run with an exported model on all rows of the data, or on about `rows`."""
     with startup.importing():
-        import apache_beam as beam
-
-        from ...model.run import Run
         from ..jobs import dataflow
-        from ..rows.checks import feature_columns
         from ..serving import parity
-        from ..sources.sample import sample_rows
         from .beam_job import prepared_job
     if dataflow.is_dataflow(where.runner or ""):
         raise UserError("verify compares on this machine or workers that share its disk; leave --runner out")
     job = prepared_job(where, "verify", data, run=run, model=model)
-    opened, export = Run(job.run or run), job.model or model
-    source, columns = opened.spec.source, feature_columns(opened.spec)
     with working("Verifying"):
-        if rows is None:
-            return parity.verify(opened, export, lambda: job.rows(source, columns), job.options)
-        sample = sample_rows(job.paths, source, columns, rows)
-        return parity.verify(opened, export, lambda: beam.Create(sample, reshuffle=False), job.options)
+        return parity.verify_job(job, rows)

@@ -1,7 +1,8 @@
-"""Proof that there is no training-serving skew: raw rows through the batch pipeline and through an exported model.
+"""`fieldpool verify`: checks an exported model for training-serving skew, on raw rows.
 
-The reference is a run's transform as `fieldpool transform` applies it, its rows encoded and read back as examples, and
-the trained Keras model on them. Each row travels with its own request, so that nothing has to be joined.
+The reference is what training had: the run's transform as `fieldpool transform` applies it, its rows encoded and parsed
+as tf.Examples, and the trained Keras model. Each row carries its serving request in a column that TFT passes through,
+so the two results need not be joined.
 """
 
 from __future__ import annotations
@@ -28,40 +29,41 @@ from ..jobs.errors import translate_worker_errors
 from ..jobs.job import running_pipeline
 from ..jobs.options import beam_options
 from ..rows import columns
-from ..rows.checks import Checked, CheckRows
+from ..rows.checks import Checked, CheckRows, feature_columns
+from ..rows.prepared_job import PreparedJob
 from ..rows.tft_rows import NUMBERS, adapter_config, as_tft_rows
+from ..sources.sample import sample_rows
 from ..tfrecords.encoding import encode_examples
 from .comparison import REQUEST, ROW, SOURCE, Compare, Difference, Parity, sum_parity
 from .exported_model import read_spec
 
 
 def verify(run: Run, model: str, read_rows: ReadRows, options: PipelineOptions | None = None) -> Parity:
-    """Returns how a run and an exported model compare on rows.
+    """Compares a run and its trained model with an exported model, on rows.
 
-    Ids, weights and numbers must be equal to the bit; probabilities, by each way into the exported model, within 1e-6
-    of those of the Keras model that was exported.
+    Ids, weights and numbers must be equal bit by bit. Probabilities, at each entry point of the exported model, must be
+    within 1e-6 of those of the Keras model that it was exported from.
 
     Args:
         run: The run that the model was trained on.
         model: The exported model, or the folder of a training with `serving/` in it.
-        read_rows: Returns a PTransform that makes SourceBatches (with at least `checks.feature_columns`) out of a
-            pipeline.
-        options: Of the Beam pipeline.
+        read_rows: Returns a PTransform that reads SourceBatches with at least the columns `checks.feature_columns`.
+        options: Beam options; by default, the job runs in this process.
 
     Raises:
-        UserError: there is no exported model, or a row's source cannot be read.
+        UserError: there is no exported model, it has other fields than the run, or a source cannot be read.
         TimeLimitExceeded: the job took longer than `--time_limit`.
     """
     export, spec = find_export(model), run.spec
     if read_spec(export).fields != spec.fields:
-        raise UserError(f"{export}: was exported from a run with other fields than {run.path}; name the run it is of")
-    beside = {REQUEST: columns.BAG, SOURCE: columns.BAG, ROW: NUMBERS}
-    config = adapter_config(spec, passthrough=beside)
+        raise UserError(f"{export}: was exported from a run with other fields than {run.path}; pass its own run")
+    passed_through = {REQUEST: columns.BAG, SOURCE: columns.BAG, ROW: NUMBERS}
+    config = adapter_config(spec, passthrough=passed_through)
     with tempfile.TemporaryDirectory(prefix="fieldpool-verify-") as folder:
         found = os.path.join(folder, "parity.json")
         with (
             translate_worker_errors(folder),
-            tft_beam.Context(temp_dir=folder, passthrough_keys=set(beside), use_deep_copy_optimization=False),
+            tft_beam.Context(temp_dir=folder, passthrough_keys=set(passed_through), use_deep_copy_optimization=False),
             running_pipeline(options or beam_options()) as pipeline,
         ):
             transform_fn = pipeline | "ReadTransform" >> tft_beam.ReadTransformFn(f"{run.path}/{TRANSFORM_FOLDER}")
@@ -82,18 +84,28 @@ def verify(run: Run, model: str, read_rows: ReadRows, options: PipelineOptions |
         return _read(found)
 
 
+def verify_job(job: PreparedJob, rows: int | None = None) -> Parity:
+    """Compares the run and the model of a job on all of its rows, or on about `rows`, spread evenly. See `verify`."""
+    run, model = Run(job.run or ""), job.model or ""
+    source, wanted = run.spec.source, feature_columns(run.spec)
+    if rows is None:
+        return verify(run, model, lambda: job.rows(source, wanted), job.options)
+    sample = sample_rows(job.paths, source, wanted, rows)
+    return verify(run, model, lambda: beam.Create(sample, reshuffle=False), job.options)
+
+
 def _with_requests(checked: Checked, spec: Spec) -> Iterator[pa.RecordBatch]:
-    """Yields checked rows for TFT, each with its own request beside it."""
+    """Yields checked rows in the form that TFT takes, each with its serving request."""
     rows = checked.rows
     if not rows.num_rows:
         return
-    beside = {
+    passed_through = {
         REQUEST: encode_examples(as_tft_rows(rows, spec, label=False)),
         SOURCE: pa.array([checked.source.encode()] * rows.num_rows, columns.TEXT),
         ROW: pa.array(checked.numbers),
     }
     no_labels = pa.array(np.zeros(rows.num_rows, np.float32))
-    yield as_tft_rows(rows.append_column(LABEL_FEATURE, no_labels), spec, passthrough=beside)
+    yield as_tft_rows(rows.append_column(LABEL_FEATURE, no_labels), spec, passthrough=passed_through)
 
 
 def _write(parity: Parity, path: str) -> None:

@@ -1,0 +1,83 @@
+"""Pages: a profile before the training, a report after it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pydantic import ValidationError
+from rich.console import RenderableType
+
+from ._inputs import Data, Path, as_files
+from ._run import as_run
+from ._tables import Tables
+from .model.run import Run as RunDirectory
+from .pipeline.reports import data_profile, model_report
+from .pipeline.reports.profile_files import new_profile_paths, write_profile
+from .pipeline.terminal.profile_table import profile_table
+from .transforms.errors import UserError
+from .transforms.spec import Source
+
+
+class Profile(data_profile.DataProfile, Tables):
+    """What a sample of the data holds, and the spec that is proposed for it: `spec`, `fields`, `rows`, `yaml`."""
+
+    @property
+    def yaml(self) -> str:
+        """The proposed spec as YAML, with the reasons as comments."""
+        return data_profile.spec_text(self)
+
+    def _tables(self) -> Sequence[RenderableType]:
+        return [profile_table(self)]
+
+
+def profile(
+    data: Data,
+    out: Path | None = None,
+    *,
+    rows: int = data_profile.SAMPLE_ROWS,
+    label: str | None = None,
+    source: Mapping[str, Any] | None = None,
+) -> Profile:
+    """Looks at new data and proposes a spec, with reasons.
+
+    Args:
+        data: File names or patterns, or a table such as a pandas DataFrame.
+        out: The folder for spec.yaml and profile.html. Default: nothing is written.
+        rows: The approximate number of rows to look at, evenly spread.
+        label: The label's column, if it cannot be guessed.
+        source: How to read the files, if their names do not say it: the `source` section of a spec, such as
+            `{"delimiter": ";"}`.
+
+    Raises:
+        UserError: A file cannot be read, there is no label, or `out` has such files already.
+    """
+    paths = [] if out is None else new_profile_paths(os.fspath(out))
+    try:
+        given = Source.model_validate(source or {})
+    except ValidationError as error:
+        raise UserError(f"source: {error.errors()[0]['msg']}") from None
+    with as_files(data) as files:
+        found = Profile(**vars(data_profile.profile_data(files.patterns, rows=rows, label=label, source=given)))
+        title = f"Data profile: {files.name or ', '.join(files.patterns)}"
+    if paths:
+        write_profile(paths, [found.yaml, data_profile.profile_page(found, title)])
+    return found
+
+
+def report(
+    run: RunDirectory | Path, model: Path, out: Path = "report.html", *, data: Sequence[str] | None = None
+) -> str:
+    """Writes a model card as one HTML file; returns its path.
+
+    Args:
+        run: The run that the model was trained on, or its path.
+        model: What `train` returned, or the folder of a training.
+        out: The page to write.
+        data: Source files to name in the commands that make the model again.
+
+    Raises:
+        UserError: There is no such training.
+    """
+    return model_report.write_report(as_run(run), os.fspath(model), os.fspath(out), data=data)

@@ -1,0 +1,142 @@
+"""Rows and runs: transform, explain, check."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from rich.console import RenderableType
+
+from ._inputs import Data, Path, SpecLike, as_files, as_spec
+from ._run import Run, as_run
+from ._tables import Tables
+from .model.run import Run as RunDirectory
+from .pipeline.jobs import options as jobs
+from .pipeline.rows.prepared_job import PreparedJob, prepare_job
+from .pipeline.runs import drift, dry_run
+from .pipeline.runs.run_directory import transform_job
+from .pipeline.terminal.check_table import findings_table
+from .pipeline.terminal.example_tables import explanation_tables
+from .transforms.errors import UserError
+
+
+def transform(
+    spec: SpecLike | None,
+    data: Data,
+    out: Path,
+    *,
+    using: RunDirectory | Path | None = None,
+    overwrite: bool = False,
+    resume: bool = False,
+    mode: jobs.Mode = "auto",
+    workers: int | None = None,
+    runner: str | None = None,
+    beam_options: Sequence[str] = (),
+) -> Run:
+    """Transforms raw rows into a run directory: vocabularies, padded TFRecords, counts.
+
+    Args:
+        spec: The path of a YAML file, its contents as a dict, or a `Spec`; None with `using`.
+        data: File names or patterns, or a table such as a pandas DataFrame.
+        out: The folder to make, here or on gs://.
+        using: A run whose spec, transform and vocabularies are applied to the rows; nothing is learned from them.
+        overwrite: Replace a run that is there, once the new one is complete.
+        resume: Continue from complete work that a killed process left in `out`; for files only.
+        mode: Where to work on this machine: `memory` (this process), `threads`, `processes`, or `auto`: by the size of
+            the data and the number of cores.
+        workers: The number of threads or processes. Default: one for two cores.
+        runner: The name of a Beam runner, such as DataflowRunner. Default: this machine.
+        beam_options: Options of the runner in Beam's own form, such as `["--region=europe-west1"]`.
+
+    Returns:
+        The run, opened.
+
+    Raises:
+        UserError: The spec, the data or the options are wrong. The message says what to change.
+    """
+    if (spec is None) == (using is None):
+        raise UserError("transform: give a spec, or a run with `using`, but not both")
+    base = None if using is None else as_run(using)
+    loaded = as_spec(spec) if spec is not None else as_run(using).spec  # type: ignore[arg-type]
+    options = jobs.beam_options(runner, beam_options, mode=mode, workers=workers, job="transform")
+    with as_files(data) as files:
+        if files.name and resume:
+            raise UserError(f"transform: `resume` needs files; a {files.name} has no name to recognise it by")
+        run = base.path if base else None
+        job = prepare_job(files.patterns, os.fspath(out), options, run=run, source_name=files.name)
+        choose_workers(job, mode, workers)
+        transform_job(loaded, job, overwrite=overwrite, resume=resume, using=base and RunDirectory(job.run or ""))
+    return Run(job.target)
+
+
+def choose_workers(job: PreparedJob, mode: jobs.Mode, workers: int | None) -> None:
+    """Turns to processes for large data, if neither mode nor workers are given."""
+    if mode == "auto" and workers is None and jobs.runs_in_process(job.options):
+        jobs.choose_mode(job.options, job.input_bytes)
+
+
+class Explanation(dry_run.Explanation, Tables):
+    """What the first rows become; see the attributes `rows`, `rejected`, `spec` and `stats`."""
+
+    def _tables(self) -> Sequence[RenderableType]:
+        return explanation_tables(self)
+
+
+def explain(spec: SpecLike, data: Data, *, rows: int = 3, sample: int = 1000) -> Explanation:
+    """Shows what the first rows of the data become. Writes nothing.
+
+    Args:
+        spec: The path of a YAML file, its contents as a dict, or a `Spec`.
+        data: File names or patterns, or a table such as a pandas DataFrame.
+        rows: The number of rows to show.
+        sample: The number of first rows that vocabularies are built from.
+
+    Raises:
+        UserError: As `transform`.
+    """
+    loaded = as_spec(spec)
+    with as_files(data) as files:
+        found = dry_run.explain(loaded, files.patterns, sample=sample, shown=rows)
+        shown = [replace(row, source=files.shown(row.source)) for row in found.rows]
+        rejected = [replace(row, source=files.shown(row.source)) for row in found.rejected]
+    return Explanation(shown, rejected, found.spec, found.stats)
+
+
+@dataclass(frozen=True)
+class CheckResult(Tables):
+    """How new rows compare with a run.
+
+    Attributes:
+        findings: The comparisons: field, measure, the run's number, the new one, the bound, and whether it is broken.
+    """
+
+    findings: list[drift.Finding]
+
+    @property
+    def broken(self) -> list[drift.Finding]:
+        """The comparisons that exceed a threshold of the spec's `check` section."""
+        return [finding for finding in self.findings if finding.is_broken]
+
+    @property
+    def holds(self) -> bool:
+        """Whether no threshold is exceeded."""
+        return not self.broken
+
+    def _tables(self) -> Sequence[RenderableType]:
+        return [findings_table(self.findings)]
+
+
+def check(run: RunDirectory | Path, data: Data) -> CheckResult:
+    """Compares new rows with a run: OOV, missing and truncated values, lengths, ranges, columns, label rate.
+
+    Args:
+        run: The run, or its path.
+        data: File names or patterns, or a table such as a pandas DataFrame.
+
+    Raises:
+        UserError: A file cannot be read, or there are no rows.
+    """
+    opened = as_run(run)
+    with as_files(data) as files:
+        return CheckResult(drift.check(opened, files.patterns))

@@ -1,0 +1,37 @@
+"""`fieldpool.Run`: a run directory, which shows its counts."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+from rich.console import RenderableType
+
+from ._tables import Tables
+from .model.run import Run as RunDirectory
+from .pipeline.terminal.tables import stats_tables
+
+
+class Run(RunDirectory, Tables):
+    """A finished run directory, opened for reading.
+
+    Args:
+        path: The folder that `fieldpool.transform` or `fieldpool transform` wrote, or one on gs://.
+
+    Raises:
+        UserError: The folder is not a finished run.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        super().__init__(os.fspath(path))
+
+    def __repr__(self) -> str:
+        return f"Run({self.path!r})"
+
+    def _tables(self) -> Sequence[RenderableType]:
+        return stats_tables(self.stats) if self.has_stats else [repr(self)]
+
+
+def as_run(run: RunDirectory | str | os.PathLike[str]) -> RunDirectory:
+    """Returns a run that is given as such or by its path."""
+    return run if isinstance(run, RunDirectory) else Run(run)

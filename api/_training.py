@@ -1,0 +1,127 @@
+"""Models: train, evaluate, load_model."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+from rich.console import RenderableType
+
+from ._inputs import Path
+from ._run import as_run
+from ._tables import Tables
+from .model import evaluation
+from .model.run import Run as RunDirectory
+from .model.training import folder, result
+from .model.training import train as training
+from .pipeline.terminal.tables import metrics_tables, training_table
+
+# Only speed and memory depend on it.
+_BATCH_SIZE = 4096
+
+
+class Training(result.TrainingResult, Tables):
+    """What a training gave; its path is its folder, so it can be passed on as a model."""
+
+    def __fspath__(self) -> str:
+        return self.folder
+
+    def _tables(self) -> Sequence[RenderableType]:
+        return [training_table(self.history, self.best_epoch)]
+
+
+def train(
+    run: RunDirectory | Path,
+    out: Path,
+    *,
+    epochs: int | None = None,
+    seed: int | None = None,
+    resume: bool = False,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+) -> Training:
+    """Trains a DeepFM on a run, and keeps its best epoch in `out`/model.keras.
+
+    Within the scope of a `tf.distribute` strategy it trains on all replicas.
+
+    Args:
+        run: The run, or its path.
+        out: The folder for the model, checkpoints and logs.
+        epochs: Instead of `train.epochs` of the spec.
+        seed: Instead of `train.seed` of the spec.
+        resume: Continue from the last complete checkpoint in `out`.
+        callbacks: Called after the built-in ones, so that they find `val_auc` and `val_logloss` in the logs.
+
+    Raises:
+        UserError: The train split is empty, the loss is not finite, or a checkpoint is that of another training.
+    """
+    opened = as_run(run)
+    changes = {name: value for name, value in (("epochs", epochs), ("seed", seed)) if value is not None}
+    settings = opened.spec.train.model_copy(update=changes)
+    done = training.train(opened, os.fspath(out), train_settings=settings, resume=resume, callbacks=callbacks)
+    return Training(done.history, done.best_epoch, done.monitor, done.folder)
+
+
+@dataclass(frozen=True)
+class Evaluation(Tables):
+    """How good a model is on a split.
+
+    Attributes:
+        split: train, eval or test.
+        metrics: By name: `auc`, `pr_auc`, `logloss`, `calibration`, `ece`, `examples`, `positives`; with `gauc_by`
+            also `gauc` and `gauc_examples`.
+        slices: By field, by slice: the same metrics.
+    """
+
+    split: str
+    metrics: dict[str, float]
+    slices: dict[str, dict[str, dict[str, float]]]
+
+    def _tables(self) -> Sequence[RenderableType]:
+        return metrics_tables({self.split: {**self.metrics, "slices": self.slices}})
+
+
+def evaluate(
+    run: RunDirectory | Path,
+    model: keras.Model | Path,
+    *,
+    split: str = "test",
+    gauc_by: str | None = None,
+    slices: Sequence[str] | None = None,
+) -> Evaluation:
+    """Returns how good a model is on all examples of a split.
+
+    Args:
+        run: The run, or its path.
+        model: What `train` returned, the folder of a training, its `model.keras`, or a Keras model.
+        split: train, eval or test.
+        gauc_by: The categorical field whose values are the groups of GAUC. Default: `evaluation.gauc_by` of the spec.
+        slices: Fields to measure value by value. Default: `evaluation.slices` of the spec.
+
+    Raises:
+        UserError: There is no such model, the split is empty, or a field does not suit.
+    """
+    opened = as_run(run)
+    loaded = load_model(model) if isinstance(model, str | os.PathLike) else model
+    found: dict[str, Any] = evaluation.evaluate(
+        loaded, opened, split, batch_size=_BATCH_SIZE, gauc_by=gauc_by, slices=slices
+    )
+    return Evaluation(
+        split, {name: value for name, value in found.items() if name != "slices"}, found.get("slices", {})
+    )
+
+
+def load_model(path: Path) -> keras.Model:
+    """Returns a trained Keras model: its inputs are the features of a run, its output a logit, float32 `[batch, 1]`.
+
+    The model is loaded in Keras' safe mode: a model file cannot run its own code.
+
+    Args:
+        path: What `train` returned, the folder of a training, or its `model.keras`.
+
+    Raises:
+        UserError: There is no model, or it cannot be loaded.
+    """
+    return folder.load_model(os.fspath(path))
