@@ -1,9 +1,9 @@
-"""The generated click log of `fieldpool demo`: multi-valued fields, and a truth that a DeepFM can learn.
+"""The generated click log of `fieldpool demo`: multi-valued fields, and click probabilities that a DeepFM can learn.
 
-Rows and a seed go in; a table of clicks comes out, with the true click probability of each row. Those
-probabilities give the best AUC that any model can reach, so that a trained one has something to stand
-beside. The log has what real ones have: frequent and rare tokens, empty lists, missing values, and users,
-items, interests and tags that turn up only late.
+A number of rows and a seed determine a table of clicks and the true click probability of each row. The AUC of the true
+probabilities is the best that any model can reach, so trained models can be compared with it. The log resembles real
+ones: frequent and rare tokens, empty lists, missing values, and users, items, interests and tags that first appear
+late.
 """
 
 from __future__ import annotations
@@ -43,30 +43,30 @@ BIAS, SPREAD = -1.4, 1.35
 START = 1_700_000_000
 
 SPEC = """\
-# The spec of the generated click log, and an example of one: what the columns of clicks.parquet are.
+# The spec of the generated click log: how the columns of clicks.parquet become features.
 # Try it without writing anything:  fieldpool explain spec.yaml clicks.parquet
 
-key: row_id                         # travels through to examples and predictions
-label: {field: label}               # 1: clicked, 0: shown and not clicked
-split: {time: timestamp, train: 0.8, eval: 0.1, test: 0.1}   # the oldest rows train, the newest test
+key: row_id                         # copied to examples and predictions
+label: {field: label}               # 1: clicked, 0: shown but not clicked
+split: {time: timestamp, train: 0.8, eval: 0.1, test: 0.1}   # oldest rows: train, newest: test
 
 vocabularies:
-  items: {min_count: 2, num_oov_buckets: 2}             # one vocabulary, and one embedding, for item_id and history
+  items: {min_count: 2, num_oov_buckets: 2}     # one vocabulary and one embedding table for item_id and history
 
 fields:
-  # One value a row.
+  # Single-valued fields.
   user_id: {type: categorical, min_count: 5}    # rarer users share the OOV bucket
   item_id: {type: categorical, vocabulary: items}
-  device:                                       # a missing device is a value of its own
+  device:                                       # a missing device gets its own token
     type: categorical
     missing: {token: "(unknown)"}
 
-  # A list of values a row; each becomes the mean of its values' embeddings. An empty list adds nothing.
-  interests: {type: multivalued, max_len: auto}                                   # as long as the longest in train
-  tags: {type: multivalued, max_len: p99}                                         # as long as 99 % of those in train
-  history: {type: multivalued, vocabulary: items, max_len: 20, keep: last}        # oldest first: keep the newest
+  # Multi-valued fields: the mean of the embeddings of a row's values; 0 for an empty list.
+  interests: {type: multivalued, max_len: auto}                                   # the longest list in train
+  tags: {type: multivalued, max_len: p99}                                         # the 99th percentile of train
+  history: {type: multivalued, vocabulary: items, max_len: 20, keep: last}        # oldest first: keeps the newest
 
-  # A number a row.
+  # Numeric fields.
   age: {type: numeric, scale: zscore, missing: mean}
   price: {type: numeric, scale: log1p}
 
@@ -78,7 +78,7 @@ evaluation: {gauc_by: user_id, slices: [device, history]}
 
 @dataclass(frozen=True)
 class ClickLog:
-    """A click log whose truth is known.
+    """A click log with its true click probabilities.
 
     Attributes:
         table: The rows, oldest first: row_id, timestamp (int64), user_id, item_id, device (string),
@@ -92,7 +92,7 @@ class ClickLog:
 
 @dataclass(frozen=True)
 class ClickLogFiles:
-    """Where `write_click_log` left its files."""
+    """The paths of the files that `write_click_log` writes."""
 
     clicks: Path
     truth: Path
@@ -112,7 +112,7 @@ def write_click_log(directory: Path, *, rows: int, seed: int) -> ClickLogFiles:
 
 def best_auc(files: ClickLogFiles) -> float:
     """Returns the AUC of the true probabilities on the test split, the newest tenth of the rows."""
-    from ..model.metrics import auc  # scikit-learn takes a second to import; writing a log needs none.
+    from ..model.metrics import auc  # Imports scikit-learn, which takes a second and which writing a log does not need.
 
     labels = pq.read_table(files.clicks, columns=["label"])["label"].to_numpy()
     probabilities = pq.read_table(files.truth)["probability"].to_numpy()
@@ -121,21 +121,21 @@ def best_auc(files: ClickLogFiles) -> float:
 
 
 def generate_click_log(rows: int, seed: int) -> ClickLog:
-    """Returns `rows` generated rows; the same for the same seed.
+    """Returns `rows` generated rows; equal seeds give equal rows.
 
     label ~ Bernoulli(p), with
 
         logit p = bias + Σ_f w_f + a·Σ_{f<g} ⟨m_f, m_g⟩ + b·age + c·ln(1 + price)
 
-    m_f is the mean of the latent vectors of the values in f, w_f that of their weights; both are 0 for an
-    empty list. The pairs are those of interests, tags, history and the item itself, whose vectors lie on a
-    circle, by group. `history` has the items that the user was shown before.
+    m_f is the mean of the latent vectors of the values in field f, w_f the mean of their weights; both are 0 for an
+    empty list. The pairs are those of interests, tags, history and the row's item. The latent vectors of a group are
+    near one point of a circle. `history` has the items that the user was shown before.
     """
     rng = np.random.default_rng(seed)
     time = np.arange(rows) / max(rows, 1)
     users, items = min(USERS, max(20, rows // 50)), ITEMS
 
-    # Who sees what. Each user likes one group of items, and is shown more of it.
+    # User and item of each row. A user likes one group of items, and is shown more items of it.
     user = _arrived(_zipf(rng, users, rows), time, users, step=1)
     likes = rng.integers(0, GROUPS, users)
     group = np.where(rng.random(rows) < 0.6, likes[user], rng.integers(0, GROUPS, rows))
@@ -156,7 +156,7 @@ def generate_click_log(rows: int, seed: int) -> ClickLog:
     age[rng.random(users) < 0.08] = np.nan
     price = (rng.lognormal(3, 0.8, items)[item] * rng.uniform(0.9, 1.1, rows)).round(2)
 
-    # The truth.
+    # The true click probabilities.
     angle = 2 * np.pi * np.arange(GROUPS) / GROUPS
     centres = 0.4 + 1.6 * np.stack([np.cos(angle), np.sin(angle)], axis=1)
     taste, kind, vectors = (
@@ -173,7 +173,7 @@ def generate_click_log(rows: int, seed: int) -> ClickLog:
         + 0.2 * np.nan_to_num((age[user] - 38) / 12)
         - 0.3 * (np.log1p(price) - 3)
     )
-    # The same click rate and the same spread whatever the seed drew.
+    # Standardized, so that click rate and spread do not depend on the seed.
     probabilities = 1 / (1 + np.exp(-(BIAS + SPREAD * (score - score.mean()) / score.std())))
 
     item_names = np.array([f"item-{i:03d}" for i in range(items)])
@@ -202,9 +202,9 @@ def _zipf(rng: np.random.Generator, tokens: int, rows: int) -> np.ndarray:
 
 
 def _arrival(tokens: int) -> np.ndarray:
-    """Returns when each token first turns up, in [0, 1) of the log, `[tokens + 1]`; padding (-1): at once.
+    """Returns the time at which each token first appears, in [0, 1) of the log, `[tokens + 1]`; 0 for padding (-1).
 
-    Nine in ten are there from the start; the others arrive one after another in the second half.
+    Nine in ten appear from the start; the others appear one after another in the second half.
     """
     arrival = np.zeros(tokens + 1)
     late = np.arange(9, tokens, 10)
@@ -213,12 +213,12 @@ def _arrival(tokens: int) -> np.ndarray:
 
 
 def _arrived(tokens: np.ndarray, time: np.ndarray, number: int, *, step: int) -> np.ndarray:
-    """Returns the tokens, with one `step` earlier in place of each that has not arrived yet."""
+    """Returns the tokens, each replaced by the token `step` before it if it has not appeared yet."""
     return np.where(_arrival(number)[tokens] > time, tokens - step, tokens)
 
 
 def _distinct(rng: np.random.Generator, group: np.ndarray, tokens: int, number: int) -> np.ndarray:
-    """Returns `number` different tokens a row, those of its group more often; the first is there from the start."""
+    """Returns `number` distinct tokens a row, mostly of its group; the first of them appears from the start."""
     token = np.arange(tokens)
     fits = token % GROUPS == group[:, None]
     score = rng.gumbel(size=fits.shape) + 2.5 * fits - 0.4 * np.log(token + 5.0)
@@ -246,7 +246,7 @@ def _shown_before(user: np.ndarray, item: np.ndarray, most: np.ndarray) -> np.nd
 
 
 def _means(of: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """Returns the mean of `of[value]` over the values of each row but its padding; 0 where there are none."""
+    """Returns the mean of `of[value]` over the values of each row, without padding; 0 for a row without values."""
     padded = np.concatenate([of, np.zeros_like(of[:1])])
     number = (values >= 0).sum(axis=1).clip(1)
     return padded[values].sum(axis=1) / (number if of.ndim == 1 else number[:, None])
@@ -262,5 +262,5 @@ def _lists(names: np.ndarray, values: np.ndarray) -> pa.ListArray:
     """Returns one list of names a row, without the padding."""
     present = values >= 0
     starts = offsets(present.sum(axis=1))
-    # Not pa.array(names[…]), which gives several chunks where there are millions.
+    # `pa.array(names[…])` would return several chunks for millions of values.
     return pa.ListArray.from_arrays(pa.array(starts, pa.int32()), pa.array(names).take(pa.array(values[present])))

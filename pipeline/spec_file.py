@@ -1,4 +1,4 @@
-"""Spec files: YAML to a validated `Spec` and back, with errors that name the file, the path and the fix."""
+"""Reads and writes spec files: YAML ↔ validated `Spec`. Errors name the file, the entry and the fix."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ..transforms.errors import SpecError
 from ..transforms.kinds import Kind, check_kind
 from ..transforms.spec import Spec
 
-# What PyYAML raises for a text it cannot make values of; its own kind is not all, as for `!!bool x` or 2024-99-99.
+# What PyYAML raises for invalid text: not only YAMLErrors, for example for `!!bool x` and 2024-99-99.
 _YAML_ERRORS = (
     yaml.YAMLError,
     ValueError,
@@ -27,11 +27,11 @@ _YAML_ERRORS = (
     RecursionError,
 )
 
-# Far more than a spec of a thousand fields has.
+# Limits of a spec file: far more than a spec of 1,000 fields needs.
 MOST_BYTES = 4 << 20
 _MOST_VALUES = 200_000
 
-# How to write the parts of the spec that pydantic knows by the name of a class.
+# Examples of spec entries, shown in place of the class names in pydantic's messages.
 _EXAMPLES = {"TokenPolicy": "{token: X}", "Quantiles": "{quantiles: 10}", "Label": "{field: click}"}
 
 
@@ -65,22 +65,23 @@ def _read(path: str) -> str:
 def _opened(path: str) -> IO[str]:
     if "://" not in path:
         return open(path, encoding="utf-8")
-    from apache_beam.io.filesystems import FileSystems  # Takes seconds to import, so only where it is needed.
+    from apache_beam.io.filesystems import FileSystems  # Imported here because it takes seconds and is rarely needed.
 
     try:
         return io.TextIOWrapper(FileSystems.open(path), encoding="utf-8")
-    except Exception as error:  # Each file system raises what its own client does.
+    except Exception as error:  # Each file system raises its own client's exceptions.
         raise OSError(str(error)) from None
 
 
 def parse_yaml(text: str, origin: str) -> Any:
-    """Returns the plain values that a YAML text stands for; `origin` names it in errors.
+    """Returns the plain values in a YAML text; `origin` names the text in errors.
 
     Raises:
-        SpecError: it is no YAML, names a key twice, or is larger than any spec is, be it by aliases of aliases.
+        SpecError: the text is not valid YAML, has a duplicate key, or is too large, before or after its aliases are
+            expanded.
     """
     if len(text) > MOST_BYTES:
-        raise SpecError(f"{origin}: larger than {MOST_BYTES:,} bytes, so it is no spec; is it the data?")
+        raise SpecError(f"{origin}: larger than {MOST_BYTES:,} bytes, so it is not a spec; is it a data file?")
     try:
         root = yaml.compose(text, _SafeLoader)
         if root is not None:
@@ -93,30 +94,34 @@ def parse_yaml(text: str, origin: str) -> Any:
 
 
 class _SafeLoader(yaml.SafeLoader):
-    """PyYAML's safe loader, which makes plain values alone; a key that stands there twice is an error."""
+    """PyYAML's safe loader, which creates only plain values; also rejects duplicate keys."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
-        twice = next((key for index, key in enumerate(keys) if key in keys[:index]), None)
-        if twice is not None:
-            raise yaml.constructor.ConstructorError(None, None, f"the key `{twice}` stands twice", node.start_mark)
+        duplicate = next((key for index, key in enumerate(keys) if key in keys[:index]), None)
+        if duplicate is not None:
+            raise yaml.constructor.ConstructorError(None, None, f"duplicate key `{duplicate}`", node.start_mark)
         return super().construct_mapping(node, deep)
 
 
 def _count_values(node: yaml.Node, counted: dict[yaml.Node, int], origin: str) -> int:
-    """Returns how many values a node stands for, with each alias written out."""
+    """Returns the number of values in a node, with aliases expanded."""
     if node not in counted:
-        counted[node] = _MOST_VALUES + 1  # What a node that holds itself comes to.
+        counted[node] = _MOST_VALUES + 1  # For a node that contains itself.
         children = node.value if isinstance(node.value, list) else []
         parts = [part for child in children for part in (child if isinstance(child, tuple) else (child,))]
         counted[node] = 1 + sum(_count_values(part, counted, origin) for part in parts)
     if counted[node] > _MOST_VALUES:
-        raise SpecError(f"{origin}: stands for more than {_MOST_VALUES:,} values once its aliases are written out")
+        raise SpecError(f"{origin}: has more than {_MOST_VALUES:,} values after its aliases are expanded")
     return counted[node]
 
 
 def parse_spec(data: Any, origin: str) -> Spec:
-    """Returns the spec in `data`, plain values as YAML gives them; `origin` names it in errors."""
+    """Returns the spec in `data`, the plain values of a YAML text; `origin` names the text in errors.
+
+    Raises:
+        SpecError: `data` is not a valid spec; the message has a line for each wrong entry.
+    """
     if not isinstance(data, dict):
         raise SpecError(f"{origin}: expected a mapping with label, split and fields; found {type(data).__name__}")
     try:
@@ -126,13 +131,13 @@ def parse_spec(data: Any, origin: str) -> Spec:
         for details in error.errors():
             path, message = _explained(details, data)
             messages.setdefault(path, []).append(message)
-        # One place that matches none of several forms: say all of them in one line.
+        # An entry that matches none of several forms has one error per form: they are joined in one line.
         lines = (f"  {path}: {' or '.join(dict.fromkeys(texts))}" for path, texts in messages.items())
         raise SpecError(f"{origin}: the spec is not valid\n" + "\n".join(lines)) from None
 
 
 def dump_spec(spec: Spec) -> str:
-    """Returns the spec as YAML: only what was set or worked out, in the order of the model."""
+    """Returns the spec as YAML: only entries that were set or resolved, in the order of `Spec`."""
     return yaml.safe_dump(
         spec.model_dump(mode="json", exclude_unset=True),
         sort_keys=False,
@@ -142,7 +147,7 @@ def dump_spec(spec: Spec) -> str:
 
 
 def _explained(details: ErrorDetails, data: Any) -> tuple[str, str]:
-    """Returns the path inside the file, and what is wrong there."""
+    """Returns the path of an entry in the file, and the error message."""
     keys = _keys_in_file(details["loc"], data)
     path = ".".join(map(str, keys)) or "(top level)"
     found = details["input"]
@@ -155,7 +160,7 @@ def _explained(details: ErrorDetails, data: Any) -> tuple[str, str]:
         return path, "`type:` is missing; expected categorical, multivalued or numeric"
     if details["type"] == "string_pattern_mismatch":
         return path, (
-            f"{found!r} is no usable name; expected up to 100 letters, digits, '_', '-' or '.', starting with a "
+            f"{found!r} is not a valid name; expected up to 100 letters, digits, '_', '-' or '.', starting with a "
             "letter or digit (a raw column of any name can be read with `column:`)"
         )
     message = details["msg"].removeprefix("Value error, ").replace("Input should be", "expected")
@@ -166,12 +171,12 @@ def _explained(details: ErrorDetails, data: Any) -> tuple[str, str]:
 
 
 def _keys_in_file(location: tuple[int | str, ...], data: Any) -> list[int | str]:
-    """Returns the location without the union variants that pydantic names in it."""
+    """Returns the location without the names of union variants that pydantic inserts."""
     path = list(location)
     if path[:1] == ["split"]:
-        del path[1:2]  # column, files, hash or time
+        del path[1:2]  # The variant: column, files, hash or time.
     elif path[:1] == ["fields"]:
-        del path[2:3]  # categorical, multivalued or numeric
+        del path[2:3]  # The variant: categorical, multivalued or numeric.
     keys: list[int | str] = []
     for position, key in enumerate(path):
         has_key = (isinstance(data, dict) and key in data) or (

@@ -1,4 +1,4 @@
-"""The generated log: its promises on lengths, gaps and unseen tokens, and its truth."""
+"""The generated log: list lengths, missing values, unseen tokens, and the true click probabilities."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def tokens(table: pa.Table, column: str) -> set[str]:
     return set(pc.list_flatten(values).to_pylist() if pa.types.is_list(values.type) else values.to_pylist())
 
 
-def test_one_seed_gives_one_log(log: ClickLog) -> None:
+def test_equal_seeds_give_equal_logs(log: ClickLog) -> None:
     again = generate_click_log(ROWS, seed=0)
     assert again.table.equals(log.table)
     assert np.array_equal(again.probabilities, log.probabilities)
@@ -58,13 +58,13 @@ def test_some_values_are_missing(log: ClickLog, column: str) -> None:
 
 
 @pytest.mark.parametrize("column", ["user_id", "item_id", "interests", "tags", "history"])
-def test_the_test_split_holds_unseen_tokens(log: ClickLog, column: str) -> None:
+def test_test_split_has_unseen_tokens(log: ClickLog, column: str) -> None:
     train = tokens(log.table[TRAIN], column)
     unseen = tokens(log.table[TEST], column) - train
     assert 0 < len(unseen) < 0.2 * len(train)
 
 
-def test_history_holds_the_items_shown_to_the_user_before(log: ClickLog) -> None:
+def test_history_has_the_items_shown_to_the_user_before(log: ClickLog) -> None:
     user = log.table["user_id"][-1]
     rows = log.table.filter(pc.equal(log.table["user_id"], user))
     *before, last = rows.select(["item_id", "history"]).to_pylist()
@@ -96,7 +96,7 @@ def test_small_log_has_the_rows_asked_for() -> None:
     assert generate_click_log(1000, seed=3).table.num_rows == 1000
 
 
-def test_the_spec_names_columns_of_the_log(log: ClickLog) -> None:
+def test_spec_names_all_columns_of_the_log(log: ClickLog) -> None:
     spec = Spec.model_validate(yaml.safe_load(SPEC))
     assert isinstance(spec.split, TimeSplit)
     named = {spec.key, spec.label.field, spec.split.time, *map(spec.column_of, spec.fields)}

@@ -1,4 +1,4 @@
-"""Spec files: errors name the file, the path inside it and the way out."""
+"""Spec files: errors name the file, the entry and the fix."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_a_dumped_spec_loads_again(tmp_path: Path, spec_data: dict[str, Any]) ->
         ({"split": {"column": "part", "trian": ["a"]}}, "split.trian: unknown key; did you mean `train`?"),
         ({"label": "click"}, "label: expected {field: click} (found 'click')"),
         ({"label": {}}, "label.field: is missing; add it"),
-        ({"fields": {"a/b": {"type": "numeric"}}}, "fields.a/b: 'a/b' is no usable name"),
+        ({"fields": {"a/b": {"type": "numeric"}}}, "fields.a/b: 'a/b' is not a valid name"),
         (
             {"fields": {"a": {"type": "numeric", "scale": "z"}}},
             "fields.a.scale: expected 'zscore', 'minmax', 'log1p' or 'none'",
@@ -50,7 +50,7 @@ def test_a_dumped_spec_loads_again(tmp_path: Path, spec_data: dict[str, Any]) ->
         ({"train": {"batch_size": "many"}}, "train.batch_size: expected a valid integer"),
     ],
 )
-def test_one_line_a_mistake(changes: dict[str, Any], line: str) -> None:
+def test_each_mistake_is_reported_in_one_line(changes: dict[str, Any], line: str) -> None:
     with pytest.raises(UserError) as error:
         parse_spec(GOOD | changes, "my.yaml")
     first, *mistakes = str(error.value).splitlines()
@@ -65,22 +65,22 @@ def test_one_line_a_mistake(changes: dict[str, Any], line: str) -> None:
         ("a: [1", "not valid YAML"),
         ("- a\n", "expected a mapping"),
         ("!!python/object:os.system {}", "not valid YAML"),
-        ("key: a\nkey: b\n", "the key `key` stands twice"),
+        ("key: a\nkey: b\n", "duplicate key `key`"),
         ("a: 2024-99-99\n", "not valid YAML: month must be in"),
         ("a: !!bool x\n", "not valid YAML"),
         ("[" * 3000, "not valid YAML"),
-        ("a: &a [*a]\n", "more than 200,000 values once its aliases are written out"),
+        ("a: &a [*a]\n", "more than 200,000 values after its aliases are expanded"),
         ("a: " + "x" * 5_000_000, "larger than 4,194,304 bytes"),
     ],
 )
-def test_files_that_hold_no_spec(tmp_path: Path, text: str, message: str) -> None:
+def test_file_that_is_not_a_spec_is_reported(tmp_path: Path, text: str, message: str) -> None:
     path = tmp_path / "spec.yaml"
     path.write_text(text)
     with pytest.raises(UserError, match=message):
         load_spec(str(path))
 
 
-def test_aliases_of_aliases_are_not_written_out(tmp_path: Path) -> None:
+def test_aliases_of_aliases_are_not_expanded(tmp_path: Path) -> None:
     """Nine lists of nine of the list before: 3 billion values in 300 bytes."""
     path = tmp_path / "spec.yaml"
     names = "abcdefghij"
@@ -90,6 +90,6 @@ def test_aliases_of_aliases_are_not_written_out(tmp_path: Path) -> None:
         load_spec(str(path))
 
 
-def test_a_missing_file() -> None:
+def test_missing_file_is_reported() -> None:
     with pytest.raises(UserError, match=r"nowhere.yaml: cannot read the spec \(No such file or directory\)"):
         load_spec("nowhere.yaml")
