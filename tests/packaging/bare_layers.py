@@ -17,8 +17,8 @@ import numpy as np
 
 IDS = np.array([[3, 1, 0], [2, 0, 0], [0, 0, 0], [1, 2, 3]])
 LABELS = np.array([[1.0], [0.0], [0.0], [1.0]])
-# Packages of the pipeline: neither installed nor imported.
-PIPELINE = {"apache_beam", "tensorflow_transform", "tfx_bsl", "pyarrow", "sklearn", "scipy", "matplotlib", "typer"}
+# Packages of the pipeline, which are not installed.
+PIPELINE = {"apache_beam", "tensorflow_transform", "tfx_bsl", "pyarrow", "sklearn", "matplotlib", "yaml", "typer"}
 BACKENDS = {"tensorflow", "jax", "torch"}
 
 
