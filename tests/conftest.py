@@ -1,6 +1,6 @@
-"""Fixtures of all tests: a small click log whose every corner is known.
+"""Fixtures of all tests, among them a small click log and its spec.
 
-What they import they import themselves: `make test-backends` has neither TensorFlow nor Arrow.
+Fixtures import fieldpool in their bodies: `make test-backends` runs without TensorFlow and Arrow.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     from served_model import Served
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-os.environ["COLUMNS"] = "200"  # What tables are printed for, read when the console is made.
+os.environ["COLUMNS"] = "200"  # The width of printed tables; read when the console is created.
 
 
 @pytest.fixture(scope="session")
 def spec_data() -> dict[str, Any]:
-    """A spec for `rows`, as YAML gives it."""
+    """A spec for `rows`, as plain values."""
     return {
         "key": "id",
         "label": {"field": "click"},
@@ -40,7 +40,7 @@ def spec_data() -> dict[str, Any]:
 
 @pytest.fixture(scope="session")
 def rows() -> list[dict[str, Any]]:
-    """Raw rows: an empty list, a missing value, an unseen token, a list that is too long."""
+    """Raw rows, with an empty list, a missing value, an unseen token and a list that is truncated."""
     return [
         _row("r1", 1, "train", "u1", "a", ["b"], ["x", "y"], 20.0),
         _row("r2", 0, "train", "u2", "b", ["a", "c", "b", "a"], [], 30.0),
@@ -77,7 +77,7 @@ def real_data() -> Path:
 def fieldpool(
     capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> Callable[..., tuple[int, str, str]]:
-    """`fieldpool("explain", …)` gives exit code, standard output and standard error."""
+    """`fieldpool("explain", …)` runs a command; returns exit code, standard output and standard error."""
 
     from fieldpool.pipeline.cli import app
     from fieldpool.pipeline.terminal.startup import UNTIL_EXIT
@@ -94,7 +94,7 @@ def fieldpool(
 
 @pytest.fixture(scope="module")
 def job_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Beam's own job server, on a loop-back port; another one where FIELDPOOL_JOB_SERVER has its HOST:PORT."""
+    """Beam's own job server, on a loop-back port, or the one at the HOST:PORT in FIELDPOOL_JOB_SERVER."""
     if "FIELDPOOL_JOB_SERVER" in os.environ:
         yield os.environ["FIELDPOOL_JOB_SERVER"]
         return
@@ -107,7 +107,7 @@ def job_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Served:
-    """A small run, a model trained on it and its export; not to be changed."""
+    """A small run, a model trained on it, and its export. Tests must not change them."""
     from served_model import ROWS, SPEC, click_row, make_served
 
     return make_served(tmp_path_factory.mktemp("served"), SPEC, [click_row(i) for i in range(ROWS)])

@@ -11,11 +11,15 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-MODULES = sorted(path for folder in ("transforms", "model", "pipeline") for path in (ROOT / folder).glob("**/*.py"))
+MODULES = sorted(path for folder in ("transforms", "model", "pipeline", "api") for path in (ROOT / folder).glob("**/*.py"))
+# The folder of the public API is the package `fieldpool` itself.
+PACKAGES = {"api": ["fieldpool"]}
+PUBLIC = tuple(f"fieldpool.{path.stem}" for path in (ROOT / "api").glob("_[a-z]*.py"))
 FORBIDDEN = {
-    "transforms": ("fieldpool.model", "fieldpool.pipeline"),
-    "model": ("fieldpool.pipeline",),
-    "pipeline": (),
+    "transforms": ("fieldpool.model", "fieldpool.pipeline", *PUBLIC),
+    "model": ("fieldpool.pipeline", *PUBLIC),
+    "pipeline": PUBLIC,
+    "api": (),
 }
 
 # The packages of `pipeline/` by level: each imports only from levels below its own.
@@ -29,13 +33,13 @@ LEVELS = [
 ]
 MOST_LEVELS, MOST_MODULES, MOST_OWN_MODULES, MOST_LINES = 6, 12, 4, 300
 
-# What runs on every backend of Keras: all layers but the one that is TensorFlow's, and the metrics.
+# Modules that run on every backend of Keras: all layers but the one that needs TensorFlow, and the metrics.
 ANY_BACKEND = [
     *(path for path in (ROOT / "model/layers").glob("*.py") if path.name != "fused_lookup.py"),
     ROOT / "model/metrics.py",
 ]
 ONE_BACKEND = ("tensorflow", "tensorflow_transform", "apache_beam", "jax", "torch")
-# What `make test-backends` does without.
+# Packages that `make test-backends` does not install.
 NOT_WITH_LAYERS = ("tensorflow", "tensorflow_transform", "apache_beam", "pyarrow")
 
 
@@ -45,7 +49,8 @@ def name_of(path: Path) -> str:
 
 def imports(path: Path, source: str) -> Iterator[str]:
     """Yields the full name of each module, and of each name, that the module at `path` imports."""
-    package = ["fieldpool", *path.relative_to(ROOT).parent.parts]
+    folders = path.relative_to(ROOT).parent.parts
+    package = [*PACKAGES.get(folders[0], ["fieldpool", folders[0]]), *folders[1:]]
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -100,17 +105,17 @@ def calls(source: str) -> set[str]:
 
 
 @pytest.mark.parametrize("path", [p for p in MODULES if p != ROOT / "pipeline/jobs/job.py"], ids=name_of)
-def test_every_pipeline_is_made_by_the_function_that_limits_and_cancels_it(path: Path) -> None:
-    """So that `--time_limit` and ^C hold for all of them: `pipeline.jobs.job`."""
+def test_pipelines_are_created_only_in_job_py(path: Path) -> None:
+    """So that `--time_limit` and ^C apply to all of them: see `pipeline.jobs.job`."""
     assert not {"beam.Pipeline", "Pipeline", "pipeline.run"} & calls(path.read_text())
 
 
-def test_a_file_has_one_idea() -> None:
+def test_no_file_is_too_long() -> None:
     sizes = {name_of(path): len(path.read_text().splitlines()) for path in MODULES}
     assert {name: lines for name, lines in sizes.items() if lines > MOST_LINES} == {}
 
 
-def test_a_package_fits_on_a_screen() -> None:
+def test_no_package_has_too_many_modules() -> None:
     packages = {path.parent for path in MODULES}
     sizes = {name_of(folder): len(list(folder.glob("*.py"))) - 1 for folder in packages}
     assert {name: modules for name, modules in sizes.items() if modules > MOST_MODULES} == {}
@@ -123,7 +128,7 @@ def test_layers_import_no_backend(path: Path) -> None:
 
 
 def test_fixtures_of_all_tests_load_without_tensorflow_and_arrow() -> None:
-    """As `make test-backends` has them."""
+    """As in `make test-backends`."""
     script = f"import sys; sys.modules.update(dict.fromkeys({NOT_WITH_LAYERS})); import conftest"
     process = [sys.executable, "-c", script]
     done = subprocess.run(process, cwd=ROOT / "tests", capture_output=True, text=True, check=False)
@@ -132,7 +137,7 @@ def test_fixtures_of_all_tests_load_without_tensorflow_and_arrow() -> None:
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
 def test_tf_keras_is_never_used(path: Path) -> None:
-    """With TensorFlow Transform imported, `tf.keras` is Keras 2."""
+    """Once TensorFlow Transform is imported, `tf.keras` is Keras 2."""
     source = path.read_text()
     used = [ast.unparse(node) for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Attribute)]
     assert not {"tf.keras", "tensorflow.keras"} & set(used)
@@ -151,5 +156,5 @@ def test_tf_keras_is_never_used(path: Path) -> None:
         ("from tensorflow import keras", "tensorflow.keras"),
     ],
 )
-def test_every_form_of_import_is_seen(source: str, name: str) -> None:
+def test_every_form_of_import_is_found(source: str, name: str) -> None:
     assert list(imports(ROOT / "model" / "any.py", source)) == [name]

@@ -1,4 +1,4 @@
-"""docs/errors.md holds every kind of error, and every reason for which a row is rejected."""
+"""docs/errors.md has every class of errors, and every reason for which a row is rejected."""
 
 from __future__ import annotations
 
@@ -21,29 +21,29 @@ def kinds(error: type[UserError] = UserError) -> set[type[UserError]]:
     return {error}.union(*(kinds(kind) for kind in error.__subclasses__() if kind.__module__.startswith("fieldpool")))
 
 
-def test_the_table_has_every_kind_of_error_and_no_other() -> None:
+def test_table_has_exactly_the_error_classes() -> None:
     assert {NotARun, NoExamples, NoExport} < kinds()  # Their modules are imported.
     table = set(re.findall(r"^\| `([A-Z]\w+)` \|", PAGE, re.MULTILINE))
     assert table == {kind.__name__ for kind in kinds()}
 
 
-def test_the_exit_codes_are_those_of_the_command_line() -> None:
+def test_exit_codes_are_those_of_the_command_line() -> None:
     codes = {int(code) for code in re.findall(r"^\| (\d+) \|", PAGE, re.MULTILINE)}
     assert codes == {0, 1, 130} | {kind.exit_code for kind in kinds()}
     assert "130 for ^C" in (app.main.__doc__ or "")
 
 
 def in_page(reason: Reason) -> re.Pattern[str]:
-    """Returns what the page must have: the reason in code font, with anything for what is filled in."""
+    """Returns a pattern of the reason in the page: in code font, with any text for each placeholder."""
     fixed = [re.escape(part) for part in re.split(r"\{[^}]*\}", reason)]
     return re.compile("`" + "[^`]+".join(fixed) + "`")
 
 
 @pytest.mark.parametrize("reason", Reason, ids=lambda reason: reason.name)
-def test_the_page_has_every_reason_of_a_rejected_row(reason: Reason) -> None:
+def test_page_has_every_reason_for_rejecting_a_row(reason: Reason) -> None:
     assert in_page(reason).search(PAGE)
 
 
-def test_a_reason_that_the_page_lacks_would_be_seen() -> None:
+def test_missing_reason_is_detected() -> None:
     assert in_page(Reason.WRONG_WIDTH).search("`expected 8 columns, found 3`")
     assert not in_page(Reason.WRONG_WIDTH).search("`expected 8 columns`")

@@ -1,4 +1,4 @@
-"""The example specs load, and say what their README promises."""
+"""The example specs are valid, and agree with their README."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def test_examples_are_valid_and_described(path: Path) -> None:
 
 
 @pytest.mark.parametrize(("name", "item"), [("movielens", "item_id"), ("mind", "news_id")])
-def test_history_shares_the_items_embeddings_and_keeps_the_newest(name: str, item: str) -> None:
+def test_history_shares_the_embeddings_of_items_and_keeps_the_newest(name: str, item: str) -> None:
     spec = load_spec(str(EXAMPLES / f"{name}.yaml"))
     assert spec.vocabulary_of("history") == spec.vocabulary_of(item)
     assert spec.fields_of(MultivaluedField)["history"].keep == "last"

@@ -1,7 +1,7 @@
-"""Processes killed at random moments: running the command again succeeds, with the undisturbed result.
+"""Processes killed at random times: running the command again gives the result of an uninterrupted run.
 
-`make test-faults` kills a hundred transforms and a hundred trainings, on MovieLens if FIELDPOOL_DATA is set, else on a
-generated click log; KILLS sets another number, SEED other moments. The default suite kills a few.
+`make test-faults` kills 100 transforms and 100 trainings, on MovieLens if FIELDPOOL_DATA is set, else on a generated
+click log. KILLS sets the number, SEED the random times. The default suite kills a few.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 
 
 class Job(NamedTuple):
-    """A small job, its undisturbed result, and the seconds that it takes."""
+    """A small job, its result without interruption, and the seconds that it takes."""
 
     spec: str
     data: str
@@ -40,18 +40,18 @@ class Job(NamedTuple):
     transform_seconds: float
     model: Path
     train_seconds: float
-    epoch_seconds: float  # Until the first epoch of the training ends; there are checkpoints before.
+    epoch_seconds: float  # Until the end of the first epoch of the training, which writes checkpoints before.
 
 
 @pytest.fixture(scope="module")
 def job(tmp_path_factory: pytest.TempPathFactory) -> Job:
-    folder = tmp_path_factory.mktemp("undisturbed")
+    folder = tmp_path_factory.mktemp("uninterrupted")
     spec, data = _movielens(folder) if "FIELDPOOL_DATA" in os.environ else _click_log(folder)
     spec["train"] = {"epochs": 2, "batch_size": 128, "checkpoint_steps": 5}
     spec["model"] = {"embedding_dim": 4, "hidden_units": [8], "dropout": 0.2}
     (folder / "job.yaml").write_text(yaml.safe_dump(spec))
     path, run, model, report = str(folder / "job.yaml"), folder / "run", folder / "model", folder / "report"
-    # Not timed: the first transform also reads modules and data from the disk.
+    # Not timed: the first transform also loads modules and data from disk.
     killable.run_to_end(killable.transform, report, path, data, str(folder / "first"), {})
     start = time.monotonic()
     killable.run_to_end(killable.transform, report, path, data, str(run), {})
@@ -99,14 +99,14 @@ def _weights(path: Path) -> dict[str, bytes]:
 
 
 def late_kills(kill: Callable[[float], bool], seconds: float) -> int:
-    """Kills work after `seconds`; if the work ended before that, starts it again and kills it earlier.
+    """Kills work after `seconds`; if the work ends before that, starts it again and kills it earlier.
 
     Args:
         kill: Starts the work, kills it after the given seconds, and returns whether the kill came before its end.
         seconds: Until the first kill.
 
     Returns:
-        The number of kills that came too late; ATTEMPTS if all did.
+        The number of kills that came after the end of the work; ATTEMPTS if all did.
     """
     for late in range(ATTEMPTS):
         if kill(seconds * 0.7**late):
@@ -123,7 +123,7 @@ def kill_transform(seconds: float, job: Job, target: Path, report: Path, overwri
     was_killed = killable.run_and_kill(seconds, killable.transform, report, job.spec, job.data, str(target), options)
     is_done = (target / "DONE").exists()
     assert not is_done or files_of(target) == files_of(job.run), "the run looks complete but differs"
-    # A process that is killed after it wrote DONE had nothing left to do. A run that is being replaced has a DONE.
+    # A process killed after it wrote DONE was complete. A run that is being replaced has a DONE from before.
     return was_killed and (overwrite or not is_done)
 
 
@@ -161,8 +161,8 @@ def kill_training(seconds: float, job: Job, out: Path, report: Path) -> bool:
 def kill_trainings(job: Job, folder: Path, kills: int) -> Counter[str]:
     """Kills trainings and runs them again: from scratch or, every second one, with --resume.
 
-    Those to resume are killed after their first epoch, so that most have a checkpoint: most of the time goes before it,
-    to TensorFlow's start.
+    Trainings to be resumed are killed after their first epoch, so that most have a checkpoint: the start of TensorFlow,
+    before it, takes most of the time.
     """
     outcomes: Counter[str] = Counter()
     at_any_time = killable.moments(SEED + 1, 0.02 * job.train_seconds, job.train_seconds)
@@ -183,32 +183,30 @@ def kill_trainings(job: Job, folder: Path, kills: int) -> Counter[str]:
 
 @pytest.fixture
 def outcomes(capsys: pytest.CaptureFixture[str]) -> Iterator[Counter[str]]:
-    """Counts of what happened, printed at the end."""
+    """Counts of the outcomes, printed at the end."""
     counts: Counter[str] = Counter()
     yield counts
     with capsys.disabled():
         print("\n" + ", ".join(f"{what}: {number}" for what, number in counts.items()))
 
 
-def test_transform_after_a_kill_gives_the_undisturbed_run(job: Job, tmp_path: Path) -> None:
+def test_transform_after_a_kill_gives_the_same_run(job: Job, tmp_path: Path) -> None:
     assert kill_transforms(job, tmp_path, FEW)["killed"] == FEW
 
 
-def test_training_resumed_after_a_kill_gives_the_undisturbed_model(job: Job, tmp_path: Path) -> None:
+def test_training_resumed_after_a_kill_gives_the_same_model(job: Job, tmp_path: Path) -> None:
     assert kill_trainings(job, tmp_path, 1)["killed"] == 1
 
 
 @pytest.mark.faults
-def test_transforms_after_many_kills_give_the_undisturbed_run(job: Job, tmp_path: Path, outcomes: Counter[str]) -> None:
+def test_transforms_after_many_kills_give_the_same_run(job: Job, tmp_path: Path, outcomes: Counter[str]) -> None:
     outcomes.update(kill_transforms(job, tmp_path, KILLS))
     assert outcomes["killed"] == KILLS
     assert outcomes["killed with work to resume"] > KILLS / 10, "nearly all kills came before the work began"
 
 
 @pytest.mark.faults
-def test_trainings_after_many_kills_give_the_undisturbed_model(
-    job: Job, tmp_path: Path, outcomes: Counter[str]
-) -> None:
+def test_trainings_after_many_kills_give_the_same_model(job: Job, tmp_path: Path, outcomes: Counter[str]) -> None:
     outcomes.update(kill_trainings(job, tmp_path, KILLS))
     assert outcomes["killed"] == KILLS
     assert outcomes["killed with a checkpoint to resume"] > KILLS / 10, "nearly all kills came before a checkpoint"

@@ -1,7 +1,7 @@
-"""Mutated inputs: each row of a file is taken or rejected, or an error tells the user why the file cannot be read.
+"""Mutated inputs: each row of a file is accepted or rejected, or an error says why the file cannot be read.
 
-Readers must accept, too: the unmutated file completely, and a stated share of the mutated inputs (`Kind.accepted`).
-`make test-faults` tries a thousand inputs of each kind (FUZZ sets another number), the default suite a few.
+Readers must not reject everything: they must accept all of an unmutated file, and a minimum share of the mutated inputs
+(`Kind.accepted`). `make test-faults` tries 1,000 inputs of each kind (FUZZ sets the number), the default suite a few.
 """
 
 from __future__ import annotations
@@ -53,18 +53,18 @@ MANY, FEW = int(os.environ.get("FUZZ", "1000")), 20
 
 
 class RowsRead(NamedTuple):
-    """Numbers of rows in their file, after the row checks."""
+    """Row numbers, after the row checks."""
 
-    taken: list[int]
+    accepted: list[int]
     rejected: list[int]
 
     @property
     def all(self) -> list[int]:
-        return sorted(self.taken + self.rejected)
+        return sorted(self.accepted + self.rejected)
 
 
 def check_batches(batches: Iterator[SourceBatch]) -> RowsRead:
-    """Checks the rows that a source gives: each of them is taken or rejected, with a reason."""
+    """Checks the rows of a source: each must be accepted, or rejected with a reason."""
     read = RowsRead([], [])
     for batch in batches:
         checked = check_rows(batch, PARSED)
@@ -72,13 +72,13 @@ def check_batches(batches: Iterator[SourceBatch]) -> RowsRead:
         assert checked.rows.num_rows == len(checked.splits) == len(checked.numbers)
         assert sorted([*checked.numbers, *numbers]) == sorted([*batch.numbers, *(row.row for row in batch.rejected)])
         assert all(row.reason and row.field for row in checked.rejected)
-        read.taken.extend(checked.numbers.tolist())
+        read.accepted.extend(checked.numbers.tolist())
         read.rejected.extend(numbers)
     return read
 
 
 def read_file(path: Path) -> RowsRead | None:
-    """Returns the rows of a file; None if an error that names the file or a column says that it cannot be read."""
+    """Returns the rows of a file; None if it cannot be read, with an error that names the file or a column."""
     try:
         return check_batches(read_batches(str(path), PARSED.source, COLUMNS))
     except UserError as error:
@@ -96,15 +96,16 @@ def read(name: str, content: bytes) -> RowsRead | None:
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_all_rows_of_an_unmutated_file_are_taken(name: str) -> None:
-    assert read(name, FILES[name]()) == RowsRead(taken=NUMBERS, rejected=[])
+def test_all_rows_of_an_unmutated_file_are_accepted(name: str) -> None:
+    assert read(name, FILES[name]()) == RowsRead(accepted=NUMBERS, rejected=[])
 
 
 def test_unmutated_spec_is_accepted() -> None:
     assert parse_spec(parse_yaml(yaml.safe_dump(SPEC), "spec.yaml"), "spec.yaml") == PARSED
 
 
-# The kinds. Each takes what hypothesis draws, and returns whether the input was accepted: read, with a row taken.
+# The kinds of input. Each function takes mutations from hypothesis; returns whether the input was accepted: for files,
+# whether at least one row was.
 
 
 def csv_file(mutations: Mutations) -> bool:
@@ -121,9 +122,9 @@ def csv_file(mutations: Mutations) -> bool:
             in_ranges = [check_batches(read_range(part, PARSED.source, COLUMNS)) for part in parts]
         except UserError:
             in_ranges = None
-    if rows is not None and in_ranges is not None:  # In ranges of a few rows, the file has the same rows.
+    if rows is not None and in_ranges is not None:  # Read in ranges of a few rows, the file must have the same rows.
         assert sorted(number for part in in_ranges for number in part.all) == rows.all
-    return bool(rows and rows.taken)
+    return bool(rows and rows.accepted)
 
 
 def jsonl_file(mutations: Mutations) -> bool:
@@ -131,7 +132,7 @@ def jsonl_file(mutations: Mutations) -> bool:
     rows = read("rows.jsonl", content)
     lines = [line for line in content.removeprefix(b"\xef\xbb\xbf").split(b"\n") if line.strip()]
     assert rows is None or rows.all == list(range(1, len(lines) + 1))
-    return bool(rows and rows.taken)
+    return bool(rows and rows.accepted)
 
 
 def tfrecord_file(mutations: Mutations) -> bool:
@@ -142,13 +143,13 @@ def tfrecord_file(mutations: Mutations) -> bool:
             file.write(content)
             file.flush()
             assert rows.all == list(range(1, 1 + sum(1 for _ in tf.data.TFRecordDataset(file.name))))
-    return bool(rows and rows.taken)
+    return bool(rows and rows.accepted)
 
 
 def parquet_file(mutations: Mutations) -> bool:
     rows = read("rows.parquet", mutated(parquet_bytes(), mutations))
     assert rows is None or rows.all == list(range(1, len(rows.all) + 1))
-    return bool(rows and rows.taken)
+    return bool(rows and rows.accepted)
 
 
 def texts_of_one_row(name: str, mutations: Mutations) -> bool:
@@ -156,19 +157,19 @@ def texts_of_one_row(name: str, mutations: Mutations) -> bool:
     texts = {column: x for column, x in raw[MUTATED - 1].items() if isinstance(x, bytes)}
     raw[MUTATED - 1] |= {column: mutated(text, mutations) for column, text in texts.items()}
     content = parquet_bytes(raw) if name == "rows.parquet" else tfrecord_bytes(raw)
-    return _other_rows_are_taken(read(name, content))
+    return _other_rows_are_accepted(read(name, content))
 
 
 def example_in_tfrecord(mutations: Mutations) -> bool:
     records = examples()
     records[MUTATED - 1] = mutated(records[MUTATED - 1], mutations)
-    return _other_rows_are_taken(read("rows.tfrecord", framed(records)))
+    return _other_rows_are_accepted(read("rows.tfrecord", framed(records)))
 
 
-def _other_rows_are_taken(rows: RowsRead | None) -> bool:
+def _other_rows_are_accepted(rows: RowsRead | None) -> bool:
     if rows is not None:
         assert rows.all == NUMBERS
-        assert set(NUMBERS) - {MUTATED} <= set(rows.taken)
+        assert set(NUMBERS) - {MUTATED} <= set(rows.accepted)
     return rows is not None
 
 
@@ -184,7 +185,7 @@ def spec_entry(entry: tuple[tuple[str, ...], Any]) -> bool:
     for name in path[:-1]:
         section = section[name]
     assume(value != section[path[-1]])
-    assume("\x85" not in str(value))  # PyYAML writes this line break in a way that it reads as another text.
+    assume("\x85" not in str(value))  # PyYAML does not read back this line break as it wrote it.
     section[path[-1]] = value
     return _spec_is_accepted(lambda: spec)
 
@@ -221,17 +222,17 @@ def rows_of_any_kind(column: str, values: list[Any]) -> bool:
 
 
 class Kind(NamedTuple):
-    """A kind of mutated input."""
+    """A kind of mutated input; `accepted` is the minimum share of inputs that must be accepted."""
 
     check: Callable[..., bool]
     arguments: dict[str, st.SearchStrategy[Any]]
-    accepted: float  # The least share of inputs that must be accepted.
+    accepted: float
 
 
 KINDS = [
     Kind(csv_file, {"mutations": MUTATIONS}, 0.1),
     Kind(jsonl_file, {"mutations": MUTATIONS}, 0.3),
-    # Nearly every byte of these files has a checksum or is part of the structure: mutated ones are seldom valid.
+    # Nearly every byte of these files has a checksum or is part of the structure: mutated files are rarely valid.
     Kind(tfrecord_file, {"mutations": MUTATIONS}, 0),
     Kind(parquet_file, {"mutations": MUTATIONS}, 0),
     Kind(spec_text, {"mutations": MUTATIONS}, 0),
@@ -243,7 +244,7 @@ KINDS = [
 
 
 def accepted_share(kind: Kind, inputs: int, *, derandomize: bool) -> float:
-    """Checks a number of inputs of a kind; returns the share of them that was accepted."""
+    """Checks `inputs` inputs of a kind; returns the share that was accepted."""
     accepted: list[bool] = []
 
     @settings(
@@ -262,11 +263,11 @@ def accepted_share(kind: Kind, inputs: int, *, derandomize: bool) -> float:
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.check.__name__)
-def test_a_few_mutated_inputs_are_read_or_refused_with_a_reason(kind: Kind) -> None:
+def test_few_mutated_inputs_are_read_or_rejected_with_a_reason(kind: Kind) -> None:
     assert accepted_share(kind, FEW, derandomize=True) >= kind.accepted
 
 
 @pytest.mark.faults
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.check.__name__)
-def test_many_mutated_inputs_are_read_or_refused_with_a_reason(kind: Kind) -> None:
+def test_many_mutated_inputs_are_read_or_rejected_with_a_reason(kind: Kind) -> None:
     assert accepted_share(kind, MANY, derandomize=False) >= kind.accepted

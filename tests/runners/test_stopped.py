@@ -29,7 +29,7 @@ def test_control_c_cancels_the_job_and_removes_its_work(bucket: EmulatedBucket, 
     with dataflow_service(execute) as service:
         process = Cloud(bucket, service, tmp_path).start("transform", "spec.yaml", clicks, "--out", "gs://pool/run")
         end = time.monotonic() + SECONDS
-        while not (service.jobs and service.jobs[0].asked) and process.poll() is None and time.monotonic() < end:
+        while not (service.jobs and service.jobs[0].polls) and process.poll() is None and time.monotonic() < end:
             time.sleep(0.1)
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=SECONDS)

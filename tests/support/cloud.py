@@ -10,19 +10,19 @@ from pathlib import Path
 from dataflow_service import DataflowService
 from emulated_bucket import EmulatedBucket
 
-SECONDS = 300  # That a job may take.
+SECONDS = 300  # The time limit of a job.
 
 
 @dataclass(frozen=True)
 class Cloud:
-    """A bucket, a stand-in for Dataflow whose jobs are executed, and a user's machine."""
+    """A bucket, a stand-in for Dataflow that executes its jobs, and the home folder of a user's machine."""
 
     bucket: EmulatedBucket
     service: DataflowService
     home: Path
 
     def start(self, *arguments: str | Path) -> subprocess.Popen[str]:
-        """Starts a command on Dataflow as its user does."""
+        """Starts a command with the options for Dataflow."""
         command = [sys.executable, "-m", "fieldpool.pipeline.cli.app", *map(str, arguments), "--json"]
         dataflow = ["--runner", "DataflowRunner", "--project", "some-project", "--region", "europe-west1"]
         stand_in = ["--temp_location", "gs://pool/beam", "--dataflow_endpoint", self.service.endpoint, "--no_auth"]
@@ -36,13 +36,13 @@ class Cloud:
         )
 
     def fieldpool(self, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
-        """Runs a command on Dataflow until its end."""
+        """Runs a command with the options for Dataflow to its end."""
         with self.start(*arguments) as process:
             out, err = process.communicate(timeout=SECONDS + 60)
         return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
     def downloaded(self, folder: str) -> Path:
-        """Returns a folder with what is in one of the bucket."""
+        """Downloads a folder of the bucket; returns the local folder."""
         for name in self.bucket.files(f"{folder}/"):
             path = self.home / "bucket" / name
             path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,6 +1,6 @@
-"""A stand-in for Dataflow's REST API on a loop-back address: it keeps the jobs that are created.
+"""A stand-in for Dataflow's REST API on a loop-back address: it stores the jobs that are created.
 
-What becomes of a job is up to `execute`: by default it fails, with a message as of a worker.
+A function `execute` runs each job, which succeeds, is cancelled, or fails with the error that the function raises.
 API: https://cloud.google.com/dataflow/docs/reference/rest/v1b3/projects.locations.jobs
 """
 
@@ -19,12 +19,12 @@ _JOBS = re.compile(
     r"/v1b3/projects/(?P<project>[^/]+)/locations/(?P<region>[^/]+)/jobs(/(?P<id>[^/]+))?(/(?P<of>\w+))?"
 )
 
-_ASKED_BEFORE_THE_END = 4
+_POLLS_BEFORE_THE_END = 4
 
 
 @dataclass
 class Job:
-    """A job that was created; `request` is its JSON as it came."""
+    """A job that was created; `request` is the JSON that created it."""
 
     id: str
     project: str
@@ -33,7 +33,7 @@ class Job:
     state: str = "JOB_STATE_RUNNING"
     error: str | None = None
     metrics: list[dict[str, Any]] = field(default_factory=list)
-    asked: int = 0
+    polls: int = 0
     is_cancelled: threading.Event = field(default_factory=threading.Event)
 
     @property
@@ -42,7 +42,7 @@ class Job:
 
 
 class DataflowService:
-    """`endpoint` is for --dataflow_endpoint, `jobs` are those created so far."""
+    """`endpoint` is the value for --dataflow_endpoint; `jobs` are the jobs created so far."""
 
     def __init__(self, execute: Callable[[Job], None]) -> None:
         self.jobs: list[Job] = []
@@ -78,9 +78,9 @@ class _Handler(BaseHTTPRequestHandler):
         if self.command == "PUT":
             job.is_cancelled.set()
             job.state = "JOB_STATE_CANCELLED"
-        # Beam tells no error of a job that had failed before it first asked.
-        job.asked += 1
-        state = job.state if job.asked > _ASKED_BEFORE_THE_END else "JOB_STATE_RUNNING"
+        # Beam reports no error of a job that has already failed at the first status poll.
+        job.polls += 1
+        state = job.state if job.polls > _POLLS_BEFORE_THE_END else "JOB_STATE_RUNNING"
         answer: dict[str, Any] = {"id": job.id, "name": job.request["name"], "currentState": state}
         if found["of"] == "messages":
             message = {"id": "1", "time": "2026-01-01T00:00:00Z", "messageImportance": "JOB_MESSAGE_ERROR"}
@@ -101,7 +101,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 @contextmanager
 def dataflow_service(execute: Callable[[Job], None]) -> Iterator[DataflowService]:
-    """Serves the API; `execute` gets each job in a thread of its own, and makes it fail by what it raises."""
+    """Serves the API; `execute` gets each job in its own thread, and makes it fail by raising an exception."""
     service = DataflowService(execute)
     server = ThreadingHTTPServer(("localhost", 0), type("Handler", (_Handler,), {"service": service}))
     server.daemon_threads = True

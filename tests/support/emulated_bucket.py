@@ -1,8 +1,8 @@
 """A bucket on a loop-back address: PyPI's gcp-storage-emulator, for Beam's client and for TensorFlow's.
 
-Beam's client knows `STORAGE_EMULATOR_HOST`. TensorFlow's file system does not: it speaks TLS to www.googleapis.com and
-storage.googleapis.com. It goes through the proxy of the environment, though, and trusts `CURL_CA_BUNDLE`; so the server
-is that proxy as well, with certificates made for the test.
+Beam's client supports `STORAGE_EMULATOR_HOST`. TensorFlow's file system does not: it uses TLS to www.googleapis.com and
+storage.googleapis.com. But it uses the proxy in the environment, and trusts `CURL_CA_BUNDLE`. Therefore the server is
+also that proxy, with certificates made for the test.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from gcp_storage_emulator.storage import Storage
 
 BUCKET = "pool"
 
-# Beam looks for credentials, in the cloud if need be; these have a token already, and nobody is asked for another.
+# Without credentials, Beam would ask the cloud for some. These have a token that does not expire.
 _USER = {
     "type": "authorized_user",
     "client_id": "any",
@@ -38,7 +38,7 @@ _USER = {
 
 
 class _Handler(emulator.RequestHandler):
-    """The emulator's, with CONNECT; one request at a time, for its storage knows no threads."""
+    """The emulator's handler, with CONNECT; one request at a time, because its storage is not thread-safe."""
 
     protocol_version = "HTTP/1.1"
     tls: ssl.SSLContext
@@ -55,14 +55,14 @@ class _Handler(emulator.RequestHandler):
     def parse_request(self) -> bool:
         if not super().parse_request():
             return False
-        if self.path.startswith("http:"):  # As to a proxy: the place where TensorFlow is told to go on with an upload.
+        if self.path.startswith("http:"):  # A request to a proxy: TensorFlow continues an upload at a full URL.
             self.path = urlsplit(self.path)._replace(scheme="", netloc="").geturl()
         if self.headers.get("Transfer-Encoding") == "chunked":
-            del self.headers["Content-Length"]  # The emulator believes this one first.
+            del self.headers["Content-Length"]  # The emulator would use this header.
         return True
 
     def do_GET(self) -> None:
-        if self.path.endswith("/storageLayout"):  # TensorFlow asks before it renames a folder.
+        if self.path.endswith("/storageLayout"):  # TensorFlow requests this before it renames a folder.
             return self._answer({"hierarchicalNamespace": {"enabled": False}})
         with self.lock:
             return super().do_GET()
@@ -92,18 +92,18 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        if not isinstance(sys.exc_info()[1], ConnectionError):  # A process that ended does not say good-bye.
+        if not isinstance(sys.exc_info()[1], ConnectionError):  # The client process has ended.
             super().handle_error(request, client_address)
 
 
 def _read_data(request: Any, query: dict[str, list[str]], _original: Any = emulator._read_data) -> Any:
-    """Returns a request's body; an empty upload has one too, of no bytes, where the emulator finds none."""
+    """Returns a request's body; for an empty upload b"", for which the emulator returns None."""
     data = _original(request, query)
     return b"" if data is None and query.get("uploadType") == ["media"] else data
 
 
 class EmulatedBucket:
-    """gs://pool: `files`, `read`, `write`, and the environment of processes that are to find it."""
+    """gs://pool: lists, reads and writes objects; `environment` has the variables of processes that use it."""
 
     def __init__(self, storage: Storage, port: int, folder: Path, certificates: Path) -> None:
         self._storage = storage
@@ -132,7 +132,7 @@ class EmulatedBucket:
         return content if isinstance(content, bytes) else content.encode()
 
     def write(self, name: str, content: bytes) -> str:
-        """Returns the new object's path."""
+        """Writes an object; returns its path."""
         from google.cloud import storage
 
         client = storage.Client(project="some-project")

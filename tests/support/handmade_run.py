@@ -1,4 +1,4 @@
-"""Writes a run as the pipeline leaves it, from examples that a test has written by hand."""
+"""Writes a run in the layout of the pipeline, from examples that a test defines."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ def write_run(
     """Writes a run to `folder`, and returns its path.
 
     Args:
-        folder: To make.
-        spec: As YAML gives it, with a number for each `max_len`.
-        tokens: Of each vocabulary, in the order of their ids.
+        folder: The folder to create.
+        spec: Plain values, with a number for each `max_len`.
+        tokens: The tokens of each vocabulary, in the order of their ids.
         examples: By split, the rows of each shard.
     """
     assets = folder / "transform" / "transform_fn" / "assets"
@@ -65,7 +65,7 @@ def _feature(values: list[Any]) -> tf.train.Feature:
 
 
 def _stats(spec: Spec, tokens: Mapping[str, Sequence[bytes]], rows: dict[str, list[Row]]) -> RunStats:
-    """Returns the counts of a run whose source held these rows and no others."""
+    """Returns the counts of a run whose source has exactly these rows."""
     return RunStats(
         read=sum(map(len, rows.values())),
         **{split: len(rows[split]) for split in SPLITS},
@@ -83,7 +83,7 @@ def _stats(spec: Spec, tokens: Mapping[str, Sequence[bytes]], rows: dict[str, li
 
 
 def _field_stats(spec: Spec, name: str, lists: dict[str, list[list[Any]]]) -> FieldStats:
-    """Returns the counts of a field, by split the list of values of each row: padded ids, or a number."""
+    """Returns the counts of a field. `lists` has by split the values of each row: padded ids, or a number."""
     field = spec.fields[name]
     if not field.has_vocabulary:
         return FieldStats(

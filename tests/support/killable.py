@@ -1,4 +1,4 @@
-"""Work in a process that can be killed. TensorFlow and Beam are imported once; each process is forked from there."""
+"""Runs work in processes that can be killed, forked from one process that has imported TensorFlow and Beam."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def start(work: Callable[..., object], report: Path, *arguments: Any) -> BasePro
 
 
 def _work(work: Callable[..., object], report: Path, arguments: tuple[Any, ...]) -> None:
-    # If it hangs, this file shows where, and the process ends.
+    # If the work hangs, its stack traces are written to this file, and the process ends.
     with report.with_suffix(".threads").open("w") as threads:
         faulthandler.dump_traceback_later(_TIMEOUT, file=threads, exit=True)
         try:
@@ -37,7 +37,7 @@ def _work(work: Callable[..., object], report: Path, arguments: tuple[Any, ...])
 
 
 def run_to_end(work: Callable[..., object], report: Path, *arguments: Any) -> None:
-    """Does the work in a process; if it fails, raises AssertionError with its traceback."""
+    """Runs `work(*arguments)` in a process; if it fails, raises AssertionError with its traceback."""
     process = start(work, report, *arguments)
     process.join()
     reports = [path.read_text() for path in (report, report.with_suffix(".threads")) if path.exists()]
@@ -45,7 +45,7 @@ def run_to_end(work: Callable[..., object], report: Path, *arguments: Any) -> No
 
 
 def run_and_kill(seconds: float, work: Callable[..., object], report: Path, *arguments: Any) -> bool:
-    """Does the work in a process and kills it after `seconds`; returns whether the kill ended the process."""
+    """Runs `work(*arguments)` in a process and kills it after `seconds`; returns whether the kill ended it."""
     process = start(work, report, *arguments)
     process.join(seconds)
     process.kill()
@@ -55,13 +55,13 @@ def run_and_kill(seconds: float, work: Callable[..., object], report: Path, *arg
 
 
 def moments(seed: int, first: float, last: float) -> Iterator[float]:
-    """Yields random moments, in seconds after the start of the work."""
+    """Yields random times, in seconds after the start of the work."""
     chance = random.Random(seed)
     while True:
         yield chance.uniform(first, last)
 
 
-# The work.
+# The work functions.
 
 
 def transform(spec: str, data: str, out: str, options: dict[str, Any]) -> None:

@@ -52,7 +52,7 @@ NUMBERS = list(range(1, len(ROWS) + 1))
 # The row that `texts_of_one_row` and `example_in_tfrecord` mutate.
 MUTATED = 3
 
-# How mutated bytes are replaced: by those that formats are structured with, and by any.
+# Bytes that mutations insert: the delimiters and special values of formats, and any others.
 PIECES = st.one_of(
     st.sampled_from(
         [b'"', b"\n", b"\r\n", b"\r", b",", b"|", b"\0", b"\xff", b"{", b"}", b"[", b"]", b":", b"-", b"1e999"]
@@ -62,7 +62,7 @@ PIECES = st.one_of(
 )
 Mutations = list[tuple[str, float, bytes]]
 MUTATIONS: st.SearchStrategy[Mutations] = st.lists(
-    st.tuples(st.sampled_from(["insert", "replace", "delete", "repeat", "cut"]), st.floats(0, 1), PIECES),
+    st.tuples(st.sampled_from(["insert", "replace", "delete", "repeat", "truncate"]), st.floats(0, 1), PIECES),
     min_size=1,
     max_size=6,
 )
@@ -74,9 +74,9 @@ MANY_VALUES = st.lists(VALUES, min_size=1, max_size=6)
 def mutated(original: bytes, mutations: Mutations) -> bytes:
     """Returns the mutated bytes; hypothesis discards mutations that change nothing."""
     text = original
-    for kind, place, piece in mutations:
-        at = int(place * len(text))
-        if kind == "cut":
+    for kind, position, piece in mutations:
+        at = int(position * len(text))
+        if kind == "truncate":
             text = text[:at]
         elif kind == "repeat":
             text = text[:at] + text[at : at + 20] * 2 + text[at + 20 :]
@@ -87,7 +87,7 @@ def mutated(original: bytes, mutations: Mutations) -> bytes:
 
 
 def _entries(kind: type, section: dict[str, Any] = SPEC, path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
-    """Returns the paths of the spec's entries whose values are of a kind."""
+    """Returns the paths of the spec's entries whose values are of a type."""
     found = []
     for name, value in section.items():
         if isinstance(value, kind):
@@ -97,7 +97,7 @@ def _entries(kind: type, section: dict[str, Any] = SPEC, path: tuple[str, ...] =
     return found
 
 
-# A path and its new value: any value anywhere, a number in place of a number, a text in place of a text.
+# A path and its new value: any value for any entry, a number for a number, a text for a text.
 ENTRIES = st.one_of(
     st.tuples(st.sampled_from(_entries(object)), VALUES),
     st.tuples(st.sampled_from(_entries(int)), st.integers(0, 10_000)),
@@ -139,7 +139,7 @@ def framed(records: list[bytes]) -> bytes:
 
 
 def examples(rows: list[dict[str, Any]] = ROWS) -> list[bytes]:
-    """Returns each row as a serialized tf.Example: tags and weights are lists there, no separated texts."""
+    """Returns each row as a serialized tf.Example: tags and weights are lists, not separated texts."""
     records = []
     for row in rows:
         lists = {"tags": as_bytes(row["tags"]).split(b"|"), "w": [1.0, 0.5]}

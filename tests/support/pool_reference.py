@@ -1,4 +1,4 @@
-"""The pools' formulas, slowly, and a batch to try them on."""
+"""A slow reference for the pooling formulas, and a batch to test them on."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ MASK = np.array([[True, True, False], [True, False, False]])
 
 
 def to_numpy(x: Any) -> np.ndarray:
-    """Returns a tensor of whatever backend as an array."""
+    """Returns a tensor of any backend as an array."""
     return keras.ops.convert_to_numpy(x)
 
 
 def reference(kind: str, x: np.ndarray, mask: np.ndarray, w: np.ndarray | None = None) -> np.ndarray:
-    """The formulas of the docstrings, one bag at a time: x [b, t, d], mask and w [b, t]."""
+    """Returns the pooled bags, `[b, d]`, by the formulas of the docstrings; x `[b, t, d]`, mask and w `[b, t]`."""
     w = np.ones(mask.shape) if w is None else w
     result = np.zeros((x.shape[0], x.shape[2]))
     for row in range(x.shape[0]):

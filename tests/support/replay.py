@@ -1,4 +1,4 @@
-"""Execution of a job that was submitted to Dataflow: its staged pipeline, by workers elsewhere."""
+"""Executes the staged pipeline of a job that was submitted to Dataflow, on remote workers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from emulated_bucket import EmulatedBucket
 
 
 def replay_on(workers: str, bucket: EmulatedBucket) -> Callable[[Job], None]:
-    """Returns what executes a job: its pipeline with nothing changed but where the workers are."""
+    """Returns a function that executes a job: its pipeline, unchanged except for the address of the workers."""
     endpoint = endpoints_pb2.ApiServiceDescriptor(url=workers)
     payload = beam_runner_api_pb2.ExternalPayload(endpoint=endpoint).SerializeToString()
 
@@ -24,7 +24,7 @@ def replay_on(workers: str, bucket: EmulatedBucket) -> Callable[[Job], None]:
         for environment in pipeline.components.environments.values():
             assert environment.urn == common_urns.environments.DOCKER.urn
             environment.urn, environment.payload = common_urns.environments.EXTERNAL.urn, payload
-            del environment.dependencies[:]  # They are installed, as a container's start would have done it.
+            del environment.dependencies[:]  # Already installed, as by the start of a container.
         result = FnApiRunner().run_via_runner_api(pipeline, PipelineOptions([]))
         job.metrics = [
             _metric(counter, tentative)
@@ -36,7 +36,7 @@ def replay_on(workers: str, bucket: EmulatedBucket) -> Callable[[Job], None]:
 
 
 def _metric(counter: Any, tentative: bool) -> dict[str, Any]:
-    """Returns a counter as Dataflow tells it; each twice."""
+    """Returns a counter as Dataflow reports it. Dataflow reports each counter twice, once as tentative."""
     context = {"namespace": counter.key.metric.namespace, "step": counter.key.step}
     name = {"origin": "user", "name": counter.key.metric.name}
     return {

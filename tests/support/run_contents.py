@@ -1,4 +1,4 @@
-"""What a test compares of two runs that should be equal."""
+"""The contents of runs that tests compare for equality."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import tensorflow as tf
 
 
 def contents(run: Path) -> tuple[Any, dict[str, bytes], list[bytes]]:
-    """Returns the counts, the vocabularies and the sorted records of a run: all but the bounds of its shards."""
+    """Returns the counts, the vocabularies and the sorted records of a run; the bounds of its shards may differ."""
     stats = json.loads((run / "stats.json").read_text())
     vocabularies = {path.name: path.read_bytes() for path in run.glob("transform/transform_fn/assets/*")}
     shards = [str(path) for path in run.glob("examples/*")]

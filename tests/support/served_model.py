@@ -1,4 +1,4 @@
-"""A small run with a model trained on it and exported, with a field of every kind."""
+"""A small run with a field of every kind, a model trained on it, and its export."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ SPEC: dict[str, Any] = {
 
 
 def click_row(i: int) -> dict[str, Any]:
-    """A raw row: some values missing, some lists empty or too long, the last rows with tokens unseen in train."""
+    """Returns raw row i. Some values are missing, some lists are empty or too long, late rows have unseen tokens."""
     return {
         "id": f"r{i}",
         "click": (i // 2) % 2,
@@ -50,7 +50,7 @@ def click_row(i: int) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Served:
-    """A run, the folder of its training with the export in it, and the raw rows."""
+    """A run, the folder of its training, the export in that folder, and the raw rows."""
 
     rows: list[dict[str, Any]]
     data: Path
@@ -60,7 +60,7 @@ class Served:
 
 
 def make_served(folder: Path, spec: dict[str, Any], rows: list[dict[str, Any]]) -> Served:
-    """Transforms, trains and exports in `folder`."""
+    """Transforms rows, trains a model and exports it, in `folder`."""
     from fieldpool.model.export import export_model
     from fieldpool.model.run import Run
     from fieldpool.model.training.train import train
@@ -76,7 +76,7 @@ def make_served(folder: Path, spec: dict[str, Any], rows: list[dict[str, Any]]) 
 
 
 def expected_probabilities(served: Served) -> dict[str, float]:
-    """By key: what the Keras model gives for the run's examples."""
+    """Returns by key the Keras model's probabilities of the run's examples."""
     import tensorflow as tf
 
     from fieldpool.model.evaluation import score, scorer

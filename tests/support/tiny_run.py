@@ -1,4 +1,4 @@
-"""The contents of a tiny run, whose clicks can be learned, for `handmade_run.write_run`."""
+"""The contents of a tiny run with learnable clicks, for `handmade_run.write_run`."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ TOKENS = {"items": [b"a", b"b", b"c", b"d"]}  # Ids 2 to 5.
 
 
 def rows(count: int, seed: int) -> list[Row]:
-    """An item that was seen before is mostly clicked; so is item 2."""
+    """Returns rows in which item 2, and items that were seen before, are mostly clicked."""
     chance = random.Random(seed)
     result: list[Row] = []
     for _ in range(count):
@@ -47,5 +47,5 @@ EXAMPLES = {"train": [rows(300, 0), rows(300, 1)], "eval": [rows(200, 2)]}
 
 
 def settings_of(run: Run, **changes: Any) -> Train:
-    """Returns the run's training settings with some changed."""
+    """Returns the run's training settings with changes."""
     return run.spec.train.model_copy(update=changes)

@@ -1,4 +1,4 @@
-"""A process of a distributed training, for `test_strategies`: prints the history as JSON.
+"""Trains in one process of a distributed training, for `test_strategies`; prints the history as JSON.
 
 Usage: train_with_strategy.py mirrored|workers RUN OUT
 """
@@ -12,7 +12,7 @@ import tensorflow as tf
 
 
 def strategy_of(kind: str) -> tf.distribute.Strategy:
-    """Returns the strategy: `mirrored` has two replicas on one processor, `workers` those of TF_CONFIG."""
+    """Returns the strategy: `mirrored` has two replicas on one CPU, `workers` the workers of TF_CONFIG."""
     if kind == "workers":
         return tf.distribute.MultiWorkerMirroredStrategy()
     cpu = tf.config.list_physical_devices("CPU")[0]
@@ -23,7 +23,7 @@ def strategy_of(kind: str) -> tf.distribute.Strategy:
 def main(kind: str, run: str, out: str) -> None:
     """Trains, and prints the history."""
     strategy = strategy_of(kind)
-    # TensorFlow has to know its devices and workers before anything else is done with it.
+    # TensorFlow must know its devices and workers before it is used.
     from fieldpool.model.run import Run
     from fieldpool.model.training.train import train
 

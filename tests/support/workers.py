@@ -1,4 +1,4 @@
-"""Workers in a virtual environment of their own, which has all that fieldpool needs, but not fieldpool."""
+"""Workers in a separate virtual environment, which has the requirements of fieldpool but not fieldpool."""
 
 from __future__ import annotations
 
@@ -16,8 +16,11 @@ SECONDS_TO_START = 60
 
 
 class WorkerEnvironment:
-    """A virtual environment. Other packages than fieldpool are this environment's: a line in a .pth file leads there,
-    and .pth files of a folder that is found in this way, as that of an editable fieldpool, are not read."""
+    """A virtual environment with all packages of this environment except fieldpool.
+
+    A .pth file adds this environment's site-packages to the path. Python does not read .pth files in folders that were
+    added in this way, so an editable fieldpool is not found.
+    """
 
     def __init__(self, folder: Path) -> None:
         venv.create(folder, symlinks=True, with_pip=False)
@@ -31,14 +34,14 @@ class WorkerEnvironment:
         subprocess.run([*pip, "--no-deps", "--no-build-isolation", "--ignore-installed", str(sdist)], check=True)
 
     def where(self, module: str, folder: Path) -> str:
-        """Returns the file of a module, or what Python says instead."""
+        """Returns the file of a module, or the last line of Python's error."""
         code = f"import {module}; print({module}.__file__)"
         done = subprocess.run([self._bin / "python", "-c", code], cwd=folder, capture_output=True, text=True)
         return (done.stdout or done.stderr).strip().splitlines()[-1]
 
     @contextmanager
     def pool(self, folder: Path, environment: Mapping[str, str]) -> Iterator[str]:
-        """Serves Beam's worker pool; gives its address, for --environment_config."""
+        """Serves Beam's worker pool; yields its address, for --environment_config."""
         with socket.socket() as free:
             free.bind(("localhost", 0))
             port = free.getsockname()[1]
