@@ -37,8 +37,7 @@ _LOST_VALUES = 0.01
 # A vocabulary is shared if at least this share of a list's values are values of the other field.
 _IN_COMMON = 0.8
 
-# A column is split at a separator if at least this share of its texts contains it; less for `|`, which is rarely used
-# in other texts.
+# A column is split at a separator that at least this share of its texts contains; `|` is rarely used otherwise.
 _SHARE_WITH_BAR = 0.05
 _SHARE_WITH_OTHER = 0.2
 
@@ -75,8 +74,7 @@ def propose(table: pa.Table, files: Sequence[str], *, label: str | None = None) 
         label: The label's column, if it cannot be guessed.
 
     Raises:
-        UserError: no column can be the label, `label` does not exist or has other values than 0 and 1, or no column
-            can be a field.
+        UserError: there is no label column, or it has other values than 0 and 1, or no column can be a field.
     """
     samples = {n: ColumnSample(n, table[n].combine_chunks()) for n in table.column_names}
     samples = {n: s for n, s in samples.items() if s.is_list or not pa.types.is_nested(s.values.type)}
@@ -119,10 +117,8 @@ def _propose_label(proposal: Proposal, samples: Mapping[str, ColumnSample], labe
     called = [name for name in binary if _LABELS.fullmatch(name)]
     found = label or next(iter([*called, *binary]), None)
     if found is None:
-        raise UserError(
-            f"no label found: no column of {', '.join(samples)} has both 0 and 1 and no other values; add a label, "
-            "or sample more rows with --rows"
-        )
+        fault = f"no column of {', '.join(samples)} has both 0 and 1 and no other values"
+        raise UserError(f"no label found: {fault}; add a label, or sample more rows with --rows")
     proposal.spec["label"] = {"field": found}
     proposal.reasons["label"] = [
         "given by --label" if label else f"has the values 0 and 1{', and the name of a label' if called else ''}",
