@@ -1,10 +1,10 @@
-"""How fast an exported model answers: one row, 256 rows, and files of rows.
+"""Measures an exported model: latency for 1 and 256 rows, and throughput of batch prediction.
 
     python -m benchmarks.serving --rows 1000000 --repeat 3
 
-The rows are those of `pipelines/rows.py`; the model is trained for one epoch on a hundred thousand of them. Answers are
-timed in this process, through the exported signatures, each call with another row; a batch prediction is a process of
-`fieldpool predict`, so that its rows a second include all imports and the loading of the model.
+The rows are those of `pipelines/rows.py`; the model is trained for one epoch on 100,000 of them. Latency is measured in
+this process, through the exported signatures, with changing requests. Throughput is that of a `fieldpool predict`
+process, so it includes all imports and the loading of the model.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ CALLS = 2_000
 
 
 def make_model(folder: Path) -> Path:
-    """Returns the folder of a model trained on TRAINED_ROWS rows, with its export; makes it if it does not exist."""
+    """Returns the folder of a model trained on TRAINED_ROWS rows, with its export; trains it if it does not exist."""
     from fieldpool.model.export import export_model
     from fieldpool.model.run import Run
     from fieldpool.model.training.train import train
@@ -52,7 +52,7 @@ def make_model(folder: Path) -> Path:
 
 
 def requests(data: Path, rows: int, number: int) -> dict[str, list[dict[str, Any]]]:
-    """Returns `number` requests of `rows` rows for each signature, as a client prepares them: tensors."""
+    """Returns `number` requests of `rows` rows for each signature, as tensors."""
     import tensorflow as tf
 
     from fieldpool.model.export import argument_names, serving_feature_spec
@@ -76,20 +76,20 @@ def requests(data: Path, rows: int, number: int) -> dict[str, list[dict[str, Any
     return {"raw": by_name, "serving_default": [{"examples": request} for request in examples]}
 
 
-def milliseconds(answer: Callable[..., Any], requests_in_turn: list[dict[str, Any]]) -> np.ndarray:
+def milliseconds(signature: Callable[..., Any], requests_in_turn: list[dict[str, Any]]) -> np.ndarray:
     """Returns the time of each call, up to the probabilities in NumPy."""
     for request in requests_in_turn[:50]:
-        answer(**request)["probability"].numpy()
+        signature(**request)["probability"].numpy()
     times = []
     for i in range(CALLS):
         started = time.perf_counter()
-        answer(**requests_in_turn[i % len(requests_in_turn)])["probability"].numpy()
+        signature(**requests_in_turn[i % len(requests_in_turn)])["probability"].numpy()
         times.append(time.perf_counter() - started)
     return np.array(times) * 1e3
 
 
 def prediction_seconds(model: Path, data: Path, out: Path, rows: int) -> float:
-    """Returns the seconds of one `fieldpool predict`, which must account for all rows."""
+    """Returns the seconds of one `fieldpool predict`, which must predict all rows."""
     shutil.rmtree(out, ignore_errors=True)
     program = "from fieldpool.pipeline.cli.app import main; main()"
     command = [sys.executable, "-c", program, "predict", str(model), str(data), "--out", str(out), "--json"]
@@ -115,7 +115,7 @@ def main() -> None:
     out = arguments.folder / "predicted"
     seconds = [prediction_seconds(model, data, out, arguments.rows) for _ in range(arguments.repeat)]
     console = Console(width=120)
-    table = Table("rows a call", "signature", "p50 ms", "p99 ms", "rows/s at p50", title="Answers in process")
+    table = Table("rows a call", "signature", "p50 ms", "p99 ms", "rows/s at p50", title="Calls in process")
     import tensorflow as tf
 
     loaded = tf.saved_model.load(str(model / "serving"))

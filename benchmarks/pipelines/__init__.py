@@ -1,1 +1,1 @@
-"""The pipeline beside others on the same rows."""
+"""Compares the pipeline with other systems on the same rows."""

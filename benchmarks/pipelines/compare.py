@@ -1,9 +1,9 @@
-"""fieldpool, TFT's recipe and a polars script on the same rows, side by side.
+"""Compares fieldpool, TFT's recipe and a polars script on the same rows.
 
     python -m benchmarks.pipelines.compare --rows 10000,100000,1000000 --repeat 3
 
-Each runs in its own process, in turn, so that a slow moment of the machine affects all of them. Printed are medians:
-wall time of the process, and of its work without imports; CPU time; peak memory.
+Each system runs in its own process, in turn, so that a slow period of the machine affects all of them. The table has
+medians: wall time of the process, and of its work without imports; CPU time; peak memory.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ SYSTEMS = ("fieldpool", "polars", "tft")
 
 
 class Measured(NamedTuple):
-    """One process: seconds, and megabytes."""
+    """Measurements of one process, in seconds and megabytes."""
 
     wall: float
     work: float

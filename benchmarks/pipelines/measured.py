@@ -1,4 +1,4 @@
-"""What a benchmarked process reports about itself."""
+"""The measurements that a benchmarked process reports about itself."""
 
 from __future__ import annotations
 

@@ -2,8 +2,8 @@
 
     python -m benchmarks.pipelines.rows --rows 1000000 --out bench-data/rows-1000000x18.parquet
 
-By default 8 single-valued fields, 4 multi-valued ones of mean length 22 in all, and 6 numeric ones. The number of
-distinct tokens does not depend on the number of rows.
+By default there are 8 single-valued fields, 4 multi-valued ones with 22 values in total on average, and 6 numeric ones.
+The number of distinct tokens does not depend on the number of rows.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ FIELDS = SINGLE + MULTI + NUMERIC
 # Distinct tokens of the single-valued fields, and of the multi-valued ones with the mean length of their lists.
 SINGLE_TOKENS = (100_000, 20_000, 5_000, 1_000, 200, 50, 10, 3)
 MULTI_TOKENS = ((20_000, 12), (5_000, 5), (500, 3), (50, 2))
-# What the lists are padded to; about one in a hundred is longer.
+# The lengths that lists are padded or truncated to; about 1 % of the lists are longer.
 MAX_LENS = {"multi0": 24, "multi1": 12, "multi2": 8, "multi3": 6}
 ROW_GROUP = 100_000
 
 
 def tokens(rng: np.random.Generator, distinct: int, number: int, prefix: str) -> pa.Array:
-    """Returns tokens whose frequency falls about as one over their rank."""
+    """Returns tokens whose frequency is roughly proportional to 1 / rank."""
     ranks = np.floor(distinct ** rng.random(number)).astype(np.int64) - 1
     names = pa.array([f"{prefix}{i:06d}" for i in range(distinct)])
     return names.take(pa.array(ranks))
@@ -82,7 +82,7 @@ def columns_of(path: str) -> list[str]:
 
 
 def spec(columns: list[str]) -> dict[str, object]:
-    """Returns the fieldpool spec of the rows, as YAML gives it."""
+    """Returns the fieldpool spec of the rows, as plain values."""
     fields: dict[str, object] = {}
     for name in columns:
         if name.startswith("single"):

@@ -1,4 +1,4 @@
-"""What vocabularies cost: analysis time and job graph for 10 and for 200 of them, on 10,000 rows.
+"""The cost of vocabularies: analysis time and size of the job graph for 10 and for 200 of them, on 10,000 rows.
 
 python -m benchmarks.pipelines.vocabularies
 """
@@ -49,7 +49,7 @@ def checked_rows(vocabularies: int) -> pa.RecordBatch:
 
 
 def write_rows(rows: pa.RecordBatch, path: Path) -> None:
-    """Writes an Arrow file: the pipeline reads it, so that the rows are not part of its graph."""
+    """Writes an Arrow file that the pipeline reads, so that the rows are not part of its graph."""
     with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, rows.schema) as writer:
         writer.write_table(pa.Table.from_batches([rows]), BATCH_ROWS)
 
@@ -63,7 +63,7 @@ def read_rows(path: str) -> Iterator[pa.RecordBatch]:
 
 
 def analysis_seconds(vocabularies: int, folder: Path) -> float:
-    """Returns the seconds from building the analysis to its written transform function."""
+    """Returns the seconds from the construction of the analysis to its written transform function."""
     spec = spec_of(vocabularies)
     write_rows(as_tft_rows(checked_rows(vocabularies), spec), folder / "rows.arrow")
     started = time.perf_counter()
@@ -93,7 +93,7 @@ def main() -> None:
     seconds: dict[int, list[float]] = {number: [] for number in NUMBERS}
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        analysis_seconds(NUMBERS[0], folder)  # Not counted: the first analysis of a process loads modules.
+        analysis_seconds(NUMBERS[0], folder)  # Not timed: the first analysis of a process loads modules.
         for _ in range(repeat):
             for number in NUMBERS:
                 seconds[number].append(analysis_seconds(number, folder))

@@ -1,4 +1,4 @@
-"""The rows of `rows.py` to a run directory.
+"""Transforms the rows of `rows.py` to a run directory, with fieldpool.
 
 python -m benchmarks.pipelines.with_fieldpool rows.parquet out/
 """

@@ -1,8 +1,8 @@
-"""The rows of `rows.py` to ids, padded lists and z-scores with a script written for these rows alone.
+"""Transforms the rows of `rows.py` to ids, padded lists and z-scores, with a script written for these rows only.
 
     python -m benchmarks.pipelines.with_polars rows.parquet out/
 
-No checks, no counts, no serving graph; Parquet out.
+It has no checks, no counts and no serving graph, and writes Parquet.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ def main(path: str, out: str) -> None:
     for name in columns_of(path):
         column = pl.col(name)
         if name.startswith("number"):
-            mean, deviation = train[name].mean(), train[name].std(ddof=0)
-            encoded.append(((column.fill_null(mean) - mean) / deviation).cast(pl.Float32))
+            mean, std = train[name].mean(), train[name].std(ddof=0)
+            encoded.append(((column.fill_null(mean) - mean) / std).cast(pl.Float32))
         elif name.startswith("single") or name.startswith("multi"):
             values = train[name].explode() if name.startswith("multi") else train[name]
             counts = values.drop_nulls().value_counts(name="count").sort(["count", name], descending=[True, False])

@@ -1,9 +1,9 @@
-"""The rows of `rows.py` to TFRecords the way TensorFlow Transform's guide does it.
+"""Transforms the rows of `rows.py` to TFRecords, as in TensorFlow Transform's guide.
 
     python -m benchmarks.pipelines.with_tft rows.parquet out/
 
-One `tft.compute_and_apply_vocabulary` a field, one `tft.scale_to_z_score` a number, RecordBatches in and out (the
-guide's fast path), tfx_bsl's encoder, Beam's TFRecord sink, the in-process runner.
+It uses one `tft.compute_and_apply_vocabulary` per field, one `tft.scale_to_z_score` per number, RecordBatches as input
+and output (the guide's fast path), tfx_bsl's encoder, Beam's TFRecord sink, and the in-process runner.
 See https://www.tensorflow.org/tfx/transform/get_started.
 """
 
@@ -30,7 +30,7 @@ from .rows import MAX_LENS, columns_of
 
 BATCH_ROWS = 8192
 ARROW = {tf.string: pa.large_binary(), tf.float32: pa.float32(), tf.int64: pa.int64()}
-OOV = 1  # One OOV bucket, and 0 for padding: ids as fieldpool has them.
+OOV = 1  # The number of OOV buckets. Ids are those of fieldpool: 0 is padding.
 
 
 def preprocessing_fn(inputs: dict[str, Any]) -> dict[str, Any]:

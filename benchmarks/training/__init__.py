@@ -1,1 +1,1 @@
-"""Training beside other systems."""
+"""Compares training with that of other systems."""

@@ -1,4 +1,4 @@
-"""The rows of a task as tf.data, for the systems on TensorFlow (2.10 and later)."""
+"""The rows of a task as a tf.data dataset, for the systems on TensorFlow (2.10 and later)."""
 
 from __future__ import annotations
 

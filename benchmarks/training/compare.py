@@ -1,11 +1,12 @@
-"""fieldpool's training beside DeepCTR's, FuxiCTR's, FBGEMM's and that of stock Keras layers.
+"""Compares fieldpool's training with DeepCTR, FuxiCTR, FBGEMM and stock Keras layers.
 
     python -m benchmarks.training.compare --parts speed,records,quality --repeat 3
 
-Each measurement is a process of its own on the same cores, in turn, so that a slow moment of the machine affects all.
-A process discards its first epoch and reports the examples a second of each ten steps. Printed are the median of a
-process, of these the median, the least and the most, and the best ten steps of all, which other work on the machine
-disturbed least. A peer that cannot be installed is named and left out; `--systems fieldpool,keras` installs none.
+Each measurement runs in its own process on the same cores, in turn, so that a slow period of the machine affects all
+systems. A process discards its first epoch and reports the examples per second of every ten steps; its result is their
+median. The table has the median, the minimum and the maximum of these results, and the best ten steps of all processes,
+which were affected least by other programs. A system that cannot be installed is reported and left out;
+`--systems fieldpool,keras` installs none.
 """
 
 from __future__ import annotations
@@ -39,8 +40,8 @@ class Contender(NamedTuple):
     name: str
     system: str
     variant: str = ""
-    large: bool = False  # STRETCH times the ids.
-    steps: int = 0  # An epoch; 0: all batches.
+    large: bool = False  # With STRETCH times as many ids.
+    steps: int = 0  # Batches an epoch; 0: all.
 
 
 CONTENDERS = (
@@ -60,7 +61,7 @@ QUALITY = ("fieldpool", "deepctr", "fuxictr")
 
 
 class Workers:
-    """Runs modules of this package as processes: `pythons` of the systems that are installed, and their `versions`."""
+    """Runs modules of this package as processes. `pythons` and `versions` are those of the installed systems."""
 
     def __init__(self, folder: Path, wanted: list[str], environment: dict[str, str]) -> None:
         self.pythons: dict[str, Path] = {}
@@ -69,7 +70,7 @@ class Workers:
         for name in wanted:
             try:
                 if name in PEERS:
-                    CONSOLE.print(f"{name}: its environment is installed if it does not exist")
+                    CONSOLE.print(f"{name}: creating its environment, unless it exists")
                     self.pythons[name] = python_of(name, folder / "peers")
                 else:
                     self.pythons[name] = Path(sys.executable)
@@ -77,13 +78,13 @@ class Workers:
                 CONSOLE.print(f"{name}: left out; {error}", style="yellow", markup=False)
 
     def system(self, name: str, *arguments: str) -> dict[str, Any]:
-        """Returns what a system reports, run by the Python of its environment."""
+        """Runs a system in its environment; returns its report."""
         result = self._run(self.pythons[name], f"systems.{name}", *arguments)
         self.versions[name] = result["versions"]
         return result
 
     def records(self, *arguments: str) -> dict[str, Any]:
-        """Returns what `records.py` reports."""
+        """Runs `records.py`; returns its report."""
         return self._run(Path(sys.executable), "records", *arguments)
 
     def _run(self, python: Path, module: str, *arguments: str) -> dict[str, Any]:
@@ -136,7 +137,7 @@ def note(line: str) -> None:
 
 
 def compare_speed(workers: Workers, arguments: argparse.Namespace) -> None:
-    """Prints the examples a second from memory, for IDS ids and for STRETCH times as many."""
+    """Prints the examples per second from memory, for IDS ids and for STRETCH times as many."""
     path = arguments.folder / "train-click.npz"
     click_task(IDS, arguments.steps).save(str(path))
     contenders = [c for c in CONTENDERS if c.system in workers.pythons]
@@ -151,12 +152,12 @@ def compare_speed(workers: Workers, arguments: argparse.Namespace) -> None:
 
 
 def show_speed(runs: dict[Contender, list[dict[str, Any]]]) -> None:
-    """Prints the table of speeds; `runs` has what each process of a contender reported."""
+    """Prints the table of speeds; `runs` has the reports of each contender's processes."""
     rates = {c: [statistics.median(result["rates"]) for result in results] for c, results in runs.items()}
     medians = {c: statistics.median(values) for c, values in rates.items()}
     small = {(c.system, c.variant): medians[c] for c in runs if not c.large}
     ours = small.get(("fieldpool", "lazy_adam"))
-    table = Table("system", "ids", "examples/s", "least–most", "best", "of LazyAdam's", "of its 162k", "logloss")
+    table = Table("system", "ids", "examples/s", "min–max", "best", "× LazyAdam", "× own 162k", "logloss")
     for c, results in runs.items():
         numbers = [f"{medians[c]:,.0f}", f"{min(rates[c]):,.0f}–{max(rates[c]):,.0f}"]
         numbers.append(f"{max(max(result['rates']) for result in results):,.0f}")
@@ -168,7 +169,7 @@ def show_speed(runs: dict[Contender, list[dict[str, Any]]]) -> None:
 
 
 def compare_records(workers: Workers, arguments: argparse.Namespace) -> None:
-    """Prints fieldpool's examples a second from a run's TFRecords, and of the same examples from memory."""
+    """Prints fieldpool's examples per second from a run's TFRecords, and from the same examples in memory."""
     run = click_run(arguments.folder, arguments.rows)
     rates: dict[str, list[float]] = {"memory": [], "records": []}
     for _ in range(arguments.repeat):
@@ -176,7 +177,7 @@ def compare_records(workers: Workers, arguments: argparse.Namespace) -> None:
             values.append(statistics.median(workers.records(str(run), "--source", source)["rates"]))
             note(f"{source}: {values[-1]:,.0f} examples/s")
     medians = {source: statistics.median(values) for source, values in rates.items()}
-    table = Table(f"fieldpool, LazyAdam, a run of {arguments.rows:,} rows", "examples/s", "least–most", "of memory's")
+    table = Table(f"fieldpool, LazyAdam, a run of {arguments.rows:,} rows", "examples/s", "min–max", "× memory")
     for source, values in rates.items():
         share = f"{medians[source] / medians['memory']:.2f}"
         table.add_row(source, f"{medians[source]:,.0f}", f"{min(values):,.0f}–{max(values):,.0f}", share)
@@ -184,7 +185,7 @@ def compare_records(workers: Workers, arguments: argparse.Namespace) -> None:
 
 
 def compare_quality(workers: Workers, arguments: argparse.Namespace) -> None:
-    """Prints test AUC and logloss on MovieLens-100K, of each seed's best epoch by eval AUC."""
+    """Prints test AUC and logloss on MovieLens-100K, for each seed at the epoch with the best eval AUC."""
     data = os.environ.get("FIELDPOOL_DATA")
     if not data or not (Path(data) / "ml100k").exists():
         CONSOLE.print("quality: left out; set FIELDPOOL_DATA to a folder with ml100k/ratings.parquet")
@@ -205,7 +206,7 @@ def compare_quality(workers: Workers, arguments: argparse.Namespace) -> None:
             results[system].append((float(roc_auc_score(label["test"], test)), logloss(label["test"], test), best + 1))
             note(f"{system}, seed {seed}: test AUC {results[system][-1][0]:.4f}")
     title = f"MovieLens-100K, {arguments.seeds} seeds"
-    table = Table("system", "test AUC", "deviation", "of each seed", "logloss", "best epochs", title=title)
+    table = Table("system", "test AUC", "standard deviation", "of each seed", "logloss", "best epochs", title=title)
     for system, of_seeds in results.items():
         aucs, losses, epochs = zip(*of_seeds, strict=True)
         row = [f"{np.mean(aucs):.4f}", f"{np.std(aucs, ddof=1 if len(aucs) > 1 else 0):.4f}"]

@@ -22,9 +22,9 @@ MODEL = {"embedding_dim": 16, "hidden_units": [256, 128], "dropout": 0.0, "l2_em
 
 
 def click_task(ids: int, steps: int, seed: int = 0) -> Task:
-    """Returns `steps` batches of rows: 8 single-valued fields, 4 multi-valued ones, `ids` ids in all.
+    """Returns `steps` batches of rows: 8 single-valued fields, 4 multi-valued ones, `ids` ids in total.
 
-    No dropout and no L2, which not every system has. Labels depend on all fields, so that there is something to learn.
+    No dropout and no L2, because not every system has them. Labels depend on all fields, so that systems can learn.
     """
     rng = np.random.default_rng(seed)
     n = steps * BATCH
@@ -38,7 +38,7 @@ def click_task(ids: int, steps: int, seed: int = 0) -> Task:
         name = f"single{i}" if multi < 0 else f"multi{multi}"
         rows = max(4, round(tokens * ids / sum(distinct)))
         max_len = 0 if multi < 0 else click_rows.MAX_LENS[name]
-        # The frequency of an id falls about as one over its rank, as in `click_rows.tokens`.
+        # The frequency of an id is roughly proportional to 1 / rank, as in `click_rows.tokens`.
         values = np.floor((rows - 1) ** rng.random((n, max(1, max_len)))).astype(np.int32)
         if max_len:
             lengths = rng.poisson(click_rows.MULTI_TOKENS[multi][1], n)
@@ -64,7 +64,7 @@ def click_task(ids: int, steps: int, seed: int = 0) -> Task:
 
 
 def click_run(folder: Path, rows: int) -> Path:
-    """Returns a run of `rows` rows of `pipelines/rows.py`, without their numbers; made if it does not exist."""
+    """Returns a run of `rows` rows of `pipelines/rows.py`, without their numbers; creates it if it does not exist."""
     run = folder / f"train-run-{rows}"
     if not (run / "DONE").exists():
         data = click_rows.rows_file(folder, rows)

@@ -1,4 +1,4 @@
-"""Virtual environments of the systems that fieldpool is compared with, one each, under `bench-data/peers/`.
+"""Creates a virtual environment for each system that fieldpool is compared with, under `bench-data/peers/`.
 
 PyTorch comes from the index that pip is configured for; on Linux PyPI has the build with CUDA, unless
 PIP_EXTRA_INDEX_URL names PyTorch's index for CPUs.
@@ -16,7 +16,7 @@ INSTALL = ("-m", "pip", "--disable-pip-version-check", "--no-input", "install", 
 
 
 class Peer(NamedTuple):
-    """A Python version, and the arguments of one `pip install` after another."""
+    """A Python version, and the arguments of successive `pip install` commands."""
 
     python: str
     installs: tuple[tuple[str, ...], ...]
@@ -25,14 +25,14 @@ class Peer(NamedTuple):
 PEERS = {
     # DeepCTR 0.9.3 uses TensorFlow's private Keras of that time.
     "deepctr": Peer("3.10", (("deepctr==0.9.3", "tensorflow-cpu==2.10.1", "numpy<1.24", "protobuf<3.20"),)),
-    # Without its dependencies: its operators need none of them.
+    # Without its dependencies, which its operators do not need.
     "fbgemm": Peer("3.11", (("torch==2.13.0", "numpy<3"), ("--no-deps", "fbgemm-gpu-cpu==1.8.0"))),
     "fuxictr": Peer("3.11", (("torch==2.13.0", "fuxictr==2.3.10"),)),
 }
 
 
 class CannotInstall(Exception):
-    """A peer cannot be installed on this machine; the message says why."""
+    """A system cannot be installed on this machine; the message says why."""
 
 
 def python_of(name: str, folder: Path) -> Path:
@@ -49,7 +49,7 @@ def python_of(name: str, folder: Path) -> Path:
     base = shutil.which(f"python{peer.python}")
     if base is None:
         raise CannotInstall(f"no python{peer.python} on the PATH")
-    # pyenv's shims need this to find a version that is not the selected one.
+    # pyenv's shims need this variable to find a version other than the selected one.
     _call([base, "-m", "venv", str(environment)], {"PYENV_VERSION": peer.python})
     for packages in peer.installs:
         _call([str(python), *INSTALL, *packages], {})

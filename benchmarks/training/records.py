@@ -1,4 +1,4 @@
-"""fieldpool on a run: from its TFRecords as `fieldpool train` reads them, or the same examples from memory.
+"""Measures training on a run: from its TFRecords, read as by `fieldpool train`, or from the same examples in memory.
 
 python -m benchmarks.training.records bench-data/train-run-1000000 --source records
 """
@@ -19,7 +19,7 @@ from .task import Clock
 
 
 def main() -> None:
-    """Trains; prints the examples a second after the first epoch as a line of JSON."""
+    """Trains; prints the examples per second after the first epoch as a line of JSON."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("run")
     parser.add_argument("--source", choices=["records", "memory"], required=True)

@@ -1,4 +1,4 @@
-"""Where the time of a training step of fieldpool goes: each line adds one part to the line above.
+"""Measures the parts of a training step of fieldpool, by running increasingly large parts of it.
 
 python -m benchmarks.training.step --variant lazy_adam --stretch 1
 """
@@ -26,7 +26,7 @@ from .task import Settings
 
 
 def stages(model: keras.Model) -> dict[str, Callable[[Any, Any], Any]]:
-    """Returns graphs of growing parts of a step; each takes a batch's features and label."""
+    """Returns graphs of increasingly large parts of a step; each takes a batch's features and label."""
 
     def loss(features: Any, label: Any) -> tf.Tensor:
         return model.compute_loss(features, label, model(features, training=True))
@@ -48,7 +48,7 @@ def stages(model: keras.Model) -> dict[str, Callable[[Any, Any], Any]]:
 
 
 def milliseconds(work: Callable[[], object], repeat: int) -> float:
-    """Returns the least time of `work`: other work on the machine can only add time."""
+    """Returns the minimum time of `work`: other programs on the machine can only add time."""
     times = []
     for _ in range(repeat):
         started = time.perf_counter()

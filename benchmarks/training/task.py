@@ -1,6 +1,6 @@
-"""What the systems of the training benchmark receive, and how each reports its results.
+"""The input of the systems in the training benchmark, and the report of their results.
 
-Each system runs in the Python of its own environment (3.10 and later), so this module needs NumPy alone:
+Each system runs in the Python of its own environment (3.10 and later), so this module needs only NumPy:
 
     python -m benchmarks.training.systems.deepctr speed TASK.npz --epochs 3
     python -m benchmarks.training.systems.deepctr quality TASK.npz --epochs 10 --seed 1 --out scores.npz
@@ -18,14 +18,14 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-WINDOW = 10  # Steps.
+WINDOW = 10  # Steps that are timed together.
 
 # Features by name, int32 `[n]` or `[n, max_len]` or float32 `[n]`, and labels, float32 `[n]`.
 Rows = tuple[dict[str, np.ndarray], np.ndarray]
 
 
 class Field(NamedTuple):
-    """A field that is looked up in a table; `max_len` 0: a single value. Id 0 is padding."""
+    """A field with an embedding table; `max_len` 0: single-valued. Id 0 is padding."""
 
     table: str
     max_len: int
@@ -35,7 +35,7 @@ class Field(NamedTuple):
 class Task:
     """A model and its rows."""
 
-    tables: dict[str, int]  # Rows by name.
+    tables: dict[str, int]  # Number of rows by name.
     fields: dict[str, Field]
     numeric: list[str]
     batch_size: int
@@ -58,7 +58,7 @@ class Task:
 
     @classmethod
     def load(cls, path: str) -> Task:
-        """Reads what `save` wrote."""
+        """Reads a task that `save` wrote."""
         with np.load(path) as file:
             settings = json.loads(str(file["settings"]))
             settings["fields"] = {name: Field(*field) for name, field in settings["fields"].items()}
@@ -70,7 +70,7 @@ class Task:
         return cls(splits=splits, **settings)
 
     def stretched(self, factor: int) -> Task:
-        """Returns the task with tables `factor` times as long, the same draws spread over them."""
+        """Makes the tables `factor` times as long, and spreads the ids over them; returns the task."""
         self.tables = {name: rows * factor for name, rows in self.tables.items()}
         for features, _ in self.splits.values():
             for name in self.fields:
@@ -89,21 +89,21 @@ class System(Protocol):
     """A model that can be trained."""
 
     def epoch(self, after_step: Callable[[], object]) -> None:
-        """Trains on the train rows once: full batches in their order, or shuffled if there is a seed."""
+        """Trains on the train rows once: in full batches in their order, or shuffled if there is a seed."""
 
     def scores(self, features: dict[str, np.ndarray]) -> np.ndarray:
         """Returns probabilities, `[n]`."""
 
 
 class Settings(NamedTuple):
-    """Of one training. `seed` is None where speed is measured: batches are made in advance and not shuffled."""
+    """Settings of one training. `seed` is None if speed is measured: batches are prepared and not shuffled."""
 
     variant: str
     seed: int | None
 
 
 class Clock:
-    """Examples a second of each ten steps: one step is too short, and an epoch includes slow moments of the machine.
+    """Measures examples per second over ten steps each: one step is too short, and an epoch has slow periods in it.
 
     Args:
         batch_size: Examples a step.
@@ -133,7 +133,7 @@ def logloss(label: np.ndarray, scores: np.ndarray) -> float:
 
 
 def main(build: Callable[[Task, Settings], System], packages: Sequence[str]) -> None:
-    """Runs a system as the command line says; prints its measurements and versions as a line of JSON."""
+    """Runs a system by its command line arguments; prints its measurements and versions as a line of JSON."""
     parser = argparse.ArgumentParser()
     parser.add_argument("what", choices=["speed", "quality"])
     parser.add_argument("task")
@@ -154,13 +154,13 @@ def main(build: Callable[[Task, Settings], System], packages: Sequence[str]) -> 
 
 
 def speed(build: Callable[[Task, Settings], System], task: Task, arguments: argparse.Namespace) -> dict[str, Any]:
-    """Returns the examples a second after the first epoch, and the logloss after the last."""
+    """Returns the examples per second after the first epoch, and the logloss after the last."""
     features, label = task.splits["train"]
     if arguments.steps:
         n = arguments.steps * task.batch_size
         features, label = task.splits["train"] = ({name: x[:n] for name, x in features.items()}, label[:n])
     system = build(task, Settings(arguments.variant, None))
-    system.epoch(lambda: None)  # Not timed: it compiles, and warms up.
+    system.epoch(lambda: None)  # Not timed: compiles and warms up.
     clock = Clock(task.batch_size)
     for _ in range(arguments.epochs):
         clock.start()

@@ -1,4 +1,4 @@
-"""DeepCTR's DeepFM with Adam and `model.fit`, as its multi-value example has it.
+"""DeepCTR's DeepFM with Adam and `model.fit`, as in its example with multi-valued input.
 
 https://deepctr-doc.readthedocs.io/en/latest/Examples.html#multi-value-input-movielens
 """
@@ -49,7 +49,7 @@ class DeepCTR:
 
 
 def feature_columns(task: Task) -> list[Any]:
-    """Returns the fields as DeepCTR declares them; ids of a table share its embedding."""
+    """Returns the fields as DeepCTR's feature columns; fields with the same table share its embedding."""
     columns: list[Any] = []
     for name, field in task.fields.items():
         column = SparseFeat(name, task.tables[field.table], task.dim, embedding_name=field.table)

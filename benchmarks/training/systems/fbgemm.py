@@ -1,7 +1,7 @@
 """A DeepFM on FBGEMM's table-batched embeddings, which TorchRec's fused collections are made of, on CPU.
 
-All tables in one operator that also pools; row-wise Adagrad fused into its backward pass. Bags go in without padding
-(values and offsets, made before); a row holds the vector and, beside it, the linear weight.
+One operator looks up and pools all tables; row-wise Adagrad is fused into its backward pass. Bags have no padding
+(values and offsets, prepared in advance). A row of a table has the vector and the linear weight.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from torch import nn
 
 from ..task import Settings, Task, main
 
-# The values of all bags, int64, and where each bag begins, int64.
+# The values of all bags, and the offset of each bag, int64.
 Bags = tuple[torch.Tensor, torch.Tensor]
 
 
 class DeepFM(nn.Module):
-    """FM and MLP over what the operator pools."""
+    """FM and MLP over the pooled vectors of the operator."""
 
     def __init__(self, task: Task) -> None:
         super().__init__()
@@ -69,7 +69,7 @@ class Fbgemm:
         self.batches = [(*self.bags(features), torch.from_numpy(label)) for features, label in task.batches()]
 
     def bags(self, features: dict[str, np.ndarray]) -> Bags:
-        """Returns the values of all bags that are not padding, field by field, and where each bag begins."""
+        """Returns the values of all bags without padding, field by field, and the offset of each bag."""
         values, lengths = [], []
         for name in self.fields:
             ids = features[name].reshape(len(features[name]), -1)

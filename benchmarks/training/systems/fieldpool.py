@@ -15,7 +15,7 @@ from fieldpool.model.training.optimizers import optimizer
 from ..batches import batches
 from ..task import Settings, Task, main
 
-# DLRM's rate for its tables; Adagrad's steps shrink by themselves.
+# The learning rate of DLRM's tables. Adagrad's steps shrink as it sums squared gradients.
 ADAGRAD_RATE = 0.01
 
 
@@ -27,7 +27,7 @@ class Fieldpool:
         self.model = deepfm(task)
         rate = ADAGRAD_RATE if settings.variant == "rowwise_adagrad" else task.learning_rate
         compile_model(self.model, settings.variant or "lazy_adam", rate)
-        self.dataset = batches(task, settings, tf.int64)  # As fieldpool's own reader has them.
+        self.dataset = batches(task, settings, tf.int64)  # The dtype of fieldpool's reader.
 
     def epoch(self, after_step: Callable[[], object]) -> None:
         """See `task.System`."""

@@ -1,4 +1,4 @@
-"""FuxiCTR's DeepFM (its blocks, combined as in its model zoo) with Adam and its own `train_step`.
+"""FuxiCTR's DeepFM (its blocks, combined as in its model zoo) with Adam and its `train_step`.
 
 https://github.com/reczoo/FuxiCTR/tree/main/model_zoo/DeepFM
 """
@@ -42,7 +42,7 @@ class DeepFM(BaseModel):
         self.compile("adam", "binary_crossentropy", task.learning_rate)
         self.reset_parameters()
         for name, table in self.fm.lr_layer.embedding_layer.embedding_layer.embedding_layers.items():
-            # These linear weights are not shared, yet `reset_parameters` skips them and leaves N(0, 1).
+            # These linear weights are not shared, but `reset_parameters` skips them, which leaves N(0, 1).
             if "share_embedding" in features.features[name]:
                 torch.nn.init.normal_(table.weight[1:].detach(), std=1e-4)
         self._max_gradient_norm = 10.0  # The default of `fit`.
@@ -84,14 +84,14 @@ class FuxiCTR:
 
 
 def tensors(rows: Rows) -> dict[str, torch.Tensor]:
-    """Returns the rows as FuxiCTR's loaders have them."""
+    """Returns the rows in the form of FuxiCTR's data loaders."""
     features, label = rows
     arrays = {**features, "label": label}
     return {n: torch.from_numpy(x.astype(np.int64) if x.dtype == np.int32 else x) for n, x in arrays.items()}
 
 
 def feature_map(task: Task) -> FeatureMap:
-    """Returns the fields as FuxiCTR declares them; ids of a table share the embedding of its first field."""
+    """Returns the fields as FuxiCTR's feature map; fields with the same table share the embedding of the first one."""
     result = FeatureMap("task", tempfile.mkdtemp())
     result.labels, result.default_emb_dim = ["label"], task.dim
     first: dict[str, str] = {}

@@ -1,4 +1,4 @@
-"""A DeepFM of stock Keras 3 layers: Embedding(mask_zero=True), the masked mean by hand, Dense, Adam."""
+"""A DeepFM of stock Keras 3 layers: Embedding(mask_zero=True), a hand-written masked mean, Dense, Adam."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class StockKeras:
     def __init__(self, task: Task, settings: Settings) -> None:
         keras.utils.set_random_seed(settings.seed or 0)
         self.model = deepfm(task)
-        # XLA (`jit_compile`) is slower here: it makes the gradient of each table dense.
+        # XLA (`jit_compile`) makes the gradient of each table dense.
         self.model.compile(
             keras.optimizers.Adam(task.learning_rate),
             keras.losses.BinaryCrossentropy(from_logits=True),
