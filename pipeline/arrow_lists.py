@@ -1,4 +1,4 @@
-"""Lists in Arrow and their lengths in NumPy, one array operation for all rows."""
+"""Arrow lists and their lengths as NumPy arrays. Each function handles all rows in a few array operations."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 
 
 def is_list(kind: pa.DataType) -> bool:
-    """Returns whether a type is one of lists."""
+    """Returns whether an Arrow type is a list type."""
     return pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
 
 
@@ -18,19 +18,19 @@ def list_lengths(lists: pa.Array) -> np.ndarray:
 
 
 def lists_of(lengths: np.ndarray, values: pa.Array) -> pa.Array:
-    """Returns lists of these lengths, int64 `[rows]`, of values that stand end to end."""
+    """Returns lists of the given lengths, int64 `[rows]`, filled with consecutive values."""
     return pa.LargeListArray.from_arrays(pa.array(offsets(lengths)), values)
 
 
 def offsets(lengths: np.ndarray) -> np.ndarray:
-    """Returns where each of some things of these lengths, end to end, starts, and where the last one ends, int64."""
+    """Returns the start of each of some consecutive parts, given their lengths, and the end of the last, int64."""
     ends = np.zeros(len(lengths) + 1, np.int64)
     np.cumsum(lengths, out=ends[1:])
     return ends
 
 
 def sum_by_row(flags: np.ndarray, lengths: np.ndarray) -> np.ndarray:
-    """Returns the sum of each row's flags, int64 `[rows]`, given how many flags each row has."""
+    """Returns the sum of each row's flags, int64 `[rows]`, given the number of flags in each row."""
     total = offsets(flags)
     ends = np.cumsum(lengths)
     return total[ends] - total[ends - lengths]

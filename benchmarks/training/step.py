@@ -84,14 +84,14 @@ def main() -> None:
             work(features, label)
         of_next_batch = partial(call_with_next, work, iter(rows * arguments.repeat))
         totals[name] = milliseconds(of_next_batch, arguments.steps * arguments.repeat)
-    whole = milliseconds(lambda: model.fit(dataset, verbose=0), arguments.repeat) / arguments.steps
+    step_time = milliseconds(lambda: model.fit(dataset, verbose=0), arguments.repeat) / arguments.steps
     table = Table("part", "ms", "share", title=f"{arguments.variant}, {IDS * arguments.stretch:,} ids, batch {BATCH}")
     before = 0.0
     for name, total in totals.items():
-        table.add_row(name, f"{total - before:.1f}", f"{(total - before) / whole:.2f}")
+        table.add_row(name, f"{total - before:.1f}", f"{(total - before) / step_time:.2f}")
         before = total if name in graphs else 0.0
-    table.add_row("the rest of `fit`", f"{whole - before:.1f}", f"{(whole - before) / whole:.2f}")
-    table.add_row("a step of `fit`", f"{whole:.1f}", "")
+    table.add_row("the rest of `fit`", f"{step_time - before:.1f}", f"{(step_time - before) / step_time:.2f}")
+    table.add_row("a step of `fit`", f"{step_time:.1f}", "")
     Console(width=100).print(table)
 
 

@@ -123,7 +123,7 @@ class EmulatedBucket:
         }
 
     def files(self, folder: str = "") -> list[str]:
-        """Returns the names of all objects in a folder, without the empty ones that stand for folders."""
+        """Returns the names of all objects in a folder, without the empty objects that represent folders."""
         found, _ = self._storage.get_file_list(BUCKET, folder or None, None)
         return sorted(file["name"] for file in found if not file["name"].endswith("/"))
 

@@ -136,7 +136,7 @@ def test_command_prints_a_table_and_exits_with_3(
     code, out, err = fieldpool("check", run.path, new)
     assert code == 3
     assert "too far" in out
-    assert "the new rows are too far from this run's (" in err
+    assert "the new rows exceed drift thresholds (" in err
 
     code, out, _ = fieldpool("check", run.path, new, "--json")
     assert code == 3
