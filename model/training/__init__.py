@@ -1,1 +1,1 @@
-"""Training a run's model: the loop, its callbacks, checkpoints and optimizers. TensorFlow only."""
+"""Training of a run's model: the training loop, its callbacks, checkpoints and optimizers. TensorFlow only."""

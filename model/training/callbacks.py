@@ -1,4 +1,4 @@
-"""Keras callbacks of a training: exact metrics of the eval split, checkpoints, an end in time."""
+"""Keras callbacks of a training: exact metrics of the eval split, checkpoints, early stopping."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ HIGHER_IS_BETTER = {"auc": True, "gauc": True, "pr_auc": True, "logloss": False}
 
 
 class EvalMetrics(keras.callbacks.Callback):
-    """Adds `val_auc`, `val_pr_auc`, `val_logloss` and, with groups, `val_gauc` of the whole eval split to the logs.
+    """Adds `val_auc`, `val_pr_auc`, `val_logloss` and, with groups, `val_gauc` of the eval split to the logs.
 
-    Callbacks that come after it can use them: `EarlyStopping(monitor="val_auc", mode="max")`,
-    `ModelCheckpoint`, `TensorBoard`. Keras' own validation would give means over batches, and an AUC of
-    200 buckets.
+    Later callbacks can use them: `EarlyStopping(monitor="val_auc", mode="max")`,
+    `ModelCheckpoint`, `TensorBoard`. Keras' validation would give means over batches, and an AUC from 200
+    buckets.
 
     Args:
-        dataset: The eval split: `(features, label)`, always in the same order.
-        gauc_by: The feature whose ids are the groups of GAUC; None: no GAUC.
-        vocabulary: The settings of its vocabulary: only ids of tokens are groups. Default: one OOV bucket.
+        dataset: The complete eval split: batches of `(features, label)`.
+        gauc_by: The feature whose ids are the groups of GAUC. Default None: no GAUC.
+        vocabulary: The settings of its vocabulary, because only ids of tokens are groups. Default: one OOV bucket.
     """
 
     def __init__(
@@ -42,55 +42,55 @@ class EvalMetrics(keras.callbacks.Callback):
         self._logits_of: Any = None
 
     def on_train_begin(self, logs: Logs = None) -> None:
-        """Makes the scoring graph, once for all epochs."""
+        """Creates the scoring graph, once for all epochs."""
         self._logits_of = scorer(self.model, self._dataset.element_spec[0])
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
-        """Scores the eval split."""
+        """Scores the eval split and adds its metrics to the logs."""
         if logs is None:
             return
-        by = self._gauc_by
+        gauc_by = self._gauc_by
         labels, logits, columns = score(
-            self._logits_of, self._dataset, {by: lambda features: features[by]} if by else None
+            self._logits_of, self._dataset, {gauc_by: lambda features: features[gauc_by]} if gauc_by else None
         )
         logs["val_auc"] = metrics.auc(labels, logits)
         logs["val_pr_auc"] = metrics.pr_auc(labels, logits)
         logs["val_logloss"] = metrics.logloss(labels, logits)
-        if by:
-            known = self._vocabulary.is_token(columns[by])
-            logs["val_gauc"] = metrics.gauc(labels[known], logits[known], columns[by][known])
+        if gauc_by:
+            is_token = self._vocabulary.is_token(columns[gauc_by])
+            logs["val_gauc"] = metrics.gauc(labels[is_token], logits[is_token], columns[gauc_by][is_token])
 
 
 def eval_metrics(dataset: tf.data.Dataset, spec: Spec) -> EvalMetrics:
-    """Returns the callback for a spec: GAUC by its `evaluation.gauc_by`."""
-    by = spec.evaluation.gauc_by
-    if by is None:
+    """Returns the callback for a spec, with GAUC if it has `evaluation.gauc_by`."""
+    gauc_by = spec.evaluation.gauc_by
+    if gauc_by is None:
         return EvalMetrics(dataset)
-    return EvalMetrics(dataset, by, spec.vocabulary_settings_of(by))
+    return EvalMetrics(dataset, gauc_by, spec.vocabulary_settings_of(gauc_by))
 
 
 class FiniteLoss(keras.callbacks.Callback):
-    """Ends a training whose loss has become NaN or infinite.
+    """Ends a training if its loss is NaN or infinite.
 
     Raises:
-        UserError: at the end of such an epoch.
+        UserError: at the end of an epoch with such a loss.
     """
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
-        """Looks at the loss."""
+        """Checks the loss."""
         loss = (logs or {}).get("loss", 0.0)
         if not math.isfinite(loss):
             raise UserError(
-                f"epoch {epoch + 1}: the loss is {loss}; expected a number. Lower `train.learning_rate`, or "
+                f"epoch {epoch + 1}: the loss is {loss}; expected a finite number. Lower `train.learning_rate`, or "
                 "scale the numeric fields (`scale: zscore`)"
             )
 
 
 class EpochWeights(keras.callbacks.Callback):
-    """Writes the weights after each epoch, each file complete or not there at all.
+    """Writes the weights after each epoch, atomically.
 
     Args:
-        folder: Where the files go; see `weights_path`.
+        folder: The folder of the files; see `weights_path`.
     """
 
     def __init__(self, folder: str) -> None:
@@ -103,15 +103,15 @@ class EpochWeights(keras.callbacks.Callback):
 
 
 class Checkpoints(keras.callbacks.Callback):
-    """Writes a checkpoint after each epoch, and within epochs if asked for; keeps the history.
+    """Writes a checkpoint after each epoch, optionally also within epochs, and keeps the history.
 
     It must come after all callbacks that add to the logs.
 
     Args:
-        folder: Where checkpoints go.
-        start: Where the training begins. The model has that checkpoint's state already.
+        folder: The folder of the checkpoints.
+        start: The progress from which the training starts. The model already has its state.
         settings: See `save_checkpoint`.
-        steps: The number of steps between checkpoints within an epoch; None: none there.
+        steps: The number of steps between checkpoints within an epoch; None: only after each epoch.
     """
 
     def __init__(self, folder: str, start: Progress, settings: dict[str, Any], steps: int | None) -> None:
@@ -121,7 +121,7 @@ class Checkpoints(keras.callbacks.Callback):
         self._epoch = self._skipped = 0
 
     def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
-        """Brings back the metrics of an epoch that was interrupted: Keras has cleared them."""
+        """Restores the metrics of an interrupted epoch, which Keras has reset."""
         resumes = epoch == self._start.epoch and self._start.step > 0
         self._epoch, self._skipped = epoch, self._start.step if resumes else 0
         if resumes:
@@ -131,7 +131,7 @@ class Checkpoints(keras.callbacks.Callback):
     def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
         """Writes a checkpoint within an epoch."""
         done = batch + 1 + self._skipped
-        # Not after the last step: the epoch's own checkpoint follows, and an epoch with no steps left cannot be run.
+        # Not after the last step: the checkpoint of the epoch follows, and `fit` cannot run an epoch without steps.
         if self._steps is not None and done % self._steps == 0 and batch + 1 < self.params["steps"]:
             metrics = [keras.ops.convert_to_numpy(v).tolist() for v in self.model.metrics_variables]
             self._save(Progress(self._epoch, done, self.history, metrics))
@@ -147,15 +147,15 @@ class Checkpoints(keras.callbacks.Callback):
 
 
 class StopEarly(keras.callbacks.Callback):
-    """Ends a training when a metric has not improved for `patience` epochs.
+    """Ends a training if a metric has not improved for `patience` epochs.
 
-    Keras' `EarlyStopping` counts from where `fit` begins; this goes by the history, and so ends a resumed training
-    where it would have ended without an interruption.
+    Keras' `EarlyStopping` counts from the start of `fit`. This callback uses the history, so a resumed training ends
+    after the same epoch as an uninterrupted one.
 
     Args:
         history: The list that `Checkpoints` fills; this callback must come after it.
         monitor: The metric to compare, `val_auc` for example.
-        patience: Epochs.
+        patience: The number of epochs without improvement; 0 is the same as 1.
     """
 
     def __init__(self, history: list[dict[str, float]], monitor: str, patience: int) -> None:
@@ -163,19 +163,19 @@ class StopEarly(keras.callbacks.Callback):
         self._history, self._monitor, self._patience = history, monitor, patience
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
-        """Looks at the history."""
+        """Stops the training if it is over."""
         if self.is_over():
             self.model.stop_training = True
 
     def is_over(self) -> bool:
-        """Returns whether the training has come to its end."""
+        """Returns whether the metric has not improved for `patience` epochs."""
         if not self._history:
             return False
         return len(self._history) - best_epoch(self._history, self._monitor) >= max(self._patience, 1)
 
 
 def best_epoch(history: list[dict[str, float]], monitor: str | None) -> int:
-    """Returns the epoch, counted from 1, that is best by `monitor`, the first of equals; the last one for None."""
+    """Returns the best epoch, from 1, by `monitor`: the first of equal ones; the last epoch if `monitor` is None."""
     if monitor is None:
         return len(history)
     sign = 1 if HIGHER_IS_BETTER[monitor.removeprefix("val_")] else -1

@@ -1,11 +1,11 @@
-"""Checkpoints of a training: all that a process needs to continue as if it had never stopped.
+"""Checkpoints of a training: the complete state, so that a resumed training gives the same numbers.
 
-Weights, the optimizer's slots and step, the random states of dropout, the epoch's metrics so far, and the history: one
-file, complete or not there, with checksums. The two newest are kept, so that one that a full disk or a broken copy
-has truncated does not end the training.
+A checkpoint has the weights, the optimizer's slots and step, the random states of dropout, the metrics of the epoch so
+far, and the history. It is one file with checksums, written atomically. The two newest are kept, in case the newest is
+truncated by a full disk or an incomplete copy.
 
-Keras' `BackupAndRestore` repeats an interrupted epoch from its first step with weights that have seen part of it, and
-keeps neither history nor settings: a resumed training would end with other numbers.
+Keras' `BackupAndRestore` restarts an interrupted epoch from its first step, with weights that were already trained on a
+part of it, and saves neither history nor settings, so a resumed training would give other numbers.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ import tensorflow as tf
 from ...transforms.errors import UserError
 from ..files import write_atomically
 
-_KEPT = 2
+_KEPT = 2  # The number of checkpoints to keep.
 _ABOUT = "about"
 
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a training is.
+    """The progress of a training.
 
     Attributes:
-        epoch: Complete epochs, and so the number of the next one, counted from 0.
-        step: Steps of that epoch that are done.
-        history: The numbers of each complete epoch.
-        metrics: The state of Keras' metrics, the mean loss for example, after those steps.
+        epoch: The number of completed epochs; also the number of the current epoch, counted from 0.
+        step: The number of completed steps in the current epoch.
+        history: The loss and metrics of each completed epoch.
+        metrics: The state of Keras' metrics, such as the mean loss, after those steps.
     """
 
     epoch: int = 0
@@ -50,10 +50,10 @@ def save_checkpoint(folder: str, model: keras.Model, progress: Progress, setting
     """Writes a checkpoint, then removes all but the newest two.
 
     Args:
-        folder: Where checkpoints go.
-        model: Compiled, and built.
-        progress: How far it is.
-        settings: What the training must have in common with one that continues from here, for `load_checkpoint`.
+        folder: The folder of the checkpoints.
+        model: The model, compiled and built.
+        progress: The progress of the training.
+        settings: Settings that must be the same when the training is resumed; `load_checkpoint` compares them.
     """
     arrays = [keras.ops.convert_to_numpy(variable) for variable in _variables(model)]
     about = json.dumps({"progress": asdict(progress), "settings": settings, "variables": _shapes(model)})
@@ -68,22 +68,27 @@ def save_checkpoint(folder: str, model: keras.Model, progress: Progress, setting
 
 
 def load_checkpoint(folder: str, model: keras.Model, settings: dict[str, Any]) -> Progress:
-    """Puts the newest complete checkpoint into the model and its optimizer; returns how far that was.
+    """Loads the newest complete checkpoint into the model and its optimizer, and returns its progress.
 
-    One that is truncated or damaged is skipped, with a warning, and the one before it taken. Without any, the training
-    is at its start.
+    A truncated or damaged checkpoint is skipped with a warning. If there is no checkpoint, the model is not changed and
+    the progress is that of a new training.
+
+    Args:
+        folder: The folder of the checkpoints.
+        model: The model, compiled and built.
+        settings: The settings of this training; see `save_checkpoint`.
 
     Raises:
-        UserError: if the checkpoint is that of another model or of other settings.
+        UserError: if the checkpoint was written with another model or other settings.
     """
     for path in reversed(checkpoints(folder)):
         try:
             about, arrays = _read(path)
         except (zipfile.BadZipFile, ValueError, KeyError, EOFError, OSError, tf.errors.OpError) as error:
-            warnings.warn(f"{path}: not a complete checkpoint ({error}); taking the one before it", stacklevel=2)
+            warnings.warn(f"{path}: not a complete checkpoint ({error}); trying the previous one", stacklevel=2)
             continue
         different = [
-            f"{name} ({about['settings'].get(name)} there, {value} here)"
+            f"{name} ({about['settings'].get(name)} in the checkpoint, {value} now)"
             for name, value in settings.items()
             if about["settings"].get(name) != value
         ]
@@ -91,8 +96,8 @@ def load_checkpoint(folder: str, model: keras.Model, settings: dict[str, Any]) -
             different = ["the model's weights"]
         if different:
             raise UserError(
-                f"{path}: a checkpoint of another training: {', '.join(different)}. Continue with the same run "
-                "and settings, or train from scratch without --resume"
+                f"{path}: the checkpoint of another training; these differ: {', '.join(different)}. Resume with the "
+                "same run and settings, or train from scratch without --resume"
             )
         for variable, array in zip(_variables(model), arrays, strict=True):
             variable.assign(array)
@@ -101,20 +106,20 @@ def load_checkpoint(folder: str, model: keras.Model, settings: dict[str, Any]) -
 
 
 def checkpoints(folder: str) -> list[str]:
-    """Returns the paths of a folder's checkpoints, the newest last."""
+    """Returns the paths of the checkpoints in a folder, the newest last."""
     return sorted(tf.io.gfile.glob(join(folder, "state-*.npz")))
 
 
 def _read(path: str) -> tuple[dict[str, Any], list[np.ndarray]]:
     with tf.io.gfile.GFile(path, "rb") as file:
         content = io.BytesIO(file.read())
-    with np.load(content, allow_pickle=False) as arrays:  # A pickle could run code of its own.
+    with np.load(content, allow_pickle=False) as arrays:  # A pickle can execute code.
         about = json.loads(arrays[_ABOUT].tobytes())
         return about, [arrays[f"{i:05d}"] for i in range(len(about["variables"]))]
 
 
 def _variables(model: keras.Model) -> list[Any]:
-    """Returns all that changes in training but metrics: weights, random states, the optimizer's slots and step."""
+    """Returns all variables except metrics: weights, random states, the optimizer's slots and step."""
     metrics = {id(variable) for variable in model.metrics_variables}
     return [*(v for v in model.variables if id(v) not in metrics), *model.optimizer.variables]
 

@@ -1,4 +1,4 @@
-"""The model of a spec, compiled: what `fit` needs."""
+"""Creates and compiles the model of a spec for `fit`."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from .schedules import learning_rate
 
 
 def compiled_model(spec: Spec, vocabulary_sizes: Mapping[str, int], steps: int) -> DeepFM:
-    """Returns a spec's model with its optimizer and loss, all variables made.
+    """Returns the model of a spec, compiled, with all variables of the model and its optimizer created.
 
     Args:
         spec: Fields, model and training settings.
         vocabulary_sizes: See `deepfm`.
-        steps: Steps of an epoch, for the learning rate's decay.
+        steps: Steps per epoch, for the decay of the learning rate.
     """
     settings = spec.train
     precision = settings.precision if settings.precision == "float32" else f"mixed_{settings.precision}"
@@ -27,7 +27,7 @@ def compiled_model(spec: Spec, vocabulary_sizes: Mapping[str, int], steps: int) 
     model.compile(
         optimizer=optimizer(settings.optimizer, learning_rate(settings, settings.epochs * steps)),
         loss=keras.losses.BinaryCrossentropy(from_logits=True),
-        jit_compile=False,  # XLA makes the tables' gradients dense, and compiles again for the last batch.
+        jit_compile=False,  # XLA makes gradients of tables dense, and recompiles for the last batch.
     )
     model.optimizer.build(model.trainable_variables)
     suit_to_workers(model)

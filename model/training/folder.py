@@ -1,4 +1,4 @@
-"""The folder of a training: what is in it, and the trained model that it holds."""
+"""The folder of a training: its files, and loading of the trained model."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from ...transforms.errors import UserError
 from ...transforms.kinds import Kind, check_kind
-from ..layers import deepfm  # noqa: F401  Registers with Keras what a model is made of.
+from ..layers import deepfm  # noqa: F401  Registers the layers of a model with Keras.
 
 MODEL_FILE = "model.keras"
 TRAINING_FILE = "training.json"
@@ -22,10 +22,10 @@ CACHE_FOLDER = "cache"
 def load_model(path: str) -> keras.Model:
     """Returns a trained model: `path` is the folder of a training, or its `model.keras`.
 
-    Loads in Keras' safe mode: a model file cannot run code of its own.
+    The model is loaded in Keras' safe mode, which executes no code from the file.
 
     Raises:
-        UserError: if there is none, or it cannot be loaded so.
+        UserError: if there is no model, or it cannot be loaded.
     """
     file = model_file(path)
     if not tf.io.gfile.exists(file):
@@ -44,16 +44,16 @@ def model_file(path: str) -> str:
 
 
 def weights_path(folder: str, epoch: int) -> str:
-    """Returns the file with the weights after `epoch`, counted from 1, in the folder with the checkpoints."""
+    """Returns the path of the weights after `epoch`, counted from 1, in the folder of the checkpoints."""
     return join(folder, f"epoch-{epoch:04d}.weights.h5")
 
 
 def prepare_folder(folder: str, *, keep_checkpoints: bool) -> None:
-    """Makes the folders of a training, and removes what an earlier one wrote.
+    """Creates the folders of a training, and removes the files of an earlier one.
 
     Args:
-        folder: The training's.
-        keep_checkpoints: Whether to remove only what a training writes at its end, so that it can be resumed.
+        folder: The folder of the training.
+        keep_checkpoints: Whether to keep checkpoints, weights and logs, so that the training can be resumed.
     """
     remove_cache(folder)
     for name in (CHECKPOINTS_FOLDER, LOGS_FOLDER, CACHE_FOLDER):
@@ -69,6 +69,6 @@ def prepare_folder(folder: str, *, keep_checkpoints: bool) -> None:
 
 
 def remove_cache(folder: str) -> None:
-    """Removes the parsed examples that a training with `cache: disk` keeps in its folder."""
+    """Removes the parsed examples that a training with `cache: disk` has written to its folder."""
     if tf.io.gfile.exists(join(folder, CACHE_FOLDER)):
         tf.io.gfile.rmtree(join(folder, CACHE_FOLDER))

@@ -1,7 +1,7 @@
-"""Training by several workers (MultiWorkerMirroredStrategy) with Keras' own `fit`, which Keras 3.15 fails at.
+"""Training on several workers (MultiWorkerMirroredStrategy) with Keras' `fit`, which fails in Keras 3.15.
 
-It fails twice: it tries to average a batch to learn the shapes of a model that is built already, and it averages the
-workers' losses along an axis that a number does not have.
+There are two failures: Keras tries to average a batch over workers to find the shapes of a model that is already built,
+and it averages the workers' losses along an axis that scalars do not have.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import tensorflow as tf
 
 
 def is_first_worker() -> bool:
-    """Returns whether this process is the one whose results are kept; True without several workers."""
+    """Returns whether this process writes the results; True if there is only one worker."""
     resolver = getattr(tf.distribute.get_strategy(), "cluster_resolver", None)
     if resolver is None or resolver.task_type in (None, "chief"):
         return True
@@ -21,10 +21,10 @@ def is_first_worker() -> bool:
 
 
 def suit_to_workers(model: keras.Model) -> None:
-    """Makes `model.fit` work under the strategy that the model was made under, if that has several workers.
+    """Works around both failures in `model.fit` if the current strategy has several workers; else does nothing.
 
     Args:
-        model: Built, and compiled without metrics.
+        model: The model, built, and compiled without metrics, under the current strategy.
     """
     if not isinstance(tf.distribute.get_strategy(), tf.distribute.MultiWorkerMirroredStrategy):
         return
@@ -38,7 +38,7 @@ def suit_to_workers(model: keras.Model) -> None:
 
 
 def same_batches(dataset: tf.data.Dataset) -> tf.data.Dataset:
-    """Returns the dataset with each batch divided among workers, not the files: the batches of a single process."""
+    """Returns the dataset with batches, not files, divided among workers, so that batches are those of one process."""
     options = tf.data.Options()
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
     return dataset.with_options(options)

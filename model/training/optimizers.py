@@ -1,8 +1,8 @@
-"""Optimizers that touch only the rows of a table that a batch used: a step costs what the batch does, not the table.
+"""Row-sparse optimizers: they update only the table rows that a batch uses, so large tables do not slow down a step.
 
-Keras' own optimizers update every row and its slots at every step: 219 ms for 5 million rows of 16 numbers, where a
-batch of 1024 uses some thousands. A sparse gradient (`tf.IndexedSlices`, what a lookup has on TensorFlow) gets the
-row-sparse rule here; a dense one, and any gradient on other backends, the dense rule.
+Keras' optimizers update every row and its slots at every step: 219 ms for 5 million rows of 16 numbers, although a
+batch of 1024 uses a few thousand rows. Here the row-sparse rule is applied to sparse gradients (`tf.IndexedSlices`,
+those of lookups on TensorFlow), and the dense rule to dense gradients, which are the only ones on other backends.
 """
 
 from __future__ import annotations
@@ -21,17 +21,20 @@ if TYPE_CHECKING:
 
 @keras.saving.register_keras_serializable(package="fieldpool")
 class LazyAdam(keras.optimizers.Adam):
-    """Adam whose moments of a table's row change only when a batch uses the row.
+    """Adam that updates the value and the moments of a table row only when a batch uses the row.
 
-    A row that is not used keeps its value and its moments, where Adam would decay the moments and keep moving the
-    value: with a sparse gradient the two are the same only if every step uses every row. Bias correction goes by the
-    step, as in Adam
-    (https://arxiv.org/abs/1412.6980, algorithm 1). TensorFlow Addons had it under the same name.
+    Unused rows keep their value and moments; Adam would decay the moments and keep changing the value. With sparse
+    gradients both are the same only if every step uses every row. The bias correction depends on the step, as in Adam
+    (https://arxiv.org/abs/1412.6980, algorithm 1). TensorFlow Addons had this optimizer under the same name.
 
-    Args, but for `amsgrad`: as of `keras.optimizers.Adam`.
+    Args:
+        learning_rate: A number or a schedule. Default 0.001, as in Adam.
+        amsgrad: Must be False.
+        name: The optimizer's name.
+        **kwargs: Other arguments of `keras.optimizers.Adam`.
 
     Raises:
-        ValueError: for `amsgrad=True`, whose running maximum is not kept by rows.
+        ValueError: for `amsgrad=True`, which is not implemented for sparse gradients.
     """
 
     def __init__(
@@ -62,20 +65,20 @@ class LazyAdam(keras.optimizers.Adam):
 
 @keras.saving.register_keras_serializable(package="fieldpool")
 class RowwiseAdagrad(keras.optimizers.Optimizer):
-    """Adagrad with one accumulator for each row of a table: the mean of the row's squared gradients, added up.
+    """Adagrad with one accumulator per table row: the sum over steps of the mean squared gradient of the row.
 
-    Its state is one number a row, a seventeenth of Adagrad's and a thirty-fourth of Adam's at `dim` 16. FBGEMM has the
-    rule as EXACT_ROWWISE_ADAGRAD. Variables that are not tables get Adagrad
+    Its state is one number per row, 1/17 of Adagrad's and 1/34 of Adam's at `dim` 16. FBGEMM has the same rule as
+    EXACT_ROWWISE_ADAGRAD. Variables that are not tables are updated by Adagrad
     (https://jmlr.org/papers/v12/duchi11a.html).
 
     Args:
-        learning_rate: A number or a schedule. Default 0.01: what DLRM uses.
-        initial_accumulator_value: Damps the first steps. Default 0, FBGEMM's: a row's mean square is often below 1e-8,
-            and the 0.1 of `keras.optimizers.Adagrad` would stop such rows from learning.
-        epsilon: Added to the root, which may be 0. Default 1e-8, FBGEMM's.
-        tables: What the names of tables begin with. Default: those of Keras and of `PooledEmbeddings`.
+        learning_rate: A number or a schedule. Default 0.01, as in DLRM.
+        initial_accumulator_value: Makes the first steps smaller. Default 0, as in FBGEMM: the mean squared gradient of
+            a row is often below 1e-8, and with 0.1, as in `keras.optimizers.Adagrad`, such rows would not learn.
+        epsilon: Added to the square root, which may be 0. Default 1e-8, as in FBGEMM.
+        tables: Prefixes of the names of variables that are tables. Default: those of Keras and of `PooledEmbeddings`.
         name: The optimizer's name.
-        **kwargs: As of `keras.optimizers.Optimizer`.
+        **kwargs: Arguments of `keras.optimizers.Optimizer`.
     """
 
     def __init__(
@@ -94,7 +97,7 @@ class RowwiseAdagrad(keras.optimizers.Optimizer):
         self.tables = list(tables)
 
     def build(self, variables: Sequence[Any]) -> None:
-        """Makes the accumulators: `[rows, 1]` for a table, the variable's own shape for any other."""
+        """Creates the accumulators: `[rows, 1]` for a table, the shape of the variable for others."""
         if self.built:
             return
         super().build(variables)
@@ -126,7 +129,7 @@ class RowwiseAdagrad(keras.optimizers.Optimizer):
             self.assign_sub(variable, lr * gradient / (ops.sqrt(accumulator) + self.epsilon))
 
     def get_config(self) -> dict[str, Any]:
-        """Returns what `from_config` needs."""
+        """Returns the arguments for `from_config`."""
         return {
             **super().get_config(),
             "initial_accumulator_value": self.initial_accumulator_value,
@@ -144,7 +147,7 @@ def _is_sparse(gradient: Any) -> bool:
 
 
 def _with_unique_rows(gradient: tf.IndexedSlices) -> tf.IndexedSlices:
-    """Returns the gradient with the parts of a row that came several times added up."""
+    """Returns the gradient with one slice per row: the sum of the slices of that row."""
     import tensorflow as tf
 
     if _are_unique(gradient.indices):
@@ -155,9 +158,9 @@ def _with_unique_rows(gradient: tf.IndexedSlices) -> tf.IndexedSlices:
 
 
 def _are_unique(indices: tf.Tensor) -> bool:
-    """Returns whether it shows in the graph that no row comes twice, as in the gradient of `PooledEmbeddings`.
+    """Returns whether the graph shows that the indices are unique, as in the gradient of `PooledEmbeddings`.
 
-    `tf.unique` would say the same for a twentieth of a step's time.
+    Another `tf.unique` would take 5 % of a step's time.
     """
     import tensorflow as tf
 
@@ -171,7 +174,7 @@ def _are_unique(indices: tf.Tensor) -> bool:
 def _rows(variable: Any, gradient: tf.IndexedSlices) -> tf.Tensor:
     import tensorflow as tf
 
-    # Keras gives its optimizers the tf.Variable itself, but their slots are Keras variables.
+    # Keras passes the tf.Variable to the optimizer, but slots are Keras variables.
     table = variable.value if isinstance(variable, keras.Variable) else variable
     return tf.gather(table, gradient.indices)
 
@@ -183,11 +186,11 @@ def _slices(values: Any, gradient: tf.IndexedSlices) -> tf.IndexedSlices:
 
 
 def optimizer(name: str, learning_rate: Any) -> keras.optimizers.Optimizer:
-    """Returns the optimizer that the spec's `train.optimizer` names: `lazy_adam`, `adam` or `rowwise_adagrad`.
+    """Returns the optimizer for a `train.optimizer` of the spec.
 
     Args:
-        name: One of them.
-        learning_rate: A number or a schedule of Keras.
+        name: `lazy_adam`, `adam` or `rowwise_adagrad`.
+        learning_rate: A number or a Keras schedule.
     """
     kinds = {"lazy_adam": LazyAdam, "adam": keras.optimizers.Adam, "rowwise_adagrad": RowwiseAdagrad}
     return kinds[name](learning_rate)

@@ -1,4 +1,4 @@
-"""What comes of a training: its numbers, in memory and as `training.json`."""
+"""The result of a training: its history and best epoch, in memory and as `training.json`."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from .folder import MODEL_FILE, TRAINING_FILE
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """What came of a training.
+    """The result of a training.
 
     Attributes:
-        history: For each epoch `epoch` (from 1), `loss` (of train, with dropout and L2 penalty), and, if
-            there is an eval split, `val_auc`, `val_pr_auc`, `val_logloss` and perhaps `val_gauc` of all of it.
+        history: For each epoch `epoch` (from 1), `loss` (of train, with dropout and L2 penalty) and, unless the eval
+            split is empty, `val_auc`, `val_pr_auc`, `val_logloss` and, with `evaluation.gauc_by`, `val_gauc`.
         best_epoch: The epoch whose weights the model has, counted from 1.
-        monitor: The metric by which it is the best, `val_auc` for example; None if the eval split is empty.
-        folder: Where the training wrote its files.
+        monitor: The metric that selected the best epoch, such as `val_auc`; None if the eval split is empty.
+        folder: The folder of the training.
     """
 
     history: list[dict[str, float]]
@@ -32,22 +32,22 @@ class TrainingResult:
 
     @property
     def model_path(self) -> str:
-        """The model, for `load_model`."""
+        """The path of the model, for `load_model`."""
         return join(self.folder, MODEL_FILE)
 
     @property
     def training_path(self) -> str:
-        """All these numbers, the spec and the versions, as JSON."""
+        """The path of `training.json`."""
         return join(self.folder, TRAINING_FILE)
 
     @property
     def best(self) -> dict[str, float]:
-        """The numbers of the best epoch."""
+        """The entry of the best epoch in the history."""
         return self.history[self.best_epoch - 1]
 
 
 def write_summary(result: TrainingResult, run: Run, spec: Spec) -> None:
-    """Writes `training.json`: the numbers of a training, its settings and the versions of what it ran with."""
+    """Writes `training.json`: the history, the best epoch, the settings, and the versions of Python and packages."""
     summary = {
         "run": run.path,
         "best_epoch": result.best_epoch,

@@ -12,11 +12,11 @@ from ...transforms.spec.training import Train
 
 @keras.saving.register_keras_serializable(package="fieldpool")
 class WarmUp(keras.optimizers.schedules.LearningRateSchedule):
-    """Rises in a straight line to what `schedule` says, in `steps` steps: × min(1, (step + 1) / steps).
+    """Linear warm-up: multiplies `schedule` by min(1, (step + 1) / steps).
 
     Args:
-        schedule: A number or a schedule of Keras; its steps are counted from the start, not from the end of the rise.
-        steps: 1 or more.
+        schedule: A number or a Keras schedule, which counts its steps from the start, not from the end of the warm-up.
+        steps: The number of warm-up steps, 1 or more.
     """
 
     def __init__(self, schedule: float | keras.optimizers.schedules.LearningRateSchedule, steps: int) -> None:
@@ -29,21 +29,21 @@ class WarmUp(keras.optimizers.schedules.LearningRateSchedule):
         return rate * ops.minimum(1.0, (ops.cast(step, "float32") + 1.0) / self.steps)
 
     def get_config(self) -> dict[str, Any]:
-        """Returns what `from_config` needs."""
+        """Returns the arguments for `from_config`."""
         return {"schedule": keras.saving.serialize_keras_object(self.schedule), "steps": self.steps}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> WarmUp:
-        """Returns what `get_config` described."""
+        """Returns the schedule that `get_config` described."""
         return cls(keras.saving.deserialize_keras_object(config["schedule"]), config["steps"])
 
 
 def learning_rate(settings: Train, steps: int) -> float | keras.optimizers.schedules.LearningRateSchedule:
-    """Returns the learning rate, or its schedule, that `train.decay` and `train.warmup_steps` ask for.
+    """Returns the learning rate, or its schedule according to `train.decay` and `train.warmup_steps`.
 
     Args:
         settings: The `train` section.
-        steps: Steps of the training, over all epochs.
+        steps: The number of steps over all epochs.
     """
     rate: float | keras.optimizers.schedules.LearningRateSchedule = settings.learning_rate
     if settings.decay == "linear":

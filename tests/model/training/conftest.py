@@ -9,5 +9,5 @@ from fieldpool.model.run import Run
 
 @pytest.fixture(scope="session")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """A tiny run, whose clicks can be learned; not to be changed."""
+    """A tiny run whose clicks can be learned. Tests must not change it."""
     return Run(write_run(tmp_path_factory.mktemp("tiny") / "run", SPEC, TOKENS, EXAMPLES))

@@ -1,4 +1,4 @@
-"""Row-sparse optimizers: the dense rule where both must agree, and no other row touched."""
+"""Row-sparse optimizers: the dense rule where both must agree, and no change to unused rows."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ START = np.arange(8, dtype="float32").reshape(4, 2)
 
 
 def stepped(optimizer: keras.optimizers.Optimizer, gradients: list[Any], name: str = "embeddings") -> np.ndarray:
-    """Returns a table of 4 rows after a step with each gradient."""
+    """Returns a table of 4 rows after one step per gradient."""
     variable = keras.Variable(START, name=name)
     optimizer.build([variable])
     for gradient in gradients:
@@ -39,7 +39,7 @@ def random_gradients(steps: int) -> list[np.ndarray]:
     ("sparse", "dense"),
     [(LazyAdam, keras.optimizers.Adam), (RowwiseAdagrad, RowwiseAdagrad)],
 )
-def test_equals_the_dense_rule_where_every_row_is_used(sparse: Callable[..., Any], dense: Callable[..., Any]) -> None:
+def test_equals_the_dense_rule_if_every_row_is_used(sparse: Callable[..., Any], dense: Callable[..., Any]) -> None:
     gradients = random_gradients(5)
     expected = stepped(dense(0.1), [tf.constant(g) for g in gradients])
     order = [2, 0, 3, 1]
@@ -47,24 +47,24 @@ def test_equals_the_dense_rule_where_every_row_is_used(sparse: Callable[..., Any
 
 
 @pytest.mark.parametrize("optimizer", [LazyAdam, RowwiseAdagrad])
-def test_dense_gradients_get_the_dense_rule(optimizer: Callable[..., Any]) -> None:
+def test_dense_rule_is_applied_to_dense_gradients(optimizer: Callable[..., Any]) -> None:
     adagrad = partial(keras.optimizers.Adagrad, initial_accumulator_value=0.0, epsilon=1e-14)
-    usual = {LazyAdam: keras.optimizers.Adam, RowwiseAdagrad: adagrad}[optimizer]
+    keras_optimizer = {LazyAdam: keras.optimizers.Adam, RowwiseAdagrad: adagrad}[optimizer]
     gradients = [tf.constant(g) for g in random_gradients(5)]
     np.testing.assert_allclose(
-        stepped(optimizer(0.1), gradients, "kernel"), stepped(usual(0.1), gradients, "kernel"), rtol=1e-6
+        stepped(optimizer(0.1), gradients, "kernel"), stepped(keras_optimizer(0.1), gradients, "kernel"), rtol=1e-6
     )
 
 
 @pytest.mark.parametrize("optimizer", [LazyAdam, RowwiseAdagrad])
-def test_rows_that_are_not_used_do_not_move(optimizer: Callable[..., Any]) -> None:
-    moved = stepped(optimizer(0.1), [slices([[1, 1]], [0]), slices([[1, 1]], [2]), slices([[1, 1]], [2])])
-    np.testing.assert_array_equal(moved[[1, 3]], START[[1, 3]])
-    assert (moved[[0, 2]] < START[[0, 2]]).all()
+def test_unused_rows_do_not_change(optimizer: Callable[..., Any]) -> None:
+    table = stepped(optimizer(0.1), [slices([[1, 1]], [0]), slices([[1, 1]], [2]), slices([[1, 1]], [2])])
+    np.testing.assert_array_equal(table[[1, 3]], START[[1, 3]])
+    assert (table[[0, 2]] < START[[0, 2]]).all()
 
 
 @pytest.mark.parametrize("optimizer", [LazyAdam, RowwiseAdagrad])
-def test_parts_of_a_row_add_up(optimizer: Callable[..., Any]) -> None:
+def test_slices_of_the_same_row_are_summed(optimizer: Callable[..., Any]) -> None:
     np.testing.assert_allclose(
         stepped(optimizer(0.1), [slices([[1, 2], [5, 5], [3, 0]], [1, 3, 1])]),
         stepped(optimizer(0.1), [slices([[4, 2], [5, 5]], [1, 3])]),
@@ -76,25 +76,25 @@ def test_rowwise_adagrad_by_hand() -> None:
     np.testing.assert_allclose(table[0], START[0] - np.array([3, 4]) / np.sqrt((9 + 16) / 2), rtol=1e-6)
 
 
-def test_rowwise_adagrad_keeps_one_number_a_row() -> None:
+def test_rowwise_adagrad_has_one_accumulator_per_row() -> None:
     optimizer = RowwiseAdagrad()
     optimizer.build([keras.Variable(START, name="tables_1"), keras.Variable(START, name="kernel")])
     assert [variable.shape for variable in optimizer.variables[2:]] == [(4, 1), (4, 2)]
 
 
 @pytest.mark.parametrize("optimizer", [LazyAdam, RowwiseAdagrad])
-def test_trains_saves_and_goes_on(optimizer: Callable[..., Any], tmp_path: Path) -> None:
-    def model() -> keras.Model:
+def test_training_continues_after_saving_and_loading(optimizer: Callable[..., Any], tmp_path: Path) -> None:
+    def new_model() -> keras.Model:
         keras.utils.set_random_seed(0)
         layers = [keras.layers.Embedding(50, 4), keras.layers.Flatten(), keras.layers.Dense(1)]
-        made = keras.Sequential([keras.Input((3,), dtype="int32"), *layers])
-        made.compile(optimizer=optimizer(0.05), loss="mse", jit_compile=False)
-        return made
+        model = keras.Sequential([keras.Input((3,), dtype="int32"), *layers])
+        model.compile(optimizer=optimizer(0.05), loss="mse", jit_compile=False)
+        return model
 
     x = np.random.default_rng(0).integers(0, 50, (64, 3))
     y = (x.sum(axis=1) % 2).astype("float32")
-    whole, first = model(), model()
-    losses = whole.fit(x, y, epochs=8, shuffle=False, verbose=0).history["loss"]
+    uninterrupted, first = new_model(), new_model()
+    losses = uninterrupted.fit(x, y, epochs=8, shuffle=False, verbose=0).history["loss"]
     assert losses[-1] < losses[0] / 2
     first.fit(x, y, epochs=4, shuffle=False, verbose=0)
     first.save(tmp_path / "model.keras")
@@ -102,6 +102,6 @@ def test_trains_saves_and_goes_on(optimizer: Callable[..., Any], tmp_path: Path)
     np.testing.assert_allclose(resumed.fit(x, y, epochs=4, shuffle=False, verbose=0).history["loss"], losses[4:])
 
 
-def test_amsgrad_is_refused() -> None:
+def test_amsgrad_is_an_error() -> None:
     with pytest.raises(ValueError, match="expected amsgrad=False"):
         LazyAdam(amsgrad=True)

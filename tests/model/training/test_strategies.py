@@ -1,4 +1,4 @@
-"""Replicas and workers share each batch, and so give the losses of a single process."""
+"""Replicas and workers share each batch, so the losses are those of a single process."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SECONDS = 120
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    # Dropout would draw other units in each replica.
+    # No dropout, because each replica would draw other units.
     spec = {**SPEC, "model": {**SPEC["model"], "dropout": 0.0, "l2_embedding": 0.0}}
     return Run(write_run(tmp_path_factory.mktemp("strategies") / "run", spec, TOKENS, EXAMPLES))
 
@@ -56,23 +56,25 @@ def history_of(process: subprocess.Popen) -> list[dict[str, float]]:
 
 def free_ports(count: int) -> list[int]:
     sockets = [socket.socket() for _ in range(count)]
-    for each in sockets:
-        each.bind(("localhost", 0))
-    ports = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
+    for s in sockets:
+        s.bind(("localhost", 0))
+    ports = [s.getsockname()[1] for s in sockets]
+    for s in sockets:
+        s.close()
     return ports
 
 
-def same_numbers(ours: list[dict[str, float]], theirs: list[dict[str, float]]) -> bool:
-    return len(ours) == len(theirs) and all(a == pytest.approx(b, rel=1e-4) for a, b in zip(ours, theirs, strict=True))
+def nearly_equal(first: list[dict[str, float]], second: list[dict[str, float]]) -> bool:
+    return len(first) == len(second) and all(
+        a == pytest.approx(b, rel=1e-4) for a, b in zip(first, second, strict=True)
+    )
 
 
-def test_two_replicas(run: Run, single: list[dict[str, float]], tmp_path: Path) -> None:
-    assert same_numbers(history_of(start("mirrored", run, tmp_path / "out")), single)
+def test_two_replicas_equal_a_single_process(run: Run, single: list[dict[str, float]], tmp_path: Path) -> None:
+    assert nearly_equal(history_of(start("mirrored", run, tmp_path / "out")), single)
 
 
-def test_two_workers(run: Run, single: list[dict[str, float]], tmp_path: Path) -> None:
+def test_two_workers_equal_a_single_process(run: Run, single: list[dict[str, float]], tmp_path: Path) -> None:
     cluster = {"worker": [f"localhost:{port}" for port in free_ports(2)]}
     workers = [
         start(
@@ -85,7 +87,7 @@ def test_two_workers(run: Run, single: list[dict[str, float]], tmp_path: Path) -
     ]
     first, second = (history_of(worker) for worker in workers)
     assert first == second
-    assert same_numbers(first, single)
-    # What the first one wrote is a model like any other.
+    assert nearly_equal(first, single)
+    # The first worker wrote a model that can be loaded and evaluated.
     best = max(epoch["val_auc"] for epoch in first)
     assert evaluate(load_model(str(tmp_path / "out")), run, "eval")["auc"] == pytest.approx(best)

@@ -21,7 +21,7 @@ from fieldpool.model.training.train import train
 from fieldpool.transforms.errors import UserError
 
 
-def test_learns_and_leaves_everything_behind(run: Run, tmp_path: Path) -> None:
+def test_training_learns_and_writes_all_files(run: Run, tmp_path: Path) -> None:
     result = train(run, str(tmp_path / "out"), train_settings=settings_of(run, epochs=8))
 
     assert result.history[-1]["loss"] < result.history[0]["loss"]
@@ -51,18 +51,18 @@ def test_loaded_model_is_the_best_epoch(run: Run, tmp_path: Path) -> None:
     assert measured["pr_auc"] == pytest.approx(result.best["val_pr_auc"])
     assert measured["logloss"] == pytest.approx(result.best["val_logloss"], rel=1e-6)
     features, _ = next(iter(read_examples(run, "eval", batch_size=8)))
-    again = load_model(result.model_path)
-    np.testing.assert_array_equal(model(features).numpy(), again(features).numpy())
+    same_model = load_model(result.model_path)
+    np.testing.assert_array_equal(model(features).numpy(), same_model(features).numpy())
 
 
-def test_one_seed_gives_the_same_numbers_twice(run: Run, tmp_path: Path) -> None:
+def test_same_seed_gives_the_same_numbers(run: Run, tmp_path: Path) -> None:
     first, second = (train(run, str(tmp_path / name)).history for name in "ab")
     other = train(run, str(tmp_path / "c"), train_settings=settings_of(run, seed=1)).history
     assert first == second
     assert first != other
 
 
-def test_early_stopping_ends_a_training(run: Run, tmp_path: Path) -> None:
+def test_early_stopping_ends_the_training(run: Run, tmp_path: Path) -> None:
     settings = settings_of(
         run, epochs=30, early_stopping=run.spec.train.early_stopping.model_copy(update={"patience": 1})
     )
@@ -71,7 +71,7 @@ def test_early_stopping_ends_a_training(run: Run, tmp_path: Path) -> None:
     assert result.best_epoch == len(result.history) - 1
 
 
-def test_own_callbacks_find_the_metrics(run: Run, tmp_path: Path) -> None:
+def test_given_callbacks_get_the_metrics(run: Run, tmp_path: Path) -> None:
     seen = []
 
     class Watch(keras.callbacks.Callback):
@@ -105,7 +105,7 @@ def test_no_eval_split_keeps_the_last_epoch(tmp_path: Path, eval_shards: dict[st
     assert set(result.best) == {"epoch", "loss"}
 
 
-def test_eval_split_of_one_class_goes_by_logloss(tmp_path: Path) -> None:
+def test_logloss_selects_the_best_epoch_if_eval_labels_are_all_the_same(tmp_path: Path) -> None:
     ones = [row for row in EXAMPLES["eval"][0] if row["label"] == [1.0]]
     run = Run(write_run(tmp_path / "run", SPEC, TOKENS, {"train": EXAMPLES["train"], "eval": [ones]}))
     with pytest.warns(UserWarning, match="all labels of the eval split are 1"):
@@ -115,14 +115,14 @@ def test_eval_split_of_one_class_goes_by_logloss(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("train_shards", [{}, {"train": [[]]}])
-def test_empty_train_split_is_named(tmp_path: Path, train_shards: dict[str, Any]) -> None:
+def test_empty_train_split_is_an_error(tmp_path: Path, train_shards: dict[str, Any]) -> None:
     run = Run(write_run(tmp_path / "run", SPEC, TOKENS, {**train_shards, "eval": EXAMPLES["eval"]}))
     with pytest.raises(NoExamples, match="train"):
         train(run, str(tmp_path / "out"))
     assert not (tmp_path / "out").exists()
 
 
-def test_loss_that_is_no_number_is_named(run: Run, tmp_path: Path) -> None:
+def test_loss_that_is_not_finite_is_an_error(run: Run, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"epoch 1: the loss is .*Lower `train.learning_rate`"):
         train(run, str(tmp_path / "out"), train_settings=settings_of(run, learning_rate=1e30))
 
@@ -141,12 +141,12 @@ def test_learning_rate_follows_the_schedule(run: Run, tmp_path: Path) -> None:
 
     changes = {"batch_size": 300, "epochs": 2, "learning_rate": 0.1, "decay": "linear", "warmup_steps": 2}
     train(run, str(tmp_path / "out"), train_settings=settings_of(run, **changes), callbacks=[Watch()])
-    # Read after each of the four steps: what the next one will use.
+    # The rates after each of the four steps are those of the next step.
     assert rates == pytest.approx([0.075, 0.05, 0.025, 0.0])
 
 
 @pytest.mark.parametrize("precision", ["bfloat16", "float16"])
-def test_mixed_precision_learns_too(run: Run, tmp_path: Path, precision: str) -> None:
+def test_mixed_precision_learns_and_keeps_float32_weights(run: Run, tmp_path: Path, precision: str) -> None:
     result = train(run, str(tmp_path / "out"), train_settings=settings_of(run, epochs=8, precision=precision))
     assert result.best["val_auc"] > 0.8
     model = load_model(result.model_path)
@@ -163,20 +163,20 @@ def test_every_optimizer_learns(run: Run, tmp_path: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("cache", ["memory", "disk"])
-def test_a_cache_learns_and_is_removed(run: Run, tmp_path: Path, cache: str) -> None:
+def test_cache_is_removed_after_training(run: Run, tmp_path: Path, cache: str) -> None:
     result = train(run, str(tmp_path / "out"), train_settings=settings_of(run, cache=cache))
     assert result.history[-1]["loss"] < result.history[0]["loss"]
     assert not (tmp_path / "out" / "cache").exists()
 
 
-def test_the_best_epoch_goes_by_the_named_metric(run: Run, tmp_path: Path) -> None:
+def test_metric_of_early_stopping_selects_the_best_epoch(run: Run, tmp_path: Path) -> None:
     stopping = run.spec.train.early_stopping.model_copy(update={"metric": "pr_auc"})
     result = train(run, str(tmp_path / "out"), train_settings=settings_of(run, early_stopping=stopping))
     assert result.monitor == "val_pr_auc"
     assert result.best["val_pr_auc"] == max(epoch["val_pr_auc"] for epoch in result.history)
 
 
-def test_a_damaged_model_is_named(run: Run, tmp_path: Path) -> None:
+def test_damaged_model_is_an_error(run: Run, tmp_path: Path) -> None:
     result = train(run, str(tmp_path / "out"), train_settings=settings_of(run, epochs=1))
     content = Path(result.model_path).read_bytes()
     Path(result.model_path).write_bytes(content[: len(content) // 2])
@@ -184,7 +184,7 @@ def test_a_damaged_model_is_named(run: Run, tmp_path: Path) -> None:
         load_model(result.model_path)
 
 
-def test_a_model_with_code_of_its_own_is_refused(tmp_path: Path) -> None:
+def test_model_with_code_is_not_loaded(tmp_path: Path) -> None:
     model = keras.Sequential([keras.Input((2,)), keras.layers.Lambda(lambda x: x + 1)])
     model.save(tmp_path / "model.keras")
     with pytest.raises(UserError, match="or damaged"):
@@ -192,7 +192,7 @@ def test_a_model_with_code_of_its_own_is_refused(tmp_path: Path) -> None:
 
 
 def test_loading_a_model_needs_no_other_import() -> None:
-    """In a process of its own: here, other tests have registered the layers with Keras."""
+    """In a separate process, because other tests have registered the layers with Keras in this one."""
     script = (
         "from fieldpool.model.training import folder\n"
         "from keras.saving import get_registered_object as registered\n"
