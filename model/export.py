@@ -1,7 +1,7 @@
 """One SavedModel from raw rows to probabilities: the run's transform and the trained model in one graph.
 
-A run and a trained model go in; a folder that plain TensorFlow loads, without fieldpool, Keras or TensorFlow Transform,
-comes out. TensorFlow only. docs/serving.md shows requests.
+It is made from a run and a trained model. Plain TensorFlow loads it, without fieldpool, Keras or TensorFlow Transform.
+TensorFlow only. docs/serving.md shows requests.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from .files import write_folder_atomically
 from .run import SPEC_FILE, TRANSFORM_FOLDER, Run
 from .training.folder import MODEL_FILE, load_model, model_file
 
-# Where TensorFlow Serving, too, keeps files that go with a SavedModel.
+# The folder that TensorFlow Serving also uses for files that belong to a SavedModel.
 EXTRA_ASSETS_FOLDER = "assets.extra"
 SERVING_FOLDER = "serving"
 
@@ -41,37 +41,37 @@ Features = Mapping[str, Any]
 
 
 class NoExport(UserError):
-    """The path holds no exported model."""
+    """There is no exported model at the path."""
 
 
 def export_model(run: Run, model_path: str, out: str | None = None) -> str:
     """Writes the serving model of a run and the model trained on it; returns its folder.
 
-    The folder is a SavedModel. Raw rows are named by field, as in the run's raw metadata, and hold what the readers
-    make of a source: text or numbers, lists already split. It has the signatures
+    The folder is a SavedModel. Raw rows are named by field, as in the run's raw metadata, and contain text or numbers,
+    with lists already split, as the readers return them. The signatures are
 
-        serving_default: `examples`, serialized `tf.train.Example`s, string `[batch]`. A feature that is not there is a
-            missing value or an empty list.
-        raw: a tensor for each field: string `[batch]` (missing: ""), float32 `[batch]` (missing: NaN), lists string
-            `[batch, n]` with "" where there is no value, weights float32 `[batch, n]` beside them; n may differ
-            from field to field and from call to call. With a key in the spec also `key`, string `[batch]`. The names
-            are the fields' with `_` for what no argument's name can have (`argument_names`).
-        ids: `examples` as above; gives what the model sees, as in the run's examples.
+        serving_default: The argument is `examples`, serialized `tf.train.Example`s, string `[batch]`. A feature that an
+            example lacks is a missing value or an empty list.
+        raw: One tensor per field: string `[batch]` (missing: ""), float32 `[batch]` (missing: NaN), or, for lists,
+            string `[batch, n]`, padded with "", and their weights float32 `[batch, n]`; n may be different for each
+            field and call. With a key in the spec also `key`, string `[batch]`. An argument has the name of its field,
+            with `_` instead of characters that are not allowed in arguments (`argument_names`).
+        ids: The argument is `examples` as above; returns the features that the model sees, as in the run's examples.
 
-    and a method `predict` (a `tf.function`) that takes one dict of the same raw features with lists as
-    `tf.RaggedTensor`s, which a signature cannot take. Probabilities are float32 `[batch]`, under `probability`; with a
-    key in the spec it is handed through as `key`, string `[batch]`.
+    The method `predict` (a `tf.function`) takes one dict of the same raw features, but lists are `tf.RaggedTensor`s,
+    which signatures do not support. Probabilities are float32 `[batch]`, under `probability`; with a key in the spec,
+    the result also has `key`, string `[batch]`.
 
-    Vocabularies are the SavedModel's assets. `assets.extra/` holds `spec.yaml`, by which `fieldpool predict` reads
-    sources, and `model.keras`, the trained model alone.
+    Vocabularies are assets of the SavedModel. `assets.extra/` has `spec.yaml`, which `fieldpool predict` needs to read
+    sources, and `model.keras`, the trained model without the transform.
 
     Args:
         run: The run that the model was trained on.
         model_path: The folder of a training, or its `model.keras`.
-        out: Folder to make; by default `serving/` in the folder of the training. One that holds an export is replaced.
+        out: The folder to create. Default: `serving/` in the folder of the training. An existing export is replaced.
 
     Raises:
-        UserError: if there is no such model, or it does not fit the run.
+        UserError: if there is no such model, if it does not fit the run, or if `out` has other files.
     """
     keras_file = model_file(model_path)
     target = out or join(os.path.dirname(keras_file), SERVING_FOLDER)
@@ -94,7 +94,7 @@ def export_model(run: Run, model_path: str, out: str | None = None) -> str:
 
 
 def find_export(path: str) -> str:
-    """Returns the folder of the exported model at `path`: itself, or `serving/` in the folder of a training.
+    """Returns the folder of the exported model at `path`: `path` itself, or its `serving/` folder if it is a training.
 
     Raises:
         NoExport: if there is none.
@@ -107,7 +107,7 @@ def find_export(path: str) -> str:
 
 
 def export_file(export: str, name: str) -> str:
-    """Returns the path of a file that travels with an export: `spec.yaml` or `model.keras`."""
+    """Returns the path of an extra file of an export: `spec.yaml` or `model.keras`."""
     return join(export, EXTRA_ASSETS_FOLDER, name)
 
 
@@ -116,10 +116,10 @@ def _is_export(folder: str) -> bool:
 
 
 def _check_model_fits(model: keras.Model, run: Run, path: str) -> None:
-    """Calls the model on the largest id of every field.
+    """Calls the model with the largest id of every field.
 
     Raises:
-        UserError: it cannot be called: it reads other features, or has a smaller table.
+        UserError: if the call fails, because the model reads other features or has smaller tables.
     """
     tables, features = run.spec.embedding_tables(run.vocabulary_sizes), {}
     for name, feature in feature_spec(run.spec).items():
@@ -131,7 +131,7 @@ def _check_model_fits(model: keras.Model, run: Run, path: str) -> None:
         model(features, training=False)
     except (ValueError, tf.errors.InvalidArgumentError) as error:
         raise UserError(
-            f"{path}: does not fit the run {run.path}; name the run that it was trained on. The model says: {error}"
+            f"{path}: does not fit the run {run.path}; use the run that it was trained on. The model's error: {error}"
         ) from None
 
 
@@ -140,10 +140,10 @@ def _has_files(folder: str) -> bool:
 
 
 def _serving_module(run: Run, transform: Any, model: keras.Model) -> tuple[tf.Module, dict[str, Callable[..., Any]]]:
-    """Returns what `tf.saved_model.save` needs for the graph from raw rows to probabilities: module and signatures."""
+    """Returns the module and the signatures of the graph from raw rows to probabilities."""
     spec = run.spec
     module = tf.Module()
-    # The functions capture these; a SavedModel has only what hangs on its module.
+    # The functions capture these; a SavedModel contains only attributes of its module.
     module.transform = transform
     module.weights = [variable.value for variable in model.variables]
 
@@ -157,21 +157,21 @@ def _serving_module(run: Run, transform: Any, model: keras.Model) -> tuple[tf.Mo
         return {PROBABILITY: tf.sigmoid(logit), **key}
 
     module.predict = tf.function(predict, input_signature=[_ragged_signature(spec)])
-    of_examples = [tf.TensorSpec([None], tf.string, name="examples")]
+    examples_signature = [tf.TensorSpec([None], tf.string, name="examples")]
     dense = _dense_signature(spec)
 
-    def of_dense(*tensors: tf.Tensor) -> dict[str, tf.Tensor]:
+    def predict_dense(*tensors: tf.Tensor) -> dict[str, tf.Tensor]:
         return predict({name: _ragged(tensor) for name, tensor in zip(dense, tensors, strict=True)})
 
     return module, {
-        EXAMPLES_SIGNATURE: tf.function(lambda examples: predict(_parsed(examples, spec)), of_examples),
-        RAW_SIGNATURE: tf.function(of_dense, list(dense.values())),
-        IDS_SIGNATURE: tf.function(lambda examples: ids(_parsed(examples, spec)), of_examples),
+        EXAMPLES_SIGNATURE: tf.function(lambda examples: predict(_parsed(examples, spec)), examples_signature),
+        RAW_SIGNATURE: tf.function(predict_dense, list(dense.values())),
+        IDS_SIGNATURE: tf.function(lambda examples: ids(_parsed(examples, spec)), examples_signature),
     }
 
 
 def serving_feature_spec(spec: Spec) -> dict[str, Any]:
-    """Returns the `tf.Example` features of a request: those of a raw row without the label, none of them needed."""
+    """Returns the `tf.Example` features of a request: those of a raw row without the label, all of them optional."""
     missing = {tf.string: "", tf.float32: float("nan")}
     return {
         name: tf.io.FixedLenFeature([], feature.dtype, default_value=missing[feature.dtype])
@@ -184,7 +184,7 @@ def serving_feature_spec(spec: Spec) -> dict[str, Any]:
 def _transformed(transform_fn: Callable[..., Features], raw: Features) -> dict[str, tf.Tensor]:
     """Returns the outputs of the run's transform without the label.
 
-    A request has none, but the transform was traced with one, and takes all of its inputs.
+    A request has no label, but the transform was traced with one and needs all of its inputs, so zeros are used.
     """
     features = dict(transform_fn({**raw, LABEL_FEATURE: tf.zeros([_batch_size(raw)])}))
     del features[LABEL_FEATURE]
@@ -221,7 +221,7 @@ def _dense_signature(spec: Spec) -> dict[str, tf.TensorSpec]:
 
 
 def argument_names(features: Iterable[str]) -> dict[str, str]:
-    """Returns the name of each feature's argument in the signature `raw`: letters, digits and `_`, each name once."""
+    """Returns for each feature the name of its argument in the signature `raw`: unique, of letters, digits and `_`."""
     names: dict[str, str] = {}
     for feature in features:
         name = re.sub(r"\W", "_", feature, flags=re.ASCII)
@@ -234,14 +234,15 @@ def argument_names(features: Iterable[str]) -> dict[str, str]:
 
 
 def _ragged(tensor: tf.Tensor) -> tf.Tensor | tf.RaggedTensor:
-    """Returns padded lists as ragged ones; the transform drops their empty texts, each with its weight."""
+    """Returns padded lists as ragged ones; the transform drops empty texts together with their weights."""
     return tf.RaggedTensor.from_tensor(tensor) if tensor.shape.rank == 2 else tensor
 
 
 def _copy_transform(run: Run, folder: str) -> None:
-    """Copies the run's transform to `folder`, with lookup tables that are not named after where the run was made.
+    """Copies the run's transform to `folder`, and gives its lookup tables unique names.
 
-    TensorFlow identifies a table by its name within a process: two exports must not share one.
+    Within a process TensorFlow identifies a table by its name, which is a path of the original transform; two exports
+    must not share a table.
     """
     origin = join(run.path, TRANSFORM_FOLDER, "transform_fn")
     for parent, _, files in tf.io.gfile.walk(origin):
@@ -253,7 +254,7 @@ def _copy_transform(run: Run, folder: str) -> None:
 
 
 def _rename_tables(path: str) -> None:
-    """Gives every lookup table in the SavedModel file at `path` its own name."""
+    """Gives each lookup table in the SavedModel file at `path` a unique name."""
     model = SavedModel()
     with open(path, "rb") as file:
         model.ParseFromString(file.read())

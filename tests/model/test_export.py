@@ -1,4 +1,4 @@
-"""The exported model: plain TensorFlow alone loads it, and raw rows become what the run made of them."""
+"""The exported model: plain TensorFlow loads it, and it transforms raw rows as the run did."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from fieldpool.model.run import Run
 from fieldpool.transforms.errors import UserError
 from fieldpool.transforms.spec import Spec
 
-# In a process of its own: what only plain TensorFlow gives for raw rows, as named tensors and as tf.Examples.
+# Runs in a separate process: predictions for raw rows with plain TensorFlow, as named tensors and as tf.Examples.
 BARE = """
 import json, sys
 
 class Blocked:
     def find_spec(self, name, path=None, target=None):
         if name.split(".")[0] in ("fieldpool", "tensorflow_transform", "tfx_bsl", "apache_beam"):
-            raise ImportError(f"{name} is not to be had here")
+            raise ImportError(f"{name} is blocked in this test")
 
 sys.meta_path.insert(0, Blocked())
 import tensorflow as tf
@@ -79,12 +79,12 @@ def requests(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     ]
 
 
-def test_plain_tensorflow_loads_a_moved_export_when_all_else_is_gone(tmp_path: Path) -> None:
+def test_plain_tensorflow_loads_a_moved_export_without_other_files(tmp_path: Path) -> None:
     rows = [click_row(i) for i in range(60)]
     (tmp_path / "origin").mkdir()
     served = make_served(tmp_path / "origin", SPEC, rows)
     expected = expected_probabilities(served)
-    moved = tmp_path / "elsewhere" / "model"
+    moved = tmp_path / "moved" / "model"
     moved.parent.mkdir()
     served.export.rename(moved)
     shutil.rmtree(tmp_path / "origin")
@@ -97,7 +97,7 @@ def test_plain_tensorflow_loads_a_moved_export_when_all_else_is_gone(tmp_path: P
         np.testing.assert_allclose(outputs["probability"], [expected[k] for k in outputs["key"]], rtol=0, atol=1e-6)
 
 
-def test_ids_of_a_request_are_those_of_the_vocabularies(served: Served) -> None:
+def test_ids_of_a_request_come_from_the_vocabularies_of_the_run(served: Served) -> None:
     run = Run(str(served.run))
     model = tf.saved_model.load(str(served.export))
     row = {"item": [b"i4"], "history": [b"i1", b"", b"never seen", b"i2", b"i3"], "user": [b"u1"]}
@@ -110,7 +110,7 @@ def test_ids_of_a_request_are_those_of_the_vocabularies(served: Served) -> None:
     assert ids["item"] == 3 + items.index(b"i4")  # Padding, two OOV buckets, then the tokens.
     assert ids["history"].tolist()[1:] == [3 + items.index(token) for token in (b"i2", b"i3")]
     assert ids["history"][0] in (1, 2)
-    assert ids["history_weights"].tolist() == [3, 4, 5]  # The empty text went with its weight.
+    assert ids["history_weights"].tolist() == [3, 4, 5]  # The empty text is dropped with its weight.
     assert ids["user"] == 2 + run.tokens("user").index(b"u1")
     assert ids["tags"].tolist() == [2 + run.tokens("tags").index(b"untagged"), 0]
     assert not ids["genres-1"].any()
@@ -118,13 +118,13 @@ def test_ids_of_a_request_are_those_of_the_vocabularies(served: Served) -> None:
     assert np.isfinite(ids["age"])
 
 
-def test_a_request_without_any_feature_has_a_probability(served: Served) -> None:
+def test_request_without_features_has_a_probability(served: Served) -> None:
     model = tf.saved_model.load(str(served.export))
     (probability,) = model.signatures["serving_default"](examples=tf.constant([b""]))["probability"].numpy()
     assert 0 < probability < 1
 
 
-def test_ragged_lists_by_the_method_predict(served: Served) -> None:
+def test_predict_takes_ragged_lists(served: Served) -> None:
     model = tf.saved_model.load(str(served.export))
     raw = {
         "key": tf.constant(["a", "b"]),
@@ -145,7 +145,7 @@ def test_ragged_lists_by_the_method_predict(served: Served) -> None:
     np.testing.assert_allclose(by_method["probability"], by_signature["probability"], rtol=0, atol=1e-6)
 
 
-def test_vocabularies_are_assets_and_no_path_of_the_run_is_left(served: Served) -> None:
+def test_vocabularies_are_assets_and_no_file_has_a_path_of_the_run(served: Served) -> None:
     for vocabulary in ("user", "items", "genres-1", "tags"):
         assert (served.export / "assets" / vocabulary).read_bytes() == Path(
             Run(str(served.run)).vocabulary_path(vocabulary)
@@ -155,7 +155,7 @@ def test_vocabularies_are_assets_and_no_path_of_the_run_is_left(served: Served) 
             assert str(served.run.parent).encode() not in file.read_bytes(), file
 
 
-def test_the_keras_model_travels_along(served: Served) -> None:
+def test_export_contains_the_keras_model(served: Served) -> None:
     copy = served.export / "assets.extra" / "model.keras"
     assert copy.read_bytes() == (served.model / "model.keras").read_bytes()
 
@@ -174,8 +174,8 @@ def write_model(served: Served) -> Callable[..., Path]:
     return write
 
 
-def test_two_exports_in_one_process_have_their_own_vocabularies(served: Served, tmp_path: Path) -> None:
-    """TensorFlow shares lookup tables by name."""
+def test_two_exports_in_one_process_have_separate_vocabularies(served: Served, tmp_path: Path) -> None:
+    """TensorFlow shares lookup tables with the same name."""
     swapped = tmp_path / "swapped"
     again = export_model(Run(str(served.run)), str(served.model), str(swapped))
     tokens = (swapped / "assets" / "items").read_bytes().splitlines(keepends=True)
@@ -187,7 +187,7 @@ def test_two_exports_in_one_process_have_their_own_vocabularies(served: Served, 
     assert (first, last) == (3, 2 + len(tokens))
 
 
-def test_an_export_is_replaced_and_nothing_else_is(served: Served, tmp_path: Path) -> None:
+def test_only_an_export_is_replaced(served: Served, tmp_path: Path) -> None:
     run, out = Run(str(served.run)), tmp_path / "out"
     export_model(run, str(served.model), str(out))
     (out / "stale").write_text("")
@@ -212,10 +212,10 @@ def test_folders_without_a_model_are_reported(served: Served, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("change", [{"fields": {"colour": {"type": "categorical"}}}, {"rows": 10}])
-def test_a_model_of_another_run(
+def test_model_of_another_run_is_an_error(
     served: Served, tmp_path: Path, write_model: Callable[..., Path], change: dict[str, Any]
 ) -> None:
-    """One reads another field, one has tables for fewer tokens."""
+    """One model reads another field, the other has smaller tables."""
     with pytest.raises(UserError, match="does not fit the run"):
         export_model(Run(str(served.run)), str(write_model(tmp_path, **change)), str(tmp_path / "out"))
     assert not (tmp_path / "out").exists()
@@ -229,5 +229,5 @@ def test_a_model_of_another_run(
         (["0day", "self"], ["arg_0day", "arg_self"]),
     ],
 )
-def test_names_of_fields_as_arguments(features: list[str], arguments: list[str]) -> None:
+def test_argument_names_of_features(features: list[str], arguments: list[str]) -> None:
     assert list(argument_names(features).values()) == arguments
