@@ -1,4 +1,4 @@
-"""Standard JSON, which has no NaN, although a metric may be NaN."""
+"""Standard JSON: it has no NaN, so an undefined metric is written as null."""
 
 from __future__ import annotations
 

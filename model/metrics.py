@@ -34,7 +34,7 @@ def pr_auc(labels: np.ndarray, scores: np.ndarray) -> float:
 
     Args:
         labels: 0 or 1, `[n]`.
-        scores: As of `auc`.
+        scores: See `auc`.
 
     Returns:
         From 0 to 1; NaN if no label is 1.
@@ -71,7 +71,7 @@ def gauc(labels: np.ndarray, scores: np.ndarray, groups: np.ndarray) -> float:
 
     Args:
         labels: 0 or 1, `[n]`.
-        scores: As of `auc`.
+        scores: See `auc`.
         groups: The group of each row, values that can be sorted, `[n]`.
 
     Returns:

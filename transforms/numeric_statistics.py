@@ -33,8 +33,8 @@ class Statistics(NamedTuple):
     """Statistics of one field's numbers, without the missing ones; zeros if all are missing.
 
     Attributes:
-        mean: float64 scalar, exact but for one rounding.
-        std: Of the population, float64 scalar; the variance is exact but for one rounding.
+        mean: float64 scalar, rounded once.
+        std: Of the population, float64 scalar; the variance is rounded once.
         min: float64 scalar.
         max: float64 scalar.
         boundaries: float32 `[buckets − 1]`: they split the values into buckets of equal frequency; a boundary belongs

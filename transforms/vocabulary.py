@@ -31,8 +31,8 @@ def packed_vocabularies(
         tokens: For each vocabulary the string tensors whose tokens it counts, together: dense, sparse or ragged, of
             any shape. Empty strings are not counted.
         settings: For each vocabulary `min_count` and `top_k`.
-        counts_folder: A folder, on any file system that TensorFlow supports, for one file per vocabulary, with its
-            name: line i has the count of the token on line i of the asset file. Default None: no counts are written.
+        counts_folder: A folder, on any file system that TensorFlow supports. Each vocabulary gets a file of its name
+            there: line i has the count of the token on line i of the asset file. Default None: no counts are written.
 
     One analyzer with one output counts all vocabularies, so the job graph does not grow with their number.
 

@@ -56,7 +56,7 @@ class DeepFM(keras.Model):
             nothing.
 
     Returns:
-        The logit, `[batch, 1]`: Keras' shape for one output, which sample weights and metrics rely on. It is float32
+        The logit, `[batch, 1]`: Keras' shape of a single output, needed for sample weights and metrics. It is float32
         under mixed precision, too, because a loss of bfloat16 logits would have only two significant digits.
 
     Raises:

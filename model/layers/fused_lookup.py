@@ -59,7 +59,7 @@ def pooled_rows(
     fields = len(ids)
     values, ids_read = _values(ids)
     rows_read = tf.gather(table, ids_read)
-    float32_rows = tf.cast(rows_read, tf.float32)  # Sums are in float32, whatever the precision of the rest.
+    float32_rows = tf.cast(rows_read, tf.float32)  # Sums are in float32 for any compute dtype.
 
     if all(weight is None for weight in weights):
         w = tf.ones_like(values.bag_indices, tf.float32)

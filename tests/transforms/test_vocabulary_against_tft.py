@@ -58,16 +58,16 @@ def test_random_tokens(
 
     def both(inputs: dict[str, Any]) -> dict[str, Any]:
         paths = packed_vocabularies({name: [inputs[name]] for name in FIELDS}, own)
-        outputs = {f"ours_{name}": lookup(inputs[name], paths[name], 1).to_tensor(shape=[None, 4]) for name in FIELDS}
+        outputs = {f"ids_{name}": lookup(inputs[name], paths[name], 1).to_tensor(shape=[None, 4]) for name in FIELDS}
         for name in FIELDS:
-            theirs = tft.compute_and_apply_vocabulary(
+            tft_ids = tft.compute_and_apply_vocabulary(
                 inputs[name],
                 default_value=-1,
                 frequency_threshold=min_count,
                 vocab_filename=f"tft_{name}",
                 store_frequency=True,
             )
-            outputs[f"theirs_{name}"] = theirs.to_tensor(shape=[None, 4])
+            outputs[f"tft_ids_{name}"] = tft_ids.to_tensor(shape=[None, 4])
         return outputs
 
     features = {name: tf.io.RaggedFeature(tf.string, row_splits_dtype=tf.int64) for name in FIELDS}
@@ -80,15 +80,14 @@ def test_random_tokens(
         transform_fn | tft_beam.WriteTransformFn(str(folder / "out"))
     assets = folder / "out/transform_fn/assets"
     for name in FIELDS:
-        theirs = in_fieldpool_order(assets / f"tft_{name}")[:top_k]
-        ours = [token for token in (assets / name).read_bytes().split(b"\n") if token]
-        assert ours == theirs
-        known = {token: rank + 2 for rank, token in enumerate(ours)}
+        tokens = [token for token in (assets / name).read_bytes().split(b"\n") if token]
+        assert tokens == in_fieldpool_order(assets / f"tft_{name}")[:top_k]
+        ids = {token: rank + 2 for rank, token in enumerate(tokens)}
         for row, transformed in zip(dicts, examples, strict=True):
-            expected = [known.get(token, 1) for token in row[name]]
-            assert transformed[f"ours_{name}"].tolist()[: len(expected)] == expected
+            expected = [ids.get(token, 1) for token in row[name]]
+            assert transformed[f"ids_{name}"].tolist()[: len(expected)] == expected
             if top_k is None:
-                is_oov = transformed[f"theirs_{name}"][: len(expected)] == -1
+                is_oov = transformed[f"tft_ids_{name}"][: len(expected)] == -1
                 np.testing.assert_array_equal(is_oov, np.array(expected) == 1)
 
 
@@ -106,8 +105,8 @@ def test_real_data(real_data: Path, tmp_path: Path, example: str, files: str) ->
     chosen: dict[str, Any] = {}
     for name, field in loaded.fields.items():
         if field.has_vocabulary and len(chosen) < 4:
-            alone = {"vocabulary": None, "min_count": 2, "top_k": None, "num_oov_buckets": 1}
-            chosen[name] = field.model_copy(update=alone | ({"max_len": 20} if field.is_list else {}))
+            own_vocabulary = {"vocabulary": None, "min_count": 2, "top_k": None, "num_oov_buckets": 1}
+            chosen[name] = field.model_copy(update=own_vocabulary | ({"max_len": 20} if field.is_list else {}))
     spec = loaded.model_copy(update={"fields": chosen, "vocabularies": {}})
 
     def both(inputs: dict[str, Any]) -> dict[str, Any]:
@@ -130,6 +129,6 @@ def test_real_data(real_data: Path, tmp_path: Path, example: str, files: str) ->
         _ = transform_fn | tft_beam.WriteTransformFn(str(tmp_path / "out"))
     assets = tmp_path / "out/transform_fn/assets"
     for name in chosen:
-        ours = [token for token in (assets / name).read_bytes().split(b"\n") if token]
-        assert len(ours) > 1
-        assert ours == in_fieldpool_order(assets / f"tft_{name}")
+        tokens = [token for token in (assets / name).read_bytes().split(b"\n") if token]
+        assert len(tokens) > 1
+        assert tokens == in_fieldpool_order(assets / f"tft_{name}")
