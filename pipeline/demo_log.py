@@ -136,20 +136,20 @@ def generate_click_log(rows: int, seed: int) -> ClickLog:
     users, items = min(USERS, max(20, rows // 50)), ITEMS
 
     # User and item of each row. A user likes one group of items, and is shown more items of it.
-    user = _arrived(_zipf(rng, users, rows), time, users, step=1)
+    user = _without_late(_zipf(rng, users, rows), time, users, step=1)
     likes = rng.integers(0, GROUPS, users)
     group = np.where(rng.random(rows) < 0.6, likes[user], rng.integers(0, GROUPS, rows))
-    item = _arrived(GROUPS * _zipf(rng, items // GROUPS, rows) + group, time, items, step=GROUPS)
+    item = _without_late(GROUPS * _zipf(rng, items // GROUPS, rows) + group, time, items, step=GROUPS)
 
     # The values of each list field, padded with -1.
-    interests = _distinct(rng, likes, len(INTERESTS), MOST_INTERESTS)[user]
+    interests = _distinct_tokens(rng, likes, len(INTERESTS), MOST_INTERESTS)[user]
     few = rng.binomial(MOST_INTERESTS, 0.45, rows) * (rng.random(rows) >= 0.04)
-    interests = _first(interests, few)
-    interests[_arrival(len(INTERESTS))[interests] > time[:, None]] = -1
-    tags = _distinct(rng, np.arange(items) % GROUPS, len(TAGS), MOST_TAGS)
-    tags = _first(tags, rng.integers(1, MOST_TAGS + 1, items))[item]
-    tags[:, 1:][_arrival(len(TAGS))[tags[:, 1:]] > time[:, None]] = -1
-    history = _shown_before(user, item, rng.integers(3, MOST_HISTORY + 1, users))
+    interests = _keep_first(interests, few)
+    interests[_first_seen(len(INTERESTS))[interests] > time[:, None]] = -1
+    tags = _distinct_tokens(rng, np.arange(items) % GROUPS, len(TAGS), MOST_TAGS)
+    tags = _keep_first(tags, rng.integers(1, MOST_TAGS + 1, items))[item]
+    tags[:, 1:][_first_seen(len(TAGS))[tags[:, 1:]] > time[:, None]] = -1
+    history = _histories(user, item, rng.integers(3, MOST_HISTORY + 1, users))
 
     device = np.where(rng.random(rows) < 0.05, -1, rng.choice(len(DEVICES), rows, p=[0.5, 0.3, 0.15, 0.05]))
     age = np.clip(rng.normal(38, 12, users), 16, 90).round()
@@ -169,7 +169,7 @@ def generate_click_log(rows: int, seed: int) -> ClickLog:
         + 0.3 * np.append(rng.normal(size=len(DEVICES)), 0)[device]
         + 0.8 * _means(rng.normal(size=len(INTERESTS)), interests)
         + 0.8 * _means(rng.normal(size=len(TAGS)), tags)
-        + 0.15 * _pairs(_means(taste, interests), _means(kind, tags), _means(vectors, history), vectors[item])
+        + 0.15 * _dot_products(_means(taste, interests), _means(kind, tags), _means(vectors, history), vectors[item])
         + 0.2 * np.nan_to_num((age[user] - 38) / 12)
         - 0.3 * (np.log1p(price) - 3)
     )
@@ -201,38 +201,38 @@ def _zipf(rng: np.random.Generator, tokens: int, rows: int) -> np.ndarray:
     return rng.choice(tokens, rows, p=frequency / frequency.sum())
 
 
-def _arrival(tokens: int) -> np.ndarray:
+def _first_seen(tokens: int) -> np.ndarray:
     """Returns the time at which each token first appears, in [0, 1) of the log, `[tokens + 1]`; 0 for padding (-1).
 
     Nine in ten appear from the start; the others appear one after another in the second half.
     """
-    arrival = np.zeros(tokens + 1)
+    first = np.zeros(tokens + 1)
     late = np.arange(9, tokens, 10)
-    arrival[late] = 0.5 + 0.5 * (np.arange(len(late)) * 7 % len(late) + 0.5) / len(late)
-    return arrival
+    first[late] = 0.5 + 0.5 * (np.arange(len(late)) * 7 % len(late) + 0.5) / len(late)
+    return first
 
 
-def _arrived(tokens: np.ndarray, time: np.ndarray, number: int, *, step: int) -> np.ndarray:
+def _without_late(tokens: np.ndarray, time: np.ndarray, number: int, *, step: int) -> np.ndarray:
     """Returns the tokens, each replaced by the token `step` before it if it has not appeared yet."""
-    return np.where(_arrival(number)[tokens] > time, tokens - step, tokens)
+    return np.where(_first_seen(number)[tokens] > time, tokens - step, tokens)
 
 
-def _distinct(rng: np.random.Generator, group: np.ndarray, tokens: int, number: int) -> np.ndarray:
+def _distinct_tokens(rng: np.random.Generator, group: np.ndarray, tokens: int, number: int) -> np.ndarray:
     """Returns `number` distinct tokens a row, mostly of its group; the first of them appears from the start."""
     token = np.arange(tokens)
     fits = token % GROUPS == group[:, None]
     score = rng.gumbel(size=fits.shape) + 2.5 * fits - 0.4 * np.log(token + 5.0)
     best = np.argsort(-score, axis=1)[:, :number]
-    late = _arrival(tokens)[best] > 0
+    late = _first_seen(tokens)[best] > 0
     return np.take_along_axis(best, np.argsort(late, axis=1, kind="stable"), axis=1)
 
 
-def _first(values: np.ndarray, number: np.ndarray) -> np.ndarray:
+def _keep_first(values: np.ndarray, number: np.ndarray) -> np.ndarray:
     """Returns the values `[rows, n]` with all but the first `number[row]` replaced by padding."""
     return np.where(np.arange(values.shape[1]) < number[:, None], values, -1)
 
 
-def _shown_before(user: np.ndarray, item: np.ndarray, most: np.ndarray) -> np.ndarray:
+def _histories(user: np.ndarray, item: np.ndarray, most: np.ndarray) -> np.ndarray:
     """Returns the last items, at most `most[user]`, of each row's user in the rows before it, oldest first."""
     order = np.argsort(user, kind="stable")
     _, starts, counts = np.unique(user[order], return_index=True, return_counts=True)
@@ -252,7 +252,7 @@ def _means(of: np.ndarray, values: np.ndarray) -> np.ndarray:
     return padded[values].sum(axis=1) / (number if of.ndim == 1 else number[:, None])
 
 
-def _pairs(*vectors: np.ndarray) -> np.ndarray:
+def _dot_products(*vectors: np.ndarray) -> np.ndarray:
     """Returns the sum of the dot products of all pairs of the vectors, `[rows]`."""
     stacked = np.stack(vectors)
     return ((stacked.sum(axis=0) ** 2).sum(axis=1) - (stacked**2).sum(axis=(0, 2))) / 2

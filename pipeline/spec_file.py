@@ -54,7 +54,7 @@ def load_spec(path: str) -> Spec:
 def _read(path: str) -> str:
     """Returns the text of a file, truncated to one character more than a spec may have."""
     try:
-        with _opened(path) as file:
+        with _open(path) as file:
             return file.read(MOST_BYTES + 1)
     except OSError as error:
         raise SpecError(f"{path}: cannot read the spec ({error.strerror or error})") from None
@@ -62,7 +62,7 @@ def _read(path: str) -> str:
         raise SpecError(f"{path}: not valid YAML: {error}") from None
 
 
-def _opened(path: str) -> IO[str]:
+def _open(path: str) -> IO[str]:
     if "://" not in path:
         return open(path, encoding="utf-8")
     from apache_beam.io.filesystems import FileSystems  # Imported here because it takes seconds and is rarely needed.
@@ -129,7 +129,7 @@ def parse_spec(data: Any, origin: str) -> Spec:
     except ValidationError as error:
         messages: dict[str, list[str]] = {}
         for details in error.errors():
-            path, message = _explained(details, data)
+            path, message = _explain_error(details, data)
             messages.setdefault(path, []).append(message)
         # An entry that matches none of several forms has one error per form: they are joined in one line.
         lines = (f"  {path}: {' or '.join(dict.fromkeys(texts))}" for path, texts in messages.items())
@@ -146,7 +146,7 @@ def dump_spec(spec: Spec) -> str:
     )
 
 
-def _explained(details: ErrorDetails, data: Any) -> tuple[str, str]:
+def _explain_error(details: ErrorDetails, data: Any) -> tuple[str, str]:
     """Returns the path of an entry in the file, and the error message."""
     keys = _keys_in_file(details["loc"], data)
     path = ".".join(map(str, keys)) or "(top level)"

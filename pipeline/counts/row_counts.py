@@ -22,9 +22,10 @@ MOMENTS = ("sums", "high_squares", "low_squares")
 
 
 def count_rows(checked: Checked, spec: Spec, ranges: Ranges | None = None) -> Counts:
-    """Returns the counts of checked rows: rows read and rejected; by split, rows, positives and values of each field.
+    """Returns the counts of checked rows.
 
-    Counts of values: missing, present, list lengths, truncation, and the moments of numbers.
+    These are the rows read and rejected; by split, rows and positives; by split and field, missing and present values,
+    list lengths, truncation, and the moments of numbers.
 
     Args:
         checked: Rows with their splits.

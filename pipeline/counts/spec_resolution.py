@@ -44,13 +44,13 @@ def resolve_spec(spec: Spec, read_rows: ReadRows, options: PipelineOptions, work
     split = spec.split
     if isinstance(split, TimeSplit) and split.eval_from is None:
         count_times = beam.Map(_count_times, split.time)
-        times = _counted(read_rows, count_times, options, FileSystems.join(work, "times.json"))
+        times = _run_pass(read_rows, count_times, options, FileSystems.join(work, "times.json"))
         eval_from, test_from = _boundaries(times, split)
         spec = spec.model_copy(
             update={"split": split.model_copy(update={"eval_from": eval_from, "test_from": test_from})}
         )
     if open_lengths(spec):
-        lengths = _counted(read_rows, _CountLengths(spec), options, FileSystems.join(work, "lengths.json"))
+        lengths = _run_pass(read_rows, _CountLengths(spec), options, FileSystems.join(work, "lengths.json"))
         spec = with_lengths(spec, lengths)
     return spec
 
@@ -110,7 +110,7 @@ def _count_times(batch: SourceBatch, column: str) -> Counts:
     return Counts(Counter({Counted("time", detail=value): number for value, number in pairs}))
 
 
-def _counted(read_rows: ReadRows, count: beam.PTransform, options: PipelineOptions, path: str) -> Counts:
+def _run_pass(read_rows: ReadRows, count: beam.PTransform, options: PipelineOptions, path: str) -> Counts:
     if FileSystems.exists(path):
         return read_counts(path)
     part, _ = os.path.splitext(os.path.basename(path))

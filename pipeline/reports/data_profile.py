@@ -26,7 +26,7 @@ from .spec_proposal import Proposal, propose
 SAMPLE_ROWS = 200_000
 
 # A field is left out if more than this share of its values in the eval split is not in the vocabulary.
-_MOST_NEW = 0.95
+_MAX_NEW = 0.95
 
 # The largest `max_len` of a spec.
 _LONGEST = 100_000
@@ -75,7 +75,7 @@ def profile_data(
         proposal.spec = {"source": of_source, **proposal.spec}
     spec = _validated(proposal)
     sample = check_sample(batches, _with_boundaries(spec, table))
-    fields = _without_new_values(field_profiles(spec, sample, proposal.reasons), proposal)
+    fields = _drop_unseen_fields(field_profiles(spec, sample, proposal.reasons), proposal)
     by_split = {split: int(sample.is_in(split).sum()) for split in SPLITS}
     return DataProfile(proposal, _validated(proposal), fields, by_split | {"rejected": sample.rejected})
 
@@ -92,9 +92,11 @@ def spec_text(found: DataProfile) -> str:
             for name, settings in value.items():
                 reasons = proposal.reasons.get(name, []) if section == "fields" else []
                 lines += [f"  # {'; '.join(reasons)}"] if reasons else []
-                lines.append(f"  {_flow(name)}: {_flow(settings)}")
+                lines.append(f"  {_inline(name)}: {_inline(settings)}")
         else:
-            lines.append(f"{section}: {_flow(value)}" + "".join(f"  # {r}" for r in proposal.reasons.get(section, [])))
+            lines.append(
+                f"{section}: {_inline(value)}" + "".join(f"  # {r}" for r in proposal.reasons.get(section, []))
+            )
     if proposal.left_out:
         lines += ["", "# Columns left out:", *(f"#   {name}: {reason}" for name, reason in proposal.left_out.items())]
     return "\n".join(lines) + "\n"
@@ -122,7 +124,7 @@ def _validated(proposal: Proposal) -> Spec:
     return parse_spec(proposal.spec, "the proposed spec")
 
 
-def _flow(value: Any) -> str:
+def _inline(value: Any) -> str:
     """Returns a value as YAML on one line."""
     text = yaml.safe_dump(value, default_flow_style=True, sort_keys=False, width=10_000, allow_unicode=True)
     # PyYAML ends a document that is a single scalar with three dots.
@@ -140,7 +142,7 @@ def _with_boundaries(spec: Spec, table: pa.Table) -> Spec:
     return spec.model_copy(update={"split": split, "fields": spec.fields | longest})
 
 
-def _without_new_values(fields: Sequence[FieldProfile], proposal: Proposal) -> list[FieldProfile]:
+def _drop_unseen_fields(fields: Sequence[FieldProfile], proposal: Proposal) -> list[FieldProfile]:
     """Removes categorical fields from the proposal whose values in the eval split are nearly all new; returns the rest.
 
     A field with a shared vocabulary is kept, and so is the only field.
@@ -148,7 +150,7 @@ def _without_new_values(fields: Sequence[FieldProfile], proposal: Proposal) -> l
     kept = []
     for field in fields:
         is_removable = field.type == "categorical" and not field.shared and len(fields) > 1
-        if is_removable and (field.oov_eval or 0) > _MOST_NEW:
+        if is_removable and (field.oov_eval or 0) > _MAX_NEW:
             column = proposal.spec["fields"].pop(field.name).get("column", field.name)
             proposal.left_out[column] = f"{field.oov_eval:.0%} of its values in the eval split are new"
         else:

@@ -54,7 +54,7 @@ def decimals(value: float | None) -> str:
 
 
 def share(part: float | None) -> str:
-    """Returns a share as a percentage; a dash for None."""
+    """Returns a share as a percentage, `< 0.1 %` for smaller ones; a dash for None."""
     if part is None:
         return "–"
     if part == 0:

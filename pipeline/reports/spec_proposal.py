@@ -30,12 +30,12 @@ _SPLITS = {
 }
 _SEPARATORS = ("|", ";", "\t", ",", " ")
 
-# Vocabularies with fewer tokens get no `min_count`; in others it makes at most the share _LOST_VALUES of values OOV.
+# Vocabularies with fewer tokens get no `min_count`; in others it makes at most the share _MAX_OOV of values OOV.
 _SMALL_VOCABULARY = 1000
-_LOST_VALUES = 0.01
+_MAX_OOV = 0.01
 
 # A vocabulary is shared if at least this share of a list's values are values of the other field.
-_IN_COMMON = 0.8
+_MIN_MATCH = 0.8
 
 # A column is split at a separator that at least this share of its texts contains; `|` is rarely used otherwise.
 _SHARE_WITH_BAR = 0.05
@@ -102,7 +102,7 @@ def propose_field(sample: ColumnSample) -> Guess:
             return _categorical(sample, [f"whole numbers with only {distinct} distinct values: treated as categories"])
         return _numeric(sample.numbers)
     for separator in _SEPARATORS:
-        found = _pieces(sample, separator)
+        found = _split_texts(sample, separator)
         if found:
             return _multivalued(found[0], [found[1]], {"separator": separator})
     return _categorical(sample, [f"texts with {distinct:,} distinct values"])
@@ -173,7 +173,7 @@ def _propose_fields(proposal: Proposal, samples: Mapping[str, ColumnSample], tak
     for column, sample in samples.items():
         if column in taken:
             continue
-        reason = _why_left_out(sample, labels)
+        reason = _reason_to_leave_out(sample, labels)
         if reason is not None:
             proposal.left_out[column] = reason
             continue
@@ -195,7 +195,7 @@ def _split_of_names(files: Sequence[str]) -> dict[str, str]:
     return patterns if "train" in patterns and len(patterns) > 1 else {}
 
 
-def _why_left_out(sample: ColumnSample, labels: np.ndarray) -> str | None:
+def _reason_to_leave_out(sample: ColumnSample, labels: np.ndarray) -> str | None:
     if not sample.counts:
         return "no row of the sample has a value"
     if len(sample.counts) == 1 and not sample.is_list:
@@ -209,7 +209,7 @@ def _why_left_out(sample: ColumnSample, labels: np.ndarray) -> str | None:
     return None
 
 
-def _pieces(sample: ColumnSample, separator: str) -> tuple[ColumnSample, str] | None:
+def _split_texts(sample: ColumnSample, separator: str) -> tuple[ColumnSample, str] | None:
     """Returns the column split at a separator, and the reason, if its texts look like joined lists; else None."""
     share = float(np.mean(pc.match_substring(sample.texts, separator.encode()))) if len(sample.texts) else 0.0
     if share < (_SHARE_WITH_BAR if separator == "|" else _SHARE_WITH_OTHER):
@@ -251,7 +251,7 @@ def _thresholds(counts: Mapping[bytes, int]) -> tuple[dict[str, Any], list[str]]
     times = np.fromiter(counts.values(), np.int64)
     for min_count in (10, 5, 3, 2):
         lost = times[times < min_count].sum() / times.sum()
-        if lost <= _LOST_VALUES:
+        if lost <= _MAX_OOV:
             rare = int((times < min_count).sum())
             reason = f"{rare:,} tokens occur less than {min_count} times: {lost:.1%} of the values"
             return {"min_count": min_count}, [reason]
@@ -275,9 +275,9 @@ def _share_vocabularies(proposal: Proposal, samples: Mapping[str, ColumnSample])
             continue
         bags = columns.bags(samples[settings.get("column", name)].values, settings.get("separator"), name).values
         tokens = ColumnSample(name, bags)
-        matches = [(*_in_common(tokens, samples[f.get("column", n)]), n) for n, f in singles.items()]
+        matches = [(*_match(tokens, samples[f.get("column", n)]), n) for n, f in singles.items()]
         best, reason, single = max(matches, default=(0.0, "", ""))
-        if best < _IN_COMMON:
+        if best < _MIN_MATCH:
             continue
         of_single = singles[single]
         vocabulary = of_single.get("vocabulary") or re.sub(r"[_\-.]?id$", "", single) + "_vocabulary"
@@ -288,12 +288,12 @@ def _share_vocabularies(proposal: Proposal, samples: Mapping[str, ColumnSample])
         proposal.reasons[name].append(f"{reason} {single}: they share a vocabulary")
 
 
-def _in_common(tokens: ColumnSample, single: ColumnSample) -> tuple[float, str]:
+def _match(tokens: ColumnSample, single: ColumnSample) -> tuple[float, str]:
     """Returns the confidence, 0 to 1, that a list has the values of a single-valued column, and the reason."""
     if min(len(tokens.counts), len(single.counts)) < FEW or _USERS.fullmatch(single.name):
         return 0.0, ""
     same = sum(times for token, times in tokens.counts.items() if token in single.counts)
     share = same / max(1, sum(tokens.counts.values()))
-    if share < _IN_COMMON and tokens.prefix and tokens.prefix == single.prefix:
-        return _IN_COMMON, f"its values are {tokens.prefix} followed by digits, like those of"
+    if share < _MIN_MATCH and tokens.prefix and tokens.prefix == single.prefix:
+        return _MIN_MATCH, f"its values are {tokens.prefix} followed by digits, like those of"
     return share, f"{share:.0%} of its values occur in"

@@ -105,7 +105,7 @@ def compare(
     """
     limits = spec.check
     bound = spec.most_rejected(new.read) / new.read
-    findings = [_bounded("(rows)", "rejected", _part(run.rejected, run.read), new.rejected / new.read, bound)]
+    findings = [_at_most("(rows)", "rejected", _ratio(run.rejected, run.read), new.rejected / new.read, bound)]
     if unknown_columns:
         fails = limits.unknown_columns == "fail"
         number, names = len(unknown_columns), ", ".join(unknown_columns[:10])
@@ -114,12 +114,12 @@ def compare(
     for (name, measure), found in _rates(new, SPLITS).items():
         then = rates.get((name, measure), 0.0)
         if measure in ("label", "length"):
-            findings.append(_relative(name, measure, then, found, getattr(limits, measure)))
+            findings.append(_relative_change(name, measure, then, found, getattr(limits, measure)))
         else:
-            findings.append(_risen(name, measure, then, found, getattr(limits, measure)))
+            findings.append(_rise(name, measure, then, found, getattr(limits, measure)))
         values = total(new.fields[name].values) if measure == "missing" else 0
         if values and name in outside:
-            findings.append(_bounded(name, "range", 0.0, outside[name] / values, limits.range))
+            findings.append(_at_most(name, "range", 0.0, outside[name] / values, limits.range))
     return findings
 
 
@@ -129,37 +129,37 @@ def _rates(stats: RunStats, splits: Sequence[str]) -> dict[tuple[str, str], floa
     A rate is left out if its denominator is 0.
     """
     rows = stats.rows(*splits)
-    found = {("(label)", "label"): _part(total(stats.positives, splits), rows)}
+    found = {("(label)", "label"): _ratio(total(stats.positives, splits), rows)}
     for name, field in stats.fields.items():
         values = total(field.values, splits)
-        found[name, "missing"] = _part(total(field.absent, splits), rows)
+        found[name, "missing"] = _ratio(total(field.absent, splits), rows)
         if field.oov is not None:
-            found[name, "oov"] = _part(total(field.oov, splits), values)
+            found[name, "oov"] = _ratio(total(field.oov, splits), values)
         if field.values_truncated is not None:
-            found[name, "length"] = _part(values, rows)
-            found[name, "truncated"] = _part(total(field.values_truncated, splits), values)
+            found[name, "length"] = _ratio(values, rows)
+            found[name, "truncated"] = _ratio(total(field.values_truncated, splits), values)
     return {key: rate for key, rate in found.items() if rate is not None}
 
 
-def _part(part: int, whole: int) -> float | None:
+def _ratio(part: int, whole: int) -> float | None:
     return part / whole if whole else None
 
 
-def _bounded(field: str, measure: str, run: float | None, new: float, bound: float | None) -> Finding:
+def _at_most(field: str, measure: str, run: float | None, new: float, bound: float | None) -> Finding:
     """Returns a finding that is broken if the new share is greater than `bound`."""
     allowed = None if bound is None else f"at most {bound:.2%}"
     return Finding(field, measure, run, new, allowed, bound is not None and new > bound)
 
 
-def _risen(field: str, measure: str, run: float, new: float, by: float | None) -> Finding:
-    """Returns a finding that is broken if a share has risen by more than `by`; if of missing values, also if fallen."""
+def _rise(field: str, measure: str, run: float, new: float, by: float | None) -> Finding:
+    """Returns a finding that is broken if a share has risen by more than `by`, or, for `missing`, also fallen."""
     both_ways = measure == "missing"
     change = abs(new - run) if both_ways else new - run
     allowed = None if by is None else f"{'±' if both_ways else '+'}{by:.2%}"
     return Finding(field, measure, run, new, allowed, by is not None and change > by)
 
 
-def _relative(field: str, measure: str, run: float, new: float, part: float | None) -> Finding:
+def _relative_change(field: str, measure: str, run: float, new: float, part: float | None) -> Finding:
     """Returns a finding that is broken if a number has changed by more than `part` times the run's."""
     allowed = None if part is None else f"±{part:.0%} of the run's"
     return Finding(field, measure, run, new, allowed, part is not None and abs(new - run) > part * run)

@@ -60,12 +60,12 @@ def explain(spec: Spec, patterns: Sequence[str], *, sample: int = 1000, shown: i
             result = transform_rows(tolerant, source, os.path.join(folder, "run"))
         except UserError as error:
             raise UserError(str(error).replace(f"{folder}/run", f"the first {sample} rows")) from None
-        rows = _explained(batches, Run(result.path), shown)
+        rows = _explained_rows(batches, Run(result.path), shown)
     rejected = [row for batch in batches for row in check_rows(batch, result.spec).rejected]
     return Explanation(rows, rejected, result.spec, result.stats)
 
 
-def _explained(batches: Sequence[SourceBatch], run: Run, shown: int) -> list[ExplainedRow]:
+def _explained_rows(batches: Sequence[SourceBatch], run: Run, shown: int) -> list[ExplainedRow]:
     """Returns the first rows with their examples.
 
     The batches form one bundle and keep their order, so the examples of each split are in the order of its rows.
