@@ -136,8 +136,8 @@ $(BACKENDS)/%/.installed: pyproject.toml requirements.lock
 	touch $@
 
 # What runs the tests in these environments.
-$(BACKENDS)/tests: $(BACKENDS)/jax/.installed
-	$(BACKENDS)/jax/bin/python $(PIP) install --quiet --upgrade --target $@ --constraint requirements.lock \
+$(BACKENDS)/tests: $(SETUP)
+	$(VENV)/bin/python $(PIP) install --quiet --upgrade --target $@ --constraint requirements.lock \
 	    hypothesis pytest PyYAML scikit-learn
 	touch $@
 
