@@ -1,7 +1,7 @@
-"""What a trainer finds in a run directory: the resolved spec, the shards of each split, the vocabularies.
+"""Reads a run directory: the resolved spec, the counts, the shards of each split, the vocabularies.
 
-Reads only what any tool can read: `spec.yaml`, `examples/*.tfrecord.gz` and the vocabulary assets of
-TensorFlow Transform's output, one token a line. Paths may be any that TensorFlow reads (gs:// too).
+The files have formats that other programs can read, too: YAML, JSON, TFRecord and text. Paths may be on any file system
+that TensorFlow supports, such as gs://.
 """
 
 from __future__ import annotations
@@ -25,21 +25,21 @@ DONE_FILE = "DONE"
 EXAMPLES_FOLDER = "examples"
 TRANSFORM_FOLDER = "transform"
 REJECTED_FOLDER = "rejected"
-PREDICTIONS_FOLDER = "predictions"  # In the folder that `predict` makes, in the place of a run's examples.
+PREDICTIONS_FOLDER = "predictions"  # Written by `predict` instead of `examples/`.
 STATISTICS_FOLDER = "statistics"
 ASSETS_FOLDER = join(TRANSFORM_FOLDER, "transform_fn", "assets")
 VOCABULARY_COUNTS_FOLDER = "vocabulary_counts"
 
 
 class NotARun(UserError):
-    """The path holds no finished run."""
+    """The path is not a finished run."""
 
 
 class Run:
     """A finished run directory, opened for reading.
 
     Raises:
-        NotARun: if `path` has no `DONE` file: it is no run, or the pipeline has not finished it.
+        NotARun: if `path` has no `DONE` file: it is not a run, or the pipeline has not finished it.
     """
 
     def __init__(self, path: str) -> None:
@@ -64,7 +64,7 @@ class Run:
 
     @property
     def has_stats(self) -> bool:
-        """Whether there are counts: fieldpool writes them, a run made by other means may lack them."""
+        """Whether the run has counts: fieldpool writes them, but another program that writes a run may not."""
         return bool(tf.io.gfile.exists(join(self.path, STATS_FILE)))
 
     @cached_property
@@ -72,10 +72,10 @@ class Run:
         """The counts of the run: rows by split, and what each field holds.
 
         Raises:
-            NotARun: there are none, so it was not fieldpool that made the run; or they are not what they should be.
+            NotARun: the run has no counts, because another program made it; or they are not valid.
         """
         if not self.has_stats:
-            raise NotARun(f"{self.path}: has no {STATS_FILE}, which this needs; make one with `fieldpool transform`")
+            raise NotARun(f"{self.path}: has no {STATS_FILE}, which is required here; make the run with `fieldpool transform`")
         with tf.io.gfile.GFile(join(self.path, STATS_FILE)) as file:
             text = file.read()
         try:
@@ -88,7 +88,7 @@ class Run:
         return sorted(tf.io.gfile.glob(join(self.path, EXAMPLES_FOLDER, f"{split}-*.tfrecord.gz")))
 
     def vocabulary_path(self, vocabulary: str) -> str:
-        """Returns the asset file with the tokens of `vocabulary`, one a line, in the order of their ids."""
+        """Returns the asset file with the tokens of `vocabulary`: one token per line, in the order of their ids."""
         return join(self.path, ASSETS_FOLDER, vocabulary)
 
     def tokens(self, vocabulary: str) -> list[bytes]:
@@ -104,7 +104,7 @@ class Run:
         valid UTF-8 are shown as `\\xff`; `tokens` has the bytes.
 
         Args:
-            name: Of a vocabulary, or of a field that uses one.
+            name: The name of a vocabulary, or of a field that uses one.
 
         Raises:
             UserError: there is no such vocabulary or field.
@@ -138,7 +138,7 @@ class Run:
 
 
 def read_resolved_spec(path: str) -> Spec:
-    """Returns the spec that a run or an exported model holds.
+    """Returns the spec in a run or an exported model.
 
     Raises:
         NotARun: it is not valid: another version of fieldpool wrote it, for example.

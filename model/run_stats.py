@@ -1,4 +1,4 @@
-"""The counts of a run, as `stats.json` holds them: rows by split, and what each field has."""
+"""The counts of a run, the contents of `stats.json`: rows by split, and the values of each field."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ BySplit = dict[str, int]
 
 
 class _Counts(NamedEntries):
-    """Never changes once made; counts that a later version may add are left out."""
+    """Base of the counts: immutable. Entries of later versions are ignored."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
 
 class VocabularyStats(_Counts):
-    """One vocabulary: the distinct tokens of train, and how many of them are in it."""
+    """One vocabulary: the number of distinct tokens in train, and of those that are in the vocabulary."""
 
     distinct: int
     tokens: int
@@ -40,20 +40,20 @@ class NumberStats(_Counts):
 
 
 class FieldStats(_Counts):
-    """One field. What a kind of field does not have is None.
+    """One field. Counts that do not apply to the type of the field are None.
 
     Attributes:
         type: categorical, multivalued or numeric.
-        vocabulary: Its name.
+        vocabulary: The name of its vocabulary.
         missing: Rows without a value; of multivalued fields `empty` has those with an empty list. See `absent`.
-        values: Values before lists are truncated.
-        oov: Values, of those that the model sees, that are out of vocabulary.
+        values: Number of values, before lists are truncated.
+        oov: Number of out-of-vocabulary values, after lists are truncated.
         max_len: The length that lists are truncated to.
-        values_truncated: Values removed by it.
-        rows_truncated: Rows whose list was truncated.
-        lengths: By split, rows by the length of their list before it is truncated.
-        numbers: By split, where it has numbers.
-        buckets: Quantile buckets.
+        values_truncated: Number of values that truncation removes.
+        rows_truncated: Number of rows with a truncated list.
+        lengths: For each split, the number of rows by list length, before lists are truncated.
+        numbers: Statistics for each split that has numbers.
+        buckets: Number of quantile buckets.
     """
 
     renamed: ClassVar[Mapping[str, str]] = {"values_cut": "values_truncated", "rows_cut": "rows_truncated"}
@@ -87,10 +87,10 @@ class RunStats(_Counts):
     """All counts of a run: read = train + eval + test + rejected.
 
     Attributes:
-        positives: Rows with label 1.
-        vocabularies: By name.
-        fields: By name, in the spec's order.
-        columns: Of the source files, whether the spec reads them or not; None where they are not known.
+        positives: Number of rows with label 1, by split.
+        vocabularies: The vocabularies by name.
+        fields: The fields by name, in the order of the spec.
+        columns: All columns of the source files, also those that the spec does not read; None if unknown.
     """
 
     read: int

@@ -1,4 +1,4 @@
-"""`Run`: what a finished run directory holds, and what it refuses to read."""
+"""`Run`: the contents of a finished run directory, and the files that it refuses."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_counts_under_an_old_name_are_refused(run: str, section: str, old: str, 
         _ = Run(run).stats
 
 
-def test_a_spec_under_an_old_name_is_refused(run: str) -> None:
+def test_an_entry_of_the_spec_under_an_old_name_is_refused(run: str) -> None:
     path = Path(run) / "spec.yaml"
     path.write_text(yaml.safe_dump(SPEC | {"check": {"cut": 0.5}}))
     with pytest.raises(NotARun, match=r"spec\.yaml: not written by this version .*`cut` is now called `truncated`"):
