@@ -75,7 +75,9 @@ class Run:
             NotARun: the run has no counts, because another program made it; or they are not valid.
         """
         if not self.has_stats:
-            raise NotARun(f"{self.path}: has no {STATS_FILE}, which is required here; make the run with `fieldpool transform`")
+            raise NotARun(
+                f"{self.path}: has no {STATS_FILE}, which is required here; make the run with `fieldpool transform`"
+            )
         with tf.io.gfile.GFile(join(self.path, STATS_FILE)) as file:
             text = file.read()
         try:
