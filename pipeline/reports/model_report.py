@@ -186,7 +186,7 @@ def _quality_section(training: dict[str, Any], quality: Quality) -> QualitySecti
 
 @dataclass(frozen=True)
 class SlicesSection:
-    """Section "Slices": a table for each sliced field, by the field's name."""
+    """Section "Slices": a table for each sliced field, by its title."""
 
     split: str
     categorical: list[str]
@@ -209,8 +209,15 @@ def _slices_section(spec: Spec, quality: Quality) -> SlicesSection:
         categorical=[name for name in quality.slices if isinstance(spec.fields[name], CategoricalField)],
         gauc_note=gauc_note,
         charts=slice_charts(quality.slices, spec),
-        tables={name: _metrics_table(name, by_slice, names) for name, by_slice in quality.slices.items()},
+        tables={
+            _slice_title(spec, name): _metrics_table(_slice_title(spec, name), by_slice, names)
+            for name, by_slice in quality.slices.items()
+        },
     )
+
+
+def _slice_title(spec: Spec, name: str) -> str:
+    return f"{name} (list length)" if spec.fields[name].is_list else name
 
 
 def _metrics_table(first: str, measured: Mapping[str, Metrics], names: Sequence[str]) -> Table:
