@@ -1,13 +1,14 @@
-"""The command line: `main`, and which commands there are.
+"""The command line: `main`, and the list of commands.
 
-TensorFlow and Beam take seconds to import, so each command imports what it needs itself: `--help` and
-`schema` answer at once.
+TensorFlow and Beam take seconds to import, so each command imports what it needs: `--help` and `schema` are immediate.
 """
 
 from __future__ import annotations
 
 import os
 import sys
+from importlib.metadata import version
+from typing import Annotated
 
 import typer
 
@@ -19,14 +20,32 @@ from .command import Command
 
 app = typer.Typer(
     name="fieldpool",
-    help="Click logs with multi-valued fields to trained rankers.\n\n"
-    "A spec (YAML) says what the columns are; `fieldpool run` does the rest. Start with `fieldpool demo`, look "
-    "at your own data with `fieldpool explain spec.yaml data.parquet`.",
+    help="Turns click logs with multi-valued fields into trained rankers.\n\n"
+    "Start with `fieldpool demo`. For your own data: `fieldpool profile` proposes a spec, a YAML file that describes "
+    "the columns; `fieldpool explain` shows what it does to the first rows; `fieldpool run` transforms, trains and "
+    "evaluates.",
     no_args_is_help=True,
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
 )
+
+
+def _print_version(is_asked: bool) -> None:
+    if is_asked:
+        console.say(f"fieldpool {version('fieldpool')}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    _: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Declares the options that are not of a command."""
+
+
 app.command(cls=Command)(data.schema)
 app.command(cls=Command)(data.explain)
 app.command(cls=CommandWithBeamOptions)(data.transform)
@@ -48,8 +67,8 @@ _STOPPED = 130
 def main() -> None:
     """Runs the command line.
 
-    Exit codes: 0; 1 for a fault of ours; 2 for an error that the user can fix; 3 for new rows that are too far from a
-    run's, or training-serving skew; 130 for ^C.
+    Exit codes: 0 for success; 1 for a bug in fieldpool; 2 for an error that the user can fix; 3 for new rows that
+    exceed a threshold, or training-serving skew; 130 for ^C.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     startup.until_exit(startup.quiet_libraries())
@@ -59,7 +78,7 @@ def main() -> None:
         console.error("\n".join([str(error), *getattr(error, "__notes__", [])]))
         sys.exit(error.exit_code)
     except SystemExit as end:
-        if end.code == _STOPPED:  # What typer makes of ^C.
+        if end.code == _STOPPED:  # Typer exits with this code on ^C.
             console.error("stopped")
         raise
 

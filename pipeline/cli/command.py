@@ -26,7 +26,8 @@ class Command(TyperCommand):
 
     def _arguments(self, ctx: typer.Context) -> str:
         """Returns the arguments in their order, and the options that are required."""
-        names = [parameter.metavar or "" for parameter in self.params if isinstance(parameter, TyperArgument)]
+        arguments = [parameter for parameter in self.params if isinstance(parameter, TyperArgument)]
+        names = [f"{argument.metavar}{'...' if argument.nargs == -1 else ''}" for argument in arguments]
         if ctx.params.get("using"):
             names[0] = "--using RUN"  # Replaces SPEC.
         required = [p.opts[0] for p in self.params if isinstance(p, TyperOption) and p.required]

@@ -1,4 +1,4 @@
-"""The command line as its users meet it: output, exit codes, and no traceback for their mistakes."""
+"""The command line: output, exit codes, and messages without a traceback for mistakes of users."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -119,11 +120,24 @@ def test_mistakes_exit_with_2_and_one_clear_message(
 
 
 def test_help_teaches_by_example(fieldpool: Fieldpool) -> None:
-    commands = ("explain", "transform", "check", "train", "evaluate", "run", "inspect")
+    commands = ("explain", "transform", "check", "train", "evaluate", "run", "inspect", "demo")
     for command in (*commands, "export", "predict", "verify", "profile", "report"):
-        code, output, _ = fieldpool(command, "--help")
+        code, output, _ = fieldpool(command, "-h")
         assert code == 0
         assert f"Example: fieldpool {command} " in output
+        assert fieldpool(command, "--help") == (0, output, "")
+
+
+def test_version_is_that_of_the_package(fieldpool: Fieldpool) -> None:
+    assert fieldpool("--version") == (0, f"fieldpool {version('fieldpool')}\n", "")
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_is_offered_to_shells(fieldpool: Fieldpool, monkeypatch: pytest.MonkeyPatch, shell: str) -> None:
+    monkeypatch.setenv("_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION", "1")
+    code, output, _ = fieldpool("--show-completion", shell)
+    assert code == 0
+    assert f"_FIELDPOOL_COMPLETE=complete_{shell}" in output
 
 
 def test_the_command_line_starts_without_tensorflow_and_beam() -> None:
