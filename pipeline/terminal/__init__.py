@@ -1,1 +1,1 @@
-"""What a person sees of a command: streams, progress, tables."""
+"""The output of commands on a terminal: streams, progress, tables."""

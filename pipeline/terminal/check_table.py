@@ -26,7 +26,7 @@ def show_findings(findings: Sequence[Finding], *, as_json: bool = False) -> None
 
 def findings_table(findings: Sequence[Finding]) -> Table:
     """Returns a table of how new rows compare with a run, one measure a row."""
-    table = Table(title="New rows beside the run's", title_justify="left")
+    table = Table(title="New rows compared with the run", title_justify="left")
     for name, justify in (("field", "left"), ("measure", "left"), ("run", "right"), ("new", "right")):
         table.add_column(name, justify=justify)  # type: ignore[arg-type]
     for name in ("allowed", ""):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import shlex
+from collections.abc import Iterable, Sequence
 
 from rich.console import Console, RenderableType
 from rich.table import Table
@@ -11,10 +12,23 @@ from rich.text import Text
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
 
+# The number of files that `shortened` keeps.
+_FEW = 3
+
 
 def say(text: str) -> None:
-    """Prints a line."""
-    out.print(text, markup=False)
+    """Prints a line; a terminal wraps it, so that paths and commands can be copied."""
+    out.print(text, markup=False, soft_wrap=True)
+
+
+def say_next(*arguments: str) -> None:
+    """Prints the command that usually follows, with its arguments quoted for the shell."""
+    say(f"Next: {shlex.join(['fieldpool', *arguments])}")
+
+
+def shortened(data: Sequence[str]) -> Sequence[str]:
+    """Returns the arguments that name source files, for `say_next`; a placeholder if there are many."""
+    return data if len(data) <= _FEW else ["DATA..."]
 
 
 def show(renderables: Iterable[RenderableType]) -> None:
@@ -24,12 +38,12 @@ def show(renderables: Iterable[RenderableType]) -> None:
 
 
 def error(text: str) -> None:
-    """Prints an error, its first line in red."""
+    """Prints an error, with its label in red."""
     err.print(Text.assemble(("error: ", "bold red"), text), soft_wrap=True)
 
 
 def show_plan(lines: dict[str, str]) -> None:
-    """Prints what a remote job is going to do."""
+    """Prints the plan of a remote job: a line for each entry."""
     table = Table.grid(padding=(0, 2))
     for title, text in lines.items():
         table.add_row(Text(title, style="bold"), Text(text, overflow="fold"))

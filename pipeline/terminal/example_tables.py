@@ -1,8 +1,9 @@
-"""Tables of rows: examples decoded, and raw rows beside what they become."""
+"""Tables of rows: decoded examples, and raw rows before and after the transform."""
 
 from __future__ import annotations
 
 import json
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
@@ -13,10 +14,13 @@ from rich.text import Text
 
 from ...transforms.spec import SPLITS
 from .console import show
+from .tables import split_line
 
 if TYPE_CHECKING:
     from ..runs.dry_run import Explanation
     from ..tfrecords.decoding import DecodedExample, DecodedField
+
+_SEPARATOR = " · "
 
 
 def show_examples(examples: Sequence[DecodedExample], *, as_json: bool = False) -> None:
@@ -63,7 +67,11 @@ def explanation_tables(explanation: Explanation) -> list[RenderableType]:
         found += [Text(title, style="bold"), table]
     stats = explanation.stats
     counts = ", ".join(f"{name} {getattr(stats, name)}" for name in (*SPLITS, "rejected"))
-    lines = [f"Of {stats.read} rows: {counts}. Ids are those of these rows alone."]
+    boundaries = split_line(explanation.spec)
+    lines = [
+        f"Of {stats.read} rows: {counts}. Vocabularies and ids are from these rows only.",
+        *([boundaries] if boundaries else []),
+    ]
     lines += [f"rejected: {bad.source}, row {bad.row}, {bad.field}: {bad.reason}" for bad in explanation.rejected[:5]]
     return [*found, *map(Text, lines)]
 
@@ -76,9 +84,19 @@ def _title(example: DecodedExample) -> str:
 def _tokens(field: DecodedField) -> str:
     if field.number is not None:
         return f"{field.number:.4g}"
+    tokens = [visible(token) for token in field.tokens]
     if field.weights is not None:
-        return " · ".join(f"{t} (×{w:g})" for t, w in zip(field.tokens, field.weights, strict=True))
-    return " · ".join(field.tokens) or "(none)"
+        tokens = [f"{token} (×{weight:g})" for token, weight in zip(tokens, field.weights, strict=True)]
+    return _SEPARATOR.join(tokens) or "(none)"
+
+
+def visible(text: str) -> str:
+    """Returns a text as it is; in quotes, with escapes, if its beginning, its end or a character would not be seen."""
+    has_blanks = text != text.strip() or any(char.isspace() and char != " " for char in text)
+    has_controls = any(unicodedata.category(char) == "Cc" for char in text)
+    if not text or has_blanks or has_controls or _SEPARATOR in text or text[0] in "'\"":
+        return repr(text)
+    return text
 
 
 def _ids(field: DecodedField) -> str:
@@ -88,7 +106,7 @@ def _ids(field: DecodedField) -> str:
 
 
 def padded_ids(ids: Sequence[Any], padding: int) -> str:
-    """Returns ids, or numbers, as text, with their padding as a count."""
+    """Returns ids, or numbers, as text; padding is shown by its length."""
     behind = f" + {padding} × 0" if padding else ""
     return (" ".join(map(str, ids)) + behind).removeprefix(" + ")
 
@@ -96,7 +114,7 @@ def padded_ids(ids: Sequence[Any], padding: int) -> str:
 def _raw(value: Any) -> str:
     if isinstance(value, list):
         return "[" + ", ".join(_raw(item) for item in value) + "]"
-    return "(missing)" if value is None else _text(value)
+    return "(missing)" if value is None else visible(_text(value))
 
 
 def _text(value: Any) -> str:

@@ -24,7 +24,6 @@ def show_profile(found: DataProfile, paths: list[str], *, as_json: bool) -> None
     show([profile_table(found)])
     counts = ", ".join(f"{name} {number:,}" for name, number in found.rows.items())
     say(f"Of the sample: {counts}\nSpec: {paths[0]}\nPage: {paths[1]}")
-    say(f"Next: fieldpool explain {paths[0]} DATA...")
 
 
 def profile_table(found: DataProfile) -> Table:

@@ -1,4 +1,4 @@
-"""What a command shows while it works, where someone is watching."""
+"""Progress messages, shown on a terminal while a command works."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ _WATCH_SECONDS = 0.3
 
 @contextlib.contextmanager
 def working(what: str) -> Iterator[Status]:
-    """Shows that something is going on."""
+    """Shows a spinner beside a text."""
     with err.status(what) as status:
         yield status
 
 
 @contextlib.contextmanager
 def transforming(target: str) -> Iterator[None]:
-    """Shows how far a transform into the folder `target` is, by what has been written there."""
+    """Shows the current step of a transform into the folder `target`, judged by the files written there."""
     from ..folders.work_folder import stage_of  # Beam takes a second to import.
 
     stop = threading.Event()

@@ -1,4 +1,4 @@
-"""What a person sees of exports, predictions and comparisons."""
+"""Tables of predictions, and of comparisons between batch pipeline and exported model."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def show_export(folder: str, *, as_json: bool = False) -> None:
-    """Prints where an exported model is."""
+    """Prints the folder of an exported model."""
     if as_json:
         print(json.dumps({"export": folder}))
         return
@@ -36,7 +36,7 @@ def show_predictions(counts: dict[str, int], out: str, *, as_json: bool = False)
 
 
 def show_parity(parity: Parity, *, as_json: bool = False) -> None:
-    """Prints what a comparison of batch pipeline and exported model found."""
+    """Prints the comparison of batch pipeline and exported model."""
     if as_json:
         print(json.dumps(asdict(parity) | {"holds": parity.holds}))
         return
@@ -44,7 +44,7 @@ def show_parity(parity: Parity, *, as_json: bool = False) -> None:
 
 
 def parity_tables(parity: Parity) -> list[RenderableType]:
-    """Returns a table of what was compared and, if there are differences, one of the first."""
+    """Returns a table of counts and, if there are differences, a table of the first ones."""
     title = "Parity of batch pipeline and exported model"
     table = Table(title=title, title_justify="left")
     for name in ("rows", "rejected", "with differing ids", "with differing scores", "largest score difference"):
@@ -70,7 +70,7 @@ def _place(difference: Difference) -> str:
 
 
 def _shown(value: Any) -> str:
-    """Returns a value; of a list no padding."""
+    """Returns a value as text; the padding of a list is shown by its length."""
     if not isinstance(value, list):
         return str(value)
     end = len(value)

@@ -1,4 +1,4 @@
-"""The process of a command: what TensorFlow and Beam would log of themselves is kept from its terminal."""
+"""The process of a command: suppresses log messages of TensorFlow and Beam that are not for users."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ from collections.abc import Iterator
 from .console import err
 from .progress import working
 
-# An error reaches the user as an exception; Beam, among others, would log its traceback besides.
+# Errors reach the user as exceptions; these loggers would print their tracebacks too.
 _QUIETED = ("absl", "apache_beam", "tensorflow", "tensorflow_transform", "root")
-# Logs the page and the states of a job on Dataflow.
+# Logs the page and the states of a Dataflow job.
 _DATAFLOW_LOGGER = "apache_beam.runners.dataflow.dataflow_runner"
 
 
-# Of this process: closed when its threads are done, and by tests.
+# Contexts that stay open until the process exits; tests close them earlier.
 UNTIL_EXIT = contextlib.ExitStack()
 atexit.register(UNTIL_EXIT.close)
 
 
 def until_exit(context: contextlib.AbstractContextManager[None]) -> None:
-    """Enters a context for as long as the process lives: its threads may log until then."""
+    """Enters a context until the process exits, because its threads may log until then."""
     UNTIL_EXIT.enter_context(context)
 
 
 @contextlib.contextmanager
 def quiet_libraries() -> Iterator[None]:
-    """Keeps the warnings and log lines of libraries away; all is as it was afterwards."""
+    """Suppresses warnings and log messages of libraries; restores the settings afterwards."""
     levels = {name: logging.getLogger(name).level for name in _QUIETED}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -46,10 +46,10 @@ def quiet_libraries() -> Iterator[None]:
 
 @contextlib.contextmanager
 def importing() -> Iterator[None]:
-    """Keeps the log lines away that TensorFlow writes to standard error while it is imported, here and in the block.
+    """Suppresses the log messages that TensorFlow writes to standard error while it is imported, here and in the block.
 
-    They come from C++ before its log level is read, so the file descriptor itself is turned aside; what
-    stood there is shown if the import fails. Within `quiet_libraries`.
+    C++ code writes them before it reads the log level, so the file descriptor itself is redirected. If the import
+    fails, the messages are shown. Use within `quiet_libraries`.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     sys.stderr.flush()
@@ -77,8 +77,8 @@ def importing() -> Iterator[None]:
 def following_job() -> Iterator[None]:
     """Prints log messages of a remote job: its page, its states, warnings of its workers.
 
-    Errors arrive as exceptions, so tracebacks of threads that work for it (LOOPBACK) are silenced: they would print
-    theirs when it is cancelled.
+    Errors arrive as exceptions. Threads that work for the job (LOOPBACK) would also print tracebacks when it is
+    cancelled, so these are suppressed.
     """
     from ..jobs.job import LOGGER
 
@@ -101,7 +101,7 @@ def following_job() -> Iterator[None]:
 
 
 class _Lines(logging.Handler):
-    """Above a spinner, and not wrapped: an address is to be copied."""
+    """Prints above a spinner, without wrapping, so that an address can be copied."""
 
     def emit(self, record: logging.LogRecord) -> None:
         err.print(self.format(record), soft_wrap=True, markup=False)

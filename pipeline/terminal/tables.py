@@ -8,17 +8,22 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 from rich.text import Text
 
-from ...transforms.spec import SPLITS
+from ...transforms.spec import SPLITS, Spec, TimeSplit
 from .console import show
 
 if TYPE_CHECKING:
     from ...model.run_stats import RunStats
     from ...model.training.result import TrainingResult
+
+
+# Times from 1973 to 2286; in milliseconds they would be a thousand times as large.
+_EPOCH_SECONDS = (1e8, 1e10)
 
 
 def show_stats(stats: RunStats, *, as_json: bool = False) -> None:
@@ -51,6 +56,21 @@ def stats_tables(stats: RunStats) -> list[Table]:
             truncated,
         )
     return [counts_table(counts), fields]
+
+
+def split_line(spec: Spec) -> str | None:
+    """Returns the boundaries of a time split as a line, None for other splits."""
+    split = spec.split
+    if not isinstance(split, TimeSplit) or split.eval_from is None or split.test_from is None:
+        return None
+    return f"Split by {split.time}: eval from {_time(split.eval_from)}, test from {_time(split.test_from)}"
+
+
+def _time(value: float | str) -> str:
+    """Returns a boundary in UTC if it is in seconds since 1970; other numbers, whose unit is unknown, as they are."""
+    if isinstance(value, str) or not _EPOCH_SECONDS[0] <= value < _EPOCH_SECONDS[1]:
+        return str(value)
+    return datetime.fromtimestamp(value, UTC).isoformat().replace("+00:00", "Z")
 
 
 def counts_table(counts: Mapping[str, int]) -> Table:
@@ -98,30 +118,38 @@ def training_table(history: Sequence[Mapping[str, float]], best_epoch: int) -> T
     return table
 
 
-# The columns of a table of slices, which has to fit on a screen; `--json` has all.
+# The columns of a table of slices, which must fit on a screen; `--json` has all metrics.
 _SLICE_METRICS = ("examples", "positives", "auc", "gauc", "logloss", "calibration")
 
 
 def show_metrics(
-    metrics: dict[str, dict[str, Any]], *, best_auc: dict[str, float] | None = None, as_json: bool = False
+    metrics: dict[str, dict[str, Any]],
+    *,
+    best_auc: dict[str, float] | None = None,
+    list_fields: Sequence[str] = (),
+    as_json: bool = False,
 ) -> None:
-    """Prints the metrics by split, beside the best possible AUC where it is known, and the last split's slices."""
+    """Prints the metrics by split and the slices of the last split; the arguments are those of `metrics_tables`."""
     if as_json:
         from ...model.json_text import json_text
 
         print(json_text(metrics))
         return
-    show(metrics_tables(metrics, best_auc))
+    show(metrics_tables(metrics, best_auc, list_fields=list_fields))
 
 
 def metrics_tables(
-    metrics: Mapping[str, Mapping[str, Any]], best_auc: Mapping[str, float] | None = None
+    metrics: Mapping[str, Mapping[str, Any]],
+    best_auc: Mapping[str, float] | None = None,
+    *,
+    list_fields: Sequence[str] = (),
 ) -> list[Table]:
     """Returns a table of the metrics by split, and one for each field by which the last split is sliced.
 
     Args:
         metrics: By split, as `evaluate` returns them.
         best_auc: The best possible AUC by split, where it is known.
+        list_fields: The multivalued fields, whose slices are list lengths: their titles say so.
     """
     by_metric: dict[str, dict[str, float]] = {}
     for split, values in metrics.items():
@@ -134,7 +162,8 @@ def metrics_tables(
     split, values = list(metrics.items())[-1]
     for field, slices in values.get("slices", {}).items():
         present = [name for name in _SLICE_METRICS if name in next(iter(slices.values()))]
-        tables.append(_numbers_table(f"{split}, by {field}", field, slices, present))
+        title = f"{field} (list length)" if field in list_fields else field
+        tables.append(_numbers_table(f"{split}, by {title}", title, slices, present))
     return tables
 
 

@@ -1,4 +1,4 @@
-"""A progress bar for training: epoch, examples a second, the eval AUC so far."""
+"""A progress bar for training: epoch, examples, examples per second."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .console import err
 
 
 class TrainingProgress(keras.callbacks.Callback):
-    """Shows an epoch's examples as they pass; a context manager, so that the bar is gone afterwards."""
+    """Shows the progress of each epoch; a context manager, which removes the bar at the end."""
 
     def __init__(self, examples: int, settings: Train) -> None:
         super().__init__()
@@ -41,11 +41,11 @@ class TrainingProgress(keras.callbacks.Callback):
         self._progress.stop()
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Starts the bar again."""
+        """Restarts the bar."""
         self._progress.reset(self._task, description=f"Epoch {epoch + 1} of at most {self._epochs}")
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        """Counts one batch."""
+        """Adds one batch to the bar."""
         task = self._progress.tasks[self._task]
         speed = f"{task.speed:,.0f} examples/s" if task.speed else ""
         self._progress.update(self._task, advance=self._batch_size, speed=speed)

@@ -6,12 +6,14 @@ import io
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console, RenderableType
 
 from fieldpool.model.run_stats import RunStats
 from fieldpool.pipeline.terminal import tables
+from fieldpool.transforms.spec import Spec
 
 TABLES = sorted(path.stem for path in Path(tables.__file__).parent.glob("*table*.py"))
 
@@ -62,6 +64,37 @@ def test_metrics_tables_are_one_by_split_and_one_by_slice() -> None:
     by_split, by_device = tables.metrics_tables({"test": measured | {"slices": {"device": {"tv": measured}}}})
     assert "1,000" in printed(by_split)
     assert "tv" in printed(by_device)
+
+
+def test_slices_by_list_length_say_so() -> None:
+    slices = {"history": {"0": {"auc": 0.5}, "2–3": {"auc": 0.75}}}
+    _, table = tables.metrics_tables({"test": {"auc": 0.75, "slices": slices}}, list_fields=["history"])
+    assert "test, by history (list length)" in printed(table)
+
+
+@pytest.mark.parametrize(
+    ("boundary", "shown"),
+    [
+        (1711251203.0, "2024-03-24T03:33:23Z"),
+        (1711251203.5, "2024-03-24T03:33:23.500000Z"),
+        (1711251203000.0, "1711251203000.0"),
+        (7.0, "7.0"),
+        ("2024-03-24", "2024-03-24"),
+    ],
+)
+def test_boundaries_of_a_time_split_are_shown_in_utc_if_they_are_in_seconds(boundary: float | str, shown: str) -> None:
+    spec = Spec.model_validate(
+        {
+            "label": {"field": "click"},
+            "split": {"time": "ts", "eval_from": boundary, "test_from": boundary},
+            "fields": {"age": {"type": "numeric"}},
+        }
+    )
+    assert tables.split_line(spec) == f"Split by ts: eval from {shown}, test from {shown}"
+
+
+def test_other_splits_have_no_boundaries(spec_data: dict[str, Any]) -> None:
+    assert tables.split_line(Spec.model_validate(spec_data)) is None
 
 
 def test_metrics_beside_the_best_possible_auc() -> None:
