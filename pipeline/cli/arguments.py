@@ -1,4 +1,4 @@
-"""Arguments and options that several commands have, with their help."""
+"""Arguments and options that several commands share, with their help."""
 
 from __future__ import annotations
 
@@ -7,55 +7,61 @@ from typing import Annotated, Literal
 
 import typer
 
-# As `jobs.options.Mode`, which takes a second to import.
+# Equal to `jobs.options.Mode`, which takes a second to import.
 Mode = Literal["auto", "memory", "threads", "processes"]
 
 SpecPath = Annotated[str, typer.Argument(metavar="SPEC", help="The spec, a YAML file.")]
 Data = Annotated[
     list[str],
-    typer.Argument(metavar="DATA...", help="CSV, JSON Lines, Parquet or TFRecord files; globs in quotes."),
+    typer.Argument(metavar="DATA", help="CSV, JSON Lines, Parquet or TFRecord files; globs in quotes."),
 ]
-SpecOrData = Annotated[str, typer.Argument(metavar="SPEC", help="The spec, a YAML file; none with --using.")]
+SpecOrData = Annotated[str, typer.Argument(metavar="SPEC", help="The spec, a YAML file; left out with --using.")]
 DataAfterSpec = Annotated[
     list[str] | None,
-    typer.Argument(metavar="DATA...", help="CSV, JSON Lines, Parquet or TFRecord files; globs in quotes."),
+    typer.Argument(metavar="DATA", help="CSV, JSON Lines, Parquet or TFRecord files; globs in quotes."),
 ]
 RunPath = Annotated[str, typer.Argument(metavar="RUN", help="A run directory, made by `fieldpool transform`.")]
 ModelPath = Annotated[str, typer.Argument(metavar="MODEL", help="The folder of a training, or its model.keras.")]
 Split = Annotated[str, typer.Option(help="train, eval or test.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
 Runner = Annotated[
     str | None,
     typer.Option(
-        help="A Beam runner, such as DataflowRunner; default: in this process. Its options follow in Beam's own words "
-        "(--project, --region, --temp_location …): docs/dataflow.md, docs/runners.md."
+        help="A Beam runner, such as DataflowRunner; default: this process. Beam's own options are accepted too, such "
+        "as --project, --region, --temp_location: docs/dataflow.md, docs/runners.md."
     ),
 ]
 BeamArguments = Annotated[
     list[str] | None,
-    typer.Option("--beam", help="An option that this Beam does not know, for a job server: --beam=--x=1."),
+    typer.Option("--beam", help="An option of a job server that Beam itself does not have: --beam=--x=1. Repeatable."),
 ]
 ModeOption = Annotated[
     Mode,
-    typer.Option("--mode", help="Where to work on this machine: auto, memory (this process), threads or processes."),
+    typer.Option("--mode", help="Run on this machine in this process (memory), in threads or in processes."),
 ]
-Workers = Annotated[int | None, typer.Option(min=1, help="Threads or processes; default: one for two cores.")]
-Using = Annotated[str | None, typer.Option("--using", metavar="RUN", help="Apply this run's transform to new rows.")]
-Epochs = Annotated[int | None, typer.Option(min=1, help="Instead of train.epochs in the spec.")]
-Seed = Annotated[int | None, typer.Option(min=0, help="Instead of train.seed in the spec.")]
-Resume = Annotated[bool, typer.Option("--resume", help="Go on from what a killed process left whole in --out.")]
+Workers = Annotated[int | None, typer.Option(min=1, help="Threads or processes; default: one for every two cores.")]
+Using = Annotated[str | None, typer.Option("--using", metavar="RUN", help="Apply the transform of this run.")]
+Epochs = Annotated[int | None, typer.Option(min=1, help="Overrides train.epochs of the spec.")]
+Seed = Annotated[int | None, typer.Option(min=0, help="Overrides train.seed of the spec.")]
+ResumeTraining = Annotated[bool, typer.Option("--resume", help="Continue from the last complete checkpoint in --out.")]
 Strategy = Annotated[
     Literal["none", "mirrored", "workers"],
-    typer.Option(help="mirrored: on all GPUs of this machine; workers: on those of TF_CONFIG, this command on each."),
+    typer.Option(
+        help="mirrored: all GPUs of this machine; workers: multi-worker training as TF_CONFIG describes; run this "
+        "command on every machine."
+    ),
 ]
-GaucBy = Annotated[str | None, typer.Option(help="A categorical field, the user for one: its values group GAUC.")]
-Slices = Annotated[list[str] | None, typer.Option("--slice", help="A field to measure value by value; repeatable.")]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what is there, when the new one is whole.")]
+GaucBy = Annotated[str | None, typer.Option(help="The categorical field that groups GAUC, usually the user.")]
+Slices = Annotated[
+    list[str] | None,
+    typer.Option("--slice", help="Measure by value, or list length, of this field. Repeatable."),
+]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the output once the new one is complete.")]
 
 
 @dataclass(frozen=True)
 class RunnerOptions:
-    """Where a Beam pipeline runs, as the options of a command say it."""
+    """The options of a command that say where a Beam pipeline runs."""
 
     mode: Mode = "auto"
     workers: int | None = None

@@ -1,4 +1,4 @@
-"""From the command line to a Beam job that is prepared, with its plan shown before a remote one starts."""
+"""Prepares a Beam job from the options of a command, and shows the plan of a remote job before it starts."""
 
 from __future__ import annotations
 
@@ -31,19 +31,18 @@ def prepared_job(
     model: str | None = None,
     before: Sequence[str] = (),
 ) -> PreparedJob:
-    """Returns the job that reads `data`, and perhaps a run and a model, and writes to `out`.
+    """Returns the job that reads `data`, and optionally a run and a model, and writes to `out`.
 
-    A remote job is checked against the rules of its runner, and its plan is shown; from now on, what is logged of it is
-    printed.
+    A remote job is checked against the rules of its runner, its plan is printed, and from then on its log messages.
 
     Args:
-        where: Where it runs.
-        name: What the job does, for its name.
+        where: The options that say where it runs.
+        name: What the job does; part of its name.
         data: Patterns of files.
-        out: The folder to make; "" for none.
-        run: A run that it reads.
-        model: A model that it reads.
-        before: What jobs of their own find out first.
+        out: The folder to create; "" for none.
+        run: A run that the job reads.
+        model: A model that the job reads.
+        before: The purposes of the jobs that run before it (`spec_resolution.passes`).
 
     Raises:
         UserError: as `beam_options` and `prepare_job`.
@@ -53,17 +52,17 @@ def prepared_job(
     if not runs_in_process(options):
         console.show_plan(_plan(job, before))
         startup.until_exit(startup.following_job())
-    elif where.mode == "auto" and where.workers is None and out:  # `verify`, without a target, may read a sample alone.
+    elif where.mode == "auto" and where.workers is None and out:  # `verify` has no target; it may read only a sample.
         choose_mode(options, job.input_bytes)
     return job
 
 
 def _plan(job: PreparedJob, before: Sequence[str] = ()) -> dict[str, str]:
-    """Returns the lines of the plan by their titles.
+    """Returns the lines of the plan by title.
 
     Args:
-        job: Its options with all defaults.
-        before: What jobs of their own find out first (`spec_resolution.passes`).
+        job: A job whose options have all defaults.
+        before: The purposes of the jobs that run before it (`spec_resolution.passes`).
     """
     options, files = job.options, job.files
     runner = str(options.view_as(StandardOptions).runner)
@@ -89,7 +88,7 @@ def _of_dataflow(options: PipelineOptions) -> dict[str, str]:
 
     cloud, workers, setup = (options.view_as(kind) for kind in (GoogleCloudOptions, WorkerOptions, SetupOptions))
     given = options.get_all_options()
-    most = f"at most {workers.max_num_workers}" if workers.max_num_workers else "as many as Dataflow finds useful"
+    most = f"at most {workers.max_num_workers}" if workers.max_num_workers else "number chosen by Dataflow"
     first = f"{workers.num_workers} at first, " if workers.num_workers else ""
     packages = [setup.setup_file, *(setup.extra_packages or []), setup.requirements_file]
     return {

@@ -1,4 +1,4 @@
-"""Options in Beam's own words on our command line: `fieldpool transform … --runner DataflowRunner --project p`."""
+"""Accepts Beam's options on fieldpool's command line: `fieldpool transform … --runner DataflowRunner --project p`."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ import typer
 
 from .command import Command
 
-# Where they are put together; also for options that Beam does not know here, such as a job server's own.
+# Collects Beam's options. Users set it directly for options that Beam lacks, such as those of a job server.
 PASS_ON = "--beam"
 
 
 class CommandWithBeamOptions(Command):
-    """A command that takes each option of Beam besides its own, and passes it on as `--beam=--name=value`."""
+    """A command that accepts every option of Beam as well as its own, and passes Beam's on as `--beam=--name=value`."""
 
     def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override]
-        """Returns what is left over, with Beam's options among those that it found."""
+        """Returns the arguments that are left after parsing; Beam's options are parsed as values of `--beam`."""
         own = {name for parameter in self.get_params(ctx) for name in (*parameter.opts, *parameter.secondary_opts)}
         return super().parse_args(ctx, list(_with_passed_on(args, own, ctx)))
 
 
 def _with_passed_on(args: list[str], own: set[str], ctx: typer.Context) -> Iterator[str]:
-    """Yields the arguments with those options that are not `own` ones in the form in which they are passed on."""
+    """Yields the arguments, with options that are not in `own` rewritten as values of `--beam`."""
     beams: argparse.ArgumentParser | None = None
     left = iter(args)
     for argument in left:
@@ -52,14 +52,14 @@ def _value(name: str, left: Iterator[str], ctx: typer.Context) -> str:
 def _did_you_mean(name: str, own: set[str], beams: argparse.ArgumentParser) -> str:
     known = {*own, *beams._option_string_actions}
     close = difflib.get_close_matches(name, known, n=2) or difflib.get_close_matches(name.replace("-", "_"), known, n=2)
-    return f"Did you mean {' or '.join(close)}?" if close else f"If a job server knows it: {PASS_ON}={name}=…"
+    return f"Did you mean {' or '.join(close)}?" if close else f"For an option of a job server: {PASS_ON}={name}=…"
 
 
 def _beam_parser() -> argparse.ArgumentParser:
-    """Returns Beam's parser of all options that it knows, ours among them."""
+    """Returns a parser of all of Beam's options, including those that fieldpool adds."""
     from apache_beam.options.pipeline_options import PipelineOptions
 
-    from ..jobs import options  # noqa: F401  So that Beam knows ours.
+    from ..jobs import options  # noqa: F401  Registers the options that fieldpool adds.
 
     found: list[Any] = []
     PipelineOptions([]).get_all_options(add_extra_args_fn=found.append)

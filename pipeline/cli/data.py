@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ...transforms.errors import CheckFailed, UserError
-from ..terminal import startup
+from ..terminal import console, startup
 from ..terminal.progress import transforming, working
 from .arguments import (
     AsJson,
@@ -17,7 +17,6 @@ from .arguments import (
     DataAfterSpec,
     ModeOption,
     Overwrite,
-    Resume,
     Runner,
     RunnerOptions,
     RunPath,
@@ -33,7 +32,7 @@ if TYPE_CHECKING:
 
 
 def schema() -> None:
-    """Prints the spec's JSON Schema, for editors: `fieldpool schema > fieldpool.schema.json`."""
+    """Prints the JSON Schema of the spec, for editors: `fieldpool schema > fieldpool.schema.json`."""
     from ...transforms.spec import Spec
 
     print(json.dumps(Spec.model_json_schema(), indent=2))
@@ -42,11 +41,11 @@ def schema() -> None:
 def explain(
     spec: SpecPath,
     data: Data,
-    rows: Annotated[int, typer.Option(min=1, help="Rows to show.")] = 3,
-    sample: Annotated[int, typer.Option(min=1, help="First rows to take vocabularies from.")] = 1000,
+    rows: Annotated[int, typer.Option(min=1, help="Number of rows to show.")] = 3,
+    sample: Annotated[int, typer.Option(min=1, help="Number of first rows to build vocabularies from.")] = 1000,
     as_json: AsJson = False,
 ) -> None:
-    """Dry run: what the first rows of the data become. Writes nothing.
+    """Dry run: shows the first rows of the data before and after the transform. Writes nothing.
 
     Example: `fieldpool explain spec.yaml 'logs/*.csv'`
     """
@@ -59,25 +58,27 @@ def explain(
     with working("Transforming the first rows"):
         explanation = dry_run.explain(loaded, data, sample=sample, shown=rows)
     example_tables.show_explanation(explanation, as_json=as_json)
+    if not as_json:
+        console.say_next("transform", spec, *console.shortened(data), "--out", "RUN")
 
 
 def transform(
     spec: SpecOrData,
     data: DataAfterSpec = None,
     *,
-    out: Annotated[str, typer.Option(help="The run directory to make.")],
+    out: Annotated[str, typer.Option(help="The run directory to create.")],
     mode: ModeOption = "auto",
     workers: Workers = None,
     runner: Runner = None,
     beam: BeamArguments = None,
     overwrite: Overwrite = False,
-    resume: Resume = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue the unfinished work in --out.")] = False,
     using: Using = None,
     as_json: AsJson = False,
 ) -> None:
-    """Raw rows to a run directory: vocabularies, padded TFRecords, counts.
+    """Transforms raw rows into a run directory: vocabularies, padded TFRecords, counts.
 
-    With --using RUN there is no SPEC: new rows are transformed as that run's were, with its vocabularies.
+    With --using RUN, leave SPEC out: new rows get the transform and the vocabularies of that run.
 
     Example: `fieldpool transform spec.yaml clicks.parquet --out runs/monday`
     """
@@ -88,15 +89,15 @@ def transform(
     where = RunnerOptions(mode, workers, runner, beam)
     files = [spec, *(data or [])] if using else data or []
     made = make_run(None if using else spec, files, out, where, overwrite=overwrite, resume=resume, using=using)
-    from ..terminal import tables
-
-    tables.show_stats(made, as_json=as_json)
+    show_run(out, made, as_json=as_json)
+    if not as_json:
+        console.say_next(*(["evaluate", out, "MODEL"] if using else ["train", out, "--out", "MODEL"]))
 
 
 def check(run: RunPath, data: Data, as_json: AsJson = False) -> None:
-    """Compares new rows with a run: OOV, missing, lengths, truncated values, ranges, columns, label rate.
+    """Compares new rows with a run: OOV, missing values, list lengths, ranges, columns, label rate.
 
-    Leaves with exit code 3 if a threshold of the run's spec, its `check:` section, is broken. Writes nothing.
+    Exits with code 3 if a threshold in the `check:` section of the run's spec is exceeded. Writes nothing.
 
     Example: `fieldpool check runs/monday tuesday.parquet`
     """
@@ -111,18 +112,20 @@ def check(run: RunPath, data: Data, as_json: AsJson = False) -> None:
     broken = [f"{finding.field}: {finding.measure}" for finding in findings if finding.is_broken]
     if broken:
         raise CheckFailed(
-            f"{run}: the new rows are too far from this run's ({', '.join(broken)}); look for what changed at their "
-            "source, train on newer rows, or widen the thresholds (`check:` in RUN/spec.yaml)"
+            f"{run}: the new rows exceed drift thresholds ({', '.join(broken)}); find out what changed at the source, "
+            "train on newer rows, or raise the thresholds (`check:` in RUN/spec.yaml)"
         )
+    if not as_json:
+        console.say_next("predict", "MODEL", *console.shortened(data), "--out", "OUT")
 
 
 def inspect(
     run: RunPath,
     split: Split = "train",
-    rows: Annotated[int, typer.Option(min=1, help="Examples to show.")] = 3,
+    rows: Annotated[int, typer.Option(min=1, help="Number of examples to show.")] = 3,
     as_json: AsJson = False,
 ) -> None:
-    """Examples of a run, decoded: tokens beside ids.
+    """Shows decoded examples of a run: tokens beside ids.
 
     Example: `fieldpool inspect runs/monday --split test --rows 5`
     """
@@ -144,7 +147,7 @@ def make_run(
     resume: bool = False,
     using: str | None = None,
 ) -> RunStats:
-    """Makes a run by a spec, or by the run `using`; returns its counts."""
+    """Makes a run with a spec, or with the transform of the run `using`; returns its counts."""
     from ..spec_file import load_spec
 
     given = load_spec(spec) if spec else None
@@ -161,11 +164,24 @@ def make_run(
         return transform_job(loaded, job, overwrite=overwrite, resume=resume, using=run).stats
 
 
+def show_run(path: str, stats: RunStats, *, as_json: bool = False) -> None:
+    """Prints the counts of a run, the boundaries of a time split, and the reasons of rejected rows."""
+    from ...model.run import Run
+    from ..terminal import rejected_rows, tables
+
+    tables.show_stats(stats, as_json=as_json)
+    if not as_json:
+        boundaries = tables.split_line(Run(path).spec)
+        if boundaries:
+            console.say(boundaries)
+        rejected_rows.show_rejected(path, stats.rejected)
+
+
 def checked_split(split: str) -> str:
-    """Returns the split that an option names.
+    """Returns the value of `--split`.
 
     Raises:
-        UserError: there is none of that name.
+        UserError: there is no such split.
     """
     from ...transforms.spec import SPLITS
 

@@ -1,8 +1,9 @@
-"""Commands that write pages to look at: profile, before training, and report, after it."""
+"""Commands that write HTML pages: profile, before training, and report, after it."""
 
 from __future__ import annotations
 
 import json
+import shlex
 from typing import Annotated, Any
 
 import typer
@@ -19,15 +20,15 @@ REPORT_NAME = "report.html"
 def profile(
     data: Data,
     out: Annotated[str, typer.Option(help="The folder for spec.yaml and profile.html.")],
-    rows: Annotated[int, typer.Option(min=1, help="About so many rows are looked at, evenly spread.")] = 200_000,
-    label: Annotated[str | None, typer.Option(help="The label's column, where it cannot be guessed.")] = None,
-    delimiter: Annotated[str | None, typer.Option(help="Of CSV files: a character, or `tab`.")] = None,
+    rows: Annotated[int, typer.Option(min=1, help="Read about this many rows, evenly spread.")] = 200_000,
+    label: Annotated[str | None, typer.Option(help="The column of the label, if it cannot be guessed.")] = None,
+    delimiter: Annotated[str | None, typer.Option(help="The delimiter of CSV files: a character, or `tab`.")] = None,
     columns: Annotated[
-        str | None, typer.Option(help="Names of the columns, separated by commas, of CSV files without a header.")
+        str | None, typer.Option(help="The columns of CSV files without a header, separated by commas.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Looks at new data: proposes a spec, with reasons, and draws what is in the fields.
+    """Proposes a spec for new data, with reasons, and writes an HTML page about each field.
 
     Example: `fieldpool profile 'logs/*.parquet' --out look`
     """
@@ -35,21 +36,23 @@ def profile(
     with startup.importing():
         from ..reports.data_profile import profile_data, profile_page, spec_text
         from ..terminal import profile_table
-    with working("Looking"):
+    with working("Reading"):
         found = profile_data(data, rows=rows, label=label, source=_source(delimiter, columns))
         texts = (spec_text(found), profile_page(found, f"Data profile: {', '.join(data)}"))
         write_profile(paths, texts)
     profile_table.show_profile(found, paths, as_json=as_json)
+    if not as_json:
+        console.say_next("explain", paths[0], *console.shortened(data))
 
 
 def report(
     run: RunPath,
     model: ModelPath,
-    out: Annotated[str, typer.Option(help="The page to write.")] = REPORT_NAME,
-    data: Annotated[list[str] | None, typer.Option(help="Source files, to name in how to make it again.")] = None,
+    out: Annotated[str, typer.Option(help="The HTML file to write.")] = REPORT_NAME,
+    data: Annotated[list[str] | None, typer.Option(help="The source files, for the commands shown.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """A model card in one HTML file: data, learning curves, quality, slices, formula, how to make it again.
+    """Writes a model card, one HTML file: quality, slices, learning curves, data, formula, commands.
 
     Example: `fieldpool report runs/monday models/monday --out monday.html`
     """
@@ -57,7 +60,7 @@ def report(
     if as_json:
         print(json.dumps({"report": written}))
     else:
-        console.say(f"Report: {written}")
+        console.say(f"Report: {written}\nNext: open {shlex.quote(written)} in a browser")
 
 
 def write_report(run: str, model: str, out: str, data: list[str] | None) -> str:
@@ -70,7 +73,7 @@ def write_report(run: str, model: str, out: str, data: list[str] | None) -> str:
 
 
 def _source(delimiter: str | None, columns: str | None) -> Any:
-    """Returns how the files are read, if options say it."""
+    """Returns the section `source:` that the options stand for."""
     from ...transforms.spec import Source
 
     given: dict[str, Any] = {}

@@ -1,13 +1,14 @@
-"""Commands from training to use: export, predict and verify."""
+"""Commands that apply models: export, predict and verify."""
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from ...transforms.errors import UserError
-from ..terminal import console, startup
+from ..terminal import console, rejected_rows, startup
 from ..terminal.progress import working
 from .arguments import (
     AsJson,
@@ -25,21 +26,21 @@ from .arguments import (
 if TYPE_CHECKING:
     from ..serving.comparison import Parity
 
-# Rows of `fieldpool run` that are replayed through the exported model.
+# The number of rows that `fieldpool run` compares between the batch pipeline and the exported model.
 SAMPLE_ROWS = 10_000
 
 ServingModelPath = Annotated[
-    str, typer.Argument(metavar="MODEL", help="An exported model, or the folder of a training that has one.")
+    str, typer.Argument(metavar="MODEL", help="An exported model, or the folder of a training that has been exported.")
 ]
 
 
 def export(
     run: RunPath,
     model: ModelPath,
-    out: Annotated[str | None, typer.Option(help="The folder to make; default: MODEL/serving.")] = None,
+    out: Annotated[str | None, typer.Option(help="The folder to create; default: MODEL/serving.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """One SavedModel that takes raw rows and gives probabilities; plain TensorFlow loads it.
+    """Exports a model as one SavedModel from raw rows to probabilities; plain TensorFlow loads it.
 
     Example: `fieldpool export runs/monday models/monday --out serving/monday`
     """
@@ -47,13 +48,15 @@ def export(
     from ..terminal import serving_tables
 
     serving_tables.show_export(folder, as_json=as_json)
+    if not as_json:
+        console.say_next("verify", run, folder if out else model, "DATA...")
 
 
 def predict(
     model: ServingModelPath,
     data: Data,
-    out: Annotated[str, typer.Option(help="The folder to make.")],
-    output: Annotated[Literal["parquet", "jsonl"], typer.Option("--format", help="Of the predictions.")] = "parquet",
+    out: Annotated[str, typer.Option(help="The folder to create.")],
+    output: Annotated[Literal["parquet", "jsonl"], typer.Option("--format", help="Output format.")] = "parquet",
     mode: ModeOption = "auto",
     workers: Workers = None,
     runner: Runner = None,
@@ -61,7 +64,7 @@ def predict(
     overwrite: Overwrite = False,
     as_json: AsJson = False,
 ) -> None:
-    """Raw rows to files of key and probability; the rows need no label.
+    """Predicts a probability for each raw row, which needs no label.
 
     Example: `fieldpool predict models/monday 'candidates/*.parquet' --out scores/tuesday`
     """
@@ -74,20 +77,23 @@ def predict(
     with working("Predicting"):
         counts = predict_job(job, output=output, overwrite=overwrite)
     serving_tables.show_predictions(counts, out, as_json=as_json)
+    if not as_json:
+        rejected_rows.show_rejected(out, counts["rejected"])
+        console.say(f"Next: {_reading(out, output)}")
 
 
 def verify(
     run: RunPath,
     model: ServingModelPath,
     data: Data,
-    rows: Annotated[int | None, typer.Option(min=1, help="About so many rows, evenly spread; default: all.")] = None,
+    rows: Annotated[int | None, typer.Option(min=1, help="About this many rows, evenly spread; default: all.")] = None,
     mode: ModeOption = "auto",
     workers: Workers = None,
     runner: Runner = None,
     beam: BeamArguments = None,
     as_json: AsJson = False,
 ) -> None:
-    """Proof of parity: raw rows through the batch pipeline and through the exported model. Exit code 3 if they differ.
+    """Checks for training-serving skew: exported model against batch pipeline. Exit code 3 if they differ.
 
     Example: `fieldpool verify runs/monday models/monday clicks.parquet`
     """
@@ -96,13 +102,23 @@ def verify(
 
     serving_tables.show_parity(parity, as_json=as_json)
     check_parity(parity)
+    if not as_json:
+        console.say_next("predict", model, "DATA...", "--out", "OUT")
 
 
 def check_parity(parity: Parity) -> None:
-    """Leaves with exit code 3 if batch pipeline and exported model differ."""
+    """Exits with code 3 if batch pipeline and exported model differ."""
     if not parity.holds:
-        console.error("the exported model does not give what the batch pipeline gives")
+        console.error("the exported model and the batch pipeline give different results")
         raise typer.Exit(3)
+
+
+def _reading(out: str, output: str) -> str:
+    """Returns a command that prints predictions."""
+    if output == "jsonl":
+        return f"head {shlex.quote(f'{out}/predictions')}/*.jsonl"
+    program = f'import pyarrow.parquet as pq; print(pq.read_table("{out}/predictions"))'
+    return shlex.join(["python", "-c", program])
 
 
 def export_run(run: str, model: str, out: str | None = None) -> str:

@@ -1,4 +1,4 @@
-"""Commands that learn and measure: train, evaluate."""
+"""Commands that train and measure models: train, evaluate."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..terminal import startup
+from ..terminal import console, startup
 from ..terminal.progress import working
-from .arguments import AsJson, Epochs, GaucBy, ModelPath, Resume, RunPath, Seed, Slices, Split, Strategy
+from .arguments import AsJson, Epochs, GaucBy, ModelPath, ResumeTraining, RunPath, Seed, Slices, Split, Strategy
 from .data import checked_split
 
 if TYPE_CHECKING:
@@ -20,11 +20,11 @@ def train(
     out: Annotated[str, typer.Option(help="The folder for the model, checkpoints and logs.")],
     epochs: Epochs = None,
     seed: Seed = None,
-    resume: Resume = False,
+    resume: ResumeTraining = False,
     strategy: Strategy = "none",
     as_json: AsJson = False,
 ) -> None:
-    """Trains a DeepFM on a run and keeps its best epoch. After ^C or a crash, --resume goes on.
+    """Trains a DeepFM on a run and keeps the best epoch. After ^C or a crash, --resume continues.
 
     Example: `fieldpool train runs/monday --out models/monday`
     """
@@ -32,6 +32,8 @@ def train(
     from ..terminal import tables
 
     tables.show_training(result, as_json=as_json)
+    if not as_json:
+        console.say_next("evaluate", run, out)
 
 
 def evaluate(
@@ -42,24 +44,26 @@ def evaluate(
     slices: Slices = None,
     as_json: AsJson = False,
 ) -> None:
-    """Metrics of a model on a split of a run: AUC, PR-AUC, logloss, GAUC, calibration; slice by slice.
+    """Measures a model on a split of a run: AUC, PR-AUC, logloss, GAUC, calibration, also by slice.
 
     Example: `fieldpool evaluate runs/monday models/monday --gauc-by user_id --slice device --slice history`
     """
     metrics = evaluate_splits(run, model, [split], gauc_by=gauc_by, slices=slices)
     from ..terminal import tables
 
-    tables.show_metrics(metrics, as_json=as_json)
+    tables.show_metrics(metrics, list_fields=list_fields(run), as_json=as_json)
+    if not as_json:
+        console.say_next("export", run, model)
 
 
 def train_run(
     run: str, out: str, epochs: int | None, seed: int | None, *, resume: bool = False, strategy: str = "none"
 ) -> TrainingResult:
-    """Trains a model on a run; returns what came of it."""
+    """Trains a model on a run; returns its epochs and paths."""
     with startup.importing():
         import tensorflow as tf
 
-        # Before any other work: TensorFlow wants to know its workers first.
+        # Before any other work: TensorFlow must know its workers first.
         strategies = {
             "none": tf.distribute.get_strategy,
             "mirrored": tf.distribute.MirroredStrategy,
@@ -80,7 +84,7 @@ def train_run(
 def evaluate_splits(
     run: str, model: str, splits: list[str], *, gauc_by: str | None = None, slices: list[str] | None = None
 ) -> dict[str, dict[str, Any]]:
-    """Returns the metrics of a model by split; of several splits, those that have examples."""
+    """Returns the metrics of a model by split; if several splits are given, those without examples are left out."""
     with startup.importing():
         from ...model import evaluation
         from ...model.run import Run
@@ -94,3 +98,10 @@ def evaluate_splits(
             for split in splits
             if len(splits) == 1 or opened.shards(split)
         }
+
+
+def list_fields(run: str) -> list[str]:
+    """Returns the names of the multivalued fields of a run."""
+    from ...model.run import Run
+
+    return [name for name, field in Run(run).spec.fields.items() if field.is_list]

@@ -1,4 +1,4 @@
-"""Commands that do the whole job: run, demo."""
+"""Commands that run the complete workflow: run, demo."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from typing import Annotated
 import typer
 
 from ...transforms.errors import UserError
-from ..terminal import console
+from ..terminal import console, startup
 from ..terminal.progress import working
 from .arguments import AsJson, BeamArguments, Data, Epochs, ModeOption, Runner, RunnerOptions, Seed, SpecPath, Workers
-from .data import make_run
+from .data import make_run, show_run
 from .reports import REPORT_NAME, write_report
 from .serving import SAMPLE_ROWS, check_parity, export_run, verify_export
-from .training import evaluate_splits, train_run
+from .training import evaluate_splits, list_fields, train_run
 
 
 def run(
     spec: SpecPath,
     data: Data,
-    out: Annotated[str, typer.Option(help="The folder to make: OUT/run and OUT/model.")],
+    out: Annotated[str, typer.Option(help="The folder to create, with OUT/run and OUT/model.")],
     mode: ModeOption = "auto",
     workers: Workers = None,
     runner: Runner = None,
@@ -31,21 +31,26 @@ def run(
     seed: Seed = None,
     as_json: AsJson = False,
 ) -> None:
-    """All of it: transform, train, evaluate, export, verify, report.
+    """Runs the complete workflow: transform, train, evaluate, export, verify, report.
 
     Example: `fieldpool run spec.yaml clicks.parquet --out runs/monday`
     """
     where = RunnerOptions(mode, workers, runner, beam)
     do_whole_job(spec, data, out, where, epochs=epochs, seed=seed, as_json=as_json)
+    if not as_json:
+        console.say_next("predict", os.path.join(out, "model"), "DATA...", "--out", "OUT")
 
 
 def demo(
-    out: Annotated[str, typer.Option(help="The folder to make.")] = "demo-run",
-    rows: Annotated[int, typer.Option(min=1000, help="Rows of the generated click log.")] = 100_000,
-    seed: Annotated[int, typer.Option(min=0, help="Of the log and of the training.")] = 0,
+    out: Annotated[str, typer.Option(help="The folder to create.")] = "demo-run",
+    rows: Annotated[int, typer.Option(min=1000, help="Number of rows of the generated click log.")] = 100_000,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the log and of the training.")] = 0,
     as_json: AsJson = False,
 ) -> None:
-    """The whole job on a generated click log, with the model's AUC beside the best possible one."""
+    """Runs the complete workflow on a generated click log; compares the AUC with the best possible one.
+
+    Example: `fieldpool demo --rows 10000`
+    """
     from ..demo_log import best_auc, write_click_log
 
     if os.path.exists(out) and os.listdir(out):
@@ -54,11 +59,13 @@ def demo(
         files = write_click_log(Path(out), rows=rows, seed=seed)
     if not as_json:
         console.say(f"The click log and its spec are in {out}: look at spec.yaml.")
-    best = {"test": best_auc(files)}
+    with startup.importing():  # `best_auc` imports `fieldpool.model`.
+        best = {"test": best_auc(files)}
     do_whole_job(str(files.spec), [str(files.clicks)], out, RunnerOptions(), seed=seed, best_auc=best, as_json=as_json)
     if not as_json:
-        console.say("The best possible AUC is that of the true click probabilities, which this log knows.")
-        console.say(f"Look inside: fieldpool inspect {out}/run")
+        console.say("The best possible AUC is that of the true click probabilities, which are known for this log.")
+        console.say_next("inspect", os.path.join(out, "run"))
+        console.say("For your own data: fieldpool profile DATA... --out DIR")
 
 
 def do_whole_job(
@@ -72,7 +79,7 @@ def do_whole_job(
     best_auc: dict[str, float] | None = None,
     as_json: bool = False,
 ) -> None:
-    """Does it, and prints what came of each step."""
+    """Runs all steps and prints their results."""
     from ..jobs.dataflow import is_dataflow
 
     if is_dataflow(where.runner or ""):
@@ -81,15 +88,15 @@ def do_whole_job(
         )
     if "://" in out:
         raise UserError(
-            f"--out {out}: `run` also trains, on this machine; name a folder here, or use `fieldpool transform` with "
-            "this one and then `fieldpool train`"
+            f"--out {out}: `run` also trains, on this machine; choose a local folder, or use `fieldpool transform` "
+            "with this one and then `fieldpool train`"
         )
     run, model = os.path.join(out, "run"), os.path.join(out, "model")
     stats = make_run(spec, data, run, where)
     from ..terminal import serving_tables, tables
 
     if not as_json:
-        tables.show_stats(stats)
+        show_run(run, stats)
     training = train_run(run, model, epochs, seed)
     metrics = evaluate_splits(run, model, ["train", "eval", "test"])
     export = export_run(run, model)
@@ -103,7 +110,7 @@ def do_whole_job(
         print(json_text(summary | ({"best_auc": best_auc} if best_auc else {})))
     else:
         tables.show_training(training)
-        tables.show_metrics(metrics, best_auc=best_auc)
+        tables.show_metrics(metrics, best_auc=best_auc, list_fields=list_fields(run))
         serving_tables.show_parity(parity)
         console.say(f"Run: {run}\nModel: {model}\nServing model: {export}\nReport: {report}")
         console.say(f"Curves: tensorboard --logdir {model}/logs")

@@ -1,4 +1,4 @@
-"""Beam's options on our command line, as they stand in Beam's own documents."""
+"""Beam's options on fieldpool's command line, spelled as in Beam's documentation."""
 
 from __future__ import annotations
 
@@ -58,17 +58,17 @@ def test_what_follows_two_dashes_is_data() -> None:
         ("--reggion", "Did you mean --region"),
         ("--max-num-workers", "Did you mean --max_num_workers"),
         ("--runer", "Did you mean --runner"),
-        ("--qqqqqq", "If a job server knows it: --beam=--qqqqqq=…"),
+        ("--qqqqqq", "For an option of a job server: --beam=--qqqqqq=…"),
     ],
 )
 def test_an_unknown_option_is_refused(option: str, hint: str) -> None:
-    code, told = call("data", option, "x")
+    code, output = call("data", option, "x")
     assert code == 2
-    assert f"No such option: {option}" in told
-    assert hint in told
+    assert f"No such option: {option}" in output
+    assert hint in output
 
 
 def test_an_option_without_its_value_is_refused() -> None:
-    code, told = call("data", "--region")
+    code, output = call("data", "--region")
     assert code == 2
-    assert "Option '--region' requires an argument" in told
+    assert "Option '--region' requires an argument" in output

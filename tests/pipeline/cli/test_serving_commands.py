@@ -1,4 +1,4 @@
-"""The commands from training to use, and those that write pages, as their users meet them."""
+"""Commands that apply models or write pages: output, exit codes, messages."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_export_verify_and_predict(fieldpool: Fieldpool, served: Served, tmp_pat
     assert (code, json.loads(output)) == (0, {"read": 120, "predicted": 120, "rejected": 0})
 
 
-def test_verify_tells_the_differences_and_leaves_with_3(fieldpool: Fieldpool, served: Served, tmp_path: Path) -> None:
+def test_verify_shows_the_differences_and_exits_with_3(fieldpool: Fieldpool, served: Served, tmp_path: Path) -> None:
     export = Path(shutil.copytree(served.export, tmp_path / "export"))
     tokens = (export / "assets" / "user").read_bytes().splitlines(keepends=True)
     (export / "assets" / "user").write_bytes(b"".join(reversed(tokens)))
@@ -34,7 +34,7 @@ def test_verify_tells_the_differences_and_leaves_with_3(fieldpool: Fieldpool, se
     assert code == 3
     assert "The first differences" in output
     assert f"{served.data}, row 2" in output
-    assert "does not give what the batch pipeline gives" in errors
+    assert "the exported model and the batch pipeline give different results" in errors
 
 
 def test_profile_and_report(fieldpool: Fieldpool, served: Served, tmp_path: Path) -> None:
@@ -81,7 +81,7 @@ def test_mistakes_exit_with_2_and_one_clear_message(
     assert sorted(folder.iterdir()) == before
 
 
-def test_a_row_that_cannot_be_used_is_no_difference(fieldpool: Fieldpool, served: Served, tmp_path: Path) -> None:
+def test_a_rejected_row_is_not_a_difference(fieldpool: Fieldpool, served: Served, tmp_path: Path) -> None:
     table = pq.read_table(served.data)
     keys = [None, *table["id"].to_pylist()[1:]]
     pq.write_table(table.set_column(0, "id", [keys]), tmp_path / "rows.parquet")
