@@ -77,20 +77,22 @@ test-package: $(SETUP) ## Build wheel and sdist, install each in a fresh environ
 	$(VENV)/bin/pytest -m package tests/packaging </dev/null
 
 # With other tests: make test-matrix PYTHONS=3.13 TESTS="tests/transforms tests/pipeline/rows"
+# Pythons of pyenv are found when they are active: PYENV_VERSION=3.11.7:3.12.1:3.13.0 make test-matrix
 test-matrix: $(SETUP) ## Run the tests on Python 3.11, 3.12 and 3.13, where they are installed, in .venv-matrix/
 	$(VENV)/bin/python $(PIP) install --quiet uv
-	@for version in $(PYTHONS); do \
-	    if ! python=$$($(VENV)/bin/uv python find --quiet --system --no-python-downloads $$version); then \
+	@failed=; for version in $(PYTHONS); do \
+	    if ! python=$$($(VENV)/bin/uv python find --system --no-python-downloads $$version 2>/dev/null); then \
 	        echo "Python $$version is not installed: skipped"; \
 	        continue; \
 	    fi; \
 	    echo "Python $$version: $$python"; \
-	    $(VENV)/bin/uv venv --quiet --allow-existing --python $$python $(MATRIX)/$$version; \
+	    $(VENV)/bin/uv venv --quiet --allow-existing --seed --python $$python $(MATRIX)/$$version; \
 	    install="$(VENV)/bin/uv pip install --quiet --python $(MATRIX)/$$version/bin/python"; \
 	    $$install --requirement requirements.lock; \
 	    $$install --no-deps --no-build-isolation --editable .; \
-	    $(MATRIX)/$$version/bin/pytest -n $(WORKERS) $(TESTS) </dev/null; \
-	done
+	    $(MATRIX)/$$version/bin/pytest -n $(WORKERS) $(TESTS) </dev/null || failed+=" $$version"; \
+	done; \
+	if [ -n "$$failed" ]; then echo "Failed on Python$$failed"; exit 1; fi
 
 test-browser: $(SETUP) ## Open the report in headless Chromium: an installed one, else the one that playwright downloads
 	$(VENV)/bin/python $(PIP) install --quiet "playwright>=1.50"
