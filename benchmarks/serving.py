@@ -2,7 +2,7 @@
 
     python -m benchmarks.serving --rows 1000000 --repeat 3
 
-The rows are those of `pipelines/rows.py`; the model is trained for one epoch on 100,000 of them. Latency is measured in
+The rows are those of `pipelines/rows.py`; the model is trained on 100,000 of them in one epoch. Latency is measured in
 this process, through the exported signatures, with changing requests. Throughput is that of a `fieldpool predict`
 process, so it includes all imports and the loading of the model.
 """

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-MODULES = sorted(path for folder in ("transforms", "model", "pipeline", "api") for path in (ROOT / folder).glob("**/*.py"))
+FOLDERS = ("transforms", "model", "pipeline", "api")
+MODULES = sorted(path for folder in FOLDERS for path in (ROOT / folder).glob("**/*.py"))
 # The folder of the public API is the package `fieldpool` itself.
 PACKAGES = {"api": ["fieldpool"]}
 PUBLIC = tuple(f"fieldpool.{path.stem}" for path in (ROOT / "api").glob("_[a-z]*.py"))
