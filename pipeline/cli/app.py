@@ -14,7 +14,7 @@ import typer
 
 from ...transforms.errors import UserError
 from ..terminal import console, startup
-from . import data, reports, serving, training, whole_job
+from . import data, reports, serving, training, workflow
 from .beam_options import CommandWithBeamOptions
 from .command import Command
 
@@ -52,14 +52,14 @@ app.command(cls=CommandWithBeamOptions)(data.transform)
 app.command(cls=Command)(training.train)
 app.command(cls=Command)(training.evaluate)
 app.command(cls=Command)(data.check)
-app.command(cls=CommandWithBeamOptions)(whole_job.run)
+app.command(cls=CommandWithBeamOptions)(workflow.run)
 app.command(cls=Command)(data.inspect)
 app.command(cls=Command)(serving.export)
 app.command(cls=CommandWithBeamOptions)(serving.predict)
 app.command(cls=CommandWithBeamOptions)(serving.verify)
 app.command(cls=Command)(reports.profile)
 app.command(cls=Command)(reports.report)
-app.command(cls=Command)(whole_job.demo)
+app.command(cls=Command)(workflow.demo)
 
 _STOPPED = 130
 

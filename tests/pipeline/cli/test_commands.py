@@ -147,8 +147,8 @@ def test_the_command_line_starts_without_tensorflow_and_beam() -> None:
     subprocess.run([sys.executable, "-c", script], check=True)
 
 
-def test_results_alone_on_standard_output_and_no_tensorflow_noise(project: Path) -> None:
-    """In a process of its own: TensorFlow logs when it is first imported."""
+def test_standard_output_has_only_results_and_standard_error_no_tensorflow_logs(project: Path) -> None:
+    """In a new process, because TensorFlow logs when it is first imported."""
     program = "from fieldpool.pipeline.cli.app import main; main()"
     arguments = ["explain", str(project / "spec.yaml"), str(project / "rows.parquet"), "--json"]
     done = subprocess.run([sys.executable, "-c", program, *arguments], capture_output=True, text=True, check=True)

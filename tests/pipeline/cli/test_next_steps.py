@@ -12,7 +12,7 @@ from served_model import Served
 
 from fieldpool.model.run import Run
 from fieldpool.model.training.result import TrainingResult
-from fieldpool.pipeline.cli import data, reports, serving, training, whole_job
+from fieldpool.pipeline.cli import data, reports, serving, training, workflow
 from fieldpool.pipeline.serving.comparison import Parity
 
 Fieldpool = Callable[..., tuple[int, str, str]]
@@ -37,7 +37,7 @@ def project(served: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         (serving, "export_run", "models/monday/serving"),
         (serving, "verify_export", PARITY),
         (reports, "write_report", "my page.html"),
-        (whole_job, "do_whole_job", None),
+        (workflow, "run_workflow", None),
     ]
     for module, name, result in done:
         monkeypatch.setattr(module, name, lambda *_, result=result, **__: result)

@@ -36,7 +36,7 @@ def run(
     Example: `fieldpool run spec.yaml clicks.parquet --out runs/monday`
     """
     where = RunnerOptions(mode, workers, runner, beam)
-    do_whole_job(spec, data, out, where, epochs=epochs, seed=seed, as_json=as_json)
+    run_workflow(spec, data, out, where, epochs=epochs, seed=seed, as_json=as_json)
     if not as_json:
         console.say_next("predict", os.path.join(out, "model"), "DATA...", "--out", "OUT")
 
@@ -61,14 +61,14 @@ def demo(
         console.say(f"The click log and its spec are in {out}: look at spec.yaml.")
     with startup.importing():  # `best_auc` imports `fieldpool.model`.
         best = {"test": best_auc(files)}
-    do_whole_job(str(files.spec), [str(files.clicks)], out, RunnerOptions(), seed=seed, best_auc=best, as_json=as_json)
+    run_workflow(str(files.spec), [str(files.clicks)], out, RunnerOptions(), seed=seed, best_auc=best, as_json=as_json)
     if not as_json:
         console.say("The best possible AUC is that of the true click probabilities, which are known for this log.")
         console.say_next("inspect", os.path.join(out, "run"))
         console.say("For your own data: fieldpool profile DATA... --out DIR")
 
 
-def do_whole_job(
+def run_workflow(
     spec: str,
     data: list[str],
     out: str,
