@@ -33,7 +33,7 @@ class Finding:
         measure: The quantity compared, for example `oov`.
         run: Its value in the run; None if the run has none.
         new: Its value in the new rows.
-        allowed: The threshold as text, for example `+5.00%`; None if there is no threshold.
+        most: The threshold as text, for example `+5.00%`; None if there is no threshold.
         is_broken: Whether `new` exceeds the threshold.
         note: Details, for example the names of unknown columns.
     """
@@ -42,7 +42,7 @@ class Finding:
     measure: str
     run: float | None
     new: float
-    allowed: str | None = None
+    most: str | None = None
     is_broken: bool = False
     note: str = ""
 
@@ -147,19 +147,19 @@ def _ratio(part: int, whole: int) -> float | None:
 
 def _at_most(field: str, measure: str, run: float | None, new: float, bound: float | None) -> Finding:
     """Returns a finding that is broken if the new share is greater than `bound`."""
-    allowed = None if bound is None else f"at most {bound:.2%}"
-    return Finding(field, measure, run, new, allowed, bound is not None and new > bound)
+    most = None if bound is None else f"at most {bound:.2%}"
+    return Finding(field, measure, run, new, most, bound is not None and new > bound)
 
 
 def _rise(field: str, measure: str, run: float, new: float, by: float | None) -> Finding:
     """Returns a finding that is broken if a share has risen by more than `by`, or, for `missing`, also fallen."""
     both_ways = measure == "missing"
     change = abs(new - run) if both_ways else new - run
-    allowed = None if by is None else f"{'±' if both_ways else '+'}{by:.2%}"
-    return Finding(field, measure, run, new, allowed, by is not None and change > by)
+    most = None if by is None else f"{'±' if both_ways else '+'}{by:.2%}"
+    return Finding(field, measure, run, new, most, by is not None and change > by)
 
 
 def _relative_change(field: str, measure: str, run: float, new: float, part: float | None) -> Finding:
     """Returns a finding that is broken if a number has changed by more than `part` times the run's."""
-    allowed = None if part is None else f"±{part:.0%} of the run's"
-    return Finding(field, measure, run, new, allowed, part is not None and abs(new - run) > part * run)
+    most = None if part is None else f"±{part:.0%} of the run's"
+    return Finding(field, measure, run, new, most, part is not None and abs(new - run) > part * run)

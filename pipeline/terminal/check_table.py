@@ -34,7 +34,7 @@ def findings_table(findings: Sequence[Finding]) -> Table:
     for finding in findings:
         numbers = (_number(finding.measure, value) for value in (finding.run, finding.new))
         verdict = Text("too far", "bold red") if finding.is_broken else Text("")
-        cells = (finding.field, finding.measure, *numbers, finding.allowed or "")
+        cells = (finding.field, finding.measure, *numbers, finding.most or "")
         table.add_row(*map(Text, cells), verdict + Text(f" {finding.note}" if finding.note else ""))
     return table
 

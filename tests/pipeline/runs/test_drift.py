@@ -140,7 +140,7 @@ def test_command_prints_a_table_and_exits_with_3(
 
     code, out, _ = fieldpool("check", run.path, new, "--json")
     assert code == 3
-    assert {"field", "measure", "run", "new", "allowed", "is_broken", "note"} == set(json.loads(out)[0])
+    assert {"field", "measure", "run", "new", "most", "is_broken", "note"} == set(json.loads(out)[0])
 
 
 def test_run_without_counts_cannot_be_compared(run: TransformResult, folder: Path) -> None:
