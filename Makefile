@@ -25,7 +25,7 @@ export PYTHONUNBUFFERED := 1
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 .PHONY: help setup demo test lint types pytest test-quality test-faults test-runners test-browser test-backends \
-    test-layers test-package test-matrix layers-wheel bench bench-train bench-serving lock clean
+    test-layers test-package test-matrix layers-wheel bench bench-train bench-serving docs lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -112,6 +112,9 @@ bench-train: $(SETUP) ## Compare training with DeepCTR, FuxiCTR, FBGEMM and stoc
 bench-serving: $(SETUP) ## Measure an exported model: p50 and p99 of 1 and 256 rows, rows/s of batch prediction
 	$(VENV)/bin/python -m benchmarks.serving --repeat $(REPEAT)
 
+docs: $(SETUP) ## Build the documentation as a site, in site/; broken links are errors
+	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --quiet
+
 # Versions that requirements.lock has already are kept: delete it for the newest ones.
 lock: $(SETUP) ## Resolve requirements.lock for Python 3.11 to 3.13 on every platform
 	$(VENV)/bin/python $(PIP) install --quiet uv
@@ -120,7 +123,7 @@ lock: $(SETUP) ## Resolve requirements.lock for Python 3.11 to 3.13 on every pla
 	    pyproject.toml --output-file requirements.lock
 
 clean: ## Remove everything that the other targets create
-	rm -rf $(VENV) $(BACKENDS) $(MATRIX) demo-run bench-data build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(BACKENDS) $(MATRIX) demo-run bench-data site build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find api transforms model pipeline tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(SETUP): setup.py pyproject.toml requirements.lock
