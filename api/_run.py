@@ -6,10 +6,12 @@ import os
 from collections.abc import Sequence
 
 from rich.console import RenderableType
+from rich.text import Text
 
 from ._tables import Tables
 from .model.run import Run as RunDirectory
-from .pipeline.terminal.tables import stats_tables
+from .pipeline.terminal.rejected_rows import rejected_line
+from .pipeline.terminal.tables import split_line, stats_tables
 
 
 class Run(RunDirectory, Tables):
@@ -29,7 +31,12 @@ class Run(RunDirectory, Tables):
         return f"Run({self.path!r})"
 
     def _tables(self) -> Sequence[RenderableType]:
-        return stats_tables(self.stats) if self.has_stats else [repr(self)]
+        if not self.has_stats:
+            return [Text(repr(self))]
+        boundaries, rejected = split_line(self.spec), self.stats.rejected
+        lines = [boundaries] if boundaries else []
+        lines += [rejected_line(self.path, rejected)] if rejected else []
+        return [*stats_tables(self.stats), *map(Text, lines)]
 
 
 def as_run(run: RunDirectory | str | os.PathLike[str]) -> RunDirectory:

@@ -18,6 +18,7 @@ from .model.run import Run as RunDirectory
 from .model.training import folder, result
 from .model.training import train as training
 from .pipeline.terminal.tables import metrics_tables, training_table
+from .transforms.spec import MultivaluedField
 
 # Only speed and memory depend on it.
 _BATCH_SIZE = 4096
@@ -73,14 +74,16 @@ class Evaluation(Tables):
         metrics: By name: `auc`, `pr_auc`, `logloss`, `calibration`, `ece`, `examples`, `positives`; with `gauc_by`
             also `gauc` and `gauc_examples`.
         slices: By field, by slice: the same metrics.
+        list_fields: The multivalued fields, whose slices are list lengths.
     """
 
     split: str
     metrics: dict[str, float]
     slices: dict[str, dict[str, dict[str, float]]]
+    list_fields: tuple[str, ...]
 
     def _tables(self) -> Sequence[RenderableType]:
-        return metrics_tables({self.split: {**self.metrics, "slices": self.slices}})
+        return metrics_tables({self.split: {**self.metrics, "slices": self.slices}}, list_fields=self.list_fields)
 
 
 def evaluate(
@@ -108,9 +111,8 @@ def evaluate(
     found: dict[str, Any] = evaluation.evaluate(
         loaded, opened, split, batch_size=_BATCH_SIZE, gauc_by=gauc_by, slices=slices
     )
-    return Evaluation(
-        split, {name: value for name, value in found.items() if name != "slices"}, found.get("slices", {})
-    )
+    slices_found = found.pop("slices", {})
+    return Evaluation(split, found, slices_found, tuple(opened.spec.fields_of(MultivaluedField)))
 
 
 def load_model(path: Path) -> keras.Model:

@@ -71,7 +71,7 @@ def test_a_model_is_given_in_any_form(job: Job, way: str) -> None:
     assert found.split == "test"
     assert found.metrics["examples"] == job.run.stats.test
     assert set(found.slices) == {"tags"}
-    assert "by tags" in str(found)
+    assert "test, by tags (list length)" in str(found)
 
 
 def test_export_verify_and_predict(job: Job, served: Served) -> None:
@@ -126,10 +126,11 @@ def test_a_report_is_written(job: Job, tmp_path: Path) -> None:
 
 def test_rejected_rows_name_the_table(tmp_path: Path) -> None:
     wrong = TABLE.assign(click=[7, *TABLE["click"][1:]])
-    fieldpool.transform(SPEC, wrong, tmp_path / "run")
+    run = fieldpool.transform(SPEC, wrong, tmp_path / "run")
     (file,) = (tmp_path / "run/rejected").iterdir()
     rejected = json.loads(file.read_text())
     assert (rejected["source"], rejected["row"], rejected["field"]) == ("DataFrame", 1, "click")
+    assert "1 row rejected: click: expected a label of 0 or 1 (1); see" in str(run)
 
 
 def test_a_run_applies_to_new_rows(job: Job, tmp_path: Path) -> None:
