@@ -72,7 +72,7 @@ test-layers: layers-wheel ## Fit, save and load a model where only Keras and Ten
 	    KERAS_BACKEND=$$backend $(BACKENDS)/$$backend/bin/python -I tests/packaging/bare_layers.py; \
 	done
 
-test-package: $(SETUP) ## Build wheel and sdist, install each in a fresh environment and run it: 3 minutes, 3 GB
+test-package: $(SETUP) ## Build wheel and sdist, install each in a fresh environment and run it: 5 minutes, 3 GB
 	$(VENV)/bin/python $(PIP) install --quiet uv
 	$(VENV)/bin/pytest -m package tests/packaging </dev/null
 
