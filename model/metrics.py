@@ -117,7 +117,8 @@ def expected_calibration_error(labels: np.ndarray, logits: np.ndarray, bins: int
     """Expected calibration error: the mean over bins of |mean probability − share of positives|, weighted by rows.
 
     Bins have equal numbers of rows, in the order of the predictions (Nixon et al., https://arxiv.org/abs/1904.01685):
-    with bins of equal width, nearly all rows would be in the first bin.
+    with bins of equal width, nearly all rows would be in the first bin. Rows with equal predictions count with the mean
+    of their labels, so the result does not depend on the order of the rows.
 
     Args:
         labels: 0 or 1, `[n]`.
@@ -142,9 +143,11 @@ def calibration_curve(
     order = np.argsort(logits, kind="stable")
     parts = [part for part in np.array_split(order, bins) if len(part)]
     probability = expit(np.asarray(logits, "float64"))
+    _, tie, rows_of_tie = np.unique(logits, return_inverse=True, return_counts=True)
+    label = (np.bincount(tie, labels) / rows_of_tie)[tie]  # So that the order of rows with equal logits is irrelevant.
     return (
         np.array([probability[part].mean() for part in parts]),
-        np.array([np.mean(labels[part], dtype="float64") for part in parts]),
+        np.array([label[part].mean() for part in parts]),
         np.array([len(part) for part in parts]),
     )
 
