@@ -1,7 +1,7 @@
-"""fieldpool: click logs with multi-valued fields to trained rankers.
+"""fieldpool: from click logs with multi-valued fields to trained rankers.
 
-The commands of the command line are functions here, with the same order of arguments: SPEC first; RUN, then MODEL, then
-DATA.
+Most commands of the command line are also functions here, with their arguments in the same order: SPEC or RUN first,
+then MODEL, then DATA.
 
     import fieldpool
 
@@ -9,8 +9,8 @@ DATA.
     model = fieldpool.train(run, "models/monday")
     print(fieldpool.evaluate(run, model))
 
-Names of this module are the public API; modules below it are internal and may change in any release. Names are imported
-when they are first used (PEP 562), so `import fieldpool` loads neither TensorFlow nor Beam.
+The names in this module are the public API; the modules below it are internal and may change in any release. A name is
+imported when it is first used (PEP 562), so `import fieldpool` loads neither TensorFlow nor Beam.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _MODULES = {
     "profile": "._reports",
     "report": "._reports",
     "load_model": "._training",
-    # What they take and return.
+    # Their arguments and results.
     "Spec": ".transforms.spec",
     "Run": "._run",
     "Explanation": "._rows",
@@ -100,7 +100,7 @@ def __getattr__(name: str) -> Any:
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(import_module(_MODULES[name], __name__), name)
-    globals()[name] = value  # So that this function is called once a name.
+    globals()[name] = value  # So that this function is called once per name.
     return value
 
 

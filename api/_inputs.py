@@ -1,4 +1,4 @@
-"""What the functions of the public API take: a spec in any form, and rows in files or in a table."""
+"""Converts the inputs of the public functions: a spec in any form, and rows from files or from a table."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ class Files:
 
     Attributes:
         patterns: File names, or patterns that match them.
-        name: What rows name as their source if they come from a table, whose file is temporary; else None.
+        name: For a table, its type: errors and rejected rows name it instead of the temporary file. None for files.
     """
 
     patterns: list[str]
     name: str | None = None
 
     def shown(self, source: str) -> str:
-        """Returns the name of a row's source."""
+        """Returns the name to show for the source of a row: that of the table, or `source` itself."""
         return self.name or source
 
 
@@ -50,7 +50,7 @@ def as_spec(spec: SpecLike) -> Spec:
     if isinstance(spec, Spec):
         return spec
     if isinstance(spec, Mapping):
-        return parse_spec(dict(spec), "the spec")
+        return parse_spec(dict(spec), "spec")
     if isinstance(spec, str | os.PathLike):
         return load_spec(os.fspath(spec))
     raise UserError(f"spec: expected the path of a YAML file, a dict or a Spec; found {type(spec).__name__}")
@@ -58,9 +58,9 @@ def as_spec(spec: SpecLike) -> Spec:
 
 @contextlib.contextmanager
 def as_files(data: Data) -> Iterator[Files]:
-    """Gives the files of the rows; those of a table are temporary, and errors name the table instead.
+    """Yields the files with the rows. A table is written to a temporary Parquet file; errors name the table instead.
 
-    A table is written to a Parquet file, so that it is read, checked and divided among workers as any other.
+    So the rows of a table are read, checked and divided among workers in the same way as those of any other file.
 
     Raises:
         UserError: `data` is neither file names nor a table, or the table has a column that Parquet cannot hold.
@@ -70,7 +70,7 @@ def as_files(data: Data) -> Iterator[Files]:
     elif isinstance(data, list | tuple):
         unknown = [type(path).__name__ for path in data if not isinstance(path, str | os.PathLike)]
         if unknown or not data:
-            found = f"a list with {unknown[0]}" if unknown else "an empty list"
+            found = f"a list that contains {unknown[0]}" if unknown else "an empty list"
             raise UserError(f"data: expected file names, or a table such as a pandas DataFrame; found {found}")
         yield Files([os.fspath(path) for path in data])
     else:
@@ -96,4 +96,7 @@ def _write_table(data: Any, name: str, path: str) -> None:
             raise UserError(f"data: expected file names, or a table such as a pandas DataFrame; found {name}")
         pq.write_table(table, path)
     except (pa.ArrowException, pa.ArrowInvalid, TypeError) as error:
-        raise UserError(f"data: the {name} cannot be read as an Arrow table: {error}") from None
+        raise UserError(
+            f"data: the {name} cannot be converted to a Parquet file: {error}. Convert the column to text, numbers or "
+            "lists of these"
+        ) from None

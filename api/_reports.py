@@ -1,4 +1,4 @@
-"""Pages: a profile before the training, a report after it."""
+"""HTML pages: a profile before training, a report after it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from .transforms.spec import Source
 
 
 class Profile(data_profile.DataProfile, Tables):
-    """What a sample of the data holds, and the spec that is proposed for it: `spec`, `fields`, `rows`, `yaml`."""
+    """The profile of a sample of the data, and the spec proposed for it: see `spec`, `fields`, `rows` and `yaml`."""
 
     @property
     def yaml(self) -> str:
@@ -40,24 +40,26 @@ def profile(
     label: str | None = None,
     source: Mapping[str, Any] | None = None,
 ) -> Profile:
-    """Looks at new data and proposes a spec, with reasons.
+    """Profiles new data and proposes a spec, with reasons.
 
     Args:
         data: File names or patterns, or a table such as a pandas DataFrame.
         out: The folder for spec.yaml and profile.html. Default: nothing is written.
-        rows: The approximate number of rows to look at, evenly spread.
+        rows: The approximate number of rows to read, evenly spread over the files.
         label: The label's column, if it cannot be guessed.
-        source: How to read the files, if their names do not say it: the `source` section of a spec, such as
-            `{"delimiter": ";"}`.
+        source: How to read the files, if this does not follow from their names: the `source` section of a spec, such
+            as `{"delimiter": ";"}`.
 
     Raises:
-        UserError: A file cannot be read, there is no label, or `out` has such files already.
+        UserError: A file cannot be read, no column can be the label, or `out` already contains one of the two files.
     """
     paths = [] if out is None else new_profile_paths(os.fspath(out))
     try:
         given = Source.model_validate(source or {})
     except ValidationError as error:
-        raise UserError(f"source: {error.errors()[0]['msg']}") from None
+        first = error.errors()[0]
+        entry = ".".join(["source", *map(str, first["loc"])])
+        raise UserError(f"{entry}: {first['msg'].removeprefix('Value error, ')}") from None
     with as_files(data) as files:
         found = Profile(**vars(data_profile.profile_data(files.patterns, rows=rows, label=label, source=given)))
         title = f"Data profile: {files.name or ', '.join(files.patterns)}"
@@ -73,11 +75,11 @@ def report(
 
     Args:
         run: The run that the model was trained on, or its path.
-        model: What `train` returned, or the folder of a training.
-        out: The page to write.
-        data: Source files to name in the commands that make the model again.
+        model: The result of `train`, or the folder of a trained model.
+        out: The HTML file to write.
+        data: Source files to name in the commands that reproduce the model.
 
     Raises:
-        UserError: There is no such training.
+        UserError: The folder has no trained model.
     """
     return model_report.write_report(as_run(run), os.fspath(model), os.fspath(out), data=data)

@@ -1,4 +1,4 @@
-"""Rows and runs: transform, explain, check."""
+"""The functions on rows and runs: transform, explain, check."""
 
 from __future__ import annotations
 
@@ -39,13 +39,14 @@ def transform(
     Args:
         spec: The path of a YAML file, its contents as a dict, or a `Spec`; None with `using`.
         data: File names or patterns, or a table such as a pandas DataFrame.
-        out: The folder to make, here or on gs://.
-        using: A run whose spec, transform and vocabularies are applied to the rows; nothing is learned from them.
-        overwrite: Replace a run that is there, once the new one is complete.
-        resume: Continue from complete work that a killed process left in `out`; for files only.
-        mode: Where to work on this machine: `memory` (this process), `threads`, `processes`, or `auto`: by the size of
-            the data and the number of cores.
-        workers: The number of threads or processes. Default: one for two cores.
+        out: The run directory to create, on a local disk or on gs://.
+        using: A run whose spec, transform and vocabularies are applied to the rows. No vocabulary and no statistic is
+            computed from these rows.
+        overwrite: Replace an existing run once the new one is complete.
+        resume: Continue the unfinished work that a killed process left in `out`. Only for data in files.
+        mode: How to run on this machine: `memory` (in one thread of this process), `threads`, `processes`, or `auto`,
+            which depends on the size of the data and the number of cores.
+        workers: The number of threads or processes. Default: one for every two cores.
         runner: The name of a Beam runner, such as DataflowRunner. Default: this machine.
         beam_options: Options of the runner in Beam's own form, such as `["--region=europe-west1"]`.
 
@@ -56,13 +57,17 @@ def transform(
         UserError: The spec, the data or the options are wrong. The message says what to change.
     """
     if (spec is None) == (using is None):
-        raise UserError("transform: give a spec, or a run with `using`, but not both")
+        found = "neither" if spec is None else "both"
+        raise UserError(f"transform: expected either `spec` or `using`, found {found}; give one of them")
     base = None if using is None else as_run(using)
     loaded = as_spec(spec) if spec is not None else as_run(using).spec  # type: ignore[arg-type]
     options = jobs.beam_options(runner, beam_options, mode=mode, workers=workers, job="transform")
     with as_files(data) as files:
         if files.name and resume:
-            raise UserError(f"transform: `resume` needs files; a {files.name} has no name to recognise it by")
+            raise UserError(
+                f"transform: `resume` works only for data in files, found a {files.name}; write it to a Parquet file "
+                "and pass its path, or leave `resume` out"
+            )
         run = base.path if base else None
         job = prepare_job(files.patterns, os.fspath(out), options, run=run, source_name=files.name)
         choose_workers(job, mode, workers)
@@ -71,29 +76,29 @@ def transform(
 
 
 def choose_workers(job: PreparedJob, mode: jobs.Mode, workers: int | None) -> None:
-    """Turns to processes for large data, if neither mode nor workers are given."""
+    """Switches to several processes for large data, unless `mode` or `workers` is given."""
     if mode == "auto" and workers is None and jobs.runs_in_process(job.options):
         jobs.choose_mode(job.options, job.input_bytes)
 
 
 class Explanation(dry_run.Explanation, Tables):
-    """What the first rows become; see the attributes `rows`, `rejected`, `spec` and `stats`."""
+    """The first rows before and after the transform; see the attributes `rows`, `rejected`, `spec` and `stats`."""
 
     def _tables(self) -> Sequence[RenderableType]:
         return explanation_tables(self)
 
 
 def explain(spec: SpecLike, data: Data, *, rows: int = 3, sample: int = 1000) -> Explanation:
-    """Shows what the first rows of the data become. Writes nothing.
+    """Dry run: shows the first rows of the data before and after the transform. Writes nothing.
 
     Args:
         spec: The path of a YAML file, its contents as a dict, or a `Spec`.
         data: File names or patterns, or a table such as a pandas DataFrame.
         rows: The number of rows to show.
-        sample: The number of first rows that vocabularies are built from.
+        sample: The number of rows, from the start of the data, that vocabularies are built from.
 
     Raises:
-        UserError: As `transform`.
+        UserError: As for `transform`.
     """
     loaded = as_spec(spec)
     with as_files(data) as files:
@@ -105,10 +110,11 @@ def explain(spec: SpecLike, data: Data, *, rows: int = 3, sample: int = 1000) ->
 
 @dataclass(frozen=True)
 class CheckResult(Tables):
-    """How new rows compare with a run.
+    """The comparison of new rows with a run.
 
     Attributes:
-        findings: The comparisons: field, measure, the run's number, the new one, the bound, and whether it is broken.
+        findings: One comparison per field and measure: the value in the run, the value in the new rows, the threshold,
+            and whether it is exceeded.
     """
 
     findings: list[drift.Finding]

@@ -1,4 +1,4 @@
-"""`fieldpool.Run`: a run directory, which shows its counts."""
+"""`fieldpool.Run`: a run directory, displayed as its counts."""
 
 from __future__ import annotations
 
@@ -40,5 +40,5 @@ class Run(RunDirectory, Tables):
 
 
 def as_run(run: RunDirectory | str | os.PathLike[str]) -> RunDirectory:
-    """Returns a run that is given as such or by its path."""
+    """Returns `run`, opened if it is a path."""
     return run if isinstance(run, RunDirectory) else Run(run)

@@ -1,4 +1,4 @@
-"""From a trained model to its use: export, verify, predict."""
+"""The functions that export a trained model, verify it and predict with it."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ from .pipeline.terminal.tables import counts_table
 
 
 def export(run: RunDirectory | Path, model: Path, out: Path | None = None) -> str:
-    """Writes one SavedModel from raw rows to probabilities; plain TensorFlow loads it. Returns its folder.
+    """Exports a model as one SavedModel from raw rows to probabilities, for plain TensorFlow; returns its folder.
 
     Args:
         run: The run that the model was trained on, or its path.
-        model: What `train` returned, the folder of a training, or its `model.keras`.
-        out: The folder to make. Default: `serving/` in the folder of the training.
+        model: The result of `train`, the folder of a trained model, or its `model.keras`.
+        out: The folder to create. Default: `serving/` in the folder of the trained model.
 
     Raises:
         UserError: There is no such model, or it does not fit the run.
@@ -41,7 +41,7 @@ def export(run: RunDirectory | Path, model: Path, out: Path | None = None) -> st
 
 
 class Parity(comparison.Parity, Tables):
-    """What a comparison of batch pipeline and exported model found; `holds` if nothing differs."""
+    """The comparison of batch pipeline and exported model; `holds` is true if rows were compared and none differs."""
 
     def _tables(self) -> Sequence[RenderableType]:
         return parity_tables(self)
@@ -52,12 +52,12 @@ def verify(run: RunDirectory | Path, model: Path, data: Data, *, rows: int | Non
 
     Args:
         run: The run that the model was trained on, or its path.
-        model: An exported model, or the training whose folder has one.
+        model: An exported model, or the folder of a trained model that has been exported.
         data: File names or patterns, or a table such as a pandas DataFrame.
-        rows: The approximate number of rows, evenly spread. Default: all.
+        rows: The approximate number of rows to compare, evenly spread over the files. Default: all.
 
     Raises:
-        UserError: There is no exported model, it is of another run, or a file cannot be read.
+        UserError: There is no exported model, it was exported from another run, or a file cannot be read.
     """
     opened = as_run(run)
     with as_files(data) as files:
@@ -75,7 +75,7 @@ class Predictions(Tables):
         path: The folder.
         read: Rows read.
         predicted: Rows with a probability.
-        rejected: Rows that could not be used; see `path`/rejected.
+        rejected: Rejected rows; they are in `path`/rejected.
         format: parquet or jsonl.
     """
 
@@ -88,7 +88,7 @@ class Predictions(Tables):
     def table(self) -> pa.Table:
         """Returns the predictions: `probability` (float32) and `key` (string), or `source` and `row` without a key.
 
-        The order of the rows is that of the input only for one file and one worker: join by the key.
+        Only with one file and one worker are the rows in the order of the input; otherwise join them by the key.
         """
         folder = FileSystems.join(self.path, PREDICTIONS_FOLDER)
         return pyarrow.dataset.dataset(folder, format="json" if self.format == "jsonl" else "parquet").to_table()
@@ -109,14 +109,14 @@ def predict(
     runner: str | None = None,
     beam_options: Sequence[str] = (),
 ) -> Predictions:
-    """Writes a probability for every row that can be used; the rows need no label.
+    """Writes a probability for each row that is not rejected; rows need no label.
 
     Args:
-        model: An exported model, or the training whose folder has one.
+        model: An exported model, or the folder of a trained model that has been exported.
         data: File names or patterns, or a table such as a pandas DataFrame.
-        out: The folder to make.
-        format: Of the predictions.
-        overwrite: Replace predictions that are there, once the new ones are complete.
+        out: The folder to create.
+        format: The file format of the predictions: `parquet` or `jsonl`.
+        overwrite: Replace existing predictions once the new ones are complete.
         mode: See `transform`.
         workers: See `transform`.
         runner: See `transform`.

@@ -1,4 +1,4 @@
-"""Results that show themselves: as tables with `print`, and in a notebook."""
+"""Results that `print` and notebooks display as tables."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _HTML = '<pre style="line-height: normal; font-family: Menlo, Consolas, monospac
 
 
 class Tables:
-    """Base of a result that `print` and a notebook show as the tables of the command line."""
+    """Base of the results that `print` and notebooks display as the tables of the command line."""
 
     def _tables(self) -> Sequence[RenderableType]:
         raise NotImplementedError
@@ -22,7 +22,7 @@ class Tables:
         return "\n".join(line.rstrip() for line in self._printed().export_text().splitlines())
 
     def _repr_html_(self) -> str:
-        """The form that notebooks show; see https://ipython.readthedocs.io/en/stable/config/integrating.html."""
+        """Returns HTML for notebooks; see https://ipython.readthedocs.io/en/stable/config/integrating.html."""
         return self._printed().export_html(inline_styles=True, code_format=_HTML)
 
     def _printed(self) -> Console:

@@ -1,4 +1,4 @@
-"""Models: train, evaluate, load_model."""
+"""The functions on models: train, evaluate, load_model."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from .model.training import train as training
 from .pipeline.terminal.tables import metrics_tables, training_table
 from .transforms.spec import MultivaluedField
 
-# Only speed and memory depend on it.
+# Affects only speed and memory.
 _BATCH_SIZE = 4096
 
 
 class Training(result.TrainingResult, Tables):
-    """What a training gave; its path is its folder, so it can be passed on as a model."""
+    """The result of `train`. Other functions accept it as their `model`, because `os.fspath` returns its folder."""
 
     def __fspath__(self) -> str:
         return self.folder
@@ -50,13 +50,15 @@ def train(
     Args:
         run: The run, or its path.
         out: The folder for the model, checkpoints and logs.
-        epochs: Instead of `train.epochs` of the spec.
-        seed: Instead of `train.seed` of the spec.
+        epochs: Overrides `train.epochs` of the spec.
+        seed: Overrides `train.seed` of the spec.
         resume: Continue from the last complete checkpoint in `out`.
-        callbacks: Called after the built-in ones, so that they find `val_auc` and `val_logloss` in the logs.
+        callbacks: More Keras callbacks. They are called after the built-in ones, so their logs have `val_auc` and
+            `val_logloss`.
 
     Raises:
-        UserError: The train split is empty, the loss is not finite, or a checkpoint is that of another training.
+        UserError: The train split is empty, the loss is not finite, or `resume` finds a checkpoint that was written
+            with another model or other settings.
     """
     opened = as_run(run)
     changes = {name: value for name, value in (("epochs", epochs), ("seed", seed)) if value is not None}
@@ -67,13 +69,13 @@ def train(
 
 @dataclass(frozen=True)
 class Evaluation(Tables):
-    """How good a model is on a split.
+    """The metrics of a model on a split.
 
     Attributes:
         split: train, eval or test.
-        metrics: By name: `auc`, `pr_auc`, `logloss`, `calibration`, `ece`, `examples`, `positives`; with `gauc_by`
-            also `gauc` and `gauc_examples`.
-        slices: By field, by slice: the same metrics.
+        metrics: The metrics by name: `auc`, `pr_auc`, `logloss`, `calibration`, `ece`, `examples`, `positives`; with
+            `gauc_by` also `gauc` and `gauc_examples`.
+        slices: The same metrics by field and slice.
         list_fields: The multivalued fields, whose slices are list lengths.
     """
 
@@ -94,17 +96,18 @@ def evaluate(
     gauc_by: str | None = None,
     slices: Sequence[str] | None = None,
 ) -> Evaluation:
-    """Returns how good a model is on all examples of a split.
+    """Returns the metrics of a model on all examples of a split.
 
     Args:
         run: The run, or its path.
-        model: What `train` returned, the folder of a training, its `model.keras`, or a Keras model.
+        model: The result of `train`, the folder of a trained model, its `model.keras`, or a Keras model.
         split: train, eval or test.
         gauc_by: The categorical field whose values are the groups of GAUC. Default: `evaluation.gauc_by` of the spec.
-        slices: Fields to measure value by value. Default: `evaluation.slices` of the spec.
+        slices: Fields by which to compute metrics of slices: by value or, for a multivalued field, by list length.
+            Default: `evaluation.slices` of the spec.
 
     Raises:
-        UserError: There is no such model, the split is empty, or a field does not suit.
+        UserError: There is no such model, the split is empty, or a field has the wrong type.
     """
     opened = as_run(run)
     loaded = load_model(model) if isinstance(model, str | os.PathLike) else model
@@ -116,12 +119,12 @@ def evaluate(
 
 
 def load_model(path: Path) -> keras.Model:
-    """Returns a trained Keras model: its inputs are the features of a run, its output a logit, float32 `[batch, 1]`.
+    """Returns a trained Keras model: its inputs are the features of a run, its output is a logit, float32 `[batch, 1]`.
 
     The model is loaded in Keras' safe mode: a model file cannot run its own code.
 
     Args:
-        path: What `train` returned, the folder of a training, or its `model.keras`.
+        path: The result of `train`, the folder of a trained model, or its `model.keras`.
 
     Raises:
         UserError: There is no model, or it cannot be loaded.

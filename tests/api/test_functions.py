@@ -71,7 +71,7 @@ def test_a_model_is_given_in_any_form(job: Job, way: str) -> None:
     assert found.split == "test"
     assert found.metrics["examples"] == job.run.stats.test
     assert set(found.slices) == {"tags"}
-    assert "test, by tags (list length)" in str(found)
+    assert "test, by tags (list length after truncation)" in str(found)
 
 
 def test_export_verify_and_predict(job: Job, served: Served) -> None:
@@ -149,15 +149,15 @@ def test_a_notebook_shows_the_table_of_print(job: Job, result: str) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((SPEC, [3], "out"), "data: expected file names, or a table .* found a list with int"),
+        ((SPEC, [3], "out"), "data: expected file names, or a table .* found a list that contains int"),
         ((SPEC, [], "out"), "found an empty list"),
         ((SPEC, 3, "out"), "data: expected file names, or a table .* found int"),
         ((3, TABLE, "out"), "spec: expected the path of a YAML file, a dict or a Spec; found int"),
-        ((None, TABLE, "out"), "give a spec, or a run with `using`"),
-        ((SPEC | {"colour": 1}, TABLE, "out"), "the spec: the spec is not valid\n  colour: unknown key"),
+        ((None, TABLE, "out"), "expected either `spec` or `using`, found neither"),
+        ((SPEC | {"colour": 1}, TABLE, "out"), "spec: the spec is not valid\n  colour: unknown key"),
         ((SPEC, TABLE.drop(columns="user"), "out"), "DataFrame: has no column 'user'"),
         ((SPEC, pa.table({"id": ["a"]}), "out"), "Table: has no column"),
-        ((SPEC, TABLE.assign(user=[{1}, *TABLE["user"][1:]]), "out"), "the DataFrame cannot be read as an Arrow table"),
+        ((SPEC, TABLE.assign(user=[{1}, *TABLE["user"][1:]]), "out"), "the DataFrame cannot be converted to a Parquet"),
     ],
 )
 def test_a_wrong_argument_is_reported(
