@@ -1,4 +1,4 @@
-"""Bags, the lists of values that a row has in a multivalued field: from raw text or lists to padded ids.
+"""Bags: from raw text or lists to padded ids. A bag is the list of values that one row has in a multivalued field.
 
 The bags of one field in a batch are a ragged tensor `[batch, (values)]`. The empty string is not a value and is
 dropped, so `""` split at `|`, a trailing separator or an empty list element adds no value.

@@ -38,7 +38,7 @@ class TargetExists(UserError):
 
 
 class CannotWrite(UserError):
-    """The output cannot be written: no permission, no such folder, no space left."""
+    """The output cannot be written, for example without permission or space on the disk."""
 
 
 class CannotResume(UserError):
@@ -66,6 +66,6 @@ class TimeLimitExceeded(UserError):
 
 
 class CheckFailed(UserError):
-    """New rows differ from the run's by more than the thresholds of its spec."""
+    """New rows exceed a drift threshold in the spec of the run."""
 
     exit_code = 3

@@ -1,7 +1,7 @@
-"""Recognises what a path holds, by its files or its name, so that errors can name an argument in the wrong position.
+"""Recognises the kind of a path, by its files or its name, so that an error can name an argument in the wrong position.
 
-In this package because `model` and `pipeline` both use it. Imports nothing but the standard library, and TensorFlow for
-remote folders.
+It is in this package because both `model` and `pipeline` use it. It imports only the standard library and, for remote
+folders, TensorFlow.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from enum import StrEnum
 
 from .errors import UserError
 
-# Added to an error as a note; the command line prints the order of its command instead.
+# Added to an error as a note; the command line replaces it by the usage of its command.
 ORDER = "Order of arguments: SPEC or RUN first, then MODEL, then DATA."
 
 
 class Kind(StrEnum):
-    """What a path can hold."""
+    """The kinds of paths, as errors name them."""
 
     RUN = "a run"
     UNFINISHED_RUN = "an unfinished run"
@@ -49,18 +49,18 @@ _EXTENSIONS = {
 _COMPRESSIONS = (".gz", ".bz2")
 
 _EXPECTED = {
-    Kind.RUN: "a run, the folder that `fieldpool transform` makes",
-    Kind.MODEL: "a trained model, the folder that `fieldpool train` makes",
-    Kind.EXPORT: "an exported model, which `fieldpool export RUN MODEL` makes",
+    Kind.RUN: "a run, the folder that `fieldpool transform` creates",
+    Kind.MODEL: "a trained model, the folder that `fieldpool train` creates",
+    Kind.EXPORT: "an exported model, the folder that `fieldpool export RUN MODEL` creates",
     Kind.SPEC: "a spec, a YAML file",
     Kind.DATA: "data: CSV, JSON Lines, Parquet or TFRecord files",
 }
-# The folders that `fieldpool run` makes.
+# The folders that `fieldpool run` creates.
 _PARTS = {Kind.RUN: "run", Kind.MODEL: "model", Kind.EXPORT: "model"}
 
 
 def kind_of(path: str) -> Kind | None:
-    """Returns what a path holds, None if it is not recognised.
+    """Returns the kind of a path, None if it is not recognised.
 
     Folders are recognised by the files in them; files, and patterns of files, by their extension alone.
     """
@@ -77,22 +77,22 @@ def kind_of(path: str) -> Kind | None:
 
 
 def check_kind(path: str, expected: Kind, error: type[UserError], *, accepted: tuple[Kind, ...] = ()) -> Kind | None:
-    """Returns what a path holds, None if it is not recognised.
+    """Returns the kind of a path, None if it is not recognised.
 
     Args:
         path: An argument of a command or function.
-        expected: What the argument should be; named in the message.
-        error: The kind of error to raise.
-        accepted: What raises no error either.
+        expected: The expected kind; named in the message.
+        error: The class of the error to raise.
+        accepted: Other kinds that raise no error.
 
     Raises:
-        UserError: `error`, with ORDER as a note: the path holds something else.
+        UserError: `error`, with ORDER as a note: the path is of another kind.
     """
     found = kind_of(path)
     if found is None or found in (expected, *accepted):
         return found
     name = path.rstrip("/")
-    inside = f", here {name}/{_PARTS[expected]}" if found is Kind.ALL and expected in _PARTS else ""
+    inside = f"; pass {name}/{_PARTS[expected]}" if found is Kind.ALL and expected in _PARTS else ""
     raised = error(f"{path} is {found}; expected {_EXPECTED[expected]}{inside}")
     raised.add_note(ORDER)
     raise raised

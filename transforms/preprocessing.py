@@ -41,7 +41,7 @@ def raw_feature_spec(spec: Spec, *, label: bool = True) -> dict[str, RawFeature]
 
     Args:
         spec: The spec of the rows.
-        label: Whether to include the label: training data has it, a serving request has not.
+        label: Whether to include the label: training data have one, a serving request does not.
     """
     features: dict[str, RawFeature] = {}
     if spec.key is not None:
@@ -67,7 +67,7 @@ def preprocessing_fn(spec: Spec, *, counts_folder: str | None = None) -> Callabl
     is split at the field's separator.
 
     Args:
-        spec: Of the rows, with every `max_len` a number.
+        spec: The spec of the rows, with a number for each `max_len`.
         counts_folder: See `packed_vocabularies`.
 
     Raises:

@@ -5,9 +5,9 @@ only on counts and bytes (most frequent first, ties by bytes ascending), so ids 
 number of workers. `lookup` turns tokens into ids: 0 is padding and never a token, 1..num_oov_buckets are the OOV
 buckets, and the tokens follow (`spec.Vocabulary`). `vocabulary_counts` does the counting, in Beam and Arrow.
 
-Tokens of a vocabulary may have any bytes, including NUL and invalid UTF-8. Not in a vocabulary are the empty string,
-which is not a value, and tokens with a line feed or carriage return, which a text asset cannot hold; these get the id
-of an OOV bucket. `tft.vocabulary` leaves out the same tokens.
+Tokens of a vocabulary may have any bytes, including NUL and invalid UTF-8. A vocabulary contains neither the empty
+string, which is not a value, nor tokens with a line feed or carriage return, which a text asset cannot hold; `lookup`
+gives them the id of an OOV bucket. `tft.vocabulary` leaves out the same tokens.
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ def packed_vocabularies(
         tokens: For each vocabulary the string tensors whose tokens it counts, together: dense, sparse or ragged, of
             any shape. Empty strings are not counted.
         settings: For each vocabulary `min_count` and `top_k`.
-        counts_folder: A folder, on any file system that TensorFlow supports. Each vocabulary gets a file of its name
-            there: line i has the count of the token on line i of the asset file. Default None: no counts are written.
+        counts_folder: A folder, on any file system that TensorFlow supports, for one file per vocabulary, with its
+            name: line i has the count of the token on line i of the asset file. Default None: no counts are written.
 
     One analyzer with one output counts all vocabularies, so the job graph does not grow with their number.
 
-    What a worker holds in memory: first the distinct tokens of its bundle, at most twice while equal tokens are merged;
-    then one of sixteen hash shards of one vocabulary, where `min_count` is applied exactly and `top_k` within the
-    shard; last the remaining tokens of one vocabulary, to sort them. With 100 million distinct tokens of 20 bytes, a
-    shard has 225 MB, and the last step 36 bytes per token that `min_count` and `top_k` leave.
+    Memory of a worker: first the distinct tokens of its bundle, at most twice while equal tokens are merged; then one
+    of sixteen hash shards of one vocabulary, where `min_count` is applied exactly and `top_k` within the shard; last
+    the remaining tokens of one vocabulary, to sort them. With 100 million distinct tokens of 20 bytes, a shard takes
+    225 MB, and the last step 36 bytes for each token that remains after `min_count` and `top_k`.
     """
     names = list(tokens)
     flat = [_flat(values) for name in names for values in tokens[name]]

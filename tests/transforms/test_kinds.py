@@ -71,7 +71,7 @@ def test_only_a_recognised_other_kind_is_an_error() -> None:
 def test_the_output_of_a_complete_run_names_the_folder_inside(tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
     (tmp_path / "model").mkdir()
-    with pytest.raises(UserError, match=f"makes, here {tmp_path}/model"):
+    with pytest.raises(UserError, match=f"creates; pass {tmp_path}/model"):
         check_kind(f"{tmp_path}/", Kind.MODEL, UserError)
 
 

@@ -136,13 +136,13 @@ def test_yaml_date_as_time_boundary() -> None:
         ({"split": {"by": "luck"}}, "expected one of `column:`, `files:`, `hash:` or `time:`"),
         ({"split": {"column": "part", "hash": "user"}}, "expected one of `column:`, `files:`, `hash:` or `time:`"),
         ({"source": {"header": False}}, "needs its column names"),
-        ({"source": {"columns": ["a", "a"]}}, "a column twice"),
+        ({"source": {"columns": ["a", "a"]}}, "contains 'a' twice"),
         (
             {
                 "vocabularies": {"v": {"min_count": 2}},
                 "fields": {"a": CATEGORICAL | {"vocabulary": "v", "min_count": 3}},
             },
-            "keep all of them there",
+            "set all of them there",
         ),
         (
             {

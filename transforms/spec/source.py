@@ -14,11 +14,19 @@ class Source(Strict):
 
     format: Literal["auto", "csv", "jsonl", "parquet", "tfrecord"] = Field(
         "auto",
-        description="auto: by file extension (.csv .tsv .jsonl .json .parquet .tfrecord, each optionally with .gz).",
+        description="auto: by file extension (.csv .tsv .txt .jsonl .ndjson .json .parquet .pq .tfrecord .tfrecords; "
+        "all except Parquet also with .gz or .bz2).",
     )
     delimiter: str | None = Field(
         None, min_length=1, max_length=1, description="CSV only. Default: tab for .tsv, comma otherwise."
     )
+    quote: str = Field(
+        '"', description="CSV only: the character around quoted values, or `none` if quotes are part of the values."
+    )
+    escape: str | None = Field(
+        None, description="CSV only: the character before a quote, delimiter or line end that is part of a value."
+    )
+    double_quote: bool = Field(True, description="CSV only: whether two quotes in a quoted value mean one.")
     header: bool = Field(True, description="CSV only: whether the first line names the columns.")
     columns: list[str] | None = Field(
         None, description="CSV only: the column names in order, for files without a header."
@@ -28,9 +36,26 @@ class Source(Strict):
     )
 
     @model_validator(mode="after")
+    def _special_characters(self) -> Source:
+        special = {
+            "delimiter": self.delimiter,
+            "quote": None if self.quote == "none" else self.quote,
+            "escape": self.escape,
+        }
+        found = {name: character for name, character in special.items() if character is not None}
+        for name, character in found.items():
+            if len(character) != 1 or not character.isascii() or character in "\n\r":
+                raise ValueError(f"`{name}`: expected one ASCII character, not a line end; found {character!r}")
+        if len(set(found.values())) < len(found):
+            raise ValueError(f"{' and '.join(f'`{name}`' for name in found)} must differ; found {found}")
+        return self
+
+    @model_validator(mode="after")
     def _columns_without_header(self) -> Source:
         if not self.header and self.columns is None:
             raise ValueError("a file without a header needs its column names: add `columns: [first, second, …]`")
-        if self.columns and len(set(self.columns)) != len(self.columns):
-            raise ValueError("`columns` names a column twice")
+        columns = self.columns or []
+        duplicate = next((name for index, name in enumerate(columns) if name in columns[:index]), None)
+        if duplicate is not None:
+            raise ValueError(f"`columns` contains {duplicate!r} twice; give each column its own name")
         return self

@@ -50,7 +50,7 @@ class Spec(Strict):
                 field_name = next(iter(by_field))
                 raise ValueError(
                     f"fields.{field_name} sets {', '.join(by_field[field_name])}, but vocabularies.{vocabulary} "
-                    f"already has the settings of `{vocabulary}`; keep all of them there"
+                    f"already has the settings of `{vocabulary}`; set all of them there"
                 )
             first, *others = by_field
             for other in others:

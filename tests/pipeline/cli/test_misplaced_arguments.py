@@ -37,7 +37,7 @@ CASES = [
     (["inspect", DATA], "rows.parquet is a data file; expected a run", "inspect RUN"),
     (["train", MODEL, OUT], "model is a trained model; expected a run", "train RUN --out OUT"),
     (["train", SPEC, OUT], "spec.yaml is a YAML file; expected a run", "train RUN --out OUT"),
-    (["train", "{0}", OUT], "expected a run, the folder that `fieldpool transform` makes, here {0}/run", "train RUN"),
+    (["train", "{0}", OUT], "expected a run, the folder that `fieldpool transform` creates; pass {0}/run", "train RUN"),
     (["evaluate", MODEL, RUN], "model is a trained model; expected a run", "evaluate RUN MODEL"),
     (["evaluate", RUN, RUN], "run is a run; expected a trained model", "evaluate RUN MODEL"),
     (["evaluate", RUN, EXPORT], "serving is an exported model; expected a trained model", "evaluate RUN MODEL"),
