@@ -121,7 +121,7 @@ def test_yaml_date_as_time_boundary() -> None:
         ),
         ({"fields": {"a": MULTIVALUED | {"max_len": 0}}}, "length from 1"),
         ({"fields": {"a": MULTIVALUED | {"max_len": "p101"}}}, "percentile"),
-        ({"fields": {"a": MULTIVALUED | {"weights": "w", "pooling": "max"}}}, "no meaning"),
+        ({"fields": {"a": MULTIVALUED | {"weights": "w", "pooling": "max"}}}, "cannot be combined"),
         (
             {"fields": {"a": MULTIVALUED | {"pooling": "max"}}, "model": {"exact_fm": True}},
             "exact_fm needs pooling mean",

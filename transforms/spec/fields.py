@@ -193,7 +193,7 @@ class MultivaluedField(VocabularyField):
     @model_validator(mode="after")
     def _weights_need_a_sum(self) -> MultivaluedField:
         if self.weights and self.pooling == "max":
-            raise ValueError("`weights` has no meaning for `pooling: max`; use mean, sum or sqrtn")
+            raise ValueError("`weights` cannot be combined with `pooling: max`; use mean, sum or sqrtn")
         return self
 
     @property
