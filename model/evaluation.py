@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -21,6 +21,9 @@ Features = dict[str, tf.Tensor]
 # The number of the most frequent values of a field that have their own slice.
 MOST_SLICES = 20
 
+
+# The slices of a categorical field that have no token.
+_OTHER, _OOV, _MISSING = "(other)", "(OOV)", "(missing)"
 
 class Scores(NamedTuple):
     """A scored split.
@@ -99,8 +102,8 @@ def evaluate(
         The metrics of `metrics.measures`. With `gauc_by` also `gauc`, of the rows whose group is in the vocabulary
         (other groups share the OOV buckets), and `gauc_examples`, the number of these rows. With `slices` also
         `slices`: the same metrics by field and slice. The slices of a categorical field are its 20 most frequent values
-        in the split, `(missing)`, `(OOV)` and `(other)`; those of a multivalued field are the lengths of its lists,
-        `0`, `1`, `2–3`, `4–7`, …
+        in the split, `(missing)`, `(OOV)` and `(other)`, where a token of such a name is quoted: `'(other)'`; those of
+        a multivalued field are the lengths of its lists, `0`, `1`, `2–3`, `4–7`, …
 
     Raises:
         NoExamples: if the split is empty.
@@ -188,9 +191,24 @@ def _slices(run: Run, name: str, column: np.ndarray) -> dict[str, np.ndarray]:
         is_token = vocabulary.is_token(column)
         ids, counts = np.unique(column[is_token], return_counts=True)
         frequent = ids[np.argsort(-counts, kind="stable")][:MOST_SLICES]
-        texts = [tokens[i - vocabulary.first_token_id].decode("utf-8", "backslashreplace") for i in frequent]
-        masks = {text: column == i for text, i in zip(texts, frequent, strict=True)}
-        masks["(other)"] = is_token & ~np.isin(column, frequent)
-        masks["(OOV)"] = vocabulary.is_oov(column)
-        masks["(missing)"] = column == 0
+        names = _slice_names([tokens[i - vocabulary.first_token_id] for i in frequent], tokens)
+        masks = {name: column == i for name, i in zip(names, frequent, strict=True)}
+        masks[_OTHER] = is_token & ~np.isin(column, frequent)
+        masks[_OOV] = vocabulary.is_oov(column)
+        masks[_MISSING] = column == 0
     return {slice_name: mask for slice_name, mask in masks.items() if mask.any()}
+
+
+def _slice_names(frequent: Sequence[bytes], tokens: Collection[bytes]) -> list[str]:
+    """Returns a different name for each of the `frequent` tokens of a vocabulary.
+
+    It is the token's text, in quotes if that is the name of a slice without a token. Bytes that are not valid UTF-8 are
+    shown as `\\xff`, in quotes if another token has this text.
+    """
+    names: list[str] = []
+    for token in frequent:
+        name = token.decode("utf-8", "backslashreplace")
+        while name in (_OTHER, _OOV, _MISSING, *names) or (name.encode() != token and name.encode() in tokens):
+            name = f"'{name}'"
+        names.append(name)
+    return names

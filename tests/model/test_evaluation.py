@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -7,9 +9,11 @@ import keras
 import numpy as np
 import pytest
 from handmade_run import Row, write_run
+from hypothesis import given
+from hypothesis import strategies as st
 
 from fieldpool.model import metrics
-from fieldpool.model.evaluation import evaluate, score, scorer
+from fieldpool.model.evaluation import MOST_SLICES, Scores, evaluate, measure, score, scorer
 from fieldpool.model.examples import read_examples
 from fieldpool.model.layers.deepfm import DeepFM, deepfm
 from fieldpool.model.run import Run
@@ -71,6 +75,51 @@ def test_a_slice_has_the_metrics_of_its_rows(run: Run, model: DeepFM) -> None:
     ann = evaluate(model, run, "test")["slices"]["user"]["ann"]
     assert ann["logloss"] == pytest.approx(metrics.logloss(labels[:3], logits[:3]))
     assert ann["auc"] == pytest.approx(metrics.auc(labels[:3], logits[:3]))
+
+
+# Tokens, and the names of their slices.
+NAMES = {
+    b"(other)": "''(other)''",
+    b"(OOV)": "'(OOV)'",
+    b"(missing)": "'(missing)'",
+    b"'(other)'": "'(other)'",
+    b"\xff": "'\\xff'",
+    b"\\xff": "\\xff",
+    b"caf\xe9": "caf\\xe9",
+    "café".encode(): "café",
+    **{b"tv%d" % i: f"tv{i}" for i in range(15)},
+}
+ONE_FIELD = {"fields": {"user": {"type": "categorical", "num_oov_buckets": 2}}, "evaluation": {"slices": ["user"]}}
+
+
+def run_with_tokens(folder: Path, tokens: Iterable[bytes]) -> Run:
+    """Returns a run in which ids 1 and 2 are OOV, and the tokens follow."""
+    return Run(write_run(folder / "run", {**SPEC, **ONE_FIELD}, {"user": list(tokens)}, {}))
+
+
+def rows_of_slices(run: Run, ids: list[int]) -> dict[str, float]:
+    scores = Scores(np.zeros(len(ids), "float32"), np.zeros(len(ids), "float32"), {"user": np.array(ids)})
+    slices = measure(scores, run, slices=["user"])["slices"]["user"]
+    return {name: part["examples"] for name, part in slices.items()}
+
+
+@pytest.fixture(scope="module")
+def odd_tokens(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A run with tokens whose text is that of another slice."""
+    return run_with_tokens(tmp_path_factory.mktemp("odd"), NAMES)
+
+
+@given(st.lists(st.integers(0, len(NAMES) + 2), min_size=1, max_size=80))
+def test_slices_of_a_categorical_field_partition_the_rows(odd_tokens: Run, ids: list[int]) -> None:
+    found = rows_of_slices(odd_tokens, ids)
+    names = ["(missing)", "(OOV)", "(OOV)", *NAMES.values()]
+    assert found == Counter(names[i] if names[i] in found else "(other)" for i in ids)
+    assert len(set(found) - {"(missing)", "(OOV)", "(other)"}) == min(MOST_SLICES, len({i for i in ids if i > 2}))
+
+
+def test_the_rarer_of_two_tokens_with_one_text_is_quoted(tmp_path: Path) -> None:
+    run = run_with_tokens(tmp_path, [b"\xff\\xfe", b"\xff\xfe"])
+    assert rows_of_slices(run, [3, 4, 4]) == {r"\xff\xfe": 2, r"'\xff\xfe'": 1}
 
 
 @pytest.mark.parametrize(
