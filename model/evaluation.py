@@ -48,7 +48,7 @@ def scorer(model: keras.Model, features: dict[str, tf.TensorSpec]) -> Callable[[
     def logits(batch: Features) -> tf.Tensor:
         return tf.squeeze(tf.cast(model(batch, training=False), tf.float32), axis=1)
 
-    # TensorFlow warns of functions that are traced often; a graph that is traced once does not count.
+    # TensorFlow warns about functions that it traces often; a concrete function is traced once and does not count.
     return tf.function(logits, input_signature=[features]).get_concrete_function()
 
 

@@ -78,11 +78,11 @@ def read_examples(
             holds up to three times that number. The order of the shards is shuffled, too. Each iteration of the
             dataset shuffles again. Default 0: no shuffling.
         seed: The same seed gives the same order in every process. Default None: a random order.
-        epoch: With a seed, the number of the first epoch, from 0. The order of an epoch does not depend on what was
-            read before, so a training can be resumed. Default None: each iteration of the dataset is the next epoch.
+        epoch: With a seed, the number of the first epoch, from 0. The order of an epoch does not depend on the epochs
+            before it, so training can be resumed. Default None: each iteration of the dataset is the next epoch.
         skip: Number of batches to skip at the start of the first epoch.
         with_key: Whether to add the key, for predictions. Not for `fit`, which would use it as sample weights.
-        repeat: Whether the dataset is endless, epoch after epoch.
+        repeat: Whether the dataset is endless: one epoch follows another.
         cache: "memory": this function reads and parses all examples, and each epoch shuffles all of them together. The
             path of new files: parsed examples are kept there from the first epoch on, with the blocks in the same
             order in each epoch. Default None: each epoch reads the shards, 3 µs per example.
@@ -94,14 +94,14 @@ def read_examples(
         ValueError: if the split is unknown, or for `with_key` if the spec has no key.
     """
     if split not in SPLITS:
-        raise ValueError(f"expected one of the splits {', '.join(SPLITS)}; received {split!r}")
+        raise ValueError(f"split: expected one of {', '.join(SPLITS)}; found {split!r}")
     if with_key and run.spec.key is None:
         raise ValueError(f"{run.path}: the spec has no `key`; add `key: <column>` and run `fieldpool transform` again")
     files = run.shards(split)
     if not files:
         raise NoExamples(
             f"{run.path}: no examples in the split {split!r} (examples/{split}-*.tfrecord.gz); change "
-            "`split:` in the spec so that it has rows, and run `fieldpool transform` again"
+            "`split:` in the spec so that this split has rows, and run `fieldpool transform` again"
         )
     features = feature_spec(run.spec)
     if not with_key:

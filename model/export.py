@@ -1,7 +1,7 @@
 """One SavedModel from raw rows to probabilities: the run's transform and the trained model in one graph.
 
-It is made from a run and a trained model. Plain TensorFlow loads it, without fieldpool, Keras or TensorFlow Transform.
-TensorFlow only. docs/serving.md shows requests.
+Plain TensorFlow loads it, without fieldpool, Keras or TensorFlow Transform. docs/serving.md shows requests. Exporting
+works only on Keras' TensorFlow backend.
 """
 
 from __future__ import annotations
@@ -45,9 +45,9 @@ class NoExport(UserError):
 
 
 def export_model(run: Run, model_path: str, out: str | None = None) -> str:
-    """Writes the serving model of a run and the model trained on it; returns its folder.
+    """Exports a run's transform and the model trained on it as one SavedModel; returns its folder.
 
-    The folder is a SavedModel. Raw rows are named by field, as in the run's raw metadata, and contain text or numbers,
+    Raw rows are named by field, as in the run's raw metadata, and contain text or numbers,
     with lists already split, as the readers return them. The signatures are
 
         serving_default: The argument is `examples`, serialized `tf.train.Example`s, string `[batch]`. A feature that an
@@ -67,8 +67,9 @@ def export_model(run: Run, model_path: str, out: str | None = None) -> str:
 
     Args:
         run: The run that the model was trained on.
-        model_path: The folder of a training, or its `model.keras`.
-        out: The folder to create. Default: `serving/` in the folder of the training. An existing export is replaced.
+        model_path: The folder of a trained model, or its `model.keras`.
+        out: The folder to create. Default: `serving/` in the folder of the trained model. An existing exported model
+            is replaced.
 
     Raises:
         UserError: if there is no such model, if it does not fit the run, or if `out` has other files.
@@ -94,7 +95,7 @@ def export_model(run: Run, model_path: str, out: str | None = None) -> str:
 
 
 def find_export(path: str) -> str:
-    """Returns the folder of the exported model at `path`: `path` itself, or its `serving/` folder if it is a training.
+    """Returns the folder of the exported model: `path` itself or, if `path` is a trained model, `path/serving`.
 
     Raises:
         NoExport: if there is none.
@@ -103,7 +104,7 @@ def find_export(path: str) -> str:
         if _is_export(folder):
             return folder
     check_kind(path, Kind.EXPORT, NoExport, accepted=(Kind.MODEL,))
-    raise NoExport(f"{path}: no exported model; make one with `fieldpool export RUN MODEL`")
+    raise NoExport(f"{path}: no exported model; create it with `fieldpool export RUN MODEL`")
 
 
 def export_file(export: str, name: str) -> str:

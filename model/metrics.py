@@ -100,7 +100,7 @@ def gauc(labels: np.ndarray, scores: np.ndarray, groups: np.ndarray) -> float:
 
 
 def calibration_ratio(labels: np.ndarray, logits: np.ndarray) -> float:
-    """Sum of the predicted probabilities divided by the sum of the labels: 1 is ideal, above 1 predicts too many.
+    """Sum of the predicted probabilities divided by the sum of the labels: 1 is ideal; above 1, they are too high.
 
     Args:
         labels: 0 or 1, `[n]`.

@@ -48,14 +48,14 @@ class Run:
         if missing:
             found = check_kind(path, Kind.RUN, NotARun, accepted=(Kind.UNFINISHED_RUN,))
             what = found or ("not a run" if tf.io.gfile.exists(path) else "no such folder")
-            raise NotARun(f"{path}: {what} (no {missing[0]} file); make one with `fieldpool transform`")
+            raise NotARun(f"{path}: {what} (no {missing[0]} file); create a run with `fieldpool transform`")
 
     def __fspath__(self) -> str:
         return self.path
 
     @cached_property
     def spec(self) -> Spec:
-        """The spec as resolved: every `max_len` is a number.
+        """The resolved spec: every `max_len` is a number.
 
         Raises:
             NotARun: it is not valid: another version of fieldpool wrote it, for example.
@@ -64,7 +64,7 @@ class Run:
 
     @property
     def has_stats(self) -> bool:
-        """Whether the run has counts: fieldpool writes them, but another program that writes a run may not."""
+        """Whether the run has counts. fieldpool always writes them; another program that creates a run may not."""
         return bool(tf.io.gfile.exists(join(self.path, STATS_FILE)))
 
     @cached_property
@@ -72,11 +72,11 @@ class Run:
         """The counts of the run: rows by split, and what each field holds.
 
         Raises:
-            NotARun: the run has no counts, because another program made it; or they are not valid.
+            NotARun: the run has no counts, because another program created it; or they are not valid.
         """
         if not self.has_stats:
             raise NotARun(
-                f"{self.path}: has no {STATS_FILE}, which is required here; make the run with `fieldpool transform`"
+                f"{self.path}: has no {STATS_FILE}, which is required here; create the run with `fieldpool transform`"
             )
         with tf.io.gfile.GFile(join(self.path, STATS_FILE)) as file:
             text = file.read()
@@ -102,8 +102,8 @@ class Run:
         """Returns a vocabulary as a table: `token` (string), `id` (int64) and `count` (int64), by ascending id.
 
         `count` is the number of occurrences in the train split, before `min_count` and `top_k`; null if the run has no
-        counts, because another program made it. Padding (0) and OOV buckets have no row. Bytes of a token that are not
-        valid UTF-8 are shown as `\\xff`; `tokens` has the bytes.
+        counts, because another program created it. Padding (0) and OOV buckets have no row. Bytes of a token that are
+        not valid UTF-8 are shown as `\\xff`; `tokens` has the bytes.
 
         Args:
             name: The name of a vocabulary, or of a field that uses one.
@@ -155,8 +155,8 @@ def read_resolved_spec(path: str) -> Spec:
 
 def _not_of_this_version(path: str, error: ValidationError) -> str:
     first = error.errors()[0]
-    place, message = ".".join(map(str, first["loc"])), first["msg"].removeprefix("Value error, ")
+    entry, message = ".".join(map(str, first["loc"])), first["msg"].removeprefix("Value error, ")
     return (
-        f"{path}: not written by this version of fieldpool ({place}: {message}); make the run again with "
+        f"{path}: not written by this version of fieldpool ({entry}: {message}); create the run again with "
         "`fieldpool transform`, and train and export again"
     )

@@ -28,7 +28,7 @@ class VocabularyStats(_Counts):
 
 
 class NumberStats(_Counts):
-    """The numbers that a field has in one split: float64, exactly rounded; `std` is the population's."""
+    """Statistics of a field's numbers in one split: float64, correctly rounded. `std` is that of the population."""
 
     renamed: ClassVar[Mapping[str, str]] = {"deviation": "std", "low": "min", "high": "max"}
 
@@ -45,7 +45,8 @@ class FieldStats(_Counts):
     Attributes:
         type: categorical, multivalued or numeric.
         vocabulary: The name of its vocabulary.
-        missing: Rows without a value; of multivalued fields `empty` has those with an empty list. See `absent`.
+        missing: Number of rows without a value; None for multivalued fields.
+        empty: Number of rows with an empty list; only for multivalued fields.
         values: Number of values, before lists are truncated.
         oov: Number of out-of-vocabulary values, after lists are truncated.
         max_len: The length that lists are truncated to.
@@ -113,5 +114,5 @@ class RunStats(_Counts):
 
 
 def total(by_split: BySplit, splits: Iterable[str] = SPLITS) -> int:
-    """Returns the sum over some splits."""
+    """Returns the sum over the given splits."""
     return sum(by_split[split] for split in splits)

@@ -198,8 +198,8 @@ def factorisation_machine(m: Tensor, squares: Tensor | None = None) -> Tensor:
 
     Args:
         m: m_f, `[batch, fields, dim]`.
-        squares: s_f, `[batch, fields]`: the part of ‖Σ_f m_f‖² that are not pairs. Default: ‖m_f‖², so that a field has
-            no pairs with itself.
+        squares: s_f, `[batch, fields]`: the terms of ‖Σ_f m_f‖² that are not pairs. Default: ‖m_f‖², so that a field
+            has no pairs with itself.
     """
     square_of_sum = _squared_norm(ops.sum(_at_least_float32(m), axis=1))
     if squares is None:

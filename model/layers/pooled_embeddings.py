@@ -95,7 +95,8 @@ class PooledEmbeddings(keras.Layer):
                 raise ValueError(f"field {name}: expected a pooling of mean, sum or sqrtn with `squares`; received max")
             if field["table"] not in tables:
                 raise ValueError(
-                    f"field {name}: expected a table of {', '.join(tables) or 'none'}; received {field['table']!r}"
+                    f"field {name}: expected the name of a table ({', '.join(tables) or 'there are none'}), received "
+                    f"{field['table']!r}"
                 )
         self.table_settings: dict[str, Table] = {name: Table(**table) for name, table in tables.items()}
         self.fields: dict[str, EmbeddedField] = {n: EmbeddedField(**field) for n, field in fields.items()}

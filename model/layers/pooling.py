@@ -23,7 +23,7 @@ class MaskedPool(keras.Layer):
     For every formula:
 
     - Values where the mask is false do not count, and get no gradient, even where they are NaN or infinite.
-    - A bag of padding only gives zeros, never NaN, with zero gradients.
+    - A bag that contains only padding gives zeros, never NaN, with zero gradients.
     - The length of the padding and the order of the values do not change the result.
     - Without a mask all values count.
 
@@ -224,7 +224,7 @@ class MaskedSqrtNPool(_WeightedSumPool):
 
 @keras.saving.register_keras_serializable(package="fieldpool")
 class MaskedMaxPool(MaskedPool):
-    """Elementwise maximum of the values that are not padding; zeros for a bag of padding only.
+    """Elementwise maximum of the values that are not padding; zeros for a bag that contains only padding.
 
     It takes no weights. Args, call arguments, other errors: see `MaskedPool`.
 
@@ -260,7 +260,7 @@ def masked_pool(pooling: str, **kwargs: Any) -> MaskedPool:
         ValueError: for any other `pooling`.
     """
     if pooling not in _KINDS:
-        raise ValueError(f"expected a pooling of {', '.join(_KINDS)}; received {pooling!r}")
+        raise ValueError(f"pooling: expected one of {', '.join(_KINDS)}; received {pooling!r}")
     return _KINDS[pooling](**kwargs)
 
 
@@ -278,7 +278,7 @@ def coefficients(pooling: str, mask: Tensor, weights: Tensor | None = None) -> T
         ValueError: for `max`.
     """
     if pooling == "max":
-        raise ValueError("expected a pooling of mean, sum, sqrtn; received 'max', which is not a weighted sum")
+        raise ValueError("pooling: expected mean, sum or sqrtn; received 'max', which is not a weighted sum")
     w = ops.ones_like(ops.cast(mask, "float32")) if weights is None else ops.cast(weights, "float32")
     w = ops.where(mask, w, ops.zeros_like(w))
     if pooling == "sum":

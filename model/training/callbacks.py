@@ -1,4 +1,4 @@
-"""Keras callbacks of a training: exact metrics of the eval split, checkpoints, early stopping."""
+"""Keras callbacks for training: exact metrics of the eval split, checkpoints, early stopping."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def eval_metrics(dataset: tf.data.Dataset, spec: Spec) -> EvalMetrics:
 
 
 class FiniteLoss(keras.callbacks.Callback):
-    """Ends a training if its loss is NaN or infinite.
+    """Ends training if the loss is NaN or infinite.
 
     Raises:
         UserError: at the end of an epoch with such a loss.
@@ -109,7 +109,7 @@ class Checkpoints(keras.callbacks.Callback):
 
     Args:
         folder: The folder of the checkpoints.
-        start: The progress from which the training starts. The model already has its state.
+        start: The progress from which training starts. The model already has that state.
         settings: See `save_checkpoint`.
         steps: The number of steps between checkpoints within an epoch; None: only after each epoch.
     """
@@ -147,7 +147,7 @@ class Checkpoints(keras.callbacks.Callback):
 
 
 class StopEarly(keras.callbacks.Callback):
-    """Ends a training if a metric has not improved for `patience` epochs.
+    """Ends training if a metric has not improved for `patience` epochs.
 
     Keras' `EarlyStopping` counts from the start of `fit`. This callback uses the history, so a resumed training ends
     after the same epoch as an uninterrupted one.
@@ -163,7 +163,7 @@ class StopEarly(keras.callbacks.Callback):
         self._history, self._monitor, self._patience = history, monitor, patience
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
-        """Stops the training if it is over."""
+        """Stops training if `is_over`."""
         if self.is_over():
             self.model.stop_training = True
 

@@ -1,11 +1,11 @@
-"""Checkpoints of a training: the complete state, so that a resumed training gives the same numbers.
+"""Checkpoints: the complete state of training, so that it gives the same numbers after it is resumed.
 
 A checkpoint has the weights, the optimizer's slots and step, the random states of dropout, the metrics of the epoch so
 far, and the history. It is one file with checksums, written atomically. The two newest are kept, in case the newest is
 truncated by a full disk or an incomplete copy.
 
 Keras' `BackupAndRestore` restarts an interrupted epoch from its first step, with weights that were already trained on a
-part of it, and saves neither history nor settings, so a resumed training would give other numbers.
+part of it, and saves neither history nor settings, so training would give other numbers after it is resumed.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _ABOUT = "about"
 
 @dataclass(frozen=True)
 class Progress:
-    """The progress of a training.
+    """The progress of training.
 
     Attributes:
         epoch: The number of completed epochs; also the number of the current epoch, counted from 0.
@@ -52,8 +52,8 @@ def save_checkpoint(folder: str, model: keras.Model, progress: Progress, setting
     Args:
         folder: The folder of the checkpoints.
         model: The model, compiled and built.
-        progress: The progress of the training.
-        settings: Settings that must be the same when the training is resumed; `load_checkpoint` compares them.
+        progress: The progress of training.
+        settings: Settings that must be the same when training is resumed; `load_checkpoint` compares them.
     """
     arrays = [keras.ops.convert_to_numpy(variable) for variable in _variables(model)]
     about = json.dumps({"progress": asdict(progress), "settings": settings, "variables": _shapes(model)})
@@ -71,7 +71,7 @@ def load_checkpoint(folder: str, model: keras.Model, settings: dict[str, Any]) -
     """Loads the newest complete checkpoint into the model and its optimizer, and returns its progress.
 
     A truncated or damaged checkpoint is skipped with a warning. If there is no checkpoint, the model is not changed and
-    the progress is that of a new training.
+    the progress is that before the first step.
 
     Args:
         folder: The folder of the checkpoints.

@@ -1,4 +1,4 @@
-"""The folder of a training: its files, and loading of the trained model."""
+"""The folder of a trained model: its files, and loading of the model."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ CACHE_FOLDER = "cache"
 
 
 def load_model(path: str) -> keras.Model:
-    """Returns a trained model: `path` is the folder of a training, or its `model.keras`.
+    """Returns a trained model: `path` is its folder, or the `model.keras` in it.
 
     The model is loaded in Keras' safe mode, which executes no code from the file.
 
@@ -39,7 +39,7 @@ def load_model(path: str) -> keras.Model:
 
 
 def model_file(path: str) -> str:
-    """Returns the model file of a training; `path` is its folder or the file itself."""
+    """Returns the path of `model.keras`; `path` is the folder of a trained model, or the file itself."""
     return path if path.endswith(".keras") else join(path, MODEL_FILE)
 
 
@@ -49,11 +49,11 @@ def weights_path(folder: str, epoch: int) -> str:
 
 
 def prepare_folder(folder: str, *, keep_checkpoints: bool) -> None:
-    """Creates the folders of a training, and removes the files of an earlier one.
+    """Creates the folder of a model to train, and removes the files of an earlier model.
 
     Args:
-        folder: The folder of the training.
-        keep_checkpoints: Whether to keep checkpoints, weights and logs, so that the training can be resumed.
+        folder: The folder.
+        keep_checkpoints: Whether to keep checkpoints, weights and logs, so that training can be resumed.
     """
     remove_cache(folder)
     for name in (CHECKPOINTS_FOLDER, LOGS_FOLDER, CACHE_FOLDER):
@@ -69,6 +69,6 @@ def prepare_folder(folder: str, *, keep_checkpoints: bool) -> None:
 
 
 def remove_cache(folder: str) -> None:
-    """Removes the parsed examples that a training with `cache: disk` has written to its folder."""
+    """Removes the parsed examples that training with `cache: disk` has written to its folder."""
     if tf.io.gfile.exists(join(folder, CACHE_FOLDER)):
         tf.io.gfile.rmtree(join(folder, CACHE_FOLDER))

@@ -1,4 +1,4 @@
-"""Training on several workers (MultiWorkerMirroredStrategy) with Keras' `fit`, which fails in Keras 3.15.
+"""Workarounds for Keras' `fit` on several workers (MultiWorkerMirroredStrategy), which fails in Keras 3.15.
 
 There are two failures: Keras tries to average a batch over workers to find the shapes of a model that is already built,
 and it averages the workers' losses along an axis that scalars do not have.

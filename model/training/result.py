@@ -1,4 +1,4 @@
-"""The result of a training: its history and best epoch, in memory and as `training.json`."""
+"""The result of training: history and best epoch, in memory and as `training.json`."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from .folder import MODEL_FILE, TRAINING_FILE
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """The result of a training.
+    """The result of training.
 
     Attributes:
         history: For each epoch `epoch` (from 1), `loss` (of train, with dropout and L2 penalty) and, unless the eval
             split is empty, `val_auc`, `val_pr_auc`, `val_logloss` and, with `evaluation.gauc_by`, `val_gauc`.
         best_epoch: The epoch whose weights the model has, counted from 1.
         monitor: The metric that selected the best epoch, such as `val_auc`; None if the eval split is empty.
-        folder: The folder of the training.
+        folder: The folder of the trained model.
     """
 
     history: list[dict[str, float]]

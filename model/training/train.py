@@ -51,8 +51,8 @@ def train(
 
     Writes `model.keras` (the best epoch), `checkpoints/epoch-????.weights.h5` (every epoch),
     `checkpoints/state-*.npz` (the checkpoints for `resume`), `logs/` (TensorBoard) and `training.json` to `out_dir`.
-    Files of an earlier training are replaced. On the same machine, the same seed gives the same numbers, whether or not
-    the training was interrupted and resumed.
+    The files of an earlier model are replaced. On the same machine, the same seed gives the same numbers, whether or
+    not training was interrupted and resumed.
 
     `train.early_stopping.metric` selects the best epoch, and is used for early stopping; without `early_stopping` the
     best epoch is that of the highest AUC. If all eval labels are the same, AUC is undefined and logloss is used
@@ -66,14 +66,15 @@ def train(
         out_dir: The folder for the files; created if it does not exist.
         model_settings: Replaces the `model:` section of the run's spec.
         train_settings: Replaces its `train:` section.
-        resume: Whether to resume from the newest complete checkpoint in `out_dir`; if there is none, the training
-            starts from scratch.
+        resume: Whether to resume from the newest complete checkpoint in `out_dir`; if there is none, training starts
+            from scratch.
         callbacks: More callbacks, such as progress bars or `keras.callbacks.ModelCheckpoint`. They are called after
             those that compute metrics, so the logs have `val_auc` and `val_logloss`.
 
     Raises:
         NoExamples: if the train split is empty.
-        UserError: if the loss becomes NaN or infinite; if `resume` finds a checkpoint of another training.
+        UserError: if the loss becomes NaN or infinite; if `resume` finds a checkpoint that was written with another
+            model or other settings.
     """
     sections = {"model": model_settings, "train": train_settings}
     spec = run.spec.model_copy(update={k: v for k, v in sections.items() if v is not None})
@@ -81,7 +82,10 @@ def train(
 
     examples = count_examples(run, "train")
     if not examples:
-        raise NoExamples(f"{run.path}: the train split has no examples; run `fieldpool transform` again")
+        raise NoExamples(
+            f"{run.path}: the train split has no examples; change `split:` in the spec so that it has rows, and run "
+            "`fieldpool transform` again"
+        )
     training = _Training(run, spec, out_dir, math.ceil(examples / spec.train.batch_size), _monitor(run, spec.train))
     resume_from = training.checkpoints if resume else None
     if not is_first_worker():
@@ -93,11 +97,11 @@ def train(
 
 @dataclass(frozen=True)
 class _Training:
-    """The arguments that the functions of one training share.
+    """The arguments that the functions of this module share.
 
     Attributes:
         run: The run to train on.
-        spec: Its spec, with the settings of this training.
+        spec: Its spec, with the settings to train with.
         folder: The folder for all files.
         steps: The number of steps per epoch.
         monitor: The metric that selects the best epoch; None if the eval split is empty.
@@ -140,12 +144,12 @@ def _callbacks(
     stop: StopEarly | None,
     given: Sequence[keras.callbacks.Callback],
 ) -> list[keras.callbacks.Callback]:
-    """Returns all callbacks of a training, including those that the caller gave."""
+    """Returns all callbacks for training, including those that the caller gave."""
     eval_callbacks = []
     if training.monitor:
         batch_size = training.spec.train.batch_size
         eval_callbacks = [eval_metrics(read_examples(training.run, "eval", batch_size=batch_size), training.spec)]
-    # Keras calls them in this order at the end of an epoch. A NaN loss ends the training before anything is written.
+    # Keras calls them in this order at the end of an epoch. A NaN loss ends training before anything is written.
     # The metrics of the eval split come before the callbacks that read them from the logs: TensorBoard and the given
     # ones. The latter may add to the logs. `checkpoints` adds the logs to its history, which `stop` reads.
     return [
@@ -235,7 +239,7 @@ def _monitor(run: Run, settings: Train) -> str | None:
 
 
 def _common_settings(run: Run, spec: Spec) -> dict[str, Any]:
-    """Returns the settings that a training must have in common with one that resumes it."""
+    """Returns the settings that must be the same when training is resumed."""
     train_settings = spec.train.model_dump(mode="json")
     may_differ = {"early_stopping", "cache", "checkpoint_steps"} | ({"epochs"} if spec.train.decay == "none" else set())
     return {

@@ -144,7 +144,7 @@ def test_split_without_shards_is_named(run: Run) -> None:
 
 
 def test_unknown_split_is_named(run: Run) -> None:
-    with pytest.raises(ValueError, match="expected one of the splits train, eval, test; received 'dev'"):
+    with pytest.raises(ValueError, match="split: expected one of train, eval, test; found 'dev'"):
         read_examples(run, "dev", batch_size=1)
 
 

@@ -206,7 +206,7 @@ def test_only_an_export_is_replaced(served: Served, tmp_path: Path) -> None:
 def test_folders_without_a_model_are_reported(served: Served, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no such model"):
         export_model(Run(str(served.run)), str(tmp_path))
-    with pytest.raises(UserError, match="no exported model; make one with `fieldpool export"):
+    with pytest.raises(UserError, match="no exported model; create it with `fieldpool export"):
         find_export(str(tmp_path))
     assert find_export(str(served.model)) == find_export(str(served.export)) == str(served.export)
 

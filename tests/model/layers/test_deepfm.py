@@ -158,7 +158,7 @@ def test_model_without_fields_is_an_error() -> None:
 
 
 def test_unknown_table_is_named() -> None:
-    with pytest.raises(ValueError, match="field a: expected a table of items; received 'gone'"):
+    with pytest.raises(ValueError, match=r"field a: expected the name of a table \(items\), received 'gone'"):
         PooledEmbeddings(
             {"items": {"rows": 3, "dim": 2}}, {"a": {"table": "gone", "pooling": None, "weights": None}}, 2
         )
