@@ -14,7 +14,7 @@ from typing import NamedTuple
 import apache_beam as beam
 from apache_beam.io.filesystems import FileSystems
 
-from ..folders.storage import write_whole
+from ..folders.storage import write_atomically
 
 COUNTS_FILE = "counts.json"
 
@@ -101,7 +101,7 @@ class WriteCounts(beam.PTransform):
 
 def _write(counts: Counts, path: str) -> None:
     content = {name: [[list(key), number] for key, number in vars(counts)[name].items()] for name in vars(counts)}
-    write_whole(path, json.dumps(content))
+    write_atomically(path, json.dumps(content))
 
 
 def read_counts(path: str) -> Counts:

@@ -13,7 +13,7 @@ from apache_beam.io.filesystem import BeamIOError
 from apache_beam.io.filesystems import FileSystems
 
 
-def write_whole(path: str, text: str) -> None:
+def write_atomically(path: str, text: str) -> None:
     """Writes a file atomically: it is complete or absent. Object stores show a file only when it is closed."""
     temporary = path if "://" in path else f"{path}.unfinished"
     with FileSystems.create(temporary) as file:
@@ -32,7 +32,7 @@ def remove(path: str) -> None:
 
 
 def make_folder(folder: str) -> None:
-    """Makes a folder and its parents, on file systems that have folders."""
+    """Creates a folder and its parents, on file systems that have folders."""
     if "://" not in folder:
         os.makedirs(folder, exist_ok=True)
     elif not FileSystems.exists(folder):
@@ -43,7 +43,7 @@ def move(source: str, target: str) -> None:
     """Moves a file, or a folder with its contents; does nothing if the source does not exist."""
     if is_object_store(source):
         below = [match.path for match in FileSystems.match([FileSystems.join(source, "**")])[0].metadata_list]
-        # TensorFlow makes empty objects with names that end in "/" to stand for folders: there is nothing to move.
+        # TensorFlow creates empty objects with names that end in "/" in place of folders: they need not be moved.
         files = [path for path in below if not path.endswith("/")] + ([source] if FileSystems.exists(source) else [])
         if files:
             FileSystems.rename(files, [target + path[len(source) :] for path in files])

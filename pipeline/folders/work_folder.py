@@ -1,4 +1,4 @@
-"""Complete or absent: work is done in a folder inside the target, and its result is moved into place when complete.
+"""Output folders that are complete or absent: work is done in a folder inside the target, then moved into place.
 
 States of a target after a process was killed, and what the next process does:
 
@@ -36,7 +36,7 @@ from ...model.run import (
 )
 from ...transforms.errors import CannotResume, CannotWrite, TargetExists
 from ..sources.files import FileStamp
-from .storage import children, is_object_store, make_folder, move, remove, write_whole
+from .storage import children, is_object_store, make_folder, move, remove, write_atomically
 
 WORK_PREFIX = ".work-"
 
@@ -61,7 +61,7 @@ _RESULT, _OLD = "run", "old"
 
 @dataclass(frozen=True)
 class Fingerprint:
-    """The inputs of a run: equal fingerprints make equal runs. `files` are compared by size and modification time.
+    """The inputs of a run: equal fingerprints give equal runs. `files` are compared by size and modification time.
 
     `columns` are all columns of the files, also those that the spec does not read.
     """
@@ -92,8 +92,8 @@ class WorkFolder:
         self.result = FileSystems.join(path, _RESULT)
 
     @property
-    def is_whole(self) -> bool:
-        """Whether the work is complete and only has to be moved into place."""
+    def is_complete(self) -> bool:
+        """Whether the work is complete, so that it only needs to be moved into place."""
         return FileSystems.exists(FileSystems.join(self.path, _COMPLETE))
 
     def publish(self) -> None:
@@ -101,16 +101,16 @@ class WorkFolder:
 
         If the process is killed at any point, a second call continues. DONE is written last.
         """
-        write_whole(FileSystems.join(self.path, _COMPLETE), "")
+        write_atomically(FileSystems.join(self.path, _COMPLETE), "")
         old, old_moved = FileSystems.join(self.path, _OLD), FileSystems.join(self.path, _OLD_MOVED)
         if not FileSystems.exists(old_moved):
             make_folder(old)
             for name in (DONE_FILE, *_PARTS):
                 move(FileSystems.join(self._target, name), FileSystems.join(old, name))
-            write_whole(old_moved, "")
+            write_atomically(old_moved, "")
         for name in _PARTS:
             move(FileSystems.join(self.result, name), FileSystems.join(self._target, name))
-        write_whole(FileSystems.join(self._target, DONE_FILE), "")
+        write_atomically(FileSystems.join(self._target, DONE_FILE), "")
         _remove_fingerprint(self.path)
         remove(self.path)
 
@@ -119,13 +119,13 @@ class WorkFolder:
 def work_folder(
     target: str, *, overwrite: bool = False, resume: bool = False, fingerprint: Fingerprint | None = None
 ) -> Iterator[WorkFolder]:
-    """Makes the work folder, or resumes the one that a killed process left; an error removes it.
+    """Creates the work folder, or resumes the one that a killed process left; an error removes it.
 
     Args:
-        target: the run directory to make.
-        overwrite: whether an existing run may be replaced.
-        resume: whether to continue unfinished work; its fingerprint must be equal.
-        fingerprint: the inputs of the run.
+        target: The output folder to create: a run directory, or a folder of predictions.
+        overwrite: Whether an existing output may be replaced.
+        resume: Whether to continue unfinished work; its fingerprint must be equal.
+        fingerprint: The inputs of the run; without it, the work cannot be resumed.
 
     Raises:
         CannotWrite: the target cannot be created.
@@ -154,12 +154,12 @@ def work_folder(
             work = WorkFolder(target, FileSystems.join(target, f"{WORK_PREFIX}{uuid.uuid4().hex[:8]}"))
             make_folder(work.result)
             if fingerprint is not None:
-                write_whole(FileSystems.join(work.path, _FINGERPRINT), json.dumps(asdict(fingerprint)))
+                write_atomically(FileSystems.join(work.path, _FINGERPRINT), json.dumps(asdict(fingerprint)))
         try:
             yield work
         except BaseException:
             # Leave the target as it was before; complete work that could not be moved is kept for --resume.
-            if not work.is_whole:
+            if not work.is_complete:
                 remove(work.path)
                 if is_new and not children(target):
                     remove(target)
@@ -200,7 +200,7 @@ def _check_replaceable(target: str, stale: list[str], overwrite: bool) -> None:
     if not existing or overwrite:
         return
     if DONE_FILE in existing:
-        raise TargetExists(f"{target}: exists already; choose another folder, or replace this run with --overwrite")
+        raise TargetExists(f"{target}: exists already; choose another folder, or replace it with --overwrite")
     if not any(FileSystems.exists(FileSystems.join(target, name, _COMPLETE)) for name in stale):
         raise TargetExists(
             f"{target}: exists already and contains an unfinished run (no {DONE_FILE} file); choose another folder, or "
@@ -220,7 +220,7 @@ def _resumed(target: str, stale: list[str], fingerprint: Fingerprint | None) -> 
         if differences:
             continue
         work = WorkFolder(target, path)
-        if not work.is_whole:
+        if not work.is_complete:
             for child in children(path):
                 if child != _FINGERPRINT and not child.endswith(".json"):
                     remove(FileSystems.join(path, child))

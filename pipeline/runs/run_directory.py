@@ -36,7 +36,7 @@ from ..counts.counters import COUNTS_FILE, Counts, read_counts
 from ..counts.spec_resolution import ReadRows, resolve_spec
 from ..counts.stats import run_stats
 from ..counts.tfx_statistics import TFX_STATISTICS_FILE, tfx_statistics
-from ..folders.storage import children, make_folder, remove, write_whole
+from ..folders.storage import children, make_folder, remove, write_atomically
 from ..folders.work_folder import Fingerprint, WorkFolder, work_folder
 from ..jobs.errors import translate_worker_errors
 from ..jobs.job import new_pipeline, run_pipeline
@@ -140,7 +140,7 @@ def transform_rows(
         translate_worker_errors(target),
         work_folder(target, overwrite=overwrite, resume=resume, fingerprint=source.fingerprint) as work,
     ):
-        if not work.is_whole:
+        if not work.is_complete:
             _make_run(spec, source, target, work, options or beam_options(), using)
             source.check_unchanged()
         work.publish()
@@ -183,8 +183,8 @@ def _write_metadata(spec: Spec, stats: RunStats, folder: str) -> None:
     if not stats.rejected:
         remove(FileSystems.join(folder, REJECTED_FOLDER))
     metadata_io.write_metadata(raw_metadata(spec), FileSystems.join(folder, TRANSFORM_FOLDER, "metadata"))
-    write_whole(FileSystems.join(folder, SPEC_FILE), dump_spec(spec))
-    write_whole(FileSystems.join(folder, STATS_FILE), json.dumps(stats.as_json(), indent=2) + "\n")
+    write_atomically(FileSystems.join(folder, SPEC_FILE), dump_spec(spec))
+    write_atomically(FileSystems.join(folder, STATS_FILE), json.dumps(stats.as_json(), indent=2) + "\n")
     for split, statistics in tfx_statistics(stats).items():
         of_split = FileSystems.join(folder, STATISTICS_FOLDER, f"Split-{split}")
         FileSystems.mkdirs(of_split)

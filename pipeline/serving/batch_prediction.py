@@ -24,7 +24,7 @@ from ...model.run import PREDICTIONS_FOLDER, REJECTED_FOLDER, STATS_FILE
 from ...transforms.spec import KEY_FEATURE, Spec
 from ..counts.counters import COUNTS_FILE, Counted, Counts, WriteCounts, read_counts
 from ..counts.row_counts import count_read
-from ..folders.storage import remove, write_whole
+from ..folders.storage import remove, write_atomically
 from ..folders.work_folder import WorkFolder, work_folder
 from ..jobs.errors import translate_worker_errors
 from ..jobs.job import running_pipeline
@@ -87,7 +87,7 @@ def predict_job(job: PreparedJob, *, output: Format = "parquet", overwrite: bool
         job.check_unchanged()
         if not stats["rejected"]:
             remove(FileSystems.join(work.result, REJECTED_FOLDER))
-        write_whole(FileSystems.join(work.result, STATS_FILE), json.dumps(stats, indent=2) + "\n")
+        write_atomically(FileSystems.join(work.result, STATS_FILE), json.dumps(stats, indent=2) + "\n")
         work.publish()
     return stats
 

@@ -58,7 +58,7 @@ def write(path: str, text: str) -> None:
 
 def make(text: str = "new", **options: object) -> None:
     with work_folder(TARGET, fingerprint=PRINT, **options) as work:  # type: ignore[arg-type]
-        if not work.is_whole:
+        if not work.is_complete:
             fill(work, text)
         work.publish()
 
@@ -98,7 +98,7 @@ def test_error_removes_all_work(bucket: EmulatedBucket) -> None:
 
 def test_run_is_replaced_only_with_overwrite(bucket: EmulatedBucket) -> None:
     make("old")
-    with pytest.raises(TargetExists, match="replace this run with --overwrite"):
+    with pytest.raises(TargetExists, match="exists already; choose another folder, or replace it with --overwrite"):
         make()
     assert contents(bucket) == run_of("old")
     make(overwrite=True)

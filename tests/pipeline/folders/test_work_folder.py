@@ -50,7 +50,7 @@ def killed_at(step: int) -> Iterator[None]:
             unlink(path)
 
     with pytest.MonkeyPatch.context() as patch, contextlib.suppress(Killed):
-        for name in ("move", "write_whole"):
+        for name in ("move", "write_atomically"):
             patch.setattr(work_folders, name, counting(getattr(work_folders, name)))
         patch.setattr(work_folders, "remove", remove)
         yield
@@ -65,7 +65,7 @@ def fill(work: WorkFolder, text: str) -> None:
 
 def make(target: Path, text: str = "new", **options: object) -> None:
     with work_folder(str(target), **options) as work:  # type: ignore[arg-type]
-        if not work.is_whole:
+        if not work.is_complete:
             fill(work, text)
         work.publish()
 
@@ -107,7 +107,7 @@ def test_error_leaves_the_target_unchanged(tmp_path: Path, existed: bool) -> Non
 def test_run_is_replaced_only_with_overwrite_and_only_by_a_complete_run(tmp_path: Path) -> None:
     target = tmp_path / "run"
     make(target, "old")
-    with pytest.raises(TargetExists, match="replace this run with --overwrite"):
+    with pytest.raises(TargetExists, match="exists already; choose another folder, or replace it with --overwrite"):
         make(target)
     with pytest.raises(ZeroDivisionError):
         fail(target, overwrite=True)
