@@ -21,11 +21,11 @@ Features = dict[str, tf.Tensor]
 # The number of the most frequent values of a field that have their own slice.
 MOST_SLICES = 20
 
-
 # The slices of a categorical field that have no token.
 _OTHER, _OOV, _MISSING = "(other)", "(OOV)", "(missing)"
 
 class Scores(NamedTuple):
+
     """A scored split.
 
     Attributes:
@@ -99,11 +99,11 @@ def evaluate(
         slices: Fields by which to compute metrics of slices. Default: the spec's `evaluation.slices`.
 
     Returns:
-        The metrics of `metrics.measures`. With `gauc_by` also `gauc`, of the rows whose group is in the vocabulary
-        (other groups share the OOV buckets), and `gauc_examples`, the number of these rows. With `slices` also
-        `slices`: the same metrics by field and slice. The slices of a categorical field are its 20 most frequent values
-        in the split, `(missing)`, `(OOV)` and `(other)`, where a token of such a name is quoted: `'(other)'`; those of
-        a multivalued field are the lengths of its lists, `0`, `1`, `2–3`, `4–7`, …
+        The metrics of `metrics.measures`. With `gauc_by` also `gauc`, of the groups that are in the vocabulary (other
+        groups share the OOV buckets) and have both labels, and `gauc_examples`, the number of rows of these groups.
+        With `slices` also `slices`: the same metrics by field and slice. The slices of a categorical field are its 20
+        most frequent values in the split, `(missing)`, `(OOV)` and `(other)`, where a token of such a name is quoted:
+        `'(other)'`; those of a multivalued field are the lengths of its lists, `0`, `1`, `2–3`, `4–7`, …
 
     Raises:
         NoExamples: if the split is empty.
@@ -172,8 +172,9 @@ def _measures(scores: Scores, spec: Spec, gauc_by: str | None, rows: np.ndarray)
     if gauc_by:
         group = scores.columns[gauc_by][rows]
         known = spec.vocabulary_settings_of(gauc_by).is_token(group)
-        gauc = metrics.gauc(labels[known], logits[known], group[known])
-        result |= {"gauc": gauc, "gauc_examples": int(known.sum())}
+        labels, logits, group = labels[known], logits[known], group[known]
+        counted = metrics.in_mixed_groups(labels, group)
+        result |= {"gauc": metrics.gauc(labels, logits, group), "gauc_examples": int(counted.sum())}
     return result
 
 

@@ -77,11 +77,13 @@ def gauc(labels: np.ndarray, scores: np.ndarray, groups: np.ndarray) -> float:
     Returns:
         From 0 to 1; NaN if no group has both labels.
     """
-    if len(labels) == 0:
+    mixed = in_mixed_groups(labels, groups)
+    if not mixed.any():
         return float("nan")
-    _, group = np.unique(groups, return_inverse=True)
-    order = np.lexsort((scores, group))
-    group, score, label = group[order], np.asarray(scores)[order], np.asarray(labels, "float64")[order]
+    _, group = np.unique(groups[mixed], return_inverse=True)
+    label, score = np.asarray(labels, "float64")[mixed], np.asarray(scores)[mixed]
+    order = np.lexsort((score, group))
+    group, score, label = group[order], score[order], label[order]
 
     first_of_group = np.flatnonzero(np.r_[True, group[1:] != group[:-1]])
     first_of_tie = np.flatnonzero(np.r_[True, (group[1:] != group[:-1]) | (score[1:] != score[:-1])])
@@ -91,12 +93,16 @@ def gauc(labels: np.ndarray, scores: np.ndarray, groups: np.ndarray) -> float:
     rows = np.bincount(group).astype("float64")
     positives = np.bincount(group, label)
     ranks_of_positives = np.bincount(group, label * rank)
-    pairs = positives * (rows - positives)
-    mixed = pairs > 0
-    if not mixed.any():
-        return float("nan")
-    within = (ranks_of_positives - positives * (positives + 1) / 2)[mixed] / pairs[mixed]
-    return float(np.average(within, weights=rows[mixed]))
+    within = (ranks_of_positives - positives * (positives + 1) / 2) / (positives * (rows - positives))
+    return float(np.average(within, weights=rows))
+
+
+def in_mixed_groups(labels: np.ndarray, groups: np.ndarray) -> np.ndarray:
+    """Returns for each row whether its group has both labels, bool `[n]`. `gauc` covers only these rows."""
+    _, group = np.unique(groups, return_inverse=True)
+    share = np.bincount(group, labels) / np.bincount(group)
+    mixed: np.ndarray = ((share > 0) & (share < 1))[group]
+    return mixed
 
 
 def calibration_ratio(labels: np.ndarray, logits: np.ndarray) -> float:

@@ -201,7 +201,7 @@ def _slices_section(spec: Spec, quality: Quality) -> SlicesSection:
         gauc_note = (
             f"GAUC is the mean AUC within the values of {quality.gauc_by}, weighted by rows. It covers the "
             f"{number(quality.metrics['gauc_examples'])} of {number(quality.metrics['examples'])} rows whose value is "
-            "in the vocabulary."
+            "in the vocabulary and has rows with both labels."
         )
     names = [name for name in _SLICE_METRICS if name in quality.metrics]
     return SlicesSection(

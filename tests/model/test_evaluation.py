@@ -61,6 +61,15 @@ def test_metrics_of_the_split(run: Run, model: DeepFM) -> None:
     assert 0 <= measured["gauc"] <= 1
 
 
+def test_gauc_examples_are_the_rows_that_gauc_is_averaged_over(run: Run) -> None:
+    # Ann has both labels, Bob only one; the OOV and missing values are not groups.
+    labels, users = np.array([1, 0, 0, 1, 1, 1, 0, 1, 0], "float32"), np.array([2, 2, 2, 3, 3, 1, 1, 0, 0])
+    measured = measure(Scores(labels, labels, {"user": users}), run, gauc_by="user", slices=["user"])
+    assert (measured["gauc"], measured["gauc_examples"]) == (1, 3)
+    of_slices = {name: part["gauc_examples"] for name, part in measured["slices"]["user"].items()}
+    assert of_slices == {"ann": 3, "bob": 0, "(OOV)": 0, "(missing)": 0}
+
+
 def test_slices_by_value_and_by_length(run: Run, model: DeepFM) -> None:
     slices = evaluate(model, run, "test")["slices"]
     assert {name: part["examples"] for name, part in slices["user"].items()} == {

@@ -14,6 +14,7 @@ from fieldpool.model.metrics import (
     calibration_ratio,
     expected_calibration_error,
     gauc,
+    in_mixed_groups,
     logloss,
     measures,
     pr_auc,
@@ -83,6 +84,11 @@ def test_gauc_is_the_weighted_mean_over_groups(rows: list[tuple[int, int, int]])
     ]
     expected = sum(n * value for n, value in weighted) / sum(n for n, _ in weighted) if weighted else math.nan
     assert gauc(labels, scores, groups) == pytest.approx(expected, nan_ok=True)
+
+
+def test_rows_in_mixed_groups_are_those_that_gauc_averages_over() -> None:
+    mixed = in_mixed_groups(np.array([1, 0, 1, 1, 0]), np.array(["a", "a", "b", "b", "c"]))
+    assert mixed.tolist() == [True, True, False, False, False]
 
 
 def test_calibration_by_hand() -> None:
