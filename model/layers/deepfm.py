@@ -15,7 +15,7 @@ from keras import ops
 from ...transforms.spec import Spec, weights_feature
 from .features import EmbeddedField, Table, check_features
 from .pooled_embeddings import INITIAL_STDDEV, PooledEmbeddings
-from .pooling import Tensor
+from .weights import Tensor
 
 
 @keras.saving.register_keras_serializable(package="fieldpool")

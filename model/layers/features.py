@@ -1,11 +1,13 @@
-"""How embedding tables and fields are declared, and the check that a batch has the features that a layer reads."""
+"""How embedding tables and fields are declared, and checks of the features and ids that a layer reads."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import TypedDict
 
-from .pooling import Tensor
+from keras import ops
+
+from .weights import Tensor
 
 
 class MissingFeatures(ValueError):
@@ -53,3 +55,20 @@ def check_features(features: Mapping[str, Tensor], ranks: Mapping[str, int]) -> 
         if len(shape) != rank:
             expected = "[batch]" if rank == 1 else "[batch, max_len]"
             raise ValueError(f"feature {name}: expected the shape {expected}, received {list(shape)}")
+
+
+def rows_of_ids(ids: Tensor, rows: int, first: int, end: int) -> Tensor:
+    """Returns the position of each id's row in the variable that has its table: int32, in the shape of the ids.
+
+    Id 0, padding, has position 0. An id that is not in the table, which must not read a row of the next one, has a
+    position outside the variable: the lookup then fails or, under JAX, gives NaN.
+
+    Args:
+        ids: Of any integer dtype.
+        rows: The number of rows of the table.
+        first: The position of its first row.
+        end: The number of rows of the variable.
+    """
+    is_in_table = ops.logical_and(ops.greater_equal(ids, 0), ops.less(ids, rows))  # Before the cast of large ids.
+    positions = ops.where(is_in_table, ops.cast(ids, "int32") + first, end)
+    return ops.where(ops.equal(ids, 0), 0, positions) if first else positions

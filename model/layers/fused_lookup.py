@@ -14,6 +14,8 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+from .weights import weight_unit
+
 
 class _Values(NamedTuple):
     """The values of a batch, ordered by bag: all ids except padding. A bag is the list of one field of one example.
@@ -30,6 +32,20 @@ class _Values(NamedTuple):
     row_indices: tf.Tensor
     bag_indices: tf.Tensor
     num_bags: tf.Tensor
+
+
+def checked_ids(ids: tf.Tensor, rows: int, field: str) -> tf.Tensor:
+    """Returns the ids; if one is not in a table of `rows` rows, this or, in a graph, their use is an error.
+
+    Raises:
+        InvalidArgumentError: the message has the name of the field.
+    """
+    ids = tf.convert_to_tensor(ids)
+    smallest, largest = tf.reduce_min(ids), tf.reduce_max(ids)
+    message = f"field {field}: expected ids from 0 to {rows - 1}, the rows of its table; found ids from"
+    check = tf.debugging.Assert((smallest >= 0) & (largest < rows), [message, smallest, "to", largest])
+    with tf.control_dependencies([] if check is None else [check]):
+        return tf.identity(ids)
 
 
 def pooled_rows(
@@ -65,7 +81,7 @@ def pooled_rows(
         w = tf.ones_like(values.bag_indices, tf.float32)
         sums = _sums_of_rows(float32_rows, values.row_indices, values.bag_indices, values.num_bags)
     else:
-        w = _weights(values, ids, weights)
+        w = _weights(values, ids, weights, poolings)
         weighted_rows = tf.gather(float32_rows, values.row_indices) * w[:, tf.newaxis]
         sums = tf.math.unsorted_segment_sum(weighted_rows, values.bag_indices, values.num_bags)
     factors = _factors(values, w, poolings)
@@ -95,13 +111,22 @@ def _values(ids: Sequence[tf.Tensor]) -> tuple[_Values, tf.Tensor]:
     return _Values(positions, row_indices, bag_indices, batch * fields), ids_read
 
 
-def _weights(values: _Values, ids: Sequence[tf.Tensor], weights: Sequence[tf.Tensor | None]) -> tf.Tensor:
-    """Returns the weight w of each value, float32 `[values]`: 1 for a field without weights."""
+def _weights(
+    values: _Values, ids: Sequence[tf.Tensor], weights: Sequence[tf.Tensor | None], poolings: Sequence[str]
+) -> tf.Tensor:
+    """Returns the weight w of each value, float32 `[values]`: 1 for a field without weights.
+
+    Weights whose sum or squares are divided by are multiplied by the `weight_unit` of their bag.
+    """
     by_field = [
         tf.ones_like(field, tf.float32) if weight is None else tf.cast(weight, tf.float32)
         for field, weight in zip(ids, weights, strict=True)
     ]
-    return tf.gather(tf.reshape(tf.concat(by_field, axis=1), [-1]), values.positions)
+    w = tf.gather(tf.reshape(tf.concat(by_field, axis=1), [-1]), values.positions)
+    largest = tf.math.unsorted_segment_max(tf.abs(w), values.bag_indices, values.num_bags)
+    has_divisor = tf.constant([pooling in ("mean", "sqrtn") for pooling in poolings])
+    units = tf.where(has_divisor, weight_unit(tf.reshape(largest, [-1, len(poolings)])), 1.0)
+    return w * tf.gather(tf.reshape(units, [-1]), values.bag_indices)
 
 
 def _factors(values: _Values, w: tf.Tensor, poolings: Sequence[str]) -> tf.Tensor:

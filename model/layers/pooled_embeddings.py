@@ -13,8 +13,9 @@ from typing import Any, NamedTuple
 import keras
 from keras import ops
 
-from .features import EmbeddedField, Table, check_features
-from .pooling import MaskedPool, Tensor, coefficients, masked_pool
+from .features import EmbeddedField, Table, check_features, rows_of_ids
+from .pooling import MaskedPool, masked_pool
+from .weights import Tensor, coefficients
 
 # As in DeepCTR. Rows that no training example uses, often those of OOV buckets, keep their initial value, so this
 # should be close to 0. The size of Adam's steps does not depend on it.

@@ -13,8 +13,14 @@ from typing import Any
 import keras
 from keras import ops
 
-Tensor = Any
+from .weights import Tensor, nonzero, weight_unit
+
 Shape = tuple[int | None, ...]
+
+
+def sum_dtype(dtype: str) -> str:
+    """Returns the dtype of sums of a dtype: float32 for float16 and bfloat16, whose few digits a sum soon exceeds."""
+    return "float32" if dtype in ("float16", "bfloat16") else dtype
 
 
 class MaskedPool(keras.Layer):
@@ -111,7 +117,7 @@ class MaskedPool(keras.Layer):
 
     @property
     def _sum_dtype(self) -> str:
-        return "float32" if self.compute_dtype in ("float16", "bfloat16") else self.compute_dtype
+        return sum_dtype(self.compute_dtype)
 
     def _axes(self, rank: int) -> tuple[int, ...]:
         given = (self.axis,) if isinstance(self.axis, int) else self.axis
@@ -148,6 +154,8 @@ class MaskedPool(keras.Layer):
 class _WeightedSumPool(MaskedPool):
     """Base of pools of the form Σ w·x / n; a subclass defines n."""
 
+    _has_divisor = True
+
     def _pool(self, x: Tensor, mask: Tensor | None, weights: Tensor | None, axes: tuple[int, ...]) -> Tensor:
         dtype = self._sum_dtype
         x = ops.cast(x, dtype)
@@ -156,6 +164,8 @@ class _WeightedSumPool(MaskedPool):
             # Before multiplying: 0 · NaN is NaN, in the forward pass and in the gradient.
             x = ops.where(mask, x, ops.zeros_like(x))
             w = ops.where(mask, w, ops.zeros_like(w))
+        if weights is not None and self._has_divisor:
+            w = w * weight_unit(ops.max(ops.abs(w), axis=axes, keepdims=True))
         total = ops.sum(x if weights is None else w * x, axis=axes)
         return self._normalise(total, x, w, axes)
 
@@ -167,11 +177,6 @@ def _broadcast_sum(w: Tensor, x: Tensor, axes: tuple[int, ...]) -> Tensor:
     """Returns Σ w along `axes`, as if `w` were broadcast to the shape of `x` there."""
     repeats = prod(ops.shape(x)[axis] for axis in axes if w.shape[axis] == 1)
     return ops.sum(w, axis=axes) * ops.cast(repeats, w.dtype)
-
-
-def _nonzero(n: Tensor) -> Tensor:
-    """Returns `n` with each 0 replaced by 1: a divisor with a finite gradient."""
-    return ops.where(n == 0, ops.ones_like(n), n)
 
 
 @keras.saving.register_keras_serializable(package="fieldpool")
@@ -193,7 +198,7 @@ class MaskedMeanPool(_WeightedSumPool):
 
     def _normalise(self, total: Tensor, x: Tensor, w: Tensor, axes: tuple[int, ...]) -> Tensor:
         n = _broadcast_sum(w, x, axes)
-        return ops.where(n == 0, ops.zeros_like(total), total / _nonzero(n))
+        return ops.where(n == 0, ops.zeros_like(total), total / nonzero(n))
 
 
 @keras.saving.register_keras_serializable(package="fieldpool")
@@ -202,6 +207,8 @@ class MaskedSumPool(_WeightedSumPool):
 
     Args, call arguments, errors: see `MaskedPool`.
     """
+
+    _has_divisor = False
 
     def _normalise(self, total: Tensor, x: Tensor, w: Tensor, axes: tuple[int, ...]) -> Tensor:
         return total
@@ -219,7 +226,7 @@ class MaskedSqrtNPool(_WeightedSumPool):
 
     def _normalise(self, total: Tensor, x: Tensor, w: Tensor, axes: tuple[int, ...]) -> Tensor:
         n = _broadcast_sum(w * w, x, axes)
-        return ops.where(n == 0, ops.zeros_like(total), total / ops.sqrt(_nonzero(n)))
+        return ops.where(n == 0, ops.zeros_like(total), total / ops.sqrt(nonzero(n)))
 
 
 @keras.saving.register_keras_serializable(package="fieldpool")
@@ -262,27 +269,3 @@ def masked_pool(pooling: str, **kwargs: Any) -> MaskedPool:
     if pooling not in _KINDS:
         raise ValueError(f"pooling: expected one of {', '.join(_KINDS)}; received {pooling!r}")
     return _KINDS[pooling](**kwargs)
-
-
-def coefficients(pooling: str, mask: Tensor, weights: Tensor | None = None) -> Tensor:
-    """Returns the pooling coefficients x, float32 `[batch, max_len]`: pool(v) = Σ x·v; 0 at padding.
-
-    They are w / Σ w for `mean`, w for `sum`, w / √(Σ w²) for `sqrtn`.
-
-    Args:
-        pooling: Not `max`, which is not a weighted sum.
-        mask: Boolean `[batch, max_len]`, true where a value counts.
-        weights: w, `[batch, max_len]`. Default: all 1.
-
-    Raises:
-        ValueError: for `max`.
-    """
-    if pooling == "max":
-        raise ValueError("pooling: expected mean, sum or sqrtn; received 'max', which is not a weighted sum")
-    w = ops.ones_like(ops.cast(mask, "float32")) if weights is None else ops.cast(weights, "float32")
-    w = ops.where(mask, w, ops.zeros_like(w))
-    if pooling == "sum":
-        return w
-    n = ops.sum(w if pooling == "mean" else w * w, axis=1, keepdims=True)
-    divisor = _nonzero(n) if pooling == "mean" else ops.sqrt(_nonzero(n))
-    return ops.where(n == 0, ops.zeros_like(w), w / divisor)
