@@ -1,1 +1,1 @@
-"""The command line: one command a function."""
+"""The command line: one function per command."""

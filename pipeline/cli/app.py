@@ -22,8 +22,8 @@ app = typer.Typer(
     name="fieldpool",
     help="Turns click logs with multi-valued fields into trained rankers.\n\n"
     "Start with `fieldpool demo`. For your own data: `fieldpool profile` proposes a spec, a YAML file that describes "
-    "the columns; `fieldpool explain` shows what it does to the first rows; `fieldpool run` transforms, trains and "
-    "evaluates.",
+    "the columns; `fieldpool explain` shows the first rows before and after the transform; `fieldpool run` transforms, "
+    "trains and evaluates.",
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
     rich_markup_mode="markdown",
@@ -43,7 +43,7 @@ def options(
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
-    """Declares the options that are not of a command."""
+    """Declares the options of `fieldpool` itself."""
 
 
 app.command(cls=Command)(data.schema)

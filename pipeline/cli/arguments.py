@@ -13,34 +13,42 @@ Mode = Literal["auto", "memory", "threads", "processes"]
 SpecPath = Annotated[str, typer.Argument(metavar="SPEC", help="The spec, a YAML file.")]
 Data = Annotated[
     list[str],
-    typer.Argument(metavar="DATA", help="CSV, JSON Lines, Parquet or TFRecord files; globs in quotes."),
+    typer.Argument(metavar="DATA", help="CSV, JSON Lines, Parquet or TFRecord files; quote patterns: 'logs/*.csv'."),
 ]
 SpecOrData = Annotated[str, typer.Argument(metavar="SPEC", help="The spec, a YAML file; left out with --using.")]
 DataAfterSpec = Annotated[
     list[str] | None,
-    typer.Argument(metavar="DATA", help="CSV, JSON Lines, Parquet or TFRecord files; globs in quotes."),
+    typer.Argument(metavar="DATA", help="CSV, JSON Lines, Parquet or TFRecord files; quote patterns: 'logs/*.csv'."),
 ]
-RunPath = Annotated[str, typer.Argument(metavar="RUN", help="A run directory, made by `fieldpool transform`.")]
-ModelPath = Annotated[str, typer.Argument(metavar="MODEL", help="The folder of a training, or its model.keras.")]
+RunPath = Annotated[str, typer.Argument(metavar="RUN", help="A run directory, created by `fieldpool transform`.")]
+ModelPath = Annotated[str, typer.Argument(metavar="MODEL", help="The folder of a trained model, or its model.keras.")]
 Split = Annotated[str, typer.Option(help="train, eval or test.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
 Runner = Annotated[
     str | None,
     typer.Option(
-        help="A Beam runner, such as DataflowRunner; default: this process. Beam's own options are accepted too, such "
-        "as --project, --region, --temp_location: docs/dataflow.md, docs/runners.md."
+        help="A Beam runner, such as DataflowRunner; default: this machine. Beam's own options are accepted, too, such "
+        "as --project, --region, --temp_location: see docs/dataflow.md and docs/runners.md."
     ),
 ]
 BeamArguments = Annotated[
     list[str] | None,
-    typer.Option("--beam", help="An option of a job server that Beam itself does not have: --beam=--x=1. Repeatable."),
+    typer.Option("--beam", help="An option that only the job server knows: --beam=--x=1. Repeatable."),
 ]
 ModeOption = Annotated[
     Mode,
-    typer.Option("--mode", help="Run on this machine in this process (memory), in threads or in processes."),
+    typer.Option(
+        "--mode",
+        help="How to run on this machine: in this process (memory), in threads, in processes, or by the size of the "
+        "data (auto).",
+    ),
 ]
-Workers = Annotated[int | None, typer.Option(min=1, help="Threads or processes; default: one for every two cores.")]
-Using = Annotated[str | None, typer.Option("--using", metavar="RUN", help="Apply the transform of this run.")]
+Workers = Annotated[
+    int | None, typer.Option(min=1, help="Number of threads or processes; default: one for every two cores.")
+]
+Using = Annotated[
+    str | None, typer.Option("--using", metavar="RUN", help="Apply the transform and the vocabularies of this run.")
+]
 Epochs = Annotated[int | None, typer.Option(min=1, help="Overrides train.epochs of the spec.")]
 Seed = Annotated[int | None, typer.Option(min=0, help="Overrides train.seed of the spec.")]
 ResumeTraining = Annotated[bool, typer.Option("--resume", help="Continue from the last complete checkpoint in --out.")]
@@ -54,9 +62,9 @@ Strategy = Annotated[
 GaucBy = Annotated[str | None, typer.Option(help="The categorical field that groups GAUC, usually the user.")]
 Slices = Annotated[
     list[str] | None,
-    typer.Option("--slice", help="Measure by value, or list length, of this field. Repeatable."),
+    typer.Option("--slice", help="Also compute metrics by the values, or list lengths, of this field. Repeatable."),
 ]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the output once the new one is complete.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace existing output once the new one is complete.")]
 
 
 @dataclass(frozen=True)

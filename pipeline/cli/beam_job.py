@@ -33,11 +33,11 @@ def prepared_job(
 ) -> PreparedJob:
     """Returns the job that reads `data`, and optionally a run and a model, and writes to `out`.
 
-    A remote job is checked against the rules of its runner, its plan is printed, and from then on its log messages.
+    A remote job is checked against the rules of its runner; its plan is printed, and from then on its log messages.
 
     Args:
         where: The options that say where it runs.
-        name: What the job does; part of its name.
+        name: The command; part of the job's name.
         data: Patterns of files.
         out: The folder to create; "" for none.
         run: A run that the job reads.
@@ -95,7 +95,7 @@ def _of_dataflow(options: PipelineOptions) -> dict[str, str]:
         "Job": f"{cloud.job_name}, batch, project {cloud.project}, {cloud.region}",
         "Labels": ", ".join(cloud.labels or []),
         "Workers": f"{workers.machine_type or 'machines of Dataflow Prime'}, {first}{most}; "
-        f"{given['number_of_worker_harness_threads']} threads a process",
+        f"{given['number_of_worker_harness_threads']} threads per process",
         "Resource hints": ", ".join(given["resource_hints"] or []) or "none",
         "Image": get_container_image_from_options(options),
         "Packages staged": ", ".join(filter(None, packages)) or "none: the image has them",

@@ -12,7 +12,7 @@ from ...transforms.kinds import ORDER
 
 
 class Command(TyperCommand):
-    """Replaces the note on the general order of arguments, which errors have in Python, by that of this command."""
+    """Replaces the note on the order of arguments, which is written for Python, by the usage of this command."""
 
     def invoke(self, ctx: typer.Context) -> Any:  # type: ignore[override]
         """Runs the command."""

@@ -42,7 +42,9 @@ def explain(
     spec: SpecPath,
     data: Data,
     rows: Annotated[int, typer.Option(min=1, help="Number of rows to show.")] = 3,
-    sample: Annotated[int, typer.Option(min=1, help="Number of first rows to build vocabularies from.")] = 1000,
+    sample: Annotated[
+        int, typer.Option(min=1, help="Number of rows, from the start, that vocabularies are built from.")
+    ] = 1000,
     as_json: AsJson = False,
 ) -> None:
     """Dry run: shows the first rows of the data before and after the transform. Writes nothing.
@@ -147,7 +149,7 @@ def make_run(
     resume: bool = False,
     using: str | None = None,
 ) -> RunStats:
-    """Makes a run with a spec, or with the transform of the run `using`; returns its counts."""
+    """Creates a run with a spec, or with the transform of the run `using`; returns its counts."""
     from ..spec_file import load_spec
 
     given = load_spec(spec) if spec else None

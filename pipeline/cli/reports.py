@@ -20,7 +20,7 @@ REPORT_NAME = "report.html"
 def profile(
     data: Data,
     out: Annotated[str, typer.Option(help="The folder for spec.yaml and profile.html.")],
-    rows: Annotated[int, typer.Option(min=1, help="Read about this many rows, evenly spread.")] = 200_000,
+    rows: Annotated[int, typer.Option(min=1, help="Approximate number of rows to read, evenly spread.")] = 200_000,
     label: Annotated[str | None, typer.Option(help="The column of the label, if it cannot be guessed.")] = None,
     delimiter: Annotated[str | None, typer.Option(help="The delimiter of CSV files: a character, or `tab`.")] = None,
     columns: Annotated[
@@ -49,7 +49,7 @@ def report(
     run: RunPath,
     model: ModelPath,
     out: Annotated[str, typer.Option(help="The HTML file to write.")] = REPORT_NAME,
-    data: Annotated[list[str] | None, typer.Option(help="The source files, for the commands shown.")] = None,
+    data: Annotated[list[str] | None, typer.Option(help="The source files, for the commands in the report.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Writes a model card, one HTML file: quality, slices, learning curves, data, formula, commands.
@@ -64,7 +64,7 @@ def report(
 
 
 def write_report(run: str, model: str, out: str, data: list[str] | None) -> str:
-    """Writes the report of a training; returns its path."""
+    """Writes the report of a trained model; returns its path."""
     with startup.importing():
         from ...model.run import Run
         from ..reports import model_report
@@ -73,7 +73,13 @@ def write_report(run: str, model: str, out: str, data: list[str] | None) -> str:
 
 
 def _source(delimiter: str | None, columns: str | None) -> Any:
-    """Returns the section `source:` that the options stand for."""
+    """Returns the `source:` section with these options.
+
+    Raises:
+        UserError: an option is not valid.
+    """
+    from pydantic import ValidationError
+
     from ...transforms.spec import Source
 
     given: dict[str, Any] = {}
@@ -83,5 +89,8 @@ def _source(delimiter: str | None, columns: str | None) -> Any:
         given |= {"header": False, "columns": columns.split(",")}
     try:
         return Source.model_validate(given)
-    except ValueError:
-        raise UserError(f"--delimiter: expected one character, or `tab`; found {delimiter!r}") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        if first["loc"] == ("delimiter",):
+            raise UserError(f"--delimiter: expected one character, or `tab`; found {delimiter!r}") from None
+        raise UserError(f"--delimiter, --columns: {first['msg'].removeprefix('Value error, ')}") from None

@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 SAMPLE_ROWS = 10_000
 
 ServingModelPath = Annotated[
-    str, typer.Argument(metavar="MODEL", help="An exported model, or the folder of a training that has been exported.")
+    str,
+    typer.Argument(metavar="MODEL", help="An exported model, or the folder of a trained model that has been exported."),
 ]
 
 
@@ -64,7 +65,7 @@ def predict(
     overwrite: Overwrite = False,
     as_json: AsJson = False,
 ) -> None:
-    """Predicts a probability for each raw row, which needs no label.
+    """Predicts a probability for each raw row; rows need no label.
 
     Example: `fieldpool predict models/monday 'candidates/*.parquet' --out scores/tuesday`
     """
@@ -86,14 +87,16 @@ def verify(
     run: RunPath,
     model: ServingModelPath,
     data: Data,
-    rows: Annotated[int | None, typer.Option(min=1, help="About this many rows, evenly spread; default: all.")] = None,
+    rows: Annotated[
+        int | None, typer.Option(min=1, help="Approximate number of rows to compare, evenly spread; default: all.")
+    ] = None,
     mode: ModeOption = "auto",
     workers: Workers = None,
     runner: Runner = None,
     beam: BeamArguments = None,
     as_json: AsJson = False,
 ) -> None:
-    """Checks for training-serving skew: exported model against batch pipeline. Exit code 3 if they differ.
+    """Checks for training-serving skew: compares exported model and batch pipeline. Exits with code 3 if they differ.
 
     Example: `fieldpool verify runs/monday models/monday clicks.parquet`
     """
@@ -107,9 +110,15 @@ def verify(
 
 
 def check_parity(parity: Parity) -> None:
-    """Exits with code 3 if batch pipeline and exported model differ."""
+    """Exits with code 3 if batch pipeline and exported model differ, or if no row was compared."""
+    if not parity.rows:
+        console.error("nothing was compared: the data has no valid row; pass rows that fit the spec of the run")
+    elif not parity.holds:
+        console.error(
+            "the exported model and the batch pipeline give different results; export the model again with the run "
+            "that it was trained on"
+        )
     if not parity.holds:
-        console.error("the exported model and the batch pipeline give different results")
         raise typer.Exit(3)
 
 
@@ -137,7 +146,7 @@ def verify_export(run: str, model: str, data: list[str], rows: int | None, where
         from ..serving import parity
         from .beam_job import prepared_job
     if dataflow.is_dataflow(where.runner or ""):
-        raise UserError("verify compares on this machine or workers that share its disk; leave --runner out")
+        raise UserError("`verify` runs on this machine, or on workers that share its disk; leave --runner out")
     job = prepared_job(where, "verify", data, run=run, model=model)
     with working("Verifying"):
         return parity.verify_job(job, rows)

@@ -59,7 +59,7 @@ def evaluate(
 def train_run(
     run: str, out: str, epochs: int | None, seed: int | None, *, resume: bool = False, strategy: str = "none"
 ) -> TrainingResult:
-    """Trains a model on a run; returns its epochs and paths."""
+    """Trains a model on a run; returns the result."""
     with startup.importing():
         import tensorflow as tf
 

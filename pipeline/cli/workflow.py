@@ -44,7 +44,7 @@ def run(
 def demo(
     out: Annotated[str, typer.Option(help="The folder to create.")] = "demo-run",
     rows: Annotated[int, typer.Option(min=1000, help="Number of rows of the generated click log.")] = 100_000,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the log and of the training.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the log and of training.")] = 0,
     as_json: AsJson = False,
 ) -> None:
     """Runs the complete workflow on a generated click log; compares the AUC with the best possible one.
@@ -58,7 +58,7 @@ def demo(
     with working(f"Generating {rows:,} rows"):
         files = write_click_log(Path(out), rows=rows, seed=seed)
     if not as_json:
-        console.say(f"The click log and its spec are in {out}: look at spec.yaml.")
+        console.say(f"The click log and its spec, spec.yaml, are in {out}.")
     with startup.importing():  # `best_auc` imports `fieldpool.model`.
         best = {"test": best_auc(files)}
     run_workflow(str(files.spec), [str(files.clicks)], out, RunnerOptions(), seed=seed, best_auc=best, as_json=as_json)
@@ -89,7 +89,7 @@ def run_workflow(
     if "://" in out:
         raise UserError(
             f"--out {out}: `run` also trains, on this machine; choose a local folder, or use `fieldpool transform` "
-            "with this one and then `fieldpool train`"
+            "with this folder and then `fieldpool train`"
         )
     run, model = os.path.join(out, "run"), os.path.join(out, "model")
     stats = make_run(spec, data, run, where)
@@ -112,6 +112,6 @@ def run_workflow(
         tables.show_training(training)
         tables.show_metrics(metrics, best_auc=best_auc, list_fields=list_fields(run))
         serving_tables.show_parity(parity)
-        console.say(f"Run: {run}\nModel: {model}\nServing model: {export}\nReport: {report}")
+        console.say(f"Run: {run}\nModel: {model}\nExported model: {export}\nReport: {report}")
         console.say(f"Curves: tensorboard --logdir {model}/logs")
     check_parity(parity)

@@ -61,6 +61,7 @@ def test_profile_and_report(fieldpool: Fieldpool, served: Served, tmp_path: Path
         (["verify", "{}/run", "{}/model", "{}/none.csv"], "none.csv: no such file"),
         (["profile", "{}/none.csv", "--out", "{}/look"], "none.csv: no such file"),
         (["profile", "{}/rows.parquet", "--out", "{}/look", "--delimiter", "two"], "--delimiter: expected one"),
+        (["profile", "{}/rows.parquet", "--out", "{}/look", "--columns", "a,a"], "`columns` contains 'a' twice"),
         (
             ["profile", "{}/rows.parquet", "--out", "{}/look", "--label", "age"],
             "--label age: expected a column that has both 0 and 1",
@@ -89,3 +90,13 @@ def test_a_rejected_row_is_not_a_difference(fieldpool: Fieldpool, served: Served
     assert code == 0
     found = json.loads(output)
     assert (found["rows"], found["rejected"], found["holds"]) == (119, 1, True)
+
+
+def test_verify_without_valid_rows_reports_that_nothing_was_compared(
+    fieldpool: Fieldpool, served: Served, tmp_path: Path
+) -> None:
+    table = pq.read_table(served.data)
+    pq.write_table(table.set_column(0, "id", [[None] * table.num_rows]), tmp_path / "rows.parquet")
+    code, _, errors = fieldpool("verify", served.run, served.model, tmp_path / "rows.parquet", "--json")
+    assert code == 3
+    assert "nothing was compared: the data has no valid row" in errors

@@ -116,7 +116,7 @@ def test_plan_of_a_dataflow_job() -> None:
     assert shown["Runner"] == "DataflowRunner"
     assert shown["Jobs"] == "2, one after another: lengths, the run"
     assert shown["Job"].endswith(", batch, project some-project, europe-west1")
-    assert shown["Workers"] == "e2-standard-4, at most 20; 2 threads a process"
+    assert shown["Workers"] == "e2-standard-4, at most 20; 2 threads per process"
     assert shown["Image"] == "registry/fieldpool:1"
     assert shown["Packages staged"] == "none: the image has them"
     assert shown["Input"] == "gs://a/0 and 1 more, 2.5 MB"
