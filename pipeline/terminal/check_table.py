@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def show_findings(findings: Sequence[Finding], *, as_json: bool = False) -> None:
-    """Prints how new rows compare with a run."""
+    """Prints the comparison of new rows with a run."""
     if as_json:
         print(json.dumps([asdict(finding) for finding in findings]))
         return
@@ -25,7 +25,7 @@ def show_findings(findings: Sequence[Finding], *, as_json: bool = False) -> None
 
 
 def findings_table(findings: Sequence[Finding]) -> Table:
-    """Returns a table of how new rows compare with a run, one measure a row."""
+    """Returns a table that compares new rows with a run: one row for each field and measure."""
     table = Table(title="New rows compared with the run", title_justify="left")
     for name, justify in (("field", "left"), ("measure", "left"), ("run", "right"), ("new", "right")):
         table.add_column(name, justify=justify)  # type: ignore[arg-type]
@@ -33,7 +33,7 @@ def findings_table(findings: Sequence[Finding]) -> Table:
         table.add_column(name)
     for finding in findings:
         numbers = (_number(finding.measure, value) for value in (finding.run, finding.new))
-        verdict = Text("too far", "bold red") if finding.is_broken else Text("")
+        verdict = Text("exceeded", "bold red") if finding.is_broken else Text("")
         cells = (finding.field, finding.measure, *numbers, finding.most or "")
         table.add_row(*map(Text, cells), verdict + Text(f" {finding.note}" if finding.note else ""))
     return table

@@ -91,7 +91,7 @@ def _tokens(field: DecodedField) -> str:
 
 
 def visible(text: str) -> str:
-    """Returns a text as it is; in quotes, with escapes, if its beginning, its end or a character would not be seen."""
+    """Returns a text unchanged or, if a part of it would not be visible, in quotes and with escapes."""
     has_blanks = text != text.strip() or any(char.isspace() and char != " " for char in text)
     has_controls = any(unicodedata.category(char) == "Cc" for char in text)
     if not text or has_blanks or has_controls or _SEPARATOR in text or text[0] in "'\"":

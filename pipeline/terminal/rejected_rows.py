@@ -1,4 +1,4 @@
-"""What a command says about rejected rows."""
+"""The line that a command prints about rejected rows."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .console import say
 _COUNTED_ROWS = 200_000
 _SHOWN_REASONS = 2
 
-# What follows in a reason is data, different for each row.
+# The text after this in a reason is data, different for each row.
 _DATA_IN_REASON = re.compile(r": |, found ")
 
 
@@ -25,7 +25,7 @@ def show_rejected(folder: str, rejected: int) -> None:
 
 
 def rejected_line(folder: str, rejected: int) -> str:
-    """Returns the number of rejected rows, their most frequent reasons with field and count, and where the rows are.
+    """Returns the number of rejected rows, their most frequent reasons with field and count, and their folder.
 
     Args:
         folder: The folder of a run or of predictions.

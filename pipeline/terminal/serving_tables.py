@@ -23,7 +23,7 @@ def show_export(folder: str, *, as_json: bool = False) -> None:
     if as_json:
         print(json.dumps({"export": folder}))
         return
-    say(f"Serving model: {folder}")
+    say(f"Exported model: {folder}")
 
 
 def show_predictions(counts: dict[str, int], out: str, *, as_json: bool = False) -> None:
@@ -54,7 +54,7 @@ def parity_tables(parity: Parity) -> list[RenderableType]:
     if parity.holds:
         return [table]
     if not parity.rows:
-        return [table, Text("Nothing was compared: no row of the data can be used.")]
+        return [table, Text("Nothing was compared: the data has no valid row.")]
     differences = Table(title="The first differences", title_justify="left")
     for name in ("row", "field", "batch pipeline", "exported model"):
         differences.add_column(name, overflow="fold")

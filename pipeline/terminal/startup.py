@@ -1,4 +1,4 @@
-"""The process of a command: suppresses log messages of TensorFlow and Beam that are not for users."""
+"""The start of a command: suppresses log messages of TensorFlow and Beam that are not for users."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tables of a run's counts, a training and its metrics.
+"""Tables of a run's counts, of the epochs of training, and of metrics.
 
 Like all modules of tables, importable without TensorFlow, which `fieldpool.model` imports: notebooks show the same
 tables as the command line.
@@ -91,7 +91,7 @@ def _percent(share: float | None) -> str:
 
 
 def show_training(result: TrainingResult, *, as_json: bool = False) -> None:
-    """Prints the epochs of a training."""
+    """Prints the epochs of training."""
     if as_json:
         from ...model.json_text import json_text
 
@@ -103,7 +103,7 @@ def show_training(result: TrainingResult, *, as_json: bool = False) -> None:
 
 
 def training_table(history: Sequence[Mapping[str, float]], best_epoch: int) -> Table:
-    """Returns a table of the epochs of a training, one row each.
+    """Returns a table of the epochs of training, one row each.
 
     Args:
         history: The numbers of each epoch, as in `TrainingResult.history`.
