@@ -48,7 +48,10 @@ class FieldStats(_Counts):
         missing: Number of rows without a value; None for multivalued fields.
         empty: Number of rows with an empty list; only for multivalued fields.
         values: Number of values, before lists are truncated.
-        oov: Number of out-of-vocabulary values, after lists are truncated.
+        values_seen: Number of ids that the model sees: after lists are truncated, including the id that replaces a
+            missing value or an empty list (`missing: oov`, `missing: {token: X}`, `empty: {token: X}`). Only of fields
+            with a vocabulary; None in runs of versions that did not count them.
+        oov: Number of these ids that are out of vocabulary.
         max_len: The length that lists are truncated to.
         values_truncated: Number of values that truncation removes.
         rows_truncated: Number of rows with a truncated list.
@@ -64,6 +67,7 @@ class FieldStats(_Counts):
     missing: BySplit | None = None
     empty: BySplit | None = None
     values: BySplit
+    values_seen: BySplit | None = None
     oov: BySplit | None = None
     max_len: int | None = None
     values_truncated: BySplit | None = None
@@ -77,11 +81,15 @@ class FieldStats(_Counts):
         """Rows without a value, or with an empty list."""
         return self.missing or self.empty or dict.fromkeys(SPLITS, 0)
 
-    def oov_share(self, split: str) -> float | None:
-        """Returns the share of the split's values that are out of vocabulary; None without values or vocabulary."""
-        if self.oov is None or not self.values[split]:
+    def oov_share(self, *splits: str) -> float | None:
+        """Returns the share of the ids that the model sees in these splits that are out of vocabulary, from 0 to 1.
+
+        None without such ids or a vocabulary, or if they were not counted.
+        """
+        if self.oov is None or self.values_seen is None:
             return None
-        return self.oov[split] / self.values[split]
+        seen = total(self.values_seen, splits)
+        return total(self.oov, splits) / seen if seen else None
 
 
 class RunStats(_Counts):

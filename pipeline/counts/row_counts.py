@@ -1,4 +1,4 @@
-"""Counts of rows and values: of checked rows before the transform, of OOV ids after it."""
+"""Counts of rows and values: of checked rows before the transform, of ids after it."""
 
 from __future__ import annotations
 
@@ -67,17 +67,17 @@ def count_read(checked: Checked) -> Counts:
     return Counts(Counter({Counted("read"): checked.read, Counted("rejected"): len(checked.rejected)}))
 
 
-def count_oov(examples: Examples, spec: Spec) -> Counts:
-    """Returns the number of OOV ids of each field, by split."""
+def count_ids(examples: Examples, spec: Spec) -> Counts:
+    """Returns by field and split the number of ids that the model sees, and of OOV ids among them."""
     counts = Counts()
     vocabularies = spec.resolved_vocabularies()
     for name, field in spec.fields.items():
         if not field.has_vocabulary or not len(examples.splits):
             continue
-        ids = np.asarray(examples.rows[name].flatten()).reshape(len(examples.splits), *field.shape)
+        ids = np.asarray(examples.rows[name].flatten()).reshape(len(examples.splits), -1)
         is_oov = vocabularies[spec.vocabulary_of(name)].is_oov(ids)
-        by_row = is_oov.sum(axis=1) if field.is_list else is_oov
-        _add_by_split(counts, "oov", name, by_row, examples.splits)
+        _add_by_split(counts, "values_seen", name, np.count_nonzero(ids, axis=1), examples.splits)
+        _add_by_split(counts, "oov", name, is_oov.sum(axis=1), examples.splits)
     return counts
 
 

@@ -51,6 +51,7 @@ def _field_stats(counts: Counts, details: _Details, spec: Spec, name: str) -> Fi
         missing=None if field.is_list else absent,
         empty=absent if field.is_list else None,
         values=_by_split(counts, "values", name),
+        values_seen=_by_split(counts, "values_seen", name) if field.has_vocabulary else None,
         oov=_by_split(counts, "oov", name) if field.has_vocabulary else None,
         buckets=field.buckets,
     )

@@ -1,8 +1,8 @@
 """Converts a run's counts to tensorflow_metadata's DatasetFeatureStatisticsList, for TFX's tools.
 
 Paths and contents are those of TFX's StatisticsGen (`statistics/Split-train/FeatureStats.pb`, one data set per file),
-so `tfdv.load_stats_binary` reads them. They describe the raw values of the accepted rows, by field. The share of OOV
-values is a custom statistic.
+so `tfdv.load_stats_binary` reads them. They describe the raw values of the accepted rows, by field. The custom
+statistic `oov_rate` is the share of OOV ids among the ids that the model sees, as in `stats.json`.
 
 https://github.com/tensorflow/metadata/blob/master/tensorflow_metadata/proto/v0/statistics.proto
 """

@@ -217,7 +217,7 @@ def _slices_section(spec: Spec, quality: Quality) -> SlicesSection:
 
 
 def _slice_title(spec: Spec, name: str) -> str:
-    return f"{name} (list length)" if spec.fields[name].is_list else name
+    return f"{name} (list length after truncation)" if spec.fields[name].is_list else name
 
 
 def _metrics_table(first: str, measured: Mapping[str, Metrics], names: Sequence[str]) -> Table:

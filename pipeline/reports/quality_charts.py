@@ -104,7 +104,7 @@ def _some_points(points: int) -> np.ndarray:
 
 
 def slice_charts(slices: Mapping[str, Mapping[str, Mapping[str, float]]], spec: Spec) -> list[Captioned]:
-    """Returns a chart of the AUC by list length for each multivalued field, without slices of few rows.
+    """Returns a chart of the AUC by list length after truncation for each multivalued field.
 
     Args:
         slices: Metrics by field and slice, as `evaluate` returns them.
@@ -122,7 +122,7 @@ def slice_charts(slices: Mapping[str, Mapping[str, Mapping[str, float]]], spec: 
                 f"AUC by list length of {name}",
                 list(auc),
                 list(auc.values()),
-                labels=("list length", "AUC"),
+                labels=("list length after truncation", "AUC"),
                 bottom=max(0.0, min(0.5, *auc.values()) - 0.05),
             )
             charts.append((f"AUC by list length of {name}", by_length))

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 from ...transforms.errors import UserError
 from ...transforms.spec import SPLITS, MultivaluedField, Spec
+from ..arrow_lists import offsets
 from ..rows import columns
 from ..rows.checks import check_rows
 from ..sources.batches import SourceBatch
@@ -43,9 +44,23 @@ class CheckedSample:
         """Returns which rows are in the split, bool `[rows]`."""
         return np.asarray(self.splits == SPLITS.index(split))
 
-    def tokens(self, field: str, split: str) -> pa.Array:
-        """Returns all tokens of a field in the split, lists flattened, large_binary."""
-        return present_tokens(self.column(field).filter(pa.array(self.is_in(split))))
+    def seen_tokens(self, spec: Spec, name: str, split: str) -> pa.Array:
+        """Returns the tokens of a field that the model sees in the split, truncated lists flattened, large_binary."""
+        values, field = self.column(name).filter(pa.array(self.is_in(split))), spec.fields[name]
+        found = present_tokens(values)
+        if not isinstance(field, MultivaluedField):
+            return found
+        lengths, max_len = columns.bag_lengths(values), self.max_len(name, field)
+        skipped = np.maximum(lengths - max_len, 0) if field.keep == "last" else np.zeros_like(lengths)
+        first_kept = np.repeat(offsets(lengths)[:-1] + skipped, lengths)
+        rank = np.arange(len(found)) - first_kept
+        return found.filter(pa.array((rank >= 0) & (rank < max_len)))
+
+    def max_len(self, name: str, field: MultivaluedField) -> int:
+        """Returns the field's `max_len`, or the longest list in train if it is not a number."""
+        if isinstance(field.max_len, int):
+            return field.max_len
+        return max(1, int(columns.bag_lengths(self.column(name))[self.is_in("train")].max(initial=0)))
 
 
 def check_sample(batches: Sequence[SourceBatch], spec: Spec) -> CheckedSample:
@@ -80,7 +95,7 @@ def field_profiles(spec: Spec, sample: CheckedSample, reasons: Mapping[str, Sequ
         reasons: The reasons of the proposal, by field.
     """
     vocabularies = {
-        name: _SampledVocabulary.of(sample, fields, spec.resolved_vocabularies()[name].min_count)
+        name: _SampledVocabulary.of(sample, spec, fields, spec.resolved_vocabularies()[name].min_count)
         for name, fields in spec.vocabulary_fields().items()
     }
     sizes = {
@@ -115,11 +130,11 @@ class _SampledVocabulary:
     tokens: pa.Array
 
     @classmethod
-    def of(cls, sample: CheckedSample, fields: Sequence[str], min_count: int) -> _SampledVocabulary:
+    def of(cls, sample: CheckedSample, spec: Spec, fields: Sequence[str], min_count: int) -> _SampledVocabulary:
         """Returns the vocabulary that these fields share."""
         counts: Counter[bytes] = Counter()
         for field in fields:
-            counted = pc.value_counts(sample.tokens(field, "train"))
+            counted = pc.value_counts(sample.seen_tokens(spec, field, "train"))
             counts.update(dict(zip(*(part.to_pylist() for part in counted.flatten()), strict=True)))
         frequent = [token for token, times in counts.items() if times >= min_count]
         return cls(counts, pa.array(frequent, columns.TEXT))
@@ -142,7 +157,7 @@ def _profile_numbers(name: str, sample: CheckedSample) -> FieldProfile:
 
 def _profile_tokens(name: str, spec: Spec, sample: CheckedSample, vocabulary: _SampledVocabulary) -> FieldProfile:
     values = sample.column(name)
-    counts = np.asarray(pc.value_counts(sample.tokens(name, "train")).field("counts"))
+    counts = np.asarray(pc.value_counts(sample.seen_tokens(spec, name, "train")).field("counts"))
     most_frequent = [token for token, _ in vocabulary.counts.most_common(_SAMPLE_VALUES)]
     is_shared = len(spec.vocabulary_fields()[spec.vocabulary_of(name)]) > 1
     return FieldProfile(
@@ -151,8 +166,8 @@ def _profile_tokens(name: str, spec: Spec, sample: CheckedSample, vocabulary: _S
         missing=values.null_count / len(values),
         distinct=len(vocabulary.counts),
         tokens=len(vocabulary.tokens),
-        oov_eval=vocabulary.oov_share(sample.tokens(name, "eval")),
-        oov_test=vocabulary.oov_share(sample.tokens(name, "test")),
+        oov_eval=vocabulary.oov_share(sample.seen_tokens(spec, name, "eval")),
+        oov_test=vocabulary.oov_share(sample.seen_tokens(spec, name, "test")),
         counts=np.sort(counts)[::-1],
         shared=spec.vocabulary_of(name) if is_shared else None,
         sample_values=[token.decode("utf-8", "backslashreplace") for token in most_frequent],
@@ -163,5 +178,5 @@ def _with_lengths(profile: FieldProfile, field: MultivaluedField, sample: Checke
     """Returns the profile of a multivalued field with its list lengths; empty lists count as missing."""
     lengths = columns.bag_lengths(sample.column(profile.name))
     of_train = Counter(lengths[sample.is_in("train")].tolist())
-    max_len = field.max_len if isinstance(field.max_len, int) else max([1, *of_train])
+    max_len = sample.max_len(profile.name, field)
     return replace(profile, missing=float((lengths == 0).mean()), lengths=of_train, max_len=max_len)

@@ -97,7 +97,8 @@ def compare(
 
     Args:
         run: Statistics of the run. New rows are compared with its eval split, from which no vocabulary was built; with
-            its train split if eval is empty.
+            its train split if eval is empty. A rate that the run lacks, because it has no values of the field,
+            counts as 0.
         new: Statistics of the new rows, all splits together.
         spec: The run's spec.
         outside: By numeric field, the number of new values outside the range of the run's train split.
@@ -112,7 +113,7 @@ def compare(
         findings.append(Finding("(columns)", "unknown", 0, number, "0" if fails else None, fails, names))
     rates = _rates(run, ["eval"] if run.eval else ["train"])
     for (name, measure), found in _rates(new, SPLITS).items():
-        then = rates.get((name, measure), 0.0)
+        then = rates.get((name, measure))
         if measure in ("label", "length"):
             findings.append(_relative_change(name, measure, then, found, getattr(limits, measure)))
         else:
@@ -126,15 +127,15 @@ def compare(
 def _rates(stats: RunStats, splits: Sequence[str]) -> dict[tuple[str, str], float]:
     """Returns the label rate, and each field's rates and mean list length, over the given splits.
 
-    A rate is left out if its denominator is 0.
+    The OOV share is over the ids that the model sees; missing, length and truncated are of rows and values before lists
+    are truncated. A rate is left out if its denominator is 0.
     """
     rows = stats.rows(*splits)
     found = {("(label)", "label"): _ratio(total(stats.positives, splits), rows)}
     for name, field in stats.fields.items():
         values = total(field.values, splits)
         found[name, "missing"] = _ratio(total(field.absent, splits), rows)
-        if field.oov is not None:
-            found[name, "oov"] = _ratio(total(field.oov, splits), values)
+        found[name, "oov"] = field.oov_share(*splits)
         if field.values_truncated is not None:
             found[name, "length"] = _ratio(values, rows)
             found[name, "truncated"] = _ratio(total(field.values_truncated, splits), values)
@@ -151,15 +152,17 @@ def _at_most(field: str, measure: str, run: float | None, new: float, bound: flo
     return Finding(field, measure, run, new, most, bound is not None and new > bound)
 
 
-def _rise(field: str, measure: str, run: float, new: float, by: float | None) -> Finding:
+def _rise(field: str, measure: str, run: float | None, new: float, by: float | None) -> Finding:
     """Returns a finding that is broken if a share has risen by more than `by`, or, for `missing`, also fallen."""
     both_ways = measure == "missing"
-    change = abs(new - run) if both_ways else new - run
+    change = new - (run or 0.0)
+    change = abs(change) if both_ways else change
     most = None if by is None else f"{'±' if both_ways else '+'}{by:.2%}"
     return Finding(field, measure, run, new, most, by is not None and change > by)
 
 
-def _relative_change(field: str, measure: str, run: float, new: float, part: float | None) -> Finding:
+def _relative_change(field: str, measure: str, run: float | None, new: float, part: float | None) -> Finding:
     """Returns a finding that is broken if a number has changed by more than `part` times the run's."""
+    then = run or 0.0
     most = None if part is None else f"±{part:.0%} of the run's"
-    return Finding(field, measure, run, new, most, part is not None and abs(new - run) > part * run)
+    return Finding(field, measure, run, new, most, part is not None and abs(new - then) > part * then)

@@ -149,7 +149,7 @@ def metrics_tables(
     Args:
         metrics: By split, as `evaluate` returns them.
         best_auc: The best possible AUC by split, where it is known.
-        list_fields: The multivalued fields, whose slices are list lengths: their titles say so.
+        list_fields: The multivalued fields, whose slices are list lengths after truncation: their titles say so.
     """
     by_metric: dict[str, dict[str, float]] = {}
     for split, values in metrics.items():
@@ -162,7 +162,7 @@ def metrics_tables(
     split, values = list(metrics.items())[-1]
     for field, slices in values.get("slices", {}).items():
         present = [name for name in _SLICE_METRICS if name in next(iter(slices.values()))]
-        title = f"{field} (list length)" if field in list_fields else field
+        title = f"{field} (list length after truncation)" if field in list_fields else field
         tables.append(_numbers_table(f"{split}, by {title}", title, slices, present))
     return tables
 

@@ -106,6 +106,7 @@ def _field_stats(spec: Spec, name: str, lists: dict[str, list[list[Any]]]) -> Fi
         type=field.type,
         vocabulary=spec.vocabulary_of(name),
         values={split: sum(lengths[split]) for split in SPLITS},
+        values_seen={split: sum(lengths[split]) for split in SPLITS},
         oov={split: sum(bool(vocabulary.is_oov(i)) for ids in lists[split] for i in ids) for split in SPLITS},
         **(of_lists if field.is_list else {"missing": absent}),
     )

@@ -28,11 +28,15 @@ class Check(Strict):
 
     renamed: ClassVar[Mapping[str, str]] = {"cut": "truncated"}
 
-    oov: Fraction | None = Field(0.1, description="Maximum increase of a field's share of OOV values.")
+    oov: Fraction | None = Field(
+        0.1, description="Maximum increase of a field's share of OOV values, after truncation."
+    )
     missing: Fraction | None = Field(
         0.1, description="Maximum change, up or down, of the share of missing values or empty lists."
     )
-    length: float | None = Field(0.5, gt=0, description="Maximum relative change of a field's mean list length.")
+    length: float | None = Field(
+        0.5, gt=0, description="Maximum relative change of a field's mean list length, before truncation."
+    )
     truncated: Fraction | None = Field(
         0.1, description="Maximum increase of the share of values that are truncated by `max_len`."
     )

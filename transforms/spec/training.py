@@ -68,5 +68,6 @@ class Evaluation(Strict):
     )
     slices: list[str] = Field(
         default=[],
-        description="Fields by which all metrics are computed: by value or, for a multivalued field, by list length.",
+        description="Fields by which all metrics are computed: by value or, for a multivalued field, by list length "
+        "after truncation.",
     )

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fieldpool.pipeline.counts.counters import Counted, Counts, SumCounts, WriteCounts, read_counts
-from fieldpool.pipeline.counts.row_counts import count_oov, count_rows
+from fieldpool.pipeline.counts.row_counts import count_ids, count_rows
 from fieldpool.pipeline.counts.stats import run_stats
 from fieldpool.pipeline.rows.checks import Checked
 from fieldpool.pipeline.tfrecords.sink import Examples
@@ -77,7 +77,7 @@ def test_stats_of_three_rows() -> None:
     checked = Checked("rows", 4, rows, np.array([1, 2, 4]), np.array([0, 0, 1], np.int8), rejected=[])
     counts = count_rows(checked, SPEC)
     encoded = pa.RecordBatch.from_pydict({"user": [[3], [0], [2]], "tags": [[2, 1], [0, 0], [1, 0]]})
-    counts.add(count_oov(Examples(encoded, checked.splits), SPEC))
+    counts.add(count_ids(Examples(encoded, checked.splits), SPEC))
     stats = run_stats(counts, SPEC, {}).as_json()
 
     def by_split(train: int, evaluation: int) -> dict[str, int]:
@@ -88,6 +88,7 @@ def test_stats_of_three_rows() -> None:
         "vocabulary": "user",
         "missing": by_split(1, 0),
         "values": by_split(1, 1),
+        "values_seen": by_split(1, 1),
         "oov": by_split(0, 1),
     }
     assert stats["fields"]["tags"] == {
@@ -95,6 +96,7 @@ def test_stats_of_three_rows() -> None:
         "vocabulary": "tags",
         "empty": by_split(1, 0),
         "values": by_split(3, 1),
+        "values_seen": by_split(2, 1),
         "oov": by_split(1, 1),
         "max_len": 2,
         "values_truncated": by_split(1, 0),

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
@@ -13,9 +14,11 @@ import pytest
 
 from fieldpool.pipeline.reports.data_profile import DataProfile, profile_data, spec_text
 from fieldpool.pipeline.reports.field_profile import FieldProfile
+from fieldpool.pipeline.reports.sample_profile import check_sample, field_profiles
+from fieldpool.pipeline.sources.batches import SourceBatch
 from fieldpool.pipeline.spec_file import load_spec
 from fieldpool.transforms.errors import UserError
-from fieldpool.transforms.spec import EmbeddingTable, Source
+from fieldpool.transforms.spec import EmbeddingTable, Source, Spec
 
 
 @pytest.fixture(scope="module", params=["parquet", "csv", "jsonl"])
@@ -80,6 +83,25 @@ def test_field_whose_eval_values_are_all_new_is_left_out(tmp_path: Path, log_col
     found = profile_data([str(tmp_path / "rows.parquet")])
     assert found.proposal.left_out["batch"] == "100% of its values in the eval split are new"
     assert "batch" not in by_name(found)
+
+
+@pytest.mark.parametrize(("keep", "share"), [("first", 1.0), ("last", 0.0)])
+def test_oov_rate_is_over_the_values_that_the_model_sees(keep: str, share: float) -> None:
+    spec = Spec.model_validate(
+        {
+            "label": {"field": "click"},
+            "split": {"column": "part"},
+            "fields": {"tags": {"type": "multivalued", "max_len": 1, "keep": keep}},
+        }
+    )
+    rows = [
+        {"click": 1, "part": "train", "tags": ["a", "", "b"]},
+        {"click": 0, "part": "train", "tags": []},
+        {"click": 0, "part": "eval", "tags": ["c", "", "b"]},
+    ]
+    sample = check_sample([SourceBatch("rows", np.arange(3), pa.RecordBatch.from_pylist(rows))], spec)
+    (tags,) = field_profiles(spec, sample, {})
+    assert (tags.distinct, tags.oov_eval, tags.oov_test) == (1, share, None)
 
 
 def test_file_without_header_has_the_given_columns(tmp_path: Path) -> None:

@@ -102,7 +102,8 @@ def stats_of(rows: int, oov: int, positives: int) -> RunStats:
     def split(number: int) -> dict[str, int]:
         return {"train": 0, "eval": number, "test": 0}
 
-    field = {"type": "categorical", "missing": split(0), "values": split(rows), "oov": split(oov)}
+    field = {"type": "categorical", "missing": split(0), "values": split(rows)}
+    field |= {"values_seen": split(rows), "oov": split(oov)}
     counts = {"read": rows, "rejected": 0, **split(rows), "positives": split(positives), "vocabularies": {}}
     return RunStats.model_validate(counts | {"fields": {"user": field}})
 
@@ -127,6 +128,37 @@ def test_thresholds_of_the_spec_are_applied(thresholds: dict[str, Any], expected
     )
     findings = compare(stats_of(100, 10, 50), stats_of(10, 3, 6), spec, outside={})
     assert broken(findings) == expected
+
+
+def test_oov_is_compared_over_the_values_that_the_model_sees(tmp_path: Path) -> None:
+    spec = Spec.model_validate(
+        {
+            "label": {"field": "click"},
+            "split": {"column": "part"},
+            "fields": {
+                "known": {"type": "multivalued", "separator": "|", "max_len": 1},
+                "unknown": {"type": "multivalued", "separator": "|", "max_len": 20},
+                "sometimes": {"type": "categorical", "missing": "oov"},
+            },
+        }
+    )
+    row = {"click": 1, "part": "train", "known": "|".join("a" * 20), "unknown": "|".join("a" * 40), "sometimes": None}
+    of_run = [row, row | {"part": "eval", "unknown": "|".join("y" * 40)}]
+    run = Run(transform(spec, [write(of_run, tmp_path / "run.parquet")], str(tmp_path / "run")).path)
+    new = row | {"known": "|".join("z" * 20), "unknown": "|".join("y" * 20)}
+    findings = check(run, [write([new], tmp_path / "new.parquet")])
+    oov = {finding.field: (finding.run, finding.new) for finding in findings if finding.measure == "oov"}
+    assert oov == {"known": (0, 1), "unknown": (1, 1), "sometimes": (1, 1)}
+    assert {name for name, measure in broken(findings) if measure == "oov"} == {"known"}
+
+
+def test_rate_that_the_run_lacks_counts_as_zero() -> None:
+    spec = Spec.model_validate(
+        {"label": {"field": "y"}, "split": {"column": "s"}, "fields": {"user": {"type": "categorical"}}}
+    )
+    findings = compare(stats_of(0, 0, 0), stats_of(10, 3, 6), spec, outside={})
+    (oov,) = [finding for finding in findings if finding.measure == "oov"]
+    assert (oov.run, oov.new, oov.is_broken) == (None, 0.3, True)
 
 
 def test_command_prints_a_table_and_exits_with_3(

@@ -69,7 +69,7 @@ def test_metrics_tables_are_one_by_split_and_one_by_slice() -> None:
 def test_slices_by_list_length_say_so() -> None:
     slices = {"history": {"0": {"auc": 0.5}, "2–3": {"auc": 0.75}}}
     _, table = tables.metrics_tables({"test": {"auc": 0.75, "slices": slices}}, list_fields=["history"])
-    assert "test, by history (list length)" in printed(table)
+    assert "test, by history (list length after truncation)" in printed(table)
 
 
 @pytest.mark.parametrize(
