@@ -1,7 +1,8 @@
 """Processes killed at random times: running the command again gives the result of an uninterrupted run.
 
 `make test-faults` kills 100 transforms and 100 trainings, on MovieLens if FIELDPOOL_DATA is set, else on a generated
-click log. KILLS sets the number, SEED the random times. The default suite kills a few.
+click log. KILLS sets the number, SEED the random times. The default suite tests the states that a kill can leave:
+tests/pipeline/folders/test_work_folder.py, tests/model/training/test_resuming.py.
 """
 
 from __future__ import annotations
@@ -24,11 +25,10 @@ import yaml
 from fieldpool.pipeline.demo_log import write_click_log
 
 KILLS, SEED = int(os.environ.get("KILLS", "100")), int(os.environ.get("SEED", "0"))
-FEW = 2
 ATTEMPTS = 6
 ROWS = 4000
 
-pytestmark = pytest.mark.filterwarnings("ignore")
+pytestmark = [pytest.mark.faults, pytest.mark.filterwarnings("ignore")]
 
 
 class Job(NamedTuple):
@@ -190,22 +190,12 @@ def outcomes(capsys: pytest.CaptureFixture[str]) -> Iterator[Counter[str]]:
         print("\n" + ", ".join(f"{what}: {number}" for what, number in counts.items()))
 
 
-def test_transform_after_a_kill_gives_the_same_run(job: Job, tmp_path: Path) -> None:
-    assert kill_transforms(job, tmp_path, FEW)["killed"] == FEW
-
-
-def test_training_resumed_after_a_kill_gives_the_same_model(job: Job, tmp_path: Path) -> None:
-    assert kill_trainings(job, tmp_path, 1)["killed"] == 1
-
-
-@pytest.mark.faults
 def test_transforms_after_many_kills_give_the_same_run(job: Job, tmp_path: Path, outcomes: Counter[str]) -> None:
     outcomes.update(kill_transforms(job, tmp_path, KILLS))
     assert outcomes["killed"] == KILLS
     assert outcomes["killed with work to resume"] > KILLS / 10, "nearly all kills came before the work began"
 
 
-@pytest.mark.faults
 def test_trainings_after_many_kills_give_the_same_model(job: Job, tmp_path: Path, outcomes: Counter[str]) -> None:
     outcomes.update(kill_trainings(job, tmp_path, KILLS))
     assert outcomes["killed"] == KILLS

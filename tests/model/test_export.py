@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tensorflow as tf
-from served_model import SPEC, Served, click_row, expected_probabilities, make_served
+from served_model import SPEC, Served, expected_probabilities
 
 from fieldpool.model.export import argument_names, export_model, find_export
 from fieldpool.model.layers.deepfm import deepfm
@@ -79,21 +79,20 @@ def requests(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     ]
 
 
-def test_plain_tensorflow_loads_a_moved_export_without_other_files(tmp_path: Path) -> None:
-    rows = [click_row(i) for i in range(60)]
-    (tmp_path / "origin").mkdir()
-    served = make_served(tmp_path / "origin", SPEC, rows)
+def test_plain_tensorflow_loads_a_moved_export_without_other_files(served: Served, tmp_path: Path) -> None:
     expected = expected_probabilities(served)
-    moved = tmp_path / "moved" / "model"
-    moved.parent.mkdir()
-    served.export.rename(moved)
-    shutil.rmtree(tmp_path / "origin")
-
-    process = [sys.executable, "-c", BARE, str(moved)]
-    done = subprocess.run(process, input=json.dumps(requests(rows)), capture_output=True, text=True, check=False)
+    process = [sys.executable, "-c", BARE, str(shutil.copytree(served.export, tmp_path / "moved"))]
+    origin = served.run.parent
+    hidden = origin.rename(tmp_path / "hidden")
+    try:
+        done = subprocess.run(
+            process, input=json.dumps(requests(served.rows)), capture_output=True, text=True, check=False
+        )
+    finally:
+        hidden.rename(origin)
     assert done.returncode == 0, done.stderr
     for outputs in json.loads(done.stdout):
-        assert outputs["key"] == [row["id"] for row in rows]
+        assert outputs["key"] == [row["id"] for row in served.rows]
         np.testing.assert_allclose(outputs["probability"], [expected[k] for k in outputs["key"]], rtol=0, atol=1e-6)
 
 

@@ -59,9 +59,13 @@ class Served:
     export: Path
 
 
-def make_served(folder: Path, spec: dict[str, Any], rows: list[dict[str, Any]]) -> Served:
-    """Transforms rows, trains a model and exports it, in `folder`."""
+def make_served(folder: Path, spec: dict[str, Any], rows: list[dict[str, Any]], *, trained: bool = True) -> Served:
+    """Transforms rows, trains a model and exports it, in `folder`.
+
+    If not `trained`, the model has its initial weights, which saves seconds.
+    """
     from fieldpool.model.export import export_model
+    from fieldpool.model.layers.deepfm import deepfm
     from fieldpool.model.run import Run
     from fieldpool.model.training.train import train
     from fieldpool.pipeline.runs.run_directory import transform
@@ -71,7 +75,11 @@ def make_served(folder: Path, spec: dict[str, Any], rows: list[dict[str, Any]]) 
     pq.write_table(pa.Table.from_pylist(rows), data)
     transform(Spec.model_validate(spec), [str(data)], str(folder / "run"))
     run = Run(str(folder / "run"))
-    train(run, str(folder / "model"))
+    if trained:
+        train(run, str(folder / "model"))
+    else:
+        (folder / "model").mkdir()
+        deepfm(run.spec, run.vocabulary_sizes).save(folder / "model" / "model.keras")
     return Served(rows, data, folder / "run", folder / "model", Path(export_model(run, str(folder / "model"))))
 
 

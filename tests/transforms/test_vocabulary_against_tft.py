@@ -91,6 +91,7 @@ def test_random_tokens(
                 np.testing.assert_array_equal(is_oov, np.array(expected) == 1)
 
 
+@pytest.mark.quality
 @pytest.mark.parametrize(
     ("example", "files"),
     [

@@ -87,9 +87,11 @@ def test_the_next_steps_of_commands_that_read_data(fieldpool: Fieldpool, served:
             f"python -c 'import pyarrow.parquet as pq; print(pq.read_table(\"{scores}/predictions\"))'",
         ),
     ]
+    titles = {"profile": "Proposed fields", "explain": "row 1 →", "check": "compared with the run", "predict": "Rows"}
     for arguments, following in steps:
         code, output, _ = fieldpool(*arguments)
         assert (code, output.splitlines()[-1]) == (0, f"Next: {following}")
+        assert titles[arguments[0]] in output
 
 
 def test_many_files_are_not_repeated(fieldpool: Fieldpool, served: Served) -> None:

@@ -37,13 +37,7 @@ def test_verify_shows_the_differences_and_exits_with_3(fieldpool: Fieldpool, ser
     assert "the exported model and the batch pipeline give different results" in errors
 
 
-def test_profile_and_report(fieldpool: Fieldpool, served: Served, tmp_path: Path) -> None:
-    code, output, _ = fieldpool("profile", served.data, "--out", tmp_path / "look")
-    assert code == 0
-    assert "Proposed fields" in output
-    code, output, _ = fieldpool("explain", tmp_path / "look" / "spec.yaml", served.data, "--rows", "1")
-    assert code == 0
-
+def test_report(fieldpool: Fieldpool, served: Served, tmp_path: Path) -> None:
     page = tmp_path / "card.html"
     code, output, _ = fieldpool("report", served.run, served.model, "--out", page, "--json")
     assert (code, json.loads(output)) == (0, {"report": str(page)})

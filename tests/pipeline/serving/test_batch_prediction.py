@@ -79,14 +79,14 @@ def test_invalid_rows_are_rejected_and_counted(served: Served, tmp_path: Path) -
 
 def test_more_rejected_rows_than_allowed_are_an_error(served: Served, tmp_path: Path) -> None:
     rows = [unlabelled(click_row(i)) | {"id": None} for i in range(3)]
-    with pytest.raises(UserError, match=r"3 of 3 rows cannot be used, and max_rejected is 2"):
+    with pytest.raises(UserError, match=r"3 of 3 rows were rejected, but max_rejected is 2"):
         predict(str(served.export), written(tmp_path, rows), str(tmp_path / "out"))
     assert not (tmp_path / "out").exists()
 
 
 def test_predictions_without_a_key_have_source_and_row(tmp_path: Path) -> None:
     spec = {name: value for name, value in SPEC.items() if name != "key"}
-    served = make_served(tmp_path, spec, [click_row(i) for i in range(20)])
+    served = make_served(tmp_path, spec, [click_row(i) for i in range(20)], trained=False)
     predict(str(served.model), [str(served.data)], str(tmp_path / "out"))
     rows = predictions(tmp_path / "out")
     assert sorted(row["row"] for row in rows) == list(range(1, 21))
