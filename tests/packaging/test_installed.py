@@ -21,12 +21,7 @@ pytestmark = pytest.mark.package
 
 Run = Callable[..., str]
 UV = str(Path(sys.executable).parent / "uv")
-IMPORT = """
-import json, sys, time
-start = time.perf_counter()
-import fieldpool
-print(json.dumps({"seconds": time.perf_counter() - start, "modules": list(sys.modules)}))
-"""
+MODULES = "import fieldpool, json, sys; print(json.dumps(list(sys.modules)))"
 FILES = """
 import fieldpool, fieldpool.model, fieldpool.pipeline, fieldpool.transforms
 for package in (fieldpool, fieldpool.model, fieldpool.pipeline, fieldpool.transforms):
@@ -72,10 +67,8 @@ def test_the_package_runs_as_a_module(run: Run) -> None:
     assert "Usage" in run("python", "-m", "fieldpool", "--help")
 
 
-def test_the_import_is_fast_and_leaves_tensorflow_and_beam_out(run: Run) -> None:
-    found = [json.loads(run("python", "-c", IMPORT)) for _ in range(3)]  # The first one compiles.
-    assert min(each["seconds"] for each in found) < 0.1
-    assert not {"tensorflow", "keras", "apache_beam", "pyarrow"} & set(found[0]["modules"])
+def test_the_import_leaves_tensorflow_and_beam_out(run: Run) -> None:
+    assert not {"tensorflow", "keras", "apache_beam", "pyarrow"} & set(json.loads(run("python", "-c", MODULES)))
 
 
 @pytest.mark.parametrize("in_checkout", [False, True], ids=["empty folder", "checkout"])
@@ -91,3 +84,8 @@ def test_the_demo_writes_a_model_and_its_report(run: Run, tmp_path: Path, in_che
     run("fieldpool", "demo", "--rows", "1000", "--out", str(out), cwd=CHECKOUT if in_checkout else tmp_path)
     assert list(out.rglob("model.keras"))
     assert list(out.rglob("DONE"))
+
+
+def test_five_lines_lead_from_a_dataframe_to_metrics(run: Run) -> None:
+    output = run("python", str(CHECKOUT / "examples/dataframe.py"))
+    assert "auc" in output
