@@ -1,10 +1,14 @@
 """Errors that a user can fix: the command line prints their message without a traceback and exits with `exit_code`.
 
 They are in this package because both `model` and `pipeline` raise them. docs/errors.md has an example of each, and says
-what to do.
+what to do. The same holds for the category of fieldpool's warnings.
 """
 
 from __future__ import annotations
+
+
+class FieldpoolWarning(UserWarning):
+    """The category of fieldpool's warnings. The command line prints these and suppresses those of libraries."""
 
 
 class UserError(ValueError):

@@ -15,10 +15,9 @@ from ..evaluation import score, scorer
 from ..files import write_atomically
 from .checkpoints import Progress, save_checkpoint
 from .folder import weights_path
+from .monitor import best_epoch
 
 Logs = dict[str, Any] | None
-
-HIGHER_IS_BETTER = {"auc": True, "gauc": True, "pr_auc": True, "logloss": False}
 
 
 class EvalMetrics(keras.callbacks.Callback):
@@ -172,15 +171,3 @@ class StopEarly(keras.callbacks.Callback):
         if not self._history:
             return False
         return len(self._history) - best_epoch(self._history, self._monitor) >= max(self._patience, 1)
-
-
-def best_epoch(history: list[dict[str, float]], monitor: str | None) -> int:
-    """Returns the best epoch, from 1, by `monitor`: the first of equal ones; the last epoch if `monitor` is None."""
-    if monitor is None:
-        return len(history)
-    sign = 1 if HIGHER_IS_BETTER[monitor.removeprefix("val_")] else -1
-
-    def value(epoch: dict[str, float]) -> float:
-        return -math.inf if math.isnan(epoch[monitor]) else sign * epoch[monitor]
-
-    return int(max(history, key=value)["epoch"])

@@ -7,14 +7,12 @@ from __future__ import annotations
 
 import math
 import tempfile
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from os.path import join
 from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from ...transforms.spec import Spec
@@ -23,7 +21,7 @@ from ..examples import NoExamples, count_examples, read_examples
 from ..files import write_atomically
 from ..layers.deepfm import DeepFM
 from ..run import Run
-from .callbacks import Checkpoints, EpochWeights, FiniteLoss, StopEarly, best_epoch, eval_metrics
+from .callbacks import Checkpoints, EpochWeights, FiniteLoss, StopEarly, eval_metrics
 from .checkpoints import Progress, load_checkpoint
 from .compilation import compiled_model
 from .folder import (
@@ -34,6 +32,7 @@ from .folder import (
     remove_cache,
     weights_path,
 )
+from .monitor import best_epoch, choose_monitor
 from .multi_worker import is_first_worker, same_batches
 from .result import TrainingResult, write_summary
 
@@ -55,8 +54,9 @@ def train(
     not training was interrupted and resumed.
 
     `train.early_stopping.metric` selects the best epoch, and is used for early stopping; without `early_stopping` the
-    best epoch is that of the highest AUC. If all eval labels are the same, AUC is undefined and logloss is used
-    instead, with a warning. If the eval split is empty, all epochs run and the last one is kept, with a warning.
+    best epoch is that of the highest AUC. If no group of the eval split has both labels, GAUC is undefined and AUC is
+    used instead; if all eval labels are the same, AUC is undefined and logloss is used instead. If the eval split is
+    empty, all epochs run and the last one is kept. Each of these gives a warning.
 
     In the scope of a `tf.distribute` strategy (MirroredStrategy, MultiWorkerMirroredStrategy) the replicas share each
     batch; batches are the same as without a strategy. With several workers only the first one writes.
@@ -86,7 +86,7 @@ def train(
             f"{run.path}: the train split has no examples; change `split:` in the spec so that it has rows, and run "
             "`fieldpool transform` again"
         )
-    training = _Training(run, spec, out_dir, math.ceil(examples / spec.train.batch_size), _monitor(run, spec.train))
+    training = _Training(run, spec, out_dir, math.ceil(examples / spec.train.batch_size), choose_monitor(run, spec))
     resume_from = training.checkpoints if resume else None
     if not is_first_worker():
         # Reading variables needs all workers, so every worker writes all files; those of the others are not kept.
@@ -215,27 +215,6 @@ def _save_best(training: _Training, model: DeepFM, result: TrainingResult) -> No
     best.load_weights(weights_path(training.checkpoints, result.best_epoch))
     write_atomically(result.model_path, best.save)
     write_summary(result, training.run, training.spec)
-
-
-def _monitor(run: Run, settings: Train) -> str | None:
-    """Returns the metric that selects the best epoch, such as "val_auc"; None if the eval split is empty."""
-    if not count_examples(run, "eval"):
-        warnings.warn(f"{run.path}: the eval split is empty: no early stopping, the last epoch is kept", stacklevel=3)
-        return None
-    metric = settings.early_stopping.metric if settings.early_stopping else "auc"
-    if metric != "logloss":
-        batches = read_examples(run, "eval", batch_size=settings.batch_size)
-        labels: set[float] = set()
-        for _, label in batches:
-            labels.update(np.unique(label.numpy()).tolist())
-            if len(labels) > 1:
-                return f"val_{metric}"
-        warnings.warn(
-            f"{run.path}: all labels of the eval split are {labels.pop():g}, so AUC is undefined; the best "
-            "epoch is the one with the lowest logloss",
-            stacklevel=3,
-        )
-    return "val_logloss"
 
 
 def _common_settings(run: Run, spec: Spec) -> dict[str, Any]:

@@ -1,0 +1,81 @@
+"""The metric by which a training keeps its best epoch, and the best epoch by that metric."""
+
+from __future__ import annotations
+
+import math
+import warnings
+
+import numpy as np
+
+from ...transforms.errors import FieldpoolWarning
+from ...transforms.spec import Spec
+from ..examples import count_examples, read_examples
+from ..metrics import in_mixed_groups
+from ..run import Run
+
+_HIGHER_IS_BETTER = {"auc": True, "gauc": True, "pr_auc": True, "logloss": False}
+
+
+def choose_monitor(run: Run, spec: Spec) -> str | None:
+    """Returns the metric that selects the best epoch, such as "val_auc"; None if the eval split is empty.
+
+    It is the metric of `train.early_stopping`, else AUC. If the labels of the eval split leave GAUC undefined, it is
+    AUC instead, and if they leave AUC undefined, it is logloss, each with a warning.
+
+    Args:
+        run: The run with the eval split.
+        spec: Its spec, with the settings of the training.
+    """
+    if not count_examples(run, "eval"):
+        _warn(f"{run.path}: the eval split is empty: no early stopping, the last epoch is kept")
+        return None
+    metric = spec.train.early_stopping.metric if spec.train.early_stopping else "auc"
+    gauc_by = spec.evaluation.gauc_by if metric == "gauc" else None
+    if metric == "logloss" or (metric == "gauc" and _has_both_labels(run, spec, gauc_by)):
+        return f"val_{metric}"
+    if not _has_both_labels(run, spec):
+        _, labels = next(iter(read_examples(run, "eval", batch_size=1)))
+        _warn(
+            f"{run.path}: all labels of the eval split are {labels.numpy()[0]:g}, so AUC is undefined; the best epoch "
+            "is the one with the lowest logloss"
+        )
+        return "val_logloss"
+    if metric == "gauc":
+        _warn(
+            f"{run.path}: no value of {gauc_by} that is in the vocabulary has both labels in the eval split, so GAUC "
+            "is undefined; the best epoch is the one with the highest AUC"
+        )
+        return "val_auc"
+    return f"val_{metric}"
+
+
+def best_epoch(history: list[dict[str, float]], monitor: str | None) -> int:
+    """Returns the best epoch, from 1, by `monitor`: the first of equal ones.
+
+    It is the last epoch if `monitor` is None, or NaN in all epochs.
+    """
+    measured = [epoch for epoch in history if monitor and not math.isnan(epoch[monitor])]
+    if monitor is None or not measured:
+        return len(history)
+    sign = 1 if _HIGHER_IS_BETTER[monitor.removeprefix("val_")] else -1
+    return int(max(measured, key=lambda epoch: sign * epoch[monitor])["epoch"])
+
+
+def _has_both_labels(run: Run, spec: Spec, gauc_by: str | None = None) -> bool:
+    """Returns whether a value of `gauc_by` has both labels in the eval split; without `gauc_by`, whether the split has.
+
+    Stops reading at the first batch with both.
+    """
+    labels, groups = [], []
+    for features, label in read_examples(run, "eval", batch_size=spec.train.batch_size):
+        group = features[gauc_by].numpy() if gauc_by else np.zeros(len(label), np.int64)
+        known = spec.vocabulary_settings_of(gauc_by).is_token(group) if gauc_by else np.ones(len(label), bool)
+        labels.append(label.numpy()[known])
+        groups.append(group[known])
+        if in_mixed_groups(labels[-1], groups[-1]).any():
+            return True
+    return bool(in_mixed_groups(np.concatenate(labels), np.concatenate(groups)).any())
+
+
+def _warn(message: str) -> None:
+    warnings.warn(message, FieldpoolWarning, stacklevel=4)  # The caller of `train`.

@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+import math
+import warnings
+from pathlib import Path
+from typing import Any
+
+import pytest
+from handmade_run import write_run
+from tiny_run import EXAMPLES, SPEC, TOKENS
+
+from fieldpool.model.run import Run
+from fieldpool.model.training.monitor import best_epoch, choose_monitor
+from fieldpool.model.training.train import train
+from fieldpool.transforms.errors import FieldpoolWarning
+
+
+def run_with_eval(folder: Path, rows: list[tuple[int, int]], metric: str) -> Run:
+    """Returns a run whose eval split has these items and labels; items 0 and 1 are missing and OOV."""
+    examples: list[dict[str, Any]] = [
+        {"label": [float(label)], "item": [item], "seen": [0] * 4, "age": [0.0]} for item, label in rows
+    ]
+    spec = SPEC | {
+        "evaluation": {"gauc_by": "item"},
+        "train": SPEC["train"] | {"early_stopping": {"metric": metric, "patience": 2}, "batch_size": 2},
+    }
+    return Run(write_run(folder / "run", spec, TOKENS, {"train": EXAMPLES["train"], "eval": [examples]}))
+
+
+MIXED = [(2, 1), (3, 0), (4, 1), (3, 0), (2, 0)]  # The labels of item 2 are in two batches.
+PURE = [(2, 1), (3, 0), (2, 1), (3, 0)]
+UNSEEN = [(1, 1), (1, 0), (0, 1), (0, 0)]
+
+
+@pytest.mark.parametrize("metric", ["auc", "gauc", "pr_auc", "logloss"])
+def test_metric_that_the_eval_labels_define_is_the_monitor(tmp_path: Path, metric: str) -> None:
+    run = run_with_eval(tmp_path, MIXED, metric)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", FieldpoolWarning)
+        assert choose_monitor(run, run.spec) == f"val_{metric}"
+
+
+@pytest.mark.parametrize(
+    ("metric", "rows", "monitor", "message"),
+    [
+        ("gauc", PURE, "val_auc", "no value of item that is in the vocabulary has both labels"),
+        ("gauc", UNSEEN, "val_auc", "no value of item that is in the vocabulary has both labels"),
+        ("gauc", [(2, 1), (3, 1)], "val_logloss", "all labels of the eval split are 1"),
+        ("auc", [(2, 0), (3, 0), (2, 0)], "val_logloss", "all labels of the eval split are 0"),
+        ("pr_auc", [(2, 1)], "val_logloss", "all labels of the eval split are 1"),
+        ("logloss", [], None, "the eval split is empty"),
+    ],
+)
+def test_undefined_metric_is_replaced_with_one_warning(
+    tmp_path: Path, metric: str, rows: list[tuple[int, int]], monitor: str | None, message: str
+) -> None:
+    run = run_with_eval(tmp_path, rows, metric)
+    with pytest.warns(FieldpoolWarning, match=message) as caught:
+        assert choose_monitor(run, run.spec) == monitor
+    assert len(caught) == 1
+
+
+def test_training_by_gauc_without_a_mixed_group_keeps_the_epoch_of_the_highest_auc(tmp_path: Path) -> None:
+    rows = [row for row in EXAMPLES["eval"][0] if row["label"] == [float(row["item"][0] % 2 == 0)]]
+    spec = SPEC | {
+        "evaluation": {"gauc_by": "item"},
+        "train": SPEC["train"] | {"early_stopping": {"metric": "gauc", "patience": 1}},
+    }
+    run = Run(write_run(tmp_path / "run", spec, TOKENS, {"train": EXAMPLES["train"], "eval": [rows]}))
+    with pytest.warns(FieldpoolWarning, match="GAUC is undefined; the best epoch is the one with the highest AUC"):
+        result = train(run, str(tmp_path / "out"))
+    assert all(math.isnan(epoch["val_gauc"]) for epoch in result.history)
+    assert result.monitor == "val_auc"
+    assert result.best["val_auc"] == max(epoch["val_auc"] for epoch in result.history)
+
+
+@pytest.mark.parametrize(
+    ("values", "monitor", "best"),
+    [
+        ([0.6, 0.8, 0.8], "val_auc", 2),
+        ([0.6, 0.4, 0.5], "val_logloss", 2),
+        ([math.nan, 0.4, 0.5], "val_auc", 3),
+        ([math.nan, 0.4, 0.5], "val_logloss", 2),
+        ([math.nan, math.inf], "val_logloss", 2),
+        ([math.nan, math.nan], "val_auc", 2),
+        ([0.6, 0.8, 0.7], None, 3),
+    ],
+)
+def test_best_epoch(values: list[float], monitor: str | None, best: int) -> None:
+    history = [{"epoch": i + 1, "val_auc": value, "val_logloss": value} for i, value in enumerate(values)]
+    assert best_epoch(history, monitor) == best
