@@ -19,6 +19,8 @@ class Reason(StrEnum):
     """Why a row is rejected, shown to users; `format` fills in the braces. docs/errors.md lists all reasons."""
 
     WRONG_WIDTH = "expected {expected} columns, found {found}"
+    UNCLOSED_QUOTE = "a quote is not closed"
+    TEXT_AFTER_QUOTE = "text after a closing quote"
     NO_JSON_OBJECT = "not a JSON object: {error}"
     NESTED_VALUE = "expected text, a number or a list of these, found {found}"
     NO_EXAMPLE = "not a tf.Example: {error}"

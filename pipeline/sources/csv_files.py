@@ -1,4 +1,4 @@
-"""Reads CSV files with pyarrow: header, ranges and rows; rejects rows with another number of columns than the header.
+"""Reads CSV files with pyarrow: header, ranges and rows; rejects rows with faulty quotes or a wrong number of columns.
 
 Values are read as bytes, without type inference: `007` stays `007`.
 """
@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import csv
 import io
-import itertools
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -17,8 +17,27 @@ import pyarrow.csv
 
 from ...transforms.errors import SourceError
 from .batches import BATCH_ROWS, Reason, Rejected, SourceBatch, check_columns, no_rows
+from .csv_rows import Dialect, Rows
 from .formats import ROW_BYTES, SourceFile
-from .ranges import FileRange, open_range, text_ranges
+from .ranges import FileRange, open_range
+
+_BOM = b"\xef\xbb\xbf"
+
+
+class _Block(NamedTuple):
+    """Complete rows of a file.
+
+    Attributes:
+        text: Their bytes.
+        size: The number of bytes of the file up to their end, after the previous block: with the header in the first.
+        rows: Where the rows are; None if each line is a row and `count` is not set.
+        is_last: Whether the file ends here.
+    """
+
+    text: bytes
+    size: int
+    rows: Rows | None
+    is_last: bool
 
 
 def column_names(file: SourceFile) -> list[str]:
@@ -27,71 +46,167 @@ def column_names(file: SourceFile) -> list[str]:
 
 
 def ranges(file: SourceFile, range_bytes: int) -> list[FileRange]:
-    """Returns the ranges of the file, in order; none if the file has no rows."""
+    """Returns the ranges of the file, in order; none if the file has no rows.
+
+    The file is read once to find its rows. Compressed text can only be read from its start: it is one range.
+    """
     header = _header(file)
     if header is None:
         return []
     whole = FileRange(file.path, header=tuple(header))
-    return text_ranges(file, whole, range_bytes, quotes=True, rows_of_header=int(file.source.header))
+    if file.compression:
+        return [whole]
+    parts: list[FileRange] = []
+    at, start, first_row, lines_are_rows = 0, 0, 1, True
+    dialect = Dialect.of(file, len(header))
+    with file.open() as text:
+        for block in _row_blocks(text, dialect, range_bytes, mark=True, header=file.source.header, count=True):
+            at += block.size
+            rows = block.rows
+            assert rows is not None
+            lines_are_rows &= rows.lines_are_rows
+            if block.is_last or len(rows.starts):
+                stop = None if block.is_last else at
+                parts.append(replace(whole, start=start, stop=stop, first_row=first_row, lines_are_rows=lines_are_rows))
+                start, first_row, lines_are_rows = at, first_row + len(rows.starts), True
+    return parts
 
 
 def read(file: SourceFile, part: FileRange, columns: list[str]) -> Iterator[SourceBatch]:
     """Yields the rows of a range."""
+    header = part.header or ()
+    check_columns(part.path, header, columns)
+    dialect, at_start = Dialect.of(file, len(header)), part.start == 0
+    next_row = part.first_row
+    with open_range(file, part) as text:
+        for block in _row_blocks(
+            text,
+            dialect,
+            ROW_BYTES,
+            mark=at_start,
+            header=file.source.header and at_start,
+            lines_are_rows=part.lines_are_rows,
+        ):
+            good, rejected = _without_faults(part.path, block, next_row)
+            table, wrong_width = _parsed(file, dialect, header, good, columns)
+            numbers = np.arange(next_row, next_row + table.num_rows + len(wrong_width) + len(rejected))
+            next_row += len(numbers)
+            if block.rows is not None and len(numbers) != len(block.rows.starts):
+                raise pa.ArrowInvalid(f"expected {len(block.rows.starts):,} rows after row {numbers[0] - 1:,}")
+            numbers = np.delete(numbers, [row.row - numbers[0] for row in rejected])
+            bad = [row.number - 1 for row in wrong_width]
+            rejected += [_wrong_width(part.path, row, int(numbers[row.number - 1])) for row in wrong_width]
+            yield from _in_batches(part.path, np.delete(numbers, bad), table, rejected)
+
+
+def _row_blocks(
+    stream: Any,
+    dialect: Dialect,
+    size: int,
+    *,
+    mark: bool,
+    header: bool,
+    count: bool = False,
+    lines_are_rows: bool = False,
+) -> Iterator[_Block]:
+    """Yields the rows of a stream of CSV text without its header, reading `size` bytes at a time.
+
+    Args:
+        stream: The text.
+        dialect: How it is written.
+        size: The number of bytes to read at a time.
+        mark: Whether the text may begin with a byte order mark.
+        header: Whether the first row is a header.
+        count: Whether `rows` is needed for all blocks.
+        lines_are_rows: Whether each line is known to be a row, so that quotes need not be looked for.
+
+    Raises:
+        pa.ArrowInvalid: a row is longer than a block can be.
+    """
+    rest, skipped = b"", 0
+    block = stream.read(size)
+    while block:
+        following = stream.read(size)
+        text, at_end = rest + block, not following
+        if mark and (at_end or len(text) >= len(_BOM)):
+            mark, skipped = False, len(_BOM) if text.startswith(_BOM) else 0
+            text = text[skipped:]
+        if header and not mark:
+            _, stop, fault = dialect.first_row(text)
+            if at_end or (stop < len(text) and not fault):
+                header, skipped, text = False, skipped + stop, text[stop:]
+        stop = 0
+        if not mark and not header:
+            is_plain = lines_are_rows or (not count and dialect.is_plain(text))
+            rows = None if is_plain else dialect.rows(text, at_end=at_end)
+            if rows is None:
+                stop = len(text) if at_end else max(text.rfind(b"\n"), text.rfind(b"\r")) + 1
+            else:
+                stop = rows.stop
+            yield _Block(text[:stop], skipped + stop, rows, at_end)
+            skipped = 0
+        rest, block = text[stop:], following
+        if not stop and len(rest) > ROW_BYTES:
+            raise pa.ArrowInvalid(f"a row is longer than {ROW_BYTES:,} bytes, or a quote is never closed")
+
+
+def _without_faults(path: str, block: _Block, first_row: int) -> tuple[bytes, list[Rejected]]:
+    """Returns the text without the rows whose quotes are faulty, and these rows, rejected."""
+    if block.rows is None or not block.rows.faults:
+        return block.text, []
+    ends = np.append(block.rows.starts[1:], len(block.text))
+    good, rejected, at = [], [], 0
+    for index, reason in sorted(block.rows.faults.items()):
+        start, end = int(block.rows.starts[index]), int(ends[index])
+        good.append(block.text[at:start])
+        text = block.text[start:end].rstrip(b"\r\n")[:1000].decode(errors="replace")
+        rejected.append(Rejected(path, first_row + index, "(row)", reason, {"text": text}))
+        at = end
+    return b"".join([*good, block.text[at:]]), rejected
+
+
+def _parsed(
+    file: SourceFile, dialect: Dialect, header: Sequence[str], text: bytes, columns: list[str]
+) -> tuple[pa.Table, list[Any]]:
+    """Returns the rows of a text, and those that pyarrow skipped because of their number of columns."""
     skipped: list[Any] = []
 
     def skip(row: Any) -> str:
         skipped.append(row)
         return "skip"
 
-    check_columns(part.path, part.header or [], columns)
-    rows_of_header = int(file.source.header and part.start == 0)
-    with open_range(file, part) as text:
-        batches = pa.csv.open_csv(
-            text,
-            # pyarrow reports the number of a skipped row only if it reads with one thread.
-            read_options=pa.csv.ReadOptions(
-                use_threads=False,
-                block_size=ROW_BYTES,
-                column_names=None if rows_of_header else part.header,
-            ),
-            parse_options=pa.csv.ParseOptions(
-                delimiter=file.delimiter, newlines_in_values=True, invalid_row_handler=skip
-            ),
-            convert_options=pa.csv.ConvertOptions(
-                column_types={column: pa.binary() for column in columns},
-                include_columns=columns,
-                null_values=sorted({"", *file.source.null_values}),
-                strings_can_be_null=True,
-                quoted_strings_can_be_null=True,
-                check_utf8=False,
-            ),
-        )
-        yield from _numbered_csv(part, batches, skipped, rows_of_header)
+    # pyarrow ignores the blank line, without which it would remove a byte order mark that is part of a value.
+    text = b"\n" + text if not text or text.startswith(_BOM) else text
+    table = pa.csv.read_csv(
+        pa.BufferReader(text),
+        # pyarrow reports the number of a skipped row only if it reads with one thread.
+        read_options=pa.csv.ReadOptions(use_threads=False, block_size=len(text) + 1, column_names=header),
+        parse_options=pa.csv.ParseOptions(
+            delimiter=file.delimiter,
+            quote_char=dialect.quote.decode() or False,
+            double_quote=dialect.double_quote,
+            escape_char=dialect.escape.decode() or False,
+            invalid_row_handler=skip,
+        ),
+        convert_options=pa.csv.ConvertOptions(
+            column_types={column: pa.binary() for column in columns},
+            include_columns=columns,
+            null_values=sorted({"", *file.source.null_values}),
+            strings_can_be_null=True,
+            quoted_strings_can_be_null=True,
+            check_utf8=False,
+        ),
+    )
+    return table, skipped
 
 
-def _numbered_csv(
-    part: FileRange, batches: Iterator[pa.RecordBatch], skipped: list[Any], rows_of_header: int
-) -> Iterator[SourceBatch]:
-    """Yields batches with the number of each row in the file; rows that pyarrow skipped are counted and rejected."""
-    next_row = part.first_row
-
-    def rejected_rows() -> list[Rejected]:
-        # pyarrow counts the rows of this range, including the header, from 1.
-        bad = [_wrong_width(part.path, row, part.first_row - 1 + row.number - rows_of_header) for row in skipped]
-        skipped.clear()
-        return bad
-
-    for batch in batches:
-        rejected = rejected_rows()
-        bad = [row.row for row in rejected]
-        end = next_row + batch.num_rows + len(bad)
-        numbers = np.setdiff1d(np.arange(next_row, end), bad)[: batch.num_rows]
-        for start in range(0, max(batch.num_rows, 1), BATCH_ROWS):
-            rows = batch.slice(start, BATCH_ROWS)
-            yield SourceBatch(part.path, numbers[start : start + BATCH_ROWS], rows, rejected if start == 0 else [])
-        next_row = end
-    if skipped:
-        yield SourceBatch(part.path, np.array([], np.int64), no_rows(), rejected_rows())
+def _in_batches(path: str, numbers: np.ndarray, table: pa.Table, rejected: list[Rejected]) -> Iterator[SourceBatch]:
+    """Yields rows in batches, the first with the rejected rows."""
+    for batch in table.combine_chunks().to_batches(max_chunksize=BATCH_ROWS):
+        yield SourceBatch(path, numbers[: batch.num_rows], batch, rejected)
+        numbers, rejected = numbers[batch.num_rows :], []
+    if rejected:
+        yield SourceBatch(path, numbers, no_rows(), rejected)
 
 
 def _wrong_width(path: str, row: Any, number: int) -> Rejected:
@@ -103,26 +218,37 @@ def _header(file: SourceFile) -> list[str] | None:
     """Returns the column names of a CSV file, from its first row or from the spec; None if it has no rows.
 
     Raises:
-        SourceError: the first row is longer than the limit, or cannot be parsed.
+        SourceError: the header is longer than the limit, or its quotes are faulty.
     """
-    source = file.source
+    source, dialect = file.source, Dialect.of(file)
     with file.open() as content:
-        start = content.read(2 * ROW_BYTES)
-    text = io.StringIO(start.decode("utf-8-sig", errors="replace"), newline="")
-    rows = (row for row in csv.reader(text, delimiter=file.delimiter) if row)
-    needed, header = (2, None) if source.header else (1, source.columns)
-    found = 0
-    try:
-        for row in itertools.islice(rows, needed):
-            header = header or row
-            found += 1
-    except csv.Error as error:
-        if header is None:
+        start = content.read(2 * ROW_BYTES).removeprefix(_BOM)
+    names, rows = source.columns, start
+    if source.header:
+        begin, end, found = dialect.first_row(start)
+        if begin == len(start) < ROW_BYTES:
+            return None
+        fault = found or (f"it is longer than {ROW_BYTES:,} bytes" if end >= ROW_BYTES else None)
+        if fault:
             raise SourceError(
-                f"{file.path}: cannot be read as csv: {error} in the first row; "
-                "check `source: {delimiter: …}` and the quotes"
-            ) from None
-        found += 1  # The csv module limits the length of values; pyarrow does not.
-    if found < needed and len(start) == 2 * ROW_BYTES:
-        raise SourceError(f"{file.path}: cannot be read as csv: the first row is longer than {ROW_BYTES:,} bytes")
-    return header if found >= needed else None
+                f"{file.path}: cannot be read as csv: the first row, which should have the column names: {fault}; "
+                "check `source: {delimiter: …, quote: …}`"
+            )
+        names, rows = _names(file, dialect, start[begin:end].decode(errors="replace")), start[end:]
+    return names if rows.strip(b"\r\n") else None
+
+
+def _names(file: SourceFile, dialect: Dialect, header: str) -> list[str]:
+    """Returns the column names of a header."""
+    rows = csv.reader(
+        io.StringIO(header, newline=""),
+        delimiter=file.delimiter,
+        quotechar=dialect.quote.decode() or None,
+        quoting=csv.QUOTE_MINIMAL if dialect.quote else csv.QUOTE_NONE,
+        escapechar=dialect.escape.decode() or None,
+        doublequote=dialect.double_quote,
+    )
+    try:
+        return next(rows)
+    except csv.Error as error:
+        raise SourceError(f"{file.path}: cannot be read as csv: {error} in the first row") from None

@@ -18,7 +18,7 @@ import pyarrow.json
 
 from .batches import BATCH_ROWS, Reason, Rejected, SourceBatch, check_columns, no_rows, selected
 from .formats import ROW_BYTES, SourceFile
-from .ranges import FileRange, open_range, text_ranges
+from .ranges import FileRange, line_ranges, open_range
 
 # From here on, not every integer is representable as float64.
 _EXACT = 2**53
@@ -34,7 +34,7 @@ def column_names(file: SourceFile) -> list[str]:
 
 def ranges(file: SourceFile, range_bytes: int) -> list[FileRange]:
     """Returns the ranges of the file, in order."""
-    return text_ranges(file, FileRange(file.path), range_bytes)
+    return line_ranges(file, range_bytes)
 
 
 def read(file: SourceFile, part: FileRange, columns: list[str]) -> Iterator[SourceBatch]:

@@ -21,7 +21,7 @@ from .formats import ROW_BYTES, SourceFile
 # Target size of a range in bytes (for Parquet, before compression): some hundred thousand rows.
 RANGE_BYTES = 16 << 20
 
-_QUOTE, _CR, _LF = b'"\r\n'
+_CR, _LF = b"\r\n"
 
 
 @dataclass(frozen=True, order=True)
@@ -30,7 +30,8 @@ class FileRange:
 
     `stop` is None for the end of the file.
 
-    `first_row` is the number of the first row, from 1; `header` has the column names of a CSV file.
+    `first_row` is the number of the first row, from 1; `header` has the column names of a CSV file. `lines_are_rows` if
+    it is known that no CSV row has several lines or faulty quotes.
     """
 
     path: str
@@ -38,6 +39,7 @@ class FileRange:
     stop: int | None = None
     first_row: int = 1
     header: tuple[str, ...] | None = None
+    lines_are_rows: bool = False
 
 
 def open_range(file: SourceFile, part: FileRange) -> contextlib.AbstractContextManager[Any]:
@@ -57,64 +59,39 @@ def open_range(file: SourceFile, part: FileRange) -> contextlib.AbstractContextM
     return io.BytesIO(text)
 
 
-def text_ranges(
-    file: SourceFile, whole: FileRange, range_bytes: int, *, quotes: bool = False, rows_of_header: int = 0
-) -> list[FileRange]:
-    """Returns the ranges of a text file, each a whole number of rows; only `whole` if the file cannot be split.
+def line_ranges(file: SourceFile, range_bytes: int) -> list[FileRange]:
+    """Returns the ranges of a file of which each line is a row, in order; each is a whole number of rows.
 
-    The file is read once to find the row ends. Compressed text can only be read from its start.
+    The file is read once to find the line ends. Compressed text can only be read from its start: it is one range.
 
     Args:
         file: The file.
-        whole: The range of the complete file.
         range_bytes: The target size of a range.
-        quotes: Whether a quoted value may contain line ends. A file with quotes inside values, or with lone carriage
-            returns as line ends, is one range, because its rows can only be found by reading from the start.
-        rows_of_header: The number of lines at the start that are not rows.
     """
+    whole = FileRange(file.path)
     if file.compression:
         return [whole]
-    delimiter = file.delimiter.encode() if quotes else None
     ranges: list[FileRange] = []
-    start, first_row = 0, 1 - rows_of_header
-    at, in_quotes, before = 0, False, b"\n\n"
+    at, start, first_row, before = 0, 0, 1, b"\n\n"
     with file.open() as text:
         block = text.read(range_bytes)
         while block:
             following = text.read(range_bytes)
-            found = _row_ends(before, block, following[:1] or b"\n", in_quotes, delimiter)
-            if found is None:
-                return [whole]
-            ends, rows, in_quotes = found
+            ends, rows = _line_ends(before, block)
             if rows and following:
                 stop = at + int(ends[-1]) + 1
-                ranges.append(replace(whole, start=start, stop=stop, first_row=max(first_row, 1)))
+                ranges.append(replace(whole, start=start, stop=stop, first_row=first_row))
                 start, first_row = stop, first_row + rows
             at, before, block = at + len(block), (before + block)[-2:], following
-    return [*ranges, replace(whole, start=start, first_row=max(first_row, 1))]
+    return [*ranges, replace(whole, start=start, first_row=first_row)]
 
 
-def _row_ends(
-    before: bytes, block: bytes, after: bytes, in_quotes: bool, delimiter: bytes | None
-) -> tuple[np.ndarray, int, bool] | None:
-    """Returns the positions of row ends in a block, the number of rows that are not blank, and whether a quote is open.
+def _line_ends(before: bytes, block: bytes) -> tuple[np.ndarray, int]:
+    """Returns the positions of line ends in a block, and the number of lines that are not blank.
 
-    None if quotes or line ends are irregular. `before` are the bytes before the block, `after` is the byte after it.
+    `before` are the two bytes before the block.
     """
-    data = np.frombuffer(before + block + after, np.uint8)
-    own = slice(len(before), len(before) + len(block))
-    ends = np.flatnonzero(data[own] == _LF) + own.start
-    returns = np.flatnonzero(data[own] == _CR) + own.start
-    if delimiter is not None:
-        if np.any(data[returns + 1] != _LF):
-            return None
-        quotes = np.flatnonzero(data[own] == _QUOTE) + own.start
-        opens = (np.arange(len(quotes)) % 2 == 0) ^ in_quotes
-        around = np.array([*delimiter, _QUOTE, _CR, _LF])
-        neighbours = data[np.where(opens, quotes - 1, quotes + 1)]
-        if not np.isin(neighbours, around).all():
-            return None
-        ends = ends[(np.searchsorted(quotes, ends) + in_quotes) % 2 == 0]
-        in_quotes = bool((len(quotes) + in_quotes) % 2)
+    data = np.frombuffer(before + block, np.uint8)
+    ends = np.flatnonzero(data[len(before) :] == _LF) + len(before)
     is_blank = (data[ends - 1] == _LF) | ((data[ends - 1] == _CR) & (data[ends - 2] == _LF))
-    return ends - own.start, int(len(ends) - is_blank.sum()), in_quotes
+    return ends - len(before), int(len(ends) - is_blank.sum())

@@ -74,6 +74,8 @@ JSON = '{"id": "1", "y": 1, "s": "train", "user": "u", "tags": "a|b", "w": "1|2"
 
 CASES: dict[Reason, tuple[Callable[[Path], Path], dict[str, Any]]] = {
     Reason.WRONG_WIDTH: (text("rows.csv", ",".join(COLUMNS), ",".join(GOOD.values()), "1,2"), {}),
+    Reason.UNCLOSED_QUOTE: (csv(user='"u'), {}),
+    Reason.TEXT_AFTER_QUOTE: (csv(user='"u"u'), {}),
     Reason.NO_JSON_OBJECT: (text("rows.jsonl", JSON, "{broken", JSON), {}),
     Reason.NESTED_VALUE: (text("rows.jsonl", JSON, JSON.replace('"u"', '{"a": 1}'), JSON), {}),
     Reason.NO_EXAMPLE: (tfrecords, {}),
