@@ -14,6 +14,7 @@ from typing import TypeAlias
 import tensorflow as tf
 
 from . import bags, numeric
+from .errors import UserError
 from .numeric_statistics import packed_statistics
 from .spec import (
     KEY_FEATURE,
@@ -63,8 +64,9 @@ def _ragged(dtype: tf.DType) -> tf.io.RaggedFeature:
 def preprocessing_fn(spec: Spec, *, counts_folder: str | None = None) -> Callable[[Inputs], Outputs]:
     """Returns the `preprocessing_fn` of a spec, for `tft_beam.AnalyzeDataset` and similar.
 
-    It can be pickled and sent to workers. Its inputs may be dense, sparse or ragged; dense text of a multivalued field
-    is split at the field's separator.
+    It can be pickled and sent to workers. Its inputs have the names of `raw_feature_spec`; `key` and `label` are
+    optional. They may be dense, sparse or ragged; dense text of a multivalued field is split at the field's separator.
+    When it is traced, it raises a `UserError` that names the missing inputs.
 
     Args:
         spec: The spec of the rows, with a number for each `max_len`.
@@ -83,6 +85,7 @@ def preprocessing_fn(spec: Spec, *, counts_folder: str | None = None) -> Callabl
 
 
 def _preprocess(inputs: Inputs, *, spec: Spec, counts_folder: str | None) -> Outputs:
+    _check_names(inputs, spec)
     categorical, multivalued = spec.fields_of(CategoricalField), spec.fields_of(MultivaluedField)
     tokens = _tokens(inputs, categorical)
     lists = _lists(inputs, multivalued)
@@ -96,6 +99,28 @@ def _preprocess(inputs: Inputs, *, spec: Spec, counts_folder: str | None) -> Out
         **_weights(inputs, lists, kept, multivalued),
         **_numeric(inputs, spec.fields_of(NumericField)),
     }
+
+
+def _check_names(inputs: Inputs, spec: Spec) -> None:
+    """Checks that there is an input for each field. Key and label are optional, but not if named as their raw column.
+
+    Raises:
+        UserError: an input is missing.
+    """
+    columns: dict[str, str | None] = {KEY_FEATURE: spec.key, LABEL_FEATURE: spec.label.field}
+    for name, field in spec.fields.items():
+        columns[name] = spec.column_of(name)
+        if isinstance(field, MultivaluedField) and field.weights is not None:
+            columns[weights_feature(name)] = field.weights
+    absent = {feature: column for feature, column in columns.items() if feature not in inputs}
+    to_rename = {feature: column for feature, column in absent.items() if column in inputs and column not in columns}
+    missing = [feature for feature in absent if feature in to_rename or feature not in (KEY_FEATURE, LABEL_FEATURE)]
+    if missing:
+        hints = "".join(f"; rename {column}, a raw column, to {feature}" for feature, column in to_rename.items())
+        raise UserError(
+            f"preprocessing_fn: no input {', '.join(missing)} among {', '.join(inputs)}; inputs are named by field "
+            f"({KEY_FEATURE} and {LABEL_FEATURE} for the key and the label){hints}"
+        )
 
 
 def _tokens(inputs: Inputs, fields: Mapping[str, CategoricalField]) -> dict[str, tf.Tensor]:

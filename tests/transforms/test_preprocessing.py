@@ -13,6 +13,7 @@ import tensorflow as tf
 import tensorflow_transform as tft
 import tensorflow_transform.beam as tft_beam
 
+from fieldpool.transforms.errors import UserError
 from fieldpool.transforms.preprocessing import preprocessing_fn, raw_feature_spec
 from fieldpool.transforms.spec import Spec
 
@@ -153,6 +154,47 @@ def test_preprocessing_fn_can_be_pickled() -> None:
 def test_unresolved_max_len_is_an_error(spec_data: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"fields.genres.max_len: expected a number, found 'auto'"):
         preprocessing_fn(Spec.model_validate(spec_data))
+
+
+RENAMED = Spec.model_validate(
+    {
+        "key": "id",
+        "label": {"field": "click"},
+        "split": {"column": "part"},
+        "fields": {
+            "user": {"type": "categorical", "column": "user_id"},
+            "tags": {"type": "multivalued", "column": "genres", "weights": "times", "max_len": 2},
+            "age": {"type": "numeric"},
+        },
+    }
+)
+NAMES = ["user", "tags", "tags_weights", "age"]
+
+
+@pytest.mark.parametrize(
+    ("names", "missing", "hints"),
+    [
+        (["user", "tags", "tags_weights"], "age", ""),
+        (["user_id", "tags", "tags_weights", "age"], "user", "; rename user_id, a raw column, to user"),
+        (["user", "tags", "times", "age"], "tags_weights", "; rename times, a raw column, to tags_weights"),
+        ([*NAMES, "click"], "label", "; rename click, a raw column, to label"),
+        ([*NAMES, "label", "id"], "key", "; rename id, a raw column, to key"),
+        ([], "user, tags, tags_weights, age", ""),
+    ],
+    ids=["missing", "field", "weights", "label", "key", "no inputs"],
+)
+def test_missing_input_is_reported(names: list[str], missing: str, hints: str) -> None:
+    with pytest.raises(UserError) as caught:
+        preprocessing_fn(RENAMED)({name: tf.constant([""]) for name in names})
+    message = str(caught.value)
+    assert message.startswith(f"preprocessing_fn: no input {missing} among {', '.join(names)}; inputs are named by ")
+    assert message.endswith(f"for the key and the label){hints}")
+
+
+def test_missing_input_is_reported_by_a_pipeline(tmp_path: Path) -> None:
+    metadata = tft.DatasetMetadata.from_feature_spec({"age": tf.io.FixedLenFeature([], tf.float32)})
+    with tft_beam.Context(temp_dir=str(tmp_path)), pytest.raises(UserError, match="no input user, tags, tags_weights"):
+        _ = ([{"age": 1.0}], metadata) | tft_beam.AnalyzeDataset(preprocessing_fn(RENAMED))
 
 
 def test_can_be_part_of_another_preprocessing_fn(tmp_path: Path) -> None:
