@@ -111,6 +111,13 @@ def test_pipelines_are_created_only_in_job_py(path: Path) -> None:
     assert not {"beam.Pipeline", "Pipeline", "pipeline.run"} & calls(path.read_text())
 
 
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_warnings_have_the_category_that_the_command_line_prints(path: Path) -> None:
+    tree = ast.parse(path.read_text())
+    warns = [n for n in ast.walk(tree) if isinstance(n, ast.Call) and ast.unparse(n.func) in ("warnings.warn", "warn")]
+    assert [ast.unparse(warn) for warn in warns if "FieldpoolWarning" not in map(ast.unparse, warn.args[1:])] == []
+
+
 def test_no_file_is_too_long() -> None:
     sizes = {name_of(path): len(path.read_text().splitlines()) for path in MODULES}
     assert {name: lines for name, lines in sizes.items() if lines > MOST_LINES} == {}

@@ -22,7 +22,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from ...transforms.errors import UserError
+from ...transforms.errors import FieldpoolWarning, UserError
 from ..files import write_atomically
 
 _KEPT = 2  # The number of checkpoints to keep.
@@ -85,7 +85,8 @@ def load_checkpoint(folder: str, model: keras.Model, settings: dict[str, Any]) -
         try:
             about, arrays = _read(path)
         except (zipfile.BadZipFile, ValueError, KeyError, EOFError, OSError, tf.errors.OpError) as error:
-            warnings.warn(f"{path}: not a complete checkpoint ({error}); trying the previous one", stacklevel=2)
+            message = f"{path}: not a complete checkpoint ({error}); trying the previous one"
+            warnings.warn(message, FieldpoolWarning, stacklevel=2)
             continue
         different = [
             f"{name} ({about['settings'].get(name)} in the checkpoint, {value} now)"

@@ -42,6 +42,11 @@ def error(text: str) -> None:
     err.print(Text.assemble(("error: ", "bold red"), text), soft_wrap=True)
 
 
+def warning(text: str) -> None:
+    """Prints a warning as one line, with its label in yellow."""
+    err.print(Text.assemble(("warning: ", "bold yellow"), " ".join(text.split())), soft_wrap=True)
+
+
 def show_plan(lines: dict[str, str]) -> None:
     """Prints the plan of a remote job: a line for each entry."""
     table = Table.grid(padding=(0, 2))

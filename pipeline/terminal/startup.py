@@ -11,7 +11,10 @@ import tempfile
 import threading
 import warnings
 from collections.abc import Iterator
+from typing import Any
 
+from ...transforms.errors import FieldpoolWarning
+from . import console
 from .console import err
 from .progress import working
 
@@ -33,15 +36,23 @@ def until_exit(context: contextlib.AbstractContextManager[None]) -> None:
 
 @contextlib.contextmanager
 def quiet_libraries() -> Iterator[None]:
-    """Suppresses warnings and log messages of libraries; restores the settings afterwards."""
+    """Suppresses warnings and log messages of libraries, and prints fieldpool's warnings; restores both afterwards."""
     levels = {name: logging.getLogger(name).level for name in _QUIETED}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
+        warnings.filterwarnings("default", category=FieldpoolWarning)
+        warnings.showwarning = _print_warning
         try:
             yield
         finally:
             for name, level in levels.items():
                 logging.getLogger(name).setLevel(level)
+
+
+def _print_warning(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
+    """Prints a warning of fieldpool. Others arrive here if a library has changed the filters."""
+    if issubclass(category, FieldpoolWarning):
+        console.warning(str(message))
 
 
 @contextlib.contextmanager
