@@ -15,6 +15,7 @@ from keras import ops
 from ...transforms.spec import Spec, weights_feature
 from .features import EmbeddedField, Table, check_features
 from .pooled_embeddings import INITIAL_STDDEV, PooledEmbeddings
+from .pooling import sum_dtype
 from .weights import Tensor
 
 
@@ -25,10 +26,10 @@ class DeepFM(keras.Model):
     - m_f, `[dim]`, is the pooled embedding of field f; for a number x, m_f = x·v_f with a vector v_f.
     - linear_f is the pooled linear weight of field f: one weight per value, pooled like the vectors; for a number x it
       is x·w_f.
-    - FM = ½(‖Σ_f m_f‖² − Σ_f ‖m_f‖²): the dot products of all pairs of fields (DeepFM, equation 2, with pooled
-      fields instead of its features). With `exact_fm`, FM = ½(‖Σ_f m_f‖² − Σ_i ‖x_i·v_i‖²) over all values i of all
-      fields. This is Rendle's FM (https://doi.org/10.1109/ICDM.2010.127, equation 1, as lemma 3.1 computes it) of the
-      values with x_i = w_i/n, and also has the pairs within a bag. A value that is in a bag twice counts as two values.
+    - FM = Σ_{f<g} m_f·m_g: the dot products of all pairs of fields (DeepFM, equation 2, with pooled fields instead of
+      its features). With `exact_fm`, FM = Σ_{i<j} (x_i·v_i)·(x_j·v_j) over all values of all fields. This is Rendle's
+      FM (https://doi.org/10.1109/ICDM.2010.127, equation 1) of the values with x_i = w_i/n, and also has the pairs
+      within a bag. A value that is in a bag twice counts as two values.
     - The input of the MLP is the concatenation of all m_f; its last layer has one unit and no bias.
 
     `deepfm(spec, vocabulary_sizes)` creates the model of a spec. The arguments here are plain Python, so that a saved
@@ -57,7 +58,8 @@ class DeepFM(keras.Model):
 
     Returns:
         The logit, `[batch, 1]`: Keras' shape of a single output, needed for sample weights and metrics. It is float32
-        under mixed precision, too, because a loss of bfloat16 logits would have only two significant digits.
+        under mixed precision, too, and so are its terms, numbers and weights of values: only the pooled vectors and
+        the MLP have the compute dtype.
 
     Raises:
         ValueError: if `fields` and `numeric` are both empty; if a feature has the wrong rank; for `exact_fm` with max
@@ -81,7 +83,8 @@ class DeepFM(keras.Model):
         exact_fm: bool = False,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
+        # No autocast of inputs, so that under a float16 policy numbers and weights of values are not rounded.
+        super().__init__(autocast=False, **kwargs)
         if not fields and not numeric:
             raise ValueError("DeepFM: expected at least one of `fields` and `numeric`, received neither")
         self._settings: dict[str, Any] = {
@@ -101,7 +104,7 @@ class DeepFM(keras.Model):
         self.embedding_dim = embedding_dim
         self.num_fields = len(fields) + len(self.numeric)
         self.embeddings = (
-            PooledEmbeddings(tables, fields, embedding_dim, l2=l2_embedding, squares=exact_fm, dtype=self.dtype_policy)
+            PooledEmbeddings(tables, fields, embedding_dim, l2=l2_embedding, pairs=exact_fm, dtype=self.dtype_policy)
             if fields
             else None
         )
@@ -129,7 +132,7 @@ class DeepFM(keras.Model):
         """Creates all weights; their shapes do not depend on the inputs."""
         if self.embeddings is not None:
             self.embeddings.build()
-        self.bias = self.add_weight(name="bias", shape=(1,), initializer="zeros")
+        self.bias = self.add_weight(name="bias", shape=(1,), initializer="zeros", autocast=False)
         if self.numeric:
             n = len(self.numeric)
             self.numeric_vectors = self.add_weight(
@@ -137,9 +140,14 @@ class DeepFM(keras.Model):
                 shape=(n, self.embedding_dim),
                 initializer=keras.initializers.RandomNormal(stddev=INITIAL_STDDEV),
                 regularizer=self._l2_embedding,
+                autocast=False,
             )
             self.numeric_linear = self.add_weight(
-                name="numeric_linear", shape=(n,), initializer="zeros", regularizer=self._l2_embedding
+                name="numeric_linear",
+                shape=(n,),
+                initializer="zeros",
+                regularizer=self._l2_embedding,
+                autocast=False,
             )
         shape: tuple[int | None, ...] = (None, self.num_fields * self.embedding_dim)
         for layer in self.mlp:
@@ -150,8 +158,8 @@ class DeepFM(keras.Model):
     def call(self, features: Mapping[str, Tensor], training: bool | None = None) -> Tensor:
         """Returns the logit, `[batch, 1]`."""
         check_features(features, self.feature_ranks())
-        m, linear, *squares = self.fields_of(features)
-        terms = [self.bias, ops.sum(linear, axis=1, keepdims=True), factorisation_machine(m, *squares)]
+        m, linear, *pairs = self.fields_of(features)
+        terms = [self.bias, ops.sum(linear, axis=1, keepdims=True), factorisation_machine(m, *pairs)]
         if self.mlp:
             hidden = ops.reshape(m, (-1, self.num_fields * self.embedding_dim))
             for layer in self.mlp:
@@ -179,43 +187,45 @@ class DeepFM(keras.Model):
     def fields_of(self, features: Mapping[str, Tensor]) -> tuple[Tensor, ...]:
         """Returns m_f, `[batch, fields, dim]`, and linear_f, `[batch, fields]`; numeric fields come last.
 
-        With `exact_fm` also Σ ‖x·v‖² over the values of each field, `[batch, fields]`.
+        With `exact_fm` also the dot products of the pairs within each field, `[batch, fields]`. All are float32 if the
+        compute dtype is float16 or bfloat16.
         """
         parts: list[tuple[Tensor, ...]] = []
         if self.embeddings is not None:
             # Only the features of this layer: Keras would try to cast others, such as a string key.
-            parts.append(self.embeddings({name: features[name] for name in self.embeddings.feature_ranks()}))
+            m, *terms = self.embeddings({name: features[name] for name in self.embeddings.feature_ranks()})
+            parts.append((_at_least_float32(m), *terms))
         if self.numeric:
-            x = ops.stack([ops.cast(features[name], self.compute_dtype) for name in self.numeric], axis=1)
-            m = ops.expand_dims(x, axis=2) * self.numeric_vectors
-            exact = [_squared_norm(m)] if self._settings["exact_fm"] else []
-            parts.append((m, x * self.numeric_linear, *exact))
+            dtype = sum_dtype(self.compute_dtype)
+            x = ops.stack([ops.cast(features[name], dtype) for name in self.numeric], axis=1)
+            pairs = [ops.zeros_like(x)] if self._settings["exact_fm"] else []
+            parts.append((ops.expand_dims(x, axis=2) * self.numeric_vectors, x * self.numeric_linear, *pairs))
         return tuple(ops.concatenate(part, axis=1) for part in zip(*parts, strict=True))
 
 
-def factorisation_machine(m: Tensor, squares: Tensor | None = None) -> Tensor:
-    """Returns ½(‖Σ_f m_f‖² − Σ_f s_f), `[batch, 1]`; float32 if `m` is float16 or bfloat16.
+def factorisation_machine(m: Tensor, pairs: Tensor | None = None) -> Tensor:
+    """Returns Σ_{f<g} m_f·m_g + Σ_f p_f, `[batch, 1]`; float32 if `m` is float16 or bfloat16.
+
+    It is computed as Σ_g (Σ_{f<g} m_f)·m_g. The usual ½(‖Σ_f m_f‖² − Σ_f ‖m_f‖²) takes the same time, but where one
+    field is much larger than the others, the rounding of its square exceeds all pairs.
 
     Args:
         m: m_f, `[batch, fields, dim]`.
-        squares: s_f, `[batch, fields]`: the terms of ‖Σ_f m_f‖² that are not pairs. Default: ‖m_f‖², so that a field
-            has no pairs with itself.
+        pairs: p_f, `[batch, fields]`: the sum of the pairs within field f. Default: zeros.
     """
-    square_of_sum = _squared_norm(ops.sum(_at_least_float32(m), axis=1))
-    if squares is None:
-        squares = _squared_norm(m)
-    difference = square_of_sum - ops.sum(_at_least_float32(squares), axis=1)
-    return 0.5 * ops.expand_dims(difference, axis=1)
-
-
-def _squared_norm(x: Tensor) -> Tensor:
-    return ops.sum(ops.square(_at_least_float32(x)), axis=-1)
+    first, *others = ops.unstack(_at_least_float32(m), axis=1)
+    products, total = ops.zeros_like(first), first
+    for vector in others:
+        products = products + total * vector
+        total = total + vector
+    result = ops.sum(products, axis=1, keepdims=True)
+    return result if pairs is None else result + ops.sum(pairs, axis=1, keepdims=True)
 
 
 def _at_least_float32(x: Tensor) -> Tensor:
-    """Returns float16 and bfloat16 as float32: a difference of sums of squares loses most of their few digits."""
+    """Returns float16 and bfloat16 as float32."""
     x = ops.convert_to_tensor(x)
-    return ops.cast(x, "float32") if keras.backend.standardize_dtype(x.dtype) in ("float16", "bfloat16") else x
+    return ops.cast(x, sum_dtype(keras.backend.standardize_dtype(x.dtype)))
 
 
 def deepfm(spec: Spec, vocabulary_sizes: Mapping[str, int], *, dtype: str | None = None) -> DeepFM:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TypedDict
 
 from keras import ops
@@ -72,3 +72,18 @@ def rows_of_ids(ids: Tensor, rows: int, first: int, end: int) -> Tensor:
     is_in_table = ops.logical_and(ops.greater_equal(ids, 0), ops.less(ids, rows))  # Before the cast of large ids.
     positions = ops.where(is_in_table, ops.cast(ids, "int32") + first, end)
     return ops.where(ops.equal(ids, 0), 0, positions) if first else positions
+
+
+def layer_names(tables: Iterable[str]) -> dict[str, str]:
+    """Returns a unique layer name for each table: the table's name with "_" instead of "/" and ":".
+
+    Keras would read "/" as a scope and ":" as the number of an output.
+    """
+    tables = list(tables)
+    names: dict[str, str] = {}
+    for table in tables:
+        name = table.replace(":", "_").replace("/", "_")
+        while name != table and (name in tables or name in names.values()):
+            name += "_"
+        names[table] = name
+    return names

@@ -6,15 +6,15 @@ share its table.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Any, NamedTuple
 
 import keras
 from keras import ops
 
-from .features import EmbeddedField, Table, check_features, rows_of_ids
-from .pooling import MaskedPool, masked_pool
+from .features import EmbeddedField, Table, check_features, layer_names, rows_of_ids
+from .pooling import MaskedPool, masked_pool, sum_dtype
 from .weights import Tensor, coefficients
 
 # As in DeepCTR. Rows that no training example uses, often those of OOV buckets, keep their initial value, so this
@@ -63,7 +63,7 @@ class PooledEmbeddings(keras.Layer):
         dim: Length of every m_f.
         l2: Factor λ of the penalty λ·Σ row²: on TensorFlow over the rows that the batch uses, each once, so that the
             time of a step does not grow with the tables; on other backends over all rows. Default 0: no penalty.
-        squares: Whether to return the third output, which an exact FM needs. Default False, which is a little faster.
+        pairs: Whether to return the third output, which an exact FM needs. Default False, which is a little faster.
         **kwargs: Arguments of `keras.Layer`.
 
     Call arguments:
@@ -71,12 +71,13 @@ class PooledEmbeddings(keras.Layer):
             float `[batch, max_len]`.
 
     Returns:
-        The vectors m_f, `[batch, fields, dim]`, and the linear terms, `[batch, fields]`. With `squares` also Σ ‖x·v‖²
-        over the values of each field, `[batch, fields]`, where m_f = Σ x·v: v is the vector of a value, x its pooling
-        coefficient.
+        The vectors m_f, `[batch, fields, dim]`, and the linear terms, `[batch, fields]`. With `pairs` also the sum of
+        the dot products of all pairs of values in each bag, ½(‖m_f‖² − Σ ‖x·v‖²), `[batch, fields]`, where
+        m_f = Σ x·v: v is the vector of a value, x its pooling coefficient. Only m_f has the compute dtype: weights,
+        sums, linear terms and pairs are float32 under mixed precision, too.
 
     Raises:
-        ValueError: if a field has an unknown table or pooling; for `squares` with max pooling.
+        ValueError: if a field has an unknown table or pooling; for `pairs` with max pooling.
         MissingFeatures: if a feature is missing.
     """
 
@@ -87,13 +88,14 @@ class PooledEmbeddings(keras.Layer):
         dim: int,
         *,
         l2: float = 0.0,
-        squares: bool = False,
+        pairs: bool = False,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
+        # No autocast of inputs, so that under a float16 policy weights are not rounded before they are normalised.
+        super().__init__(autocast=False, **kwargs)
         for name, field in fields.items():
-            if squares and field["pooling"] == "max":
-                raise ValueError(f"field {name}: expected a pooling of mean, sum or sqrtn with `squares`; received max")
+            if pairs and field["pooling"] == "max":
+                raise ValueError(f"field {name}: expected a pooling of mean, sum or sqrtn with `pairs`; received max")
             if field["table"] not in tables:
                 raise ValueError(
                     f"field {name}: expected the name of a table ({', '.join(tables) or 'there are none'}), received "
@@ -103,18 +105,18 @@ class PooledEmbeddings(keras.Layer):
         self.fields: dict[str, EmbeddedField] = {n: EmbeddedField(**field) for n, field in fields.items()}
         self.dim = dim
         self.l2 = l2
-        self.squares = squares
+        self.pairs = pairs
         # XLA does not support `unique`.
         self.supports_jit = keras.backend.backend() != "tensorflow"
         self.variables_by_dim: dict[int, Any] = {}
         # By table. Saved models find their weights by the name and the order of this attribute.
         self.projections: dict[str, keras.layers.Dense] = {
             table: keras.layers.Dense(dim, use_bias=False, dtype=self.dtype_policy, name=f"{name}_projection")
-            for table, name in _layer_names(n for n, table in tables.items() if table["dim"] != dim).items()
+            for table, name in layer_names(n for n, table in tables.items() if table["dim"] != dim).items()
         }
         # By pooling.
         self.pools: dict[str, MaskedPool] = {
-            pooling: masked_pool(pooling, dtype=self.dtype_policy)
+            pooling: masked_pool(pooling, dtype=sum_dtype(self.compute_dtype))
             for pooling in dict.fromkeys(_pooling(field) for field in fields.values())
         }
 
@@ -134,8 +136,8 @@ class PooledEmbeddings(keras.Layer):
             projection.build((None, self.table_settings[name]["dim"]))
         self.built = True
 
-    def call(self, features: Mapping[str, Tensor]) -> tuple[Tensor, ...]:
-        """Returns m_f, `[batch, fields, dim]`, the linear terms, `[batch, fields]`, and with `squares` Σ ‖x·v‖²."""
+    def call(self, features: Mapping[str, Tensor], training: bool | None = None) -> tuple[Tensor, ...]:
+        """Returns m_f, `[batch, fields, dim]`, the linear terms and, with `pairs`, the pairs, `[batch, fields]`."""
         check_features(features, self.feature_ranks())
         parts: list[tuple[Tensor, ...]] = []
         order: list[str] = []
@@ -150,10 +152,10 @@ class PooledEmbeddings(keras.Layer):
         return tuple(ops.take(ops.concatenate(part, axis=1), positions, axis=1) for part in zip(*parts, strict=True))
 
     def compute_output_shape(self, input_shape: Mapping[str, tuple]) -> tuple[tuple, ...]:
-        """Returns `[batch, fields, dim]` and `[batch, fields]`, with `squares` the latter twice."""
+        """Returns `[batch, fields, dim]` and `[batch, fields]`, with `pairs` the latter twice."""
         batch = next(iter(input_shape.values()))[0]
         terms = (batch, len(self.fields))
-        return ((batch, len(self.fields), self.dim), terms, *([terms] if self.squares else []))
+        return ((batch, len(self.fields), self.dim), terms, *([terms] if self.pairs else []))
 
     def get_config(self) -> dict[str, Any]:
         """Returns the arguments for `from_config`."""
@@ -163,7 +165,7 @@ class PooledEmbeddings(keras.Layer):
             "fields": {name: dict(field) for name, field in self.fields.items()},
             "dim": self.dim,
             "l2": self.l2,
-            "squares": self.squares,
+            "pairs": self.pairs,
         }
 
     @cached_property
@@ -207,16 +209,21 @@ class PooledEmbeddings(keras.Layer):
         pooled, penalized, *squares = pool(dim, bags)
         if self.l2:
             self.add_loss(self.l2 * ops.sum(ops.square(penalized)))
-        pooled = ops.cast(pooled, self.compute_dtype)
-        m = self._projected(pooled[:, :, :-1], [bag.table for bag in bags])
-        return (m, pooled[:, :, -1], *squares)
+        vectors, linear = pooled[:, :, :-1], pooled[:, :, -1]
+        m = self._projected(ops.cast(vectors, self.compute_dtype), [bag.table for bag in bags])
+        if not self.pairs:
+            return m, linear
+        norms = _squared_norm(vectors if dim == self.dim else m)
+        # One value has no pairs; the rounding of its two squares could exceed all other terms.
+        lengths = ops.stack([ops.sum(ops.cast(bag.rows != 0, "int32"), axis=1) for bag in bags], axis=1)
+        return m, linear, ops.where(lengths > 1, 0.5 * (norms - squares[0]), ops.zeros_like(norms))
 
     def _pooled_fused(self, dim: int, bags: Sequence[_Bags]) -> tuple[Tensor, ...]:
         """Returns the pooled rows, `[batch, len(bags), dim + 1]`, the rows that were read, and Σ ‖x·v‖² if needed."""
         from .fused_lookup import pooled_rows
 
         rows, weights, poolings, _ = zip(*bags, strict=True)
-        square_norms = self._square_norms_of(dim) if self.squares else None
+        square_norms = self._square_norms_of(dim) if self.pairs else None
         variable = self.variables_by_dim[dim].value
         pooled, rows_read, squares = pooled_rows(variable, rows, weights, poolings, square_norms)
         return (pooled, rows_read) if squares is None else (pooled, rows_read, squares)
@@ -229,7 +236,7 @@ class PooledEmbeddings(keras.Layer):
             mask = ops.not_equal(bag.rows, 0)
             values = ops.take(variable, bag.rows, axis=0)
             pooled.append(self.pools[bag.pooling](values, mask=mask, weights=bag.weights))
-            if self.squares:
+            if self.pairs:
                 x = coefficients(bag.pooling, mask, bag.weights)
                 squares.append(ops.sum(x * x * self._square_norms(bag.table, values[:, :, :-1]), axis=1))
         return (ops.stack(pooled, axis=1), variable, *([ops.stack(squares, axis=1)] if squares else []))
@@ -238,7 +245,7 @@ class PooledEmbeddings(keras.Layer):
         """Returns ‖v‖² along the last axis, for vectors v of a table after their projection to the layer's `dim`."""
         if table in self.projections:
             vectors = self.projections[table](vectors)
-        return ops.sum(ops.square(ops.cast(vectors, "float32")), axis=-1)
+        return _squared_norm(vectors)
 
     def _square_norms_of(self, dim: int) -> Callable[[Tensor, Tensor], Tensor]:
         """Returns the function from rows of the variable, and their positions in it, to ‖v‖², `[rows]`."""
@@ -247,7 +254,7 @@ class PooledEmbeddings(keras.Layer):
         def square_norms(rows: Tensor, positions: Tensor) -> Tensor:
             vectors = rows[:, :-1]
             if dim == self.dim:
-                return ops.sum(ops.square(vectors), axis=-1)
+                return _squared_norm(vectors)
             result = ops.zeros_like(vectors[:, 0])
             for table in tables:
                 first = self.first_rows[table]
@@ -265,21 +272,10 @@ class PooledEmbeddings(keras.Layer):
         return ops.stack([self.projections[t](v) for t, v in zip(tables, by_field, strict=True)], axis=1)
 
 
+def _squared_norm(vectors: Tensor) -> Tensor:
+    return ops.sum(ops.square(ops.cast(vectors, "float32")), axis=-1)
+
+
 def _pooling(field: EmbeddedField) -> str:
     """Returns the pooling of a field; a single value is pooled as a bag of one, by sum."""
     return field["pooling"] or "sum"
-
-
-def _layer_names(tables: Iterable[str]) -> dict[str, str]:
-    """Returns a unique layer name for each table: the table's name with "_" instead of "/" and ":".
-
-    Keras would read "/" as a scope and ":" as the number of an output.
-    """
-    tables = list(tables)
-    names: dict[str, str] = {}
-    for table in tables:
-        name = table.replace(":", "_").replace("/", "_")
-        while name != table and (name in tables or name in names.values()):
-            name += "_"
-        names[table] = name
-    return names

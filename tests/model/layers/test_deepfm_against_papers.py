@@ -172,7 +172,7 @@ def test_exact_fm_differs_only_for_bags_of_several_values() -> None:
 
 
 def test_exact_fm_with_max_pooling_is_an_error() -> None:
-    with pytest.raises(ValueError, match="field a: expected a pooling of mean, sum or sqrtn with `squares`"):
+    with pytest.raises(ValueError, match="field a: expected a pooling of mean, sum or sqrtn with `pairs`"):
         DeepFM(
             tables={"t": {"rows": 3, "dim": 2}},
             fields={"a": {"table": "t", "pooling": "max", "weights": None}},
