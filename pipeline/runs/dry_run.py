@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import apache_beam as beam
@@ -17,8 +17,9 @@ from ...transforms.spec import SPLITS, Spec
 from ..rows.checks import check_rows, raw_columns
 from ..sources.batches import Rejected, SourceBatch, raw_row
 from ..sources.files import find_files
-from ..sources.readers import read_batches
+from ..sources.sample import first_rows
 from ..tfrecords.decoding import DecodedExample, decoded_examples
+from .list_warnings import warn_of_unsplit_lists
 from .run_directory import RowSource, transform_rows
 
 
@@ -46,13 +47,14 @@ class Explanation:
 def explain(spec: Spec, patterns: Sequence[str], *, sample: int = 1000, shown: int = 3) -> Explanation:
     """Transforms the first `sample` rows, and returns `shown` of them with their examples.
 
-    Only temporary files are written.
+    Only temporary files are written. Warns as `transform` does.
 
     Raises:
         UserError: as for `transform`; also if no sampled row is in the train split.
     """
     files = find_files(patterns)
-    batches = [batch for file in files for batch in _head(file.path, spec, max(1, sample // len(files)))]
+    rows_of_a_file, columns = max(1, sample // len(files)), raw_columns(spec)
+    batches = [b for file in files for b in first_rows(file.path, spec.source, columns, rows_of_a_file)]
     tolerant = spec.model_copy(update={"max_rejected": float("inf")})
     source = RowSource(lambda: beam.Create(batches, reshuffle=False))
     with tempfile.TemporaryDirectory(prefix="fieldpool-explain-") as folder:
@@ -61,6 +63,7 @@ def explain(spec: Spec, patterns: Sequence[str], *, sample: int = 1000, shown: i
         except UserError as error:
             raise UserError(str(error).replace(f"{folder}/run", f"the first {sample} rows")) from None
         rows = _explained_rows(batches, Run(result.path), shown)
+    warn_of_unsplit_lists(result.spec, result.stats, batches)
     rejected = [row for batch in batches for row in check_rows(batch, result.spec).rejected]
     return Explanation(rows, rejected, result.spec, result.stats)
 
@@ -81,14 +84,3 @@ def _explained_rows(batches: Sequence[SourceBatch], run: Run, shown: int) -> lis
             split, raw = SPLITS[code], raw_row(batch.data, position[number])
             explained.append(ExplainedRow(batch.source, number, split, raw, next(examples[split])))
     return explained
-
-
-def _head(path: str, spec: Spec, rows: int) -> list[SourceBatch]:
-    """Returns the first `rows` rows of a file."""
-    batches: list[SourceBatch] = []
-    for batch in read_batches(path, spec.source, raw_columns(spec)):
-        missing = rows - sum(len(b.numbers) for b in batches)
-        if missing <= 0:
-            break
-        batches.append(replace(batch, numbers=batch.numbers[:missing], data=batch.data.slice(0, missing)))
-    return batches

@@ -47,7 +47,9 @@ from ..rows.rejected import check_rejected
 from ..rows.tft_rows import raw_metadata
 from ..sources.files import find_files
 from ..sources.readers import all_columns, check_readable
+from ..sources.sample import first_rows
 from ..spec_file import dump_spec
+from .list_warnings import LOOKED_AT, warn_of_unsplit_lists
 from .preprocess import write_run
 
 
@@ -87,6 +89,8 @@ def transform(
 ) -> TransformResult:
     """Builds the run directory `target` from the files that `patterns` match.
 
+    Warns of multivalued fields whose texts look like lists that were not split: see `list_warnings`.
+
     Args:
         spec: Describes the rows; with `using`, that run's spec.
         patterns: Paths or glob patterns of the files.
@@ -122,7 +126,9 @@ def transform_job(
         {name: version(name) for name in ("fieldpool", "tensorflow-transform")},
     )
     source = RowSource(lambda: job.rows(spec.source, columns), fingerprint, job.check_unchanged)
-    return transform_rows(spec, source, job.target, job.options, overwrite=overwrite, resume=resume, using=using)
+    result = transform_rows(spec, source, job.target, job.options, overwrite=overwrite, resume=resume, using=using)
+    warn_of_unsplit_lists(result.spec, result.stats, first_rows(job.paths[0], spec.source, columns, LOOKED_AT))
+    return result
 
 
 def transform_rows(

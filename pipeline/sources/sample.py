@@ -1,4 +1,4 @@
-"""Samples rows evenly from the beginning to the end of files."""
+"""Samples rows: the first ones of a file, or rows evenly from the beginning to the end of files."""
 
 from __future__ import annotations
 
@@ -12,11 +12,20 @@ import pyarrow as pa
 from ...transforms.spec import Source
 from .batches import SourceBatch
 from .ranges import FileRange
-from .readers import file_ranges, read_range
+from .readers import file_ranges, read_batches, read_range
 
 # At most 16 ranges are read, and at most 200,000 rows of each, so that sampling takes seconds for data of any size.
 _RANGES_OF_A_SAMPLE = 16
 _ROWS_OF_A_RANGE = 200_000
+
+
+def first_rows(path: str, source: Source, columns: Sequence[str], rows: int) -> Iterator[SourceBatch]:
+    """Yields the first `rows` rows of a file, with at least the given columns."""
+    for batch in read_batches(path, source, columns):
+        yield replace(batch, numbers=batch.numbers[:rows], data=batch.data.slice(0, rows))
+        rows -= len(batch.numbers)
+        if rows <= 0:
+            return
 
 
 def sample_rows(files: Sequence[str], source: Source, columns: Sequence[str], rows: int) -> list[SourceBatch]:

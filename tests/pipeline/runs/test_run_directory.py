@@ -154,6 +154,7 @@ def test_stats_have_the_expected_counts(result: TransformResult) -> None:
         "vocabulary": "items",
         "empty": {"train": 1, "eval": 0, "test": 0},
         "values": {"train": 7, "eval": 1, "test": 4},
+        "values_seen": {"train": 6, "eval": 1, "test": 3},
         "oov": {"train": 0, "eval": 1, "test": 0},
         "max_len": 3,
         "values_truncated": {"train": 1, "eval": 0, "test": 1},

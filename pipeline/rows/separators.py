@@ -1,0 +1,68 @@
+"""Finds the separator of lists that are written as texts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from . import columns
+
+# Separators to try, in this order, and the share of the texts that must contain one: `|` is rarely used otherwise.
+_SEPARATORS = {"|": 0.05, ";": 0.2, "\t": 0.2, ",": 0.2, " ": 0.2}
+
+
+@dataclass(frozen=True)
+class JoinedLists:
+    """Texts that look like joined lists.
+
+    Attributes:
+        separator: The separator, with the spaces around it.
+        share: The share of texts that contain it.
+        texts: The number of distinct texts.
+        values: The number of distinct values that they are made of.
+        untidy: Values that have spaces around them or still contain the separator's character: the lists are not
+            joined in one way, so that one token has several spellings.
+    """
+
+    separator: str
+    share: float
+    texts: int
+    values: int
+    untidy: list[bytes]
+
+
+def joined_lists(texts: pa.Array, least_share: float = 0.0) -> JoinedLists | None:
+    """Returns how texts are joined lists; None if they do not look like it.
+
+    Args:
+        texts: large_binary, without nulls and empty texts.
+        least_share: The share of the texts that must contain the separator; some separators need more than 0.
+    """
+    for character, at_least in _SEPARATORS.items():
+        share = float(np.mean(pc.match_substring(texts, character.encode()))) if len(texts) else 0.0
+        if share < max(at_least, least_share):
+            continue
+        spaced = [character] if character.isspace() else [character, f"{character} ", f" {character} "]
+        found = min((_split(texts, separator, character, share) for separator in spaced), key=lambda it: len(it.untidy))
+        # In lists, the same values occur in several texts.
+        if character == "|" or found.values <= found.texts / 2:
+            return found
+    return None
+
+
+def present_values(texts_or_lists: pa.Array) -> pa.Array:
+    """Returns all tokens of a column of tokens or bags, lists flattened, without missing ones, large_binary."""
+    is_text = texts_or_lists.type == columns.TEXT
+    flat = texts_or_lists.drop_null() if is_text else pc.list_flatten(texts_or_lists)
+    return flat.filter(pc.not_equal(flat, pa.scalar(b"", columns.TEXT)))
+
+
+def _split(texts: pa.Array, separator: str, character: str, share: float) -> JoinedLists:
+    values = pc.unique(present_values(columns.bags(texts, separator, "").values))
+    spaced = pc.match_substring_regex(values, r"^\s|\s$")
+    joined = pc.match_substring(values, character.encode())
+    untidy = values.filter(pc.or_(spaced, joined)).to_pylist()
+    return JoinedLists(separator, share, pc.count_distinct(texts).as_py(), len(values), untidy)

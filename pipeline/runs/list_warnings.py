@@ -1,0 +1,70 @@
+"""Warns of multivalued fields whose texts were not split: the spec has no separator, or a wrong one."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ...model.run_stats import FieldStats, RunStats, total
+from ...transforms.errors import FieldpoolWarning
+from ...transforms.spec import MultivaluedField, Spec
+from ..arrow_lists import is_list
+from ..rows import columns
+from ..rows.separators import joined_lists, present_values
+from ..sources.batches import SourceBatch
+
+# The number of first rows to look at.
+LOOKED_AT = 10_000
+
+# A separator must be in more than this share of the texts, and values seen once are only judged if there are this many.
+_MOST = 0.5
+_MANY = 50
+
+_LONGEST_EXAMPLE = 60
+
+
+def warn_of_unsplit_lists(spec: Spec, stats: RunStats, batches: Iterable[SourceBatch]) -> None:
+    """Warns of each multivalued field of texts whose lists have at most one value each, if they look like lists.
+
+    They do if most texts contain a separator, or if most of many values occur only once.
+
+    Args:
+        spec: The spec of a run.
+        stats: The counts of the run.
+        batches: Its first rows; only iterated if there is such a field.
+    """
+    suspects = {n: f for n, f in spec.fields_of(MultivaluedField).items() if _has_only_single_values(stats.fields[n])}
+    if not suspects:
+        return
+    data = [batch.data for batch in batches if batch.data.num_rows]
+    for name, field in suspects.items():
+        raw = [batch[spec.column_of(name)] for batch in data]
+        texts = [present_values(columns.bags(c, field.separator, name).values) for c in raw if not is_list(c.type)]
+        fault = _fault(pa.chunked_array(texts, columns.TEXT).combine_chunks(), stats, stats.fields[name])
+        if fault:
+            now = f"is {field.separator!r}" if field.separator else "is not set"
+            message = f"field {name}: every list has at most one value, but {fault}; `separator` {now} in the spec"
+            warnings.warn(message, FieldpoolWarning, stacklevel=3)
+
+
+def _has_only_single_values(field: FieldStats) -> bool:
+    return total(field.values) > 0 and max(max(rows, default=0) for rows in (field.lengths or {}).values()) <= 1
+
+
+def _fault(texts: pa.Array, stats: RunStats, field: FieldStats) -> str | None:
+    """Returns why texts look like lists, None if they do not."""
+    found = joined_lists(texts, _MOST)
+    if found is not None:
+        (example,) = texts.filter(pc.match_substring(texts, found.separator.strip(" ").encode() or b" "))[
+            :1
+        ].to_pylist()
+        shown = example.decode("utf-8", "backslashreplace")[:_LONGEST_EXAMPLE]
+        return f"{found.share:.0%} of the texts look like lists with the separator {found.separator!r} ({shown!r})"
+    # Of a shared vocabulary, `distinct` also counts the values of other fields.
+    distinct, of_train = stats.vocabularies[field.vocabulary or ""].distinct, field.values["train"]
+    if len(texts) >= _MANY and 2 * distinct > of_train and 2 * pc.count_distinct(texts).as_py() > len(texts):
+        return f"most values occur only once ({distinct:,} distinct values in {of_train:,} train rows)"
+    return None

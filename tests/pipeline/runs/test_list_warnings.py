@@ -1,0 +1,98 @@
+"""Text lists that were not split, because the spec has no separator or a wrong one, are warned of."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from fieldpool.model.run_stats import FieldStats, RunStats, VocabularyStats
+from fieldpool.pipeline.runs.dry_run import explain
+from fieldpool.pipeline.runs.list_warnings import warn_of_unsplit_lists
+from fieldpool.pipeline.runs.run_directory import transform
+from fieldpool.pipeline.sources.batches import SourceBatch
+from fieldpool.transforms.errors import FieldpoolWarning
+from fieldpool.transforms.spec import Spec
+
+ROWS = 200
+JOINED = ["|".join(f"g{(i * k) % 9}" for k in range(1, 2 + i % 4)) for i in range(ROWS)]
+GENRES = [f"g{i % 9}" for i in range(ROWS)]
+
+
+def spec_of(field: dict[str, Any]) -> Spec:
+    tags = {"type": "multivalued", "max_len": 3, **field}
+    return Spec.model_validate({"label": {"field": "y"}, "split": {"column": "s"}, "fields": {"tags": tags}})
+
+
+def warnings_of(values: list[Any], **field: Any) -> list[str]:
+    """Returns the warnings after these values of a column became a train split."""
+    spec, separator = spec_of(field), field.get("separator")
+    lists = [v if isinstance(v, list) else v.split(separator) if separator else [v] for v in values]
+    lengths = [len(tokens) for tokens in lists]
+    of_field = FieldStats(
+        type="multivalued",
+        vocabulary="tags",
+        values={"train": sum(lengths), "eval": 0, "test": 0},
+        lengths={"train": {length: lengths.count(length) for length in set(lengths)}, "eval": {}, "test": {}},
+    )
+    distinct = len({token for tokens in lists for token in tokens})
+    stats = RunStats.model_construct(
+        fields={"tags": of_field}, vocabularies={"tags": VocabularyStats(distinct=distinct, tokens=0)}
+    )
+    batch = SourceBatch("rows", np.arange(len(values)), pa.RecordBatch.from_pydict({"tags": values}))
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        warn_of_unsplit_lists(spec, stats, [batch])
+    assert all(warning.category is FieldpoolWarning for warning in caught)
+    return [str(warning.message) for warning in caught]
+
+
+@pytest.mark.parametrize(
+    ("values", "field", "message"),
+    [
+        (JOINED, {}, "75% of the texts look like lists with the separator '|' ('g1|g2'); `separator` is not set"),
+        (JOINED, {"separator": ";"}, "separator '|' ('g1|g2'); `separator` is ';' in the spec"),
+        ([v.replace("|", ", ") for v in JOINED], {}, "with the separator ', '"),
+        ([v.replace("|", " ") for v in JOINED], {}, "with the separator ' '"),
+        (
+            [f"x{i}/y{i}" for i in range(ROWS)],
+            {},
+            "most values occur only once (200 distinct values in 200 train rows)",
+        ),
+    ],
+    ids=["no separator", "wrong separator", "comma and space", "space", "unknown separator"],
+)
+def test_unsplit_lists_are_warned_of(values: list[str], field: dict[str, Any], message: str) -> None:
+    (warning,) = warnings_of(values, **field)
+    assert warning.startswith("field tags: every list has at most one value, but ")
+    assert message in warning
+
+
+@pytest.mark.parametrize(
+    ("values", "field"),
+    [
+        (GENRES, {}),
+        (JOINED, {"separator": "|"}),
+        ([*GENRES[:150], *JOINED[:50]], {}),
+        ([[v] for v in JOINED], {}),
+        ([f"title {i} of {i % 7}" for i in range(20)], {}),
+        ([f"x{i}" for i in range(20)], {}),
+    ],
+    ids=["single values", "split", "few lists", "list column", "free text", "few rows"],
+)
+def test_other_columns_are_not_warned_of(values: list[Any], field: dict[str, Any]) -> None:
+    assert warnings_of(values, **field) == []
+
+
+def test_explain_and_transform_warn(tmp_path: Path) -> None:
+    lines = [f"{i % 2},train,{genres}" for i, genres in enumerate(JOINED)]
+    (tmp_path / "rows.csv").write_text("\n".join(["y,s,tags", *lines]))
+    spec, files = spec_of({}), [str(tmp_path / "rows.csv")]
+    with pytest.warns(FieldpoolWarning, match="field tags: every list has at most one value"):
+        explain(spec, files)
+    with pytest.warns(FieldpoolWarning, match="field tags: every list has at most one value"):
+        transform(spec, files, str(tmp_path / "run"))
