@@ -92,8 +92,8 @@ def curves(
 
     Args:
         title: See `chart`.
-        lines: At most three. A line with an empty name is not in the legend.
-        labels: Of the x and the y axis.
+        lines: At most three lines. A line with an empty name is not in the legend.
+        labels: The labels of the x axis and the y axis.
         marked: The x of a dotted vertical line.
         diagonal: Whether to add a dashed line from (0, 0) to (m, m), where m is the largest value.
         percent: The axes whose values are shares: "x", "y" or "xy".
@@ -134,9 +134,9 @@ def bars(
 
     Args:
         title: See `chart`.
-        names: Of the bars.
+        names: The names of the bars.
         heights: The y value at the top of each bar.
-        labels: Of the x and the y axis.
+        labels: The labels of the x axis and the y axis.
         percent: See `curves`.
         bottom: The y value at the bottom of all bars.
         marked: The x of a dotted vertical line; bar i is centred at i.

@@ -108,13 +108,13 @@ def profile_page(found: DataProfile, title: str) -> str:
     tables = [field.embedding_mb for field in found.fields if field.embedding_mb is not None]
     header = Header(
         title=title,
-        subtitle=f"A sample of {total:,} rows, evenly taken from the files.",
+        subtitle=f"A sample of {total:,} rows, evenly spread over the files.",
         tiles=[
             ("rows", number(total)),
             *((split, share(found.rows[split] / total)) for split in SPLITS),
             ("rejected", number(found.rows["rejected"])),
             ("fields", number(len(found.fields))),
-            ("tables MB", megabytes(sum(tables))),
+            ("embeddings, MB", megabytes(sum(tables))),
         ],
     )
     return render("profile.html", header=header, profile=found, spec_yaml=spec_text(found))

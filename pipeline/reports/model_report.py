@@ -1,4 +1,4 @@
-"""`fieldpool report`: the model card of a training, an HTML file that needs no network and no script.
+"""`fieldpool report`: the model card of a trained model, an HTML file that needs no network and no script.
 
 It has sections on quality, slices, training data, the model's formula, and the commands that reproduce the model.
 """
@@ -53,16 +53,16 @@ Metrics = dict[str, float]
 
 
 def write_report(run: Run, model_folder: str, path: str, *, data: Sequence[str] | None = None) -> str:
-    """Writes the report of a training to `path`, an HTML file; returns the path.
+    """Writes the report of a trained model to `path`, an HTML file; returns the path.
 
     Args:
         run: The run that the model was trained on.
-        model_folder: The folder of the training.
+        model_folder: The folder of the trained model.
         path: The HTML file to write.
         data: The source files, for the commands that reproduce the model, if known.
 
     Raises:
-        UserError: the folder has no finished training.
+        UserError: the folder has no trained model.
     """
     if model_folder.endswith(".keras"):
         model_folder = dirname(model_folder)

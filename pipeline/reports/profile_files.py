@@ -24,7 +24,7 @@ def new_profile_paths(folder: str) -> list[str]:
 
 
 def write_profile(paths: Sequence[str], texts: Sequence[str]) -> None:
-    """Writes spec and page, and makes their folder."""
+    """Writes spec and page, and creates their folder."""
     os.makedirs(os.path.dirname(paths[0]) or ".", exist_ok=True)
     for path, text in zip(paths, texts, strict=True):
         with open(path, "w", encoding="utf-8") as file:

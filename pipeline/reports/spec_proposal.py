@@ -85,7 +85,10 @@ def propose(table: pa.Table, files: Sequence[str], *, label: str | None = None) 
     _propose_fields(proposal, samples, taken)
     if not proposal.spec["fields"]:
         reasons = "; ".join(f"{name} ({reason})" for name, reason in proposal.left_out.items())
-        raise UserError(f"{files[0]}: no column can be a field; left out: {reasons}")
+        raise UserError(
+            f"{files[0]}: no column can be a field; left out: {reasons}. Sample more rows with --rows, or write the "
+            "spec by hand"
+        )
     _share_vocabularies(proposal, samples)
     return proposal
 
@@ -112,7 +115,7 @@ def _propose_label(proposal: Proposal, samples: Mapping[str, ColumnSample], labe
     binary = [name for name, sample in samples.items() if sample.is_binary]
     if label is not None and label not in binary:
         if label not in samples:
-            raise UserError(f"--label {label}: no such column in {', '.join(samples)}")
+            raise UserError(f"--label {label}: no such column; expected one of {', '.join(samples)}")
         raise UserError(f"--label {label}: expected a column that has both 0 and 1 and no other values")
     called = [name for name in binary if _LABELS.fullmatch(name)]
     found = label or next(iter([*called, *binary]), None)
@@ -239,7 +242,7 @@ def _multivalued(sample: ColumnSample, reasons: list[str], settings: dict[str, A
     settings = {"type": "multivalued", **settings, "max_len": max_len}
     if _SEQUENCES.fullmatch(sample.name) and max_len != "auto":
         settings["keep"] = "last"
-        reasons.append("named like a sequence with the oldest value first: the newest are kept")
+        reasons.append("its name is that of a history; assuming that the newest values come last, they are kept")
     thresholds, more = _thresholds(sample.counts)
     return Guess(settings | thresholds, reasons + more)
 
@@ -253,7 +256,7 @@ def _thresholds(counts: Mapping[bytes, int]) -> tuple[dict[str, Any], list[str]]
         lost = times[times < min_count].sum() / times.sum()
         if lost <= _MAX_OOV:
             rare = int((times < min_count).sum())
-            reason = f"{rare:,} tokens occur less than {min_count} times: {lost:.1%} of the values"
+            reason = f"{rare:,} tokens occur fewer than {min_count} times: {lost:.1%} of the values"
             return {"min_count": min_count}, [reason]
     return {}, []
 

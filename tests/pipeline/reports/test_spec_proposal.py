@@ -95,7 +95,7 @@ def test_min_count_makes_few_values_oov(log_columns: Columns) -> None:
     lists[0] = [f"once{i}" for i in range(100)]
     proposal = proposed(log_columns, {"tags": lists})
     assert proposal.spec["fields"]["tags"]["min_count"] == 10
-    assert "100 tokens occur less than 10 times: 0.1% of the values" in proposal.reasons["tags"]
+    assert "100 tokens occur fewer than 10 times: 0.1% of the values" in proposal.reasons["tags"]
 
 
 def test_invalid_field_name_is_replaced_and_kept_as_column(log_columns: Columns) -> None:
@@ -108,7 +108,7 @@ def test_invalid_field_name_is_replaced_and_kept_as_column(log_columns: Columns)
     [
         ({"clicked": [2] * 400}, None, "no label found: no column of .* has both 0 and 1 and no other values"),
         ({}, "country", "--label country: expected a column that has both 0 and 1"),
-        ({}, "kliked", "--label kliked: no such column in row_id, clicked"),
+        ({}, "kliked", "--label kliked: no such column; expected one of row_id, clicked"),
     ],
 )
 def test_missing_label_is_reported(log_columns: Columns, change: Change, label: str | None, message: str) -> None:
