@@ -19,13 +19,13 @@ class PreparedJob:
     """A job that is ready to start. Its paths are valid on workers.
 
     Attributes:
-        options: Of the Beam pipeline.
+        options: The options of the Beam pipeline.
         patterns: Patterns of the files to read.
         files: The files that the patterns match, with their current size and modification time.
         target: The folder to write; "" if the job writes none.
         run: A run that the job reads.
         model: A model that the job reads.
-        source_name: What rows name as their source, instead of the path of their file.
+        source_name: The name that rows report as their source, instead of the path of their file.
     """
 
     options: PipelineOptions

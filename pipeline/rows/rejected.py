@@ -82,7 +82,7 @@ def as_json_line(row: Rejected) -> str:
 
 def _message(rejected: int, read: int, most: float, rows: Iterable[Mapping[str, Any]], *, stopped: bool) -> str:
     lines = [
-        f"{rejected:,} of {read:,} rows cannot be used, and max_rejected is {most:g}"
+        f"{rejected:,} of {read:,} rows were rejected, but max_rejected is {most:g}"
         + (" (stopped here; there may be more):" if stopped else ":"),
         *_table([("source", "row", "field", "reason")] + [_cells(row) for row in rows]),
     ]

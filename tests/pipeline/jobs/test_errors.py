@@ -23,7 +23,7 @@ from fieldpool.transforms.errors import (
 REMOTE = """Error processing instruction 7. Original traceback is
 Traceback (most recent call last):
   File "worker.py", line 1, in process
-fieldpool.transforms.errors.TooManyRejected: 2 of 9 rows cannot be used:
+fieldpool.transforms.errors.TooManyRejected: 2 of 9 rows were rejected:
   a.csv  3 [while running 'CheckRows']
 """
 
@@ -98,8 +98,8 @@ class ServerGone(grpc.RpcError, grpc.Call):
     ("raised", "kind", "message"),
     [
         (SourceError("a.csv: bad [while running 'Read']"), SourceError, "a.csv: bad"),
-        (RuntimeError(OTHER_KIND), NotARun, "2 of 9 rows cannot be used:"),
-        (RuntimeError(REMOTE), TooManyRejected, "2 of 9 rows cannot be used:\n  a.csv  3"),
+        (RuntimeError(OTHER_KIND), NotARun, "2 of 9 rows were rejected:"),
+        (RuntimeError(REMOTE), TooManyRejected, "2 of 9 rows were rejected:\n  a.csv  3"),
         (OSError(errno.ENOSPC, "No space left on device"), CannotWrite, "runs/x: cannot be written to: no space left"),
         (RuntimeError("UnknownError: x; No space left on device"), CannotWrite, "no space left on the disk"),
         (PermissionError(errno.EACCES, "Permission denied"), CannotWrite, "no permission to write there"),
