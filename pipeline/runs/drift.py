@@ -73,7 +73,7 @@ def check(run: Run, patterns: Sequence[str], options: PipelineOptions | None = N
         counts = read_counts(path)
     stats = run_stats(counts, spec, run.stats.vocabularies)
     if not stats.read:
-        raise SourceError(f"{', '.join(job.paths)}: no rows to check")
+        raise SourceError(f"{', '.join(job.paths)}: no rows to check; pass files with rows")
     outside = {name: sum(counts.of("outside", name, split) for split in SPLITS) for name in ranges}
     unknown = sorted(found - set(run.stats.columns or found) - set(raw_columns(spec)))
     return compare(run.stats, stats, spec, outside=outside, unknown_columns=unknown)

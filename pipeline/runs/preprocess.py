@@ -32,12 +32,12 @@ _SPLIT = "__split__"
 
 
 class PreprocessClickLog(beam.PTransform):
-    """Transforms raw rows to examples; also gives the transform function, rejected rows and counts.
+    """Transforms raw rows to examples; also outputs the transform function, rejected rows and counts.
 
     The input is a PCollection of RecordBatches with the spec's raw columns, or of `SourceBatch`, which also has the
     source and the numbers of its rows. It can also be a dict of two such PCollections: vocabularies and statistics are
-    computed from the train rows of `analyze`, and all rows of `transform` become examples. Reading a source twice costs
-    less than storing its rows between the two passes.
+    computed from the train rows of `analyze`, and the rows of `transform` become examples. To read a source twice costs
+    less than to store its rows between the two passes.
 
     The output is a dict of PCollections:
         examples: `Examples`, a RecordBatch in the Arrow form of tf.Examples and the split of each row.
@@ -46,14 +46,14 @@ class PreprocessClickLog(beam.PTransform):
         counts: one `pipeline.counts.counters.Counts`.
 
     Args:
-        spec: resolved (`counts.spec_resolution.resolve_spec`): with a number for each `max_len`, and with the
+        spec: The resolved spec (`counts.spec_resolution.resolve_spec`): with a number for each `max_len`, and with the
             boundaries of a time split.
-        temp_dir: a folder that TensorFlow can write to, on a shared file system if workers are remote. TFT already
+        temp_dir: A folder that TensorFlow can write to, on a shared file system if workers are remote. TFT already
             writes there while the pipeline is being built, hence it is separate from Beam's temp_location.
-        limit_rejected: whether to fail as soon as more rows are rejected than `max_rejected`, if that is a count.
+        limit_rejected: Whether to fail as soon as more rows are rejected than `max_rejected`, if that is a count.
             Default False: the caller decides what to do with rejected rows.
-        transform_path: the `transform/` folder of a run: its transform is applied, and nothing is analyzed.
-        ranges: minimum and maximum by numeric field; numbers outside are counted.
+        transform_path: The `transform/` folder of a run, whose transform is applied; nothing is analyzed.
+        ranges: Minimum and maximum by numeric field; numbers outside are counted.
         vocabulary_counts: A folder for the counts of tokens; see `transforms.vocabulary.packed_vocabularies`.
     """
 
@@ -140,10 +140,10 @@ def write_run(
 
     Args:
         rows: `analyze` and `transform`; see PreprocessClickLog.
-        spec: resolved.
-        work: a folder for temporary files and the counts.
-        folder: the run directory.
-        transform_path: see PreprocessClickLog.
+        spec: The resolved spec.
+        work: A folder for temporary files and the counts.
+        folder: The run directory.
+        transform_path: See PreprocessClickLog.
         tft_temp: TensorFlow Transform's temporary folder; default: a folder in `work`.
     """
     result = rows | "Preprocess" >> PreprocessClickLog(

@@ -216,7 +216,7 @@ def _vocabularies(spec: Spec, run: str, result: PipelineResult) -> dict[str, Voc
 
 
 def _copy_vocabulary_counts(run: str, new: str) -> None:
-    """Copies the counts of a run's vocabularies, if it has them: a run made by another program may not."""
+    """Copies the counts of a run's vocabularies, if it has them: a run created by another program may not."""
     source, target = (FileSystems.join(folder, VOCABULARY_COUNTS_FOLDER) for folder in (run, new))
     names = children(source)
     if names:
@@ -240,7 +240,7 @@ def _check_analyzed(counts: Counts, stats: RunStats, target: str) -> None:
     if analyzed != stats.train:
         raise SourceChanged(
             f"{target}: the analysis read {analyzed:,} train rows, the transform {stats.train:,}, so the source has "
-            "changed in between; run again once nothing writes to it"
+            "changed in between; run again when no process writes to it"
         )
     if not stats.train:
         raise EmptyTrainSplit(
