@@ -58,7 +58,7 @@ def predict(
     Bytes of a key that are not valid UTF-8 are escaped, as in `\\xff`.
 
     Args:
-        model: an exported model, or the folder of a training with `serving/` in it.
+        model: an exported model, or the folder of a trained model that has been exported.
         patterns: paths or glob patterns of files with the columns of the fields and the key; label and split are not
             needed.
         target: a folder that is empty or does not exist; with `overwrite`, also one with predictions.

@@ -1,8 +1,8 @@
 """`fieldpool verify`: checks an exported model for training-serving skew, on raw rows.
 
-The reference is what training had: the run's transform as `fieldpool transform` applies it, its rows encoded and parsed
-as tf.Examples, and the trained Keras model. Each row carries its serving request in a column that TFT passes through,
-so the two results need not be joined.
+The reference is the path of training: the run's transform as `fieldpool transform` applies it, its rows encoded and
+parsed as tf.Examples, and the trained Keras model. Each row carries its serving request in a column that TFT passes
+through, so the two results need not be joined.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def verify(run: Run, model: str, read_rows: ReadRows, options: PipelineOptions |
 
     Args:
         run: The run that the model was trained on.
-        model: The exported model, or the folder of a training with `serving/` in it.
+        model: The exported model, or the folder of a trained model that has been exported.
         read_rows: Returns a PTransform that reads SourceBatches with at least the columns `checks.feature_columns`.
         options: Beam options; by default, the job runs in this process.
 
@@ -56,7 +56,10 @@ def verify(run: Run, model: str, read_rows: ReadRows, options: PipelineOptions |
     """
     export, spec = find_export(model), run.spec
     if read_spec(export).fields != spec.fields:
-        raise UserError(f"{export}: was exported from a run with other fields than {run.path}; pass its own run")
+        raise UserError(
+            f"{export}: was exported from a run with other fields than {run.path}; pass the run that it was exported "
+            "from"
+        )
     passed_through = {REQUEST: columns.BAG, SOURCE: columns.BAG, ROW: NUMBERS}
     config = adapter_config(spec, passthrough=passed_through)
     with tempfile.TemporaryDirectory(prefix="fieldpool-verify-") as folder:
