@@ -38,9 +38,11 @@ def find_files(patterns: Sequence[str]) -> list[FileStamp]:
         try:
             found = _listed(pattern)
         except BeamIOError as error:
-            raise SourceError(f"{pattern}: cannot be listed ({error})") from None
+            raise SourceError(f"{pattern}: cannot be listed ({error}); check the path and your access to it") from None
         if pattern in found and os.path.isdir(pattern):
-            raise SourceError(f"{pattern}: a folder; name its files, for example '{pattern}/*.parquet'")
+            raise SourceError(
+                f"{pattern}: expected files, found a folder; pass its files, for example '{pattern}/*.parquet'"
+            )
         if not found:
             check_kind(pattern, Kind.DATA, SourceError)
             raise SourceError(f"{pattern}: no such file; check the path, or quote the pattern for the shell")
@@ -97,5 +99,5 @@ def _check_same(then: FileStamp, now: FileStamp | None) -> None:
     if now != then:
         raise SourceChanged(
             f"{then.path}: has been written to since the work began ({then.size:,} bytes then, {now.size:,} now), "
-            "so its two readings differ; run again when no process writes to it, or on a copy"
+            "so two passes over it would read different rows; run again when no process writes to it, or on a copy"
         )
