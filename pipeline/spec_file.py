@@ -57,7 +57,7 @@ def _read(path: str) -> str:
         with _open(path) as file:
             return file.read(MOST_BYTES + 1)
     except OSError as error:
-        raise SpecError(f"{path}: cannot read the spec ({error.strerror or error})") from None
+        raise SpecError(f"{path}: cannot read the spec ({error.strerror or error}); check the path") from None
     except UnicodeDecodeError as error:
         raise SpecError(f"{path}: not valid YAML: {error}") from None
 

@@ -1,1 +1,1 @@
-"""Counts of rows and values, and what is computed from them: `stats.json`, list lengths, time boundaries."""
+"""Counts of rows and values, and the results computed from them: `stats.json`, list lengths, time boundaries."""

@@ -169,8 +169,8 @@ def _refused_by_job_server(failure: _Failure) -> UserError | None:
     return lost and JobFailed(f"the connection to the job server was lost: {_details(lost)}. See the server's log")
 
 
-# The most specific first: an error raised by fieldpool says more than the failure that a machine or a service made of
-# it, and an error reported by the cloud says more than the permission or disk space that its text mentions.
+# The most specific first: an error raised by fieldpool is more specific than the failure that a machine or a service
+# reports because of it, and an error reported by the cloud than the permission or disk space that its text mentions.
 _TRANSLATORS: tuple[Callable[[_Failure], BaseException | None], ...] = (
     _raised_here,
     _raised_in_a_worker,

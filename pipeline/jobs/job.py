@@ -39,7 +39,7 @@ def prepare_paths(options: PipelineOptions, reads: Sequence[str], target: str) -
     here, because they are used before a pipeline exists.
 
     Args:
-        options: Of the job.
+        options: The options of the job.
         reads: Paths or patterns of the files that workers read.
         target: The folder that workers write to; "" for none.
 

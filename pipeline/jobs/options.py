@@ -20,8 +20,8 @@ from . import dataflow, portable
 # How the in-process runner works: in one thread of this process, in several threads, or in several processes.
 Mode = Literal["auto", "memory", "threads", "processes"]
 
-# Reading and writing already run beside the transform, so one worker keeps two cores busy: with two cores, all modes
-# took the same time on 3M rows. Only processes can use more cores, and they take ten seconds to start.
+# Reading and writing already run in parallel to the transform, so one worker keeps two cores busy: with two cores, all
+# modes took the same time on 3M rows. Only processes can use more cores, and they take ten seconds to start.
 _CORES_OF_A_WORKER = 2
 _BYTES_FOR_PROCESSES = 512 << 20
 
@@ -77,12 +77,13 @@ def beam_options(
     """Returns Beam's options: those of the in-process runner, unless `runner` names another one, and `extra`.
 
     Args:
-        runner: a Beam runner's name; DirectRunner is the in-process one.
-        extra: arguments for Beam, unchanged. For Dataflow, options that are not among them get fieldpool's defaults
-            (`dataflow.defaults`).
-        mode: of the in-process runner; `auto` is `memory`, or `processes` for several workers; see `choose_mode`.
-        workers: the number of threads or processes; by default one for every two cores.
-        job: the command, for the job's name.
+        runner: The name of a Beam runner; DirectRunner is the in-process one.
+        extra: Arguments for Beam, passed on unchanged. For Dataflow, options that are not among them get fieldpool's
+            defaults (`dataflow.defaults`).
+        mode: The mode of the in-process runner; `auto` is `memory`, or `processes` for several workers; see
+            `choose_mode`.
+        workers: The number of threads or processes; by default one for every two cores.
+        job: The command, for the job's name.
 
     Raises:
         UserError: the runner does not exist, a value is invalid, an option breaks TensorFlow Transform, or `mode` or

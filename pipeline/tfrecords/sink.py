@@ -147,7 +147,7 @@ class _WriteShards(beam.DoFn):
 
 
 def name_shards(element: tuple[str, Iterable[Shard]], folder: str, temp_folder: str) -> tuple[str, int, int]:
-    """Renames the shards of one split to their final names; skips shards that an earlier try has renamed.
+    """Renames the shards of one split to their final names; skips shards that an earlier attempt has renamed.
 
     All names go to the file system in one call, which object stores execute in large batches.
     """
@@ -156,7 +156,7 @@ def name_shards(element: tuple[str, Iterable[Shard]], folder: str, temp_folder: 
     names = [f"{split}-{index:05d}-of-{len(ordered):05d}.tfrecord.gz" for index in range(len(ordered))]
     targets = {FileSystems.join(folder, name): shard.path for name, shard in zip(names, ordered, strict=True)}
     unfinished, finished = _paths(temp_folder, f"{split}-*"), _paths(folder, f"{split}-*")
-    if stale := finished - targets.keys():  # From an earlier try of the runner, with other bundles.
+    if stale := finished - targets.keys():  # From an earlier attempt of the runner, with other bundles.
         FileSystems.delete(sorted(stale))
     left = {target: path for target, path in targets.items() if path in unfinished or target not in finished}
     if left:
