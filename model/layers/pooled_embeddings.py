@@ -79,6 +79,8 @@ class PooledEmbeddings(keras.Layer):
     Raises:
         ValueError: if a field has an unknown table or pooling; for `pairs` with max pooling.
         MissingFeatures: if a feature is missing.
+        InvalidArgumentError: on TensorFlow, if an id is not in the table of its field. Other backends raise their own
+            error, or, under JAX, give NaN: a row of another table is never read.
     """
 
     def __init__(
@@ -139,6 +141,8 @@ class PooledEmbeddings(keras.Layer):
     def call(self, features: Mapping[str, Tensor], training: bool | None = None) -> tuple[Tensor, ...]:
         """Returns m_f, `[batch, fields, dim]`, the linear terms and, with `pairs`, the pairs, `[batch, fields]`."""
         check_features(features, self.feature_ranks())
+        if not training and keras.backend.backend() == "tensorflow":
+            features = self._with_checked_ids(features)  # Not in training, which it would slow.
         parts: list[tuple[Tensor, ...]] = []
         order: list[str] = []
         for dim in self.variables_by_dim:
@@ -192,14 +196,22 @@ class PooledEmbeddings(keras.Layer):
                 ranks[field["weights"]] = 2
         return ranks
 
+    def _with_checked_ids(self, features: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Returns features whose use fails, with an error that names the field, if an id is not in its table."""
+        from .fused_lookup import checked_ids
+
+        rows = {name: self.table_settings[field["table"]]["rows"] for name, field in self.fields.items()}
+        return {**features, **{name: checked_ids(features[name], rows[name], name) for name in rows}}
+
     def _bags(self, name: str, features: Mapping[str, Tensor]) -> _Bags:
         """Returns the bags of a field."""
         field = self.fields[name]
-        ids = ops.cast(ops.convert_to_tensor(features[name]), "int32")
+        ids = ops.convert_to_tensor(features[name])
         if field["pooling"] is None:  # A single value is a bag of one.
             ids = ops.expand_dims(ids, axis=1)
-        first = self.first_rows[field["table"]]
-        rows = ops.where(ops.equal(ids, 0), ids, ids + first) if first else ids
+        table = self.table_settings[field["table"]]
+        end = self.variables_by_dim[table["dim"]].shape[0]
+        rows = rows_of_ids(ids, table["rows"], self.first_rows[field["table"]], end)
         weights = None if field["weights"] is None else features[field["weights"]]
         return _Bags(rows, weights, _pooling(field), field["table"])
 
