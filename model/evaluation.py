@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Collection, Mapping, Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple
@@ -10,7 +11,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from ..transforms.errors import UserError
+from ..transforms.errors import FieldpoolWarning, UserError
 from ..transforms.spec import Spec
 from . import metrics
 from .examples import NoExamples, read_examples
@@ -24,8 +25,8 @@ MOST_SLICES = 20
 # The slices of a categorical field that have no token.
 _OTHER, _OOV, _MISSING = "(other)", "(OOV)", "(missing)"
 
-class Scores(NamedTuple):
 
+class Scores(NamedTuple):
     """A scored split.
 
     Attributes:
@@ -136,7 +137,19 @@ def score_split(
     scores = score(scorer(model, dataset.element_spec[0]), dataset, keep)
     if len(scores.labels) == 0:
         raise NoExamples(f"{run.path}: the files of the split {split!r} have no examples; evaluate another split")
+    warn_of_nan(scores.logits, f"{run.path}, {split}")
     return scores
+
+
+def warn_of_nan(logits: np.ndarray, where: str) -> None:
+    """Warns if scores are NaN, because metrics of these rows are NaN, too; `where` names the split."""
+    nan = int(np.isnan(logits).sum())
+    if nan:
+        message = (
+            f"{where}: the scores of {nan:,} of {len(logits):,} rows are NaN, so the metrics are NaN; look for extreme "
+            "values in the numeric fields"
+        )
+        warnings.warn(message, FieldpoolWarning, stacklevel=3)
 
 
 def measure(scores: Scores, run: Run, *, gauc_by: str | None = None, slices: Sequence[str] = ()) -> dict[str, Any]:

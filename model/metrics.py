@@ -1,4 +1,7 @@
-"""Exact metrics of a complete split: no buckets, no means over batches."""
+"""Exact metrics of a complete split: no buckets, no means over batches.
+
+A metric is NaN if it is not defined, or if a score is NaN.
+"""
 
 from __future__ import annotations
 
@@ -21,9 +24,9 @@ def auc(labels: np.ndarray, scores: np.ndarray) -> float:
     Returns:
         From 0 to 1; NaN if there are no pairs, because all labels are the same or there are none.
     """
-    if np.unique(labels).size < 2:
+    if np.unique(labels).size < 2 or np.isnan(scores).any():
         return float("nan")
-    return float(roc_auc_score(labels, scores))
+    return float(roc_auc_score(labels, finite(scores)))
 
 
 def pr_auc(labels: np.ndarray, scores: np.ndarray) -> float:
@@ -39,9 +42,17 @@ def pr_auc(labels: np.ndarray, scores: np.ndarray) -> float:
     Returns:
         From 0 to 1; NaN if no label is 1.
     """
-    if not np.any(labels):
+    if not np.any(labels) or np.isnan(scores).any():
         return float("nan")
-    return float(average_precision_score(labels, scores))
+    return float(average_precision_score(labels, finite(scores)))
+
+
+def finite(scores: np.ndarray) -> np.ndarray:
+    """Returns finite numbers with the order of the scores, `[n]`: scikit-learn rejects infinite ones."""
+    if np.isfinite(scores).all():
+        return scores
+    ranks: np.ndarray = np.unique(scores, return_inverse=True)[1]
+    return ranks
 
 
 def logloss(labels: np.ndarray, logits: np.ndarray) -> float:
@@ -56,10 +67,11 @@ def logloss(labels: np.ndarray, logits: np.ndarray) -> float:
     Returns:
         0 or more; NaN if there are no rows.
     """
-    if len(labels) == 0:
+    if len(labels) == 0 or np.isnan(logits).any():
         return float("nan")
     logits = np.asarray(logits, "float64")
-    return float(np.mean(np.logaddexp(0.0, logits) - labels * logits))
+    # ln(1 + exp(logit)) − logit = ln(1 + exp(−logit)), which is defined for infinite logits, too.
+    return float(np.mean(np.logaddexp(0.0, np.where(labels, -logits, logits))))
 
 
 def gauc(labels: np.ndarray, scores: np.ndarray, groups: np.ndarray) -> float:
@@ -82,6 +94,8 @@ def gauc(labels: np.ndarray, scores: np.ndarray, groups: np.ndarray) -> float:
         return float("nan")
     _, group = np.unique(groups[mixed], return_inverse=True)
     label, score = np.asarray(labels, "float64")[mixed], np.asarray(scores)[mixed]
+    if np.isnan(score).any():
+        return float("nan")
     order = np.lexsort((score, group))
     group, score, label = group[order], score[order], label[order]
 

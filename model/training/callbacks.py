@@ -11,7 +11,7 @@ import tensorflow as tf
 from ...transforms.errors import UserError
 from ...transforms.spec import Spec, Vocabulary
 from .. import metrics
-from ..evaluation import score, scorer
+from ..evaluation import score, scorer, warn_of_nan
 from ..files import write_atomically
 from .checkpoints import Progress, save_checkpoint
 from .folder import weights_path
@@ -52,6 +52,7 @@ class EvalMetrics(keras.callbacks.Callback):
         labels, logits, columns = score(
             self._logits_of, self._dataset, {gauc_by: lambda features: features[gauc_by]} if gauc_by else None
         )
+        warn_of_nan(logits, "the eval split")
         logs["val_auc"] = metrics.auc(labels, logits)
         logs["val_pr_auc"] = metrics.pr_auc(labels, logits)
         logs["val_logloss"] = metrics.logloss(labels, logits)

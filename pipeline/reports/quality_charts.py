@@ -43,15 +43,17 @@ def learning_curves(training: Mapping[str, Any]) -> list[Captioned]:
 def quality_curves(scores: Scores, split: str) -> list[Captioned]:
     """Returns charts of ROC, precision-recall, calibration and the distribution of predictions.
 
-    The first two are left out if all labels are the same.
+    The first two are left out if all labels are the same. Rows whose score is NaN are left out of all.
     """
+    known = ~np.isnan(scores.logits)
+    scores = Scores(scores.labels[known], scores.logits[known], {})
     has_both_labels = len(np.unique(scores.labels)) > 1
     ranking = [_roc(scores, split), _precision_recall(scores, split)] if has_both_labels else []
     return [*ranking, _calibration(scores, split), _predictions(scores, split)]
 
 
 def _roc(scores: Scores, split: str) -> Captioned:
-    false, true, _ = roc_curve(scores.labels, scores.logits)
+    false, true, _ = roc_curve(scores.labels, metrics.finite(scores.logits))
     some = _some_points(len(false))
     roc = curves(
         f"ROC curve of {split}",
@@ -64,7 +66,7 @@ def _roc(scores: Scores, split: str) -> Captioned:
 
 
 def _precision_recall(scores: Scores, split: str) -> Captioned:
-    precision, recall, _ = precision_recall_curve(scores.labels, scores.logits)
+    precision, recall, _ = precision_recall_curve(scores.labels, metrics.finite(scores.logits))
     some = _some_points(len(recall))
     curve = curves(
         f"Precision and recall on {split}",

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
@@ -17,7 +18,7 @@ from fieldpool.model.evaluation import MOST_SLICES, Scores, evaluate, measure, s
 from fieldpool.model.examples import read_examples
 from fieldpool.model.layers.deepfm import DeepFM, deepfm
 from fieldpool.model.run import Run
-from fieldpool.transforms.errors import UserError
+from fieldpool.transforms.errors import FieldpoolWarning, UserError
 
 SPEC = {
     "label": {"field": "label"},
@@ -30,6 +31,7 @@ SPEC = {
     "model": {"embedding_dim": 2, "hidden_units": []},
     "evaluation": {"gauc_by": "user", "slices": ["user", "tags"]},
 }
+TOKENS = {"user": [b"ann", b"bob"], "tags": [b"x"]}
 # user, length of tags, label. Ids of user: 0 missing, 1 OOV, 2 "ann", 3 "bob".
 ROWS = [(2, 0, 1), (2, 1, 0), (2, 3, 1), (3, 4, 0), (3, 2, 1), (1, 2, 0), (1, 2, 1), (0, 1, 1)]
 
@@ -40,8 +42,7 @@ def run(tmp_path: Path) -> Run:
         {"user": [user], "tags": [2] * length + [0] * (4 - length), "age": [i / 8], "label": [float(label)]}
         for i, (user, length, label) in enumerate(ROWS)
     ]
-    tokens = {"user": [b"ann", b"bob"], "tags": [b"x"]}
-    return Run(write_run(tmp_path / "run", SPEC, tokens, {"test": [rows]}))
+    return Run(write_run(tmp_path / "run", SPEC, TOKENS, {"test": [rows]}))
 
 
 @pytest.fixture
@@ -129,6 +130,17 @@ def test_slices_of_a_categorical_field_partition_the_rows(odd_tokens: Run, ids: 
 def test_the_rarer_of_two_tokens_with_one_text_is_quoted(tmp_path: Path) -> None:
     run = run_with_tokens(tmp_path, [b"\xff\\xfe", b"\xff\xfe"])
     assert rows_of_slices(run, [3, 4, 4]) == {r"\xff\xfe": 2, r"'\xff\xfe'": 1}
+
+
+def test_rows_whose_score_is_nan_are_counted_in_a_warning(tmp_path: Path) -> None:
+    values = [(2, 0.0, 1.0), (2, math.nan, 0.0), (3, 1.0, 0.0), (3, 2.0, 1.0)]
+    rows: list[Row] = [{"user": [u], "tags": [0] * 4, "age": [age], "label": [label]} for u, age, label in values]
+    run = Run(write_run(tmp_path / "run", SPEC, TOKENS, {"test": [rows]}))
+    with pytest.warns(FieldpoolWarning, match="run, test: the scores of 1 of 4 rows are NaN, so the metrics are NaN"):
+        measured = evaluate(deepfm(run.spec, run.vocabulary_sizes), run, "test")
+    assert math.isnan(measured["auc"])
+    assert math.isnan(measured["slices"]["user"]["ann"]["logloss"])
+    assert measured["slices"]["user"]["bob"]["logloss"] > 0
 
 
 @pytest.mark.parametrize(

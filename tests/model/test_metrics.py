@@ -41,6 +41,12 @@ def test_logloss_of_a_large_wrong_logit_is_finite() -> None:
     assert logloss(np.array([0]), np.array([1000.0])) == 1000.0
 
 
+def test_logloss_of_an_infinite_logit_is_0_or_infinite() -> None:
+    infinite = np.array([math.inf, -math.inf])
+    assert logloss(np.array([1, 0]), infinite) == 0
+    assert logloss(np.array([0, 0]), infinite) == math.inf
+
+
 def test_logloss_without_rows_is_nan() -> None:
     assert math.isnan(logloss(np.zeros(0), np.zeros(0)))
 
@@ -113,6 +119,19 @@ def test_calibrated_model_has_a_small_calibration_error() -> None:
     assert calibration_ratio(labels, logits) == pytest.approx(1, abs=0.02)
     assert expected_calibration_error(labels, logits) < 0.01
     assert expected_calibration_error(labels, logits + 1) > 0.05
+
+
+@pytest.mark.parametrize("position", range(4))
+def test_a_score_of_nan_gives_metrics_of_nan_in_any_order(position: int) -> None:
+    labels, scores = np.array([1, 0, 1, 0]), np.insert([3.0, -2.0, 1.0], position, math.nan)
+    found = measures(labels, scores, np.zeros(4))
+    assert (found.pop("examples"), found.pop("positives")) == (4, 0.5)
+    assert all(math.isnan(value) for value in found.values())
+
+
+def test_gauc_ignores_scores_of_rows_that_it_does_not_use() -> None:
+    # The group of the score of NaN has one label only.
+    assert gauc(np.array([1, 0, 1]), np.array([2.0, 1.0, math.nan]), np.array([1, 1, 2])) == 1
 
 
 def test_measures_without_rows_are_nan() -> None:

@@ -16,7 +16,7 @@ from fieldpool.model.metrics import calibration_curve, expected_calibration_erro
 
 # Label, logit and group of a row. Few different logits, so that many rows have equal ones.
 Row = tuple[int, float, int]
-LOGITS = (-3.0, -1.0, -0.0, 0.0, 0.5, 2.0, 40.0, 41.0)
+LOGITS = (-math.inf, -3.0, -1.0, -0.0, 0.0, 0.5, 2.0, 40.0, 41.0, math.inf)
 ROWS = st.lists(st.tuples(st.integers(0, 1), st.sampled_from(LOGITS), st.integers(0, 3)), min_size=1, max_size=60)
 
 

@@ -89,3 +89,13 @@ def test_training_by_gauc_without_a_mixed_group_keeps_the_epoch_of_the_highest_a
 def test_best_epoch(values: list[float], monitor: str | None, best: int) -> None:
     history = [{"epoch": i + 1, "val_auc": value, "val_logloss": value} for i, value in enumerate(values)]
     assert best_epoch(history, monitor) == best
+
+
+def test_training_whose_eval_scores_are_nan_keeps_the_last_epoch(tmp_path: Path) -> None:
+    rows = [EXAMPLES["eval"][0][0] | {"age": [math.nan]}, *EXAMPLES["eval"][0][1:]]
+    settings = SPEC["train"] | {"early_stopping": {"patience": 1}, "epochs": 2, "batch_size": 300}
+    run = Run(write_run(tmp_path / "run", SPEC | {"train": settings}, TOKENS, EXAMPLES | {"eval": [rows]}))
+    with pytest.warns(FieldpoolWarning, match="the eval split: the scores of 1 of 200 rows are NaN"):
+        result = train(run, str(tmp_path / "out"))
+    assert math.isnan(result.best["val_auc"])
+    assert result.best_epoch == 2
