@@ -110,6 +110,7 @@ def test_report_shows_the_metrics_of_evaluate(report: str, served: Served) -> No
     measured = evaluate(load_model(str(served.model)), Run(str(served.run)), "test", gauc_by="user", slices=["history"])
     for name in ("auc", "gauc", "pr_auc", "logloss", "ece"):
         assert f"{measured[name]:.4f}" in report
+    assert f"the {measured['gauc_examples']} of {measured['examples']} rows whose value is in the vocabulary" in report
     assert "<summary>history (list length after truncation)<span>" in report
     for values in measured["slices"]["history"].values():
         assert f'<td class="n">{values["logloss"]:.4f}</td>' in report
