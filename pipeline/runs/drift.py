@@ -20,7 +20,7 @@ from ..jobs.errors import translate_worker_errors
 from ..jobs.job import running_pipeline
 from ..rows.checks import raw_columns
 from ..rows.prepared_job import prepare_job
-from ..sources.readers import all_columns
+from ..sources.readers import all_columns, check_all_columns
 from .preprocess import PreprocessClickLog
 
 
@@ -59,6 +59,7 @@ def check(run: Run, patterns: Sequence[str], options: PipelineOptions | None = N
     job = prepare_job(patterns, options=options)
     spec, ranges = run.spec, _ranges(run.stats)
     found = set(all_columns(job.paths, spec.source))
+    check_all_columns(job.paths, spec.source, raw_columns(spec), is_optional=True)
     with tempfile.TemporaryDirectory(prefix="fieldpool-check-") as folder, translate_worker_errors(folder):
         path = FileSystems.join(folder, COUNTS_FILE)
         with running_pipeline(job.options) as pipeline:

@@ -46,7 +46,7 @@ from ..rows.prepared_job import PreparedJob, prepare_job
 from ..rows.rejected import check_rejected
 from ..rows.tft_rows import raw_metadata
 from ..sources.files import find_files
-from ..sources.readers import all_columns, check_readable
+from ..sources.readers import all_columns, check_all_columns, check_readable
 from ..sources.sample import first_rows
 from ..spec_file import dump_spec
 from .list_warnings import LOOKED_AT, warn_of_unsplit_lists
@@ -119,6 +119,7 @@ def transform_job(
     """Builds a run as `transform` does, from a prepared job."""
     columns = raw_columns(spec)
     check_readable(job.paths[0], spec.source, columns)
+    check_all_columns(job.paths, spec.source, columns)
     fingerprint = Fingerprint(
         spec.model_dump(mode="json", exclude_unset=True),
         [*job.files, *(find_files([FileSystems.join(using.path, DONE_FILE)]) if using else [])],

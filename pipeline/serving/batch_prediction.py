@@ -32,7 +32,7 @@ from ..rows.checks import Checked, CheckRows, feature_columns
 from ..rows.prepared_job import PreparedJob, prepare_job
 from ..rows.rejected import WriteRejected, check_rejected
 from ..rows.tft_rows import as_tft_rows
-from ..sources.readers import check_readable
+from ..sources.readers import check_all_columns, check_readable
 from .exported_model import ExportedModel, Predictions, RowsToPredict, read_spec
 
 Format = Literal["parquet", "jsonl"]
@@ -81,6 +81,7 @@ def predict_job(job: PreparedJob, *, output: Format = "parquet", overwrite: bool
     check_readable(job.paths[0], spec.source, columns)
     with translate_worker_errors(target), work_folder(target, overwrite=overwrite) as work:
         with running_pipeline(job.options) as pipeline:
+    check_all_columns(job.paths, spec.source, columns, is_optional=True)
             batches = pipeline | "Read" >> job.rows(spec.source, columns)
             write_predictions(batches, export, spec, work, output)
         stats = _checked_counts(read_counts(FileSystems.join(work.path, COUNTS_FILE)), spec, work, target)

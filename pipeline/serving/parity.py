@@ -32,6 +32,7 @@ from ..rows import columns
 from ..rows.checks import Checked, CheckRows, feature_columns
 from ..rows.prepared_job import PreparedJob
 from ..rows.tft_rows import NUMBERS, adapter_config, as_tft_rows
+from ..sources.readers import check_all_columns
 from ..sources.sample import sample_rows
 from ..tfrecords.encoding import encode_examples
 from .comparison import REQUEST, ROW, SOURCE, Compare, Difference, Parity, sum_parity
@@ -93,6 +94,7 @@ def verify_job(job: PreparedJob, rows: int | None = None) -> Parity:
     source, wanted = run.spec.source, feature_columns(run.spec)
     if rows is None:
         return verify(run, model, lambda: job.rows(source, wanted), job.options)
+    check_all_columns(job.paths, source, wanted, is_optional=True)
     sample = sample_rows(job.paths, source, wanted, rows)
     return verify(run, model, lambda: beam.Create(sample, reshuffle=False), job.options)
 

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.json
 
-from .batches import BATCH_ROWS, Reason, Rejected, SourceBatch, check_columns, no_rows, selected
+from .batches import BATCH_ROWS, Reason, Rejected, SourceBatch, no_rows, selected
 from .formats import ROW_BYTES, SourceFile
 from .ranges import FileRange, line_ranges, open_range
 
@@ -42,9 +42,8 @@ def read(file: SourceFile, part: FileRange, columns: list[str]) -> Iterator[Sour
     next_row = part.first_row
     with open_range(file, part) as text:
         for block in json_blocks(text, ROW_BYTES):
-            batches, rows, names = parse_json(block, part.path, next_row, columns)
-            if part.start == 0 and next_row == 1 and names:
-                check_columns(part.path, sorted(names), columns)
+            block = block.removeprefix(BOM) if part.start == 0 and next_row == 1 else block
+            batches, rows, _ = parse_json(block, part.path, next_row, columns)
             next_row += rows
             yield from batches
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gzip
+import warnings
 import zlib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -12,10 +13,10 @@ from typing import Protocol
 import pyarrow as pa
 from apache_beam.io.filesystem import BeamIOError
 
-from ...transforms.errors import SourceError
+from ...transforms.errors import FieldpoolWarning, SourceError
 from ...transforms.spec import Source
 from . import csv_files, json_lines, parquet_files, tfrecord_files
-from .batches import SourceBatch
+from .batches import SourceBatch, check_columns
 from .formats import ROW_BYTES, Kind, SourceFile, source_file
 from .ranges import RANGE_BYTES, FileRange
 
@@ -104,6 +105,37 @@ def check_readable(path: str, source: Source, columns: Sequence[str]) -> None:
     with _named(file):
         for part in _FORMATS[file.kind].ranges(file, RANGE_BYTES)[:1]:
             next(_FORMATS[file.kind].read(file, part, list(columns)), None)
+
+
+def check_all_columns(
+    files: Sequence[str], source: Source, columns: Sequence[str], *, is_optional: bool = False
+) -> None:
+    """Checks that each column is in a file. Rows of JSON Lines and TFRecords may lack a column, and so may their files.
+
+    Only the first rows of these files are read, and only as many files as it takes to find all columns.
+
+    Args:
+        files: Paths, without wildcards.
+        source: Their format.
+        columns: The names to look for.
+        is_optional: Warn, with a FieldpoolWarning, instead of raising SourceError.
+
+    Raises:
+        SourceError: no file has one of the columns, or a file is not valid in its format.
+    """
+    found: set[str] = set()
+    for path in files:
+        found.update(_column_names(path, source))
+        if found.issuperset(columns):
+            return
+    if not found:
+        return  # There are no rows.
+    name = files[0] if len(files) == 1 else f"{files[0]} and {len(files) - 1} more"
+    if not is_optional:
+        check_columns(name, sorted(found), columns)
+    missing = ", ".join(repr(column) for column in columns if column not in found)
+    message = f"{name}: no row has {missing}: all values count as missing; found {', '.join(map(repr, sorted(found)))}"
+    warnings.warn(message, FieldpoolWarning, stacklevel=3)
 
 
 def all_columns(files: Sequence[str], source: Source) -> list[str]:

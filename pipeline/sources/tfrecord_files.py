@@ -14,6 +14,7 @@ import google_crc32c
 import numpy as np
 import pyarrow as pa
 
+from ...transforms.errors import SourceError
 from .batches import BATCH_ROWS, Reason, Rejected, SourceBatch, no_rows, selected
 from .formats import SourceFile
 from .ranges import FileRange
@@ -30,15 +31,21 @@ _NOT_DECODED = (RuntimeError, ValueError)
 
 
 def column_names(file: SourceFile) -> list[str]:
-    """Returns the names of the features of the first records."""
+    """Returns the names of the features of the first 16,384 records.
+
+    Raises:
+        SourceError: as `read`.
+    """
+    decoder = _decoder()
     with file.open() as content:
-        for records in read_records(content, _RECORD_BYTES, BATCH_ROWS, _HELD_BYTES):
-            try:
-                names: list[str] = _decoder().DecodeBatch(records).schema.names
-                return names
-            except _NOT_DECODED:
-                break  # Records that are not tf.Examples are rejected one by one when they are read.
-    return []
+        records = next(read_records(content, _RECORD_BYTES, BATCH_ROWS, _HELD_BYTES), [])
+    _check_not_sequences(file.path, 1, records)
+    try:
+        return list(decoder.DecodeBatch(records).schema.names) if records else []
+    except _NOT_DECODED:
+        # Records that are not tf.Examples are rejected when they are read.
+        batches = _one_by_one(file.path, np.arange(1, len(records) + 1), records, None)
+        return sorted({name for batch in batches for name in batch.data.schema.names})
 
 
 def ranges(file: SourceFile, range_bytes: int) -> list[FileRange]:
@@ -47,12 +54,17 @@ def ranges(file: SourceFile, range_bytes: int) -> list[FileRange]:
 
 
 def read(file: SourceFile, part: FileRange, columns: list[str]) -> Iterator[SourceBatch]:
-    """Yields the records of the file."""
+    """Yields the records of the file.
+
+    Raises:
+        SourceError: a record is a tf.SequenceExample with feature lists.
+    """
     decoder = _decoder()
     first = part.first_row
     with file.open() as content:
         for records in read_records(content, _RECORD_BYTES, BATCH_ROWS, _HELD_BYTES):
             numbers = np.arange(first, first + len(records))
+            _check_not_sequences(part.path, first, records)
             first += len(records)
             try:
                 yield SourceBatch(part.path, numbers, selected(decoder.DecodeBatch(records), columns))
@@ -60,13 +72,53 @@ def read(file: SourceFile, part: FileRange, columns: list[str]) -> Iterator[Sour
                 yield from _one_by_one(part.path, numbers, records, columns)
 
 
-def _one_by_one(path: str, numbers: np.ndarray, records: list[bytes], columns: list[str]) -> Iterator[SourceBatch]:
-    """Yields the records of a batch that could not be decoded, one by one; rejects those that are not tf.Examples."""
+def _check_not_sequences(path: str, first: int, records: list[bytes]) -> None:
+    """Raises SourceError if a record has feature lists, which a tf.Example has not: they would be ignored."""
+    for number, record in enumerate(records, first):
+        if _has_second_field(record) and (names := _feature_lists(record)):
+            raise SourceError(
+                f"{path}: record {number} is a tf.SequenceExample, whose feature_lists cannot be read: "
+                f"{', '.join(map(repr, names))}. Write tf.Examples, with each list as a feature"
+            )
+
+
+def _has_second_field(record: bytes) -> bool:
+    """Returns whether field 2 of a protocol buffer begins after field 1, or at the start."""
+    at = 0
+    if record.startswith(b"\n"):
+        length, shift = 0, 0
+        for byte in record[1:11]:
+            at, length, shift = at + 1, length | (byte & 127) << shift, shift + 7
+            if byte < 128:
+                break
+        at += 1 + length
+    return record.startswith(b"\x12", at)
+
+
+def _feature_lists(record: bytes) -> list[str]:
+    """Returns the names of the feature lists of a tf.SequenceExample; none if the record is not one."""
+    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+    from tensorflow.core.example.example_pb2 import SequenceExample
+
+    try:
+        return sorted(SequenceExample.FromString(record).feature_lists.feature_list)
+    except DecodeError:
+        return []
+
+
+def _one_by_one(
+    path: str, numbers: np.ndarray, records: list[bytes], columns: list[str] | None
+) -> Iterator[SourceBatch]:
+    """Yields the records of a batch that could not be decoded, one by one; rejects those that are not tf.Examples.
+
+    If `columns` is None, all are read.
+    """
     decoder = _decoder()
     for number, record in zip(numbers.tolist(), records, strict=True):
         rows = np.array([number])
         try:
-            yield SourceBatch(path, rows, selected(decoder.DecodeBatch([record]), columns))
+            data = decoder.DecodeBatch([record])
+            yield SourceBatch(path, rows, data if columns is None else selected(data, columns))
         except _NOT_DECODED as error:
             reason = Reason.NO_EXAMPLE.format(error=str(error)[:200])
             bad = Rejected(path, number, "(row)", reason, {"text": record[:1000].decode("utf-8", "backslashreplace")})

@@ -117,7 +117,6 @@ def test_large_file_is_read_in_batches_with_consecutive_row_numbers(tmp_path: Pa
     ("name", "content", "message"),
     [
         ("rows.csv", b"a,b\n1,2\n", "has no column 'x'; it has 'a', 'b'"),
-        ("rows.jsonl", b'{"a": 1}\n', "has no column 'x'; it has 'a'"),
         ("rows.parquet", b"PAR1 not really", "cannot be read as parquet"),
         ("rows.tfrecord", b"far from a TFRecord", "cannot be read as tfrecord: record 1 has a wrong checksum"),
         ("rows.csv.gz", b"not gzip at all", "cannot be read as csv"),
