@@ -19,9 +19,7 @@ from ...transforms.errors import SourceError
 from .batches import BATCH_ROWS, Reason, Rejected, SourceBatch, check_columns, no_rows
 from .csv_rows import Dialect, Rows
 from .formats import ROW_BYTES, SourceFile
-from .ranges import FileRange, open_range
-
-_BOM = b"\xef\xbb\xbf"
+from .ranges import BOM, FileRange, open_range
 
 
 class _Block(NamedTuple):
@@ -87,16 +85,9 @@ def read(file: SourceFile, part: FileRange, columns: list[str]) -> Iterator[Sour
             header=file.source.header and at_start,
             lines_are_rows=part.lines_are_rows,
         ):
-            good, rejected = _without_faults(part.path, block, next_row)
-            table, wrong_width = _parsed(file, dialect, header, good, columns)
-            numbers = np.arange(next_row, next_row + table.num_rows + len(wrong_width) + len(rejected))
-            next_row += len(numbers)
-            if block.rows is not None and len(numbers) != len(block.rows.starts):
-                raise pa.ArrowInvalid(f"expected {len(block.rows.starts):,} rows after row {numbers[0] - 1:,}")
-            numbers = np.delete(numbers, [row.row - numbers[0] for row in rejected])
-            bad = [row.number - 1 for row in wrong_width]
-            rejected += [_wrong_width(part.path, row, int(numbers[row.number - 1])) for row in wrong_width]
-            yield from _in_batches(part.path, np.delete(numbers, bad), table, rejected)
+            numbers, table, rejected = _parsed(file, dialect, part, block, columns, next_row)
+            next_row += len(numbers) + len(rejected)
+            yield from _in_batches(part.path, numbers, table, rejected)
 
 
 def _row_blocks(
@@ -128,8 +119,8 @@ def _row_blocks(
     while block:
         following = stream.read(size)
         text, at_end = rest + block, not following
-        if mark and (at_end or len(text) >= len(_BOM)):
-            mark, skipped = False, len(_BOM) if text.startswith(_BOM) else 0
+        if mark and (at_end or len(text) >= len(BOM)):
+            mark, skipped = False, len(BOM) if text.startswith(BOM) else 0
             text = text[skipped:]
         if header and not mark:
             _, stop, fault = dialect.first_row(text)
@@ -166,6 +157,28 @@ def _without_faults(path: str, block: _Block, first_row: int) -> tuple[bytes, li
 
 
 def _parsed(
+    file: SourceFile, dialect: Dialect, part: FileRange, block: _Block, columns: list[str], first_row: int
+) -> tuple[np.ndarray, pa.Table, list[Rejected]]:
+    """Returns the numbers and the values of the rows of a block, and the rejected rows."""
+    good, rejected = _without_faults(part.path, block, first_row)
+    try:
+        table, skipped = _table(file, dialect, part.header or (), good, columns)
+    except pa.ArrowInvalid:
+        # pyarrow cannot skip a row that is not valid UTF-8: find those with a wrong number of columns here.
+        block = block._replace(rows=dialect.rows(block.text, at_end=True, check_width=True))
+        good, rejected = _without_faults(part.path, block, first_row)
+        table, skipped = _table(file, dialect, part.header or (), good, columns)
+    numbers = np.arange(first_row, first_row + table.num_rows + len(skipped) + len(rejected))
+    if block.rows is not None and len(numbers) != len(block.rows.starts):
+        raise pa.ArrowInvalid(
+            f"after row {first_row - 1:,}: expected {len(block.rows.starts):,} rows, found {len(numbers):,}"
+        )
+    numbers = np.delete(numbers, [row.row - first_row for row in rejected])
+    rejected += [_wrong_width(part.path, row, int(numbers[row.number - 1])) for row in skipped]
+    return np.delete(numbers, [row.number - 1 for row in skipped]), table, rejected
+
+
+def _table(
     file: SourceFile, dialect: Dialect, header: Sequence[str], text: bytes, columns: list[str]
 ) -> tuple[pa.Table, list[Any]]:
     """Returns the rows of a text, and those that pyarrow skipped because of their number of columns."""
@@ -176,7 +189,7 @@ def _parsed(
         return "skip"
 
     # pyarrow ignores the blank line, without which it would remove a byte order mark that is part of a value.
-    text = b"\n" + text if not text or text.startswith(_BOM) else text
+    text = b"\n" + text if not text or text.startswith(BOM) else text
     table = pa.csv.read_csv(
         pa.BufferReader(text),
         # pyarrow reports the number of a skipped row only if it reads with one thread.
@@ -222,7 +235,7 @@ def _header(file: SourceFile) -> list[str] | None:
     """
     source, dialect = file.source, Dialect.of(file)
     with file.open() as content:
-        start = content.read(2 * ROW_BYTES).removeprefix(_BOM)
+        start = content.read(2 * ROW_BYTES).removeprefix(BOM)
     names, rows = source.columns, start
     if source.header:
         begin, end, found = dialect.first_row(start)

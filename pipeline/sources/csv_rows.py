@@ -79,8 +79,14 @@ class Dialect:
         found = self._walk(plain, start, len(plain))
         return start, *found
 
-    def rows(self, text: bytes, *, at_end: bool) -> Rows:
-        """Returns the rows of a text that begins with a row; `at_end` if the file ends with the text."""
+    def rows(self, text: bytes, *, at_end: bool, check_width: bool = False) -> Rows:
+        """Returns the rows of a text that begins with a row.
+
+        Args:
+            text: The text.
+            at_end: Whether the file ends with the text.
+            check_width: Whether rows with a wrong number of columns are faults, too. That is slow.
+        """
         plain, lines = self._without_escapes(text)
         data = np.frombuffer(lines, np.uint8)
         is_end = data == _LF
@@ -104,9 +110,14 @@ class Dialect:
             if end > line_end:
                 following = int(np.searchsorted(starts, end, "right"))
                 is_row[line + 1 : following] = False
-            if fault:
+            elif fault:
                 faults[line] = fault + self._next_step(fault, text[start:line_end])
         rows = np.flatnonzero(is_row)
+        if check_width:
+            for line in rows.tolist():
+                width = self._width(plain, int(starts[line]), self._walk(plain, int(starts[line]), len(plain)).end)
+                if line not in faults and width != self.width:
+                    faults[line] = Reason.WRONG_WIDTH.format(expected=self.width, found=width)
         by_index = {int(np.searchsorted(rows, line)): fault for line, fault in faults.items()}
         return Rows(stop, starts[rows], by_index, not faults and not following)
 

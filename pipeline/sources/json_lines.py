@@ -18,7 +18,7 @@ import pyarrow.json
 
 from .batches import BATCH_ROWS, Reason, Rejected, SourceBatch, no_rows, selected
 from .formats import ROW_BYTES, SourceFile
-from .ranges import FileRange, line_ranges, open_range
+from .ranges import BOM, FileRange, line_ranges, open_range
 
 # From here on, not every integer is representable as float64.
 _EXACT = 2**53
@@ -29,7 +29,8 @@ _NULL_ROW = re.compile(rb"\}\s*null")
 def column_names(file: SourceFile) -> list[str]:
     """Returns the keys of the first rows."""
     with file.open() as content:
-        return list(parse_json(next(json_blocks(content, ROW_BYTES), b""), file.path, 1, [])[2])
+        first = next(json_blocks(content, ROW_BYTES), b"").removeprefix(BOM)
+        return list(parse_json(first, file.path, 1, [])[2])
 
 
 def ranges(file: SourceFile, range_bytes: int) -> list[FileRange]:
@@ -73,11 +74,15 @@ def parse_json(block: bytes, path: str, first_row: int, columns: list[str]) -> t
 
     A line that is not a JSON object, or has an object where a value is expected, is rejected.
     """
-    lines = [line for line in map(bytes.strip, block.removeprefix(b"\xef\xbb\xbf").split(b"\n")) if line]
+    lines = [line for line in map(bytes.strip, block.split(b"\n")) if line]
     if not lines:
         return [], 0, set()
-    # A null where an object is expected crashes pyarrow, and the process with it.
-    are_objects = all(line.startswith(b"{") and line.endswith(b"}") for line in lines) and not _NULL_ROW.search(block)
+    # A null where an object is expected crashes pyarrow, and the process with it. pyarrow reads invalid UTF-8 silently.
+    are_objects = (
+        all(line.startswith(b"{") and line.endswith(b"}") for line in lines)
+        and not _NULL_ROW.search(block)
+        and _is_utf8(block)
+    )
     table = _whole_block(block, columns) if are_objects else None
     if table is None or table.num_rows != len(lines):
         batches, names = _line_by_line(lines, path, first_row, columns)
@@ -89,6 +94,14 @@ def parse_json(block: bytes, path: str, first_row: int, columns: list[str]) -> t
         batches.append(SourceBatch(path, rows, batch))
         first_row += batch.num_rows
     return batches, len(lines), names
+
+
+def _is_utf8(block: bytes) -> bool:
+    try:
+        block.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _whole_block(block: bytes, columns: Iterable[str]) -> pa.Table | None:
@@ -138,7 +151,8 @@ def _line_by_line(
             row = _object(line)
             names |= row.keys()
         except (ValueError, RecursionError) as error:
-            reason = Reason.NO_JSON_OBJECT.format(error=error)
+            is_utf8 = not isinstance(error, UnicodeDecodeError)
+            reason = Reason.NO_JSON_OBJECT.format(error=error if is_utf8 else f"not valid UTF-8: {error}")
             rejected.append(Rejected(path, number, "(row)", reason, {"text": line[:1000].decode(errors="replace")}))
             continue
         values = [_value(row.get(column)) for column in columns]

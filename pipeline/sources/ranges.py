@@ -13,7 +13,6 @@ import io
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 
 from .formats import ROW_BYTES, SourceFile
@@ -21,7 +20,8 @@ from .formats import ROW_BYTES, SourceFile
 # Target size of a range in bytes (for Parquet, before compression): some hundred thousand rows.
 RANGE_BYTES = 16 << 20
 
-_CR, _LF = b"\r\n"
+# The byte order mark with which some programs begin a file; it is not a part of the first row.
+BOM = b"\xef\xbb\xbf"
 
 
 @dataclass(frozen=True, order=True)
@@ -72,26 +72,18 @@ def line_ranges(file: SourceFile, range_bytes: int) -> list[FileRange]:
     if file.compression:
         return [whole]
     ranges: list[FileRange] = []
-    at, start, first_row, before = 0, 0, 1, b"\n\n"
+    at, start, first_row = 0, 0, 1
+    begun = False  # Whether the line at the end of the last block is not blank so far.
     with file.open() as text:
         block = text.read(range_bytes)
         while block:
             following = text.read(range_bytes)
-            ends, rows = _line_ends(before, block)
+            lines = [bool(line.strip()) for line in (block if at else block.removeprefix(BOM)).split(b"\n")]
+            lines[0], begun = lines[0] or begun, lines[-1] or (len(lines) == 1 and begun)
+            rows = sum(lines[:-1])
             if rows and following:
-                stop = at + int(ends[-1]) + 1
+                stop = at + block.rfind(b"\n") + 1
                 ranges.append(replace(whole, start=start, stop=stop, first_row=first_row))
                 start, first_row = stop, first_row + rows
-            at, before, block = at + len(block), (before + block)[-2:], following
+            at, block = at + len(block), following
     return [*ranges, replace(whole, start=start, first_row=first_row)]
-
-
-def _line_ends(before: bytes, block: bytes) -> tuple[np.ndarray, int]:
-    """Returns the positions of line ends in a block, and the number of lines that are not blank.
-
-    `before` are the two bytes before the block.
-    """
-    data = np.frombuffer(before + block, np.uint8)
-    ends = np.flatnonzero(data[len(before) :] == _LF) + len(before)
-    is_blank = (data[ends - 1] == _LF) | ((data[ends - 1] == _CR) & (data[ends - 2] == _LF))
-    return ends - len(before), int(len(ends) - is_blank.sum())

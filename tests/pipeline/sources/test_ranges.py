@@ -100,6 +100,20 @@ def test_json_lines_ranges_have_the_rows_of_the_complete_file(
     assert rows_of(file_ranges(str(path), SOURCE, size)) == expected
 
 
+@pytest.mark.parametrize("size", [4, 10, 1000])
+def test_json_lines_ranges_have_the_numbers_of_the_complete_file(tmp_path: Path, size: int) -> None:
+    """A byte order mark is skipped at the start of the file alone, and lines of spaces are not rows."""
+    path = tmp_path / "rows.jsonl"
+    path.write_bytes(b'\xef\xbb\xbf\n  \n\r\n{"a": 1}\n\t\n{"a": 2}\n\xef\xbb\xbf{"a": 3}\n\xef\xbb\xbf')
+    found = rows_of(file_ranges(str(path), SOURCE, size))
+    assert [(row, str(value).split(":")[0]) for row, value in found] == [
+        (1, "1"),
+        (2, "2"),
+        (3, "not a JSON object"),
+        (4, "not a JSON object"),
+    ]
+
+
 def test_parquet_ranges_are_row_groups(tmp_path: Path) -> None:
     path = tmp_path / "rows.parquet"
     pq.write_table(pa.table({"a": range(1000)}), path, row_group_size=100)

@@ -66,6 +66,18 @@ def test_rows_with_a_wrong_number_of_columns_are_rejected_by_number(tmp_path: Pa
     ]
 
 
+def test_row_with_a_wrong_number_of_columns_may_have_any_bytes(tmp_path: Path) -> None:
+    """pyarrow fails to hand over such a row."""
+    (tmp_path / "rows.csv").write_bytes(b'a,b\n\xff,1\n\xff\n"x\n",2\n\xfe,1,2\n"\n')
+    read = batches(tmp_path / "rows.csv", ["a"])
+    assert values(read, "a") == [b"\xff", b"x\n"]
+    assert [(bad.row, bad.reason.split(";")[0]) for batch in read for bad in batch.rejected] == [
+        (2, "expected 2 columns, found 1"),
+        (4, "expected 2 columns, found 3"),
+        (5, "a quote is not closed"),
+    ]
+
+
 def test_empty_csv_has_no_rows(tmp_path: Path) -> None:
     assert batches(csv(tmp_path, ""), ["a"]) == []
     assert values(batches(csv(tmp_path, "a,b\n"), ["a"]), "a") == []
