@@ -15,8 +15,8 @@ from ...transforms.spec import SPLITS, MultivaluedField, Spec
 from ..arrow_lists import offsets
 from ..rows import columns
 from ..rows.checks import check_rows
+from ..rows.separators import present_values
 from ..sources.batches import SourceBatch
-from .column_sample import present_tokens
 from .field_profile import FieldProfile
 
 _SAMPLE_VALUES = 5
@@ -47,7 +47,7 @@ class CheckedSample:
     def seen_tokens(self, spec: Spec, name: str, split: str) -> pa.Array:
         """Returns the tokens of a field that the model sees in the split, truncated lists flattened, large_binary."""
         values, field = self.column(name).filter(pa.array(self.is_in(split))), spec.fields[name]
-        found = present_tokens(values)
+        found = present_values(values)
         if not isinstance(field, MultivaluedField):
             return found
         lengths, max_len = columns.bag_lengths(values), self.max_len(name, field)

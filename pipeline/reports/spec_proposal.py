@@ -13,41 +13,22 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from ...transforms.errors import UserError
-from ..arrow_lists import list_lengths
 from ..rows import columns
-from .column_sample import FEW, ColumnSample
+from .proposal.column_sample import FEW, ColumnSample
+from .proposal.field_rules import propose_field
 
 _LABELS = re.compile(r"label|target|click|clicked|is_click|converted|conversion|y", re.IGNORECASE)
 _USERS = re.compile(r".*(user|member|visitor|customer|uid).*", re.IGNORECASE)
-_SEQUENCES = re.compile(r".*(history|recent|last|clicked|viewed|watched|seen|sequence|session).*", re.IGNORECASE)
 _SPLITS = {
     "train": ("train", "training"),
     "eval": ("eval", "valid", "validation", "val", "dev"),
     "test": ("test",),
 }
-_SEPARATORS = ("|", ";", "\t", ",", " ")
-
-# Vocabularies with fewer tokens get no `min_count`; in others it makes at most the share _MAX_OOV of values OOV.
-_SMALL_VOCABULARY = 1000
-_MAX_OOV = 0.01
 
 # A vocabulary is shared if at least this share of a list's values are values of the other field.
 _MIN_MATCH = 0.8
-
-# A column is split at a separator that at least this share of its texts contains; `|` is rarely used otherwise.
-_SHARE_WITH_BAR = 0.05
-_SHARE_WITH_OTHER = 0.2
-
-
-@dataclass(frozen=True)
-class Guess:
-    """The field proposed for a column: its settings as plain values, and the reasons for them."""
-
-    settings: dict[str, Any]
-    reasons: list[str]
 
 
 @dataclass
@@ -91,24 +72,6 @@ def propose(table: pa.Table, files: Sequence[str], *, label: str | None = None) 
         )
     _share_vocabularies(proposal, samples)
     return proposal
-
-
-def propose_field(sample: ColumnSample) -> Guess:
-    """Returns the field proposed for a column."""
-    if sample.is_list:
-        return _multivalued(sample, [f"lists with {len(sample.counts):,} distinct values"], {})
-    name, distinct = sample.name, len(sample.counts)
-    if sample.numbers is not None:
-        if sample.is_named_as_id and sample.is_whole:
-            return _categorical(sample, [f"whole numbers in a column named {name}: treated as ids"])
-        if sample.is_category:
-            return _categorical(sample, [f"whole numbers with only {distinct} distinct values: treated as categories"])
-        return _numeric(sample.numbers)
-    for separator in _SEPARATORS:
-        found = _split_texts(sample, separator)
-        if found:
-            return _multivalued(found[0], [found[1]], {"separator": separator})
-    return _categorical(sample, [f"texts with {distinct:,} distinct values"])
 
 
 def _propose_label(proposal: Proposal, samples: Mapping[str, ColumnSample], label: str | None) -> str:
@@ -172,7 +135,7 @@ def _propose_fields(proposal: Proposal, samples: Mapping[str, ColumnSample], tak
     """Adds a field for each column that is not in `taken` and that is worth learning from."""
     fields = proposal.spec["fields"]
     label = samples[proposal.spec["label"]["field"]]
-    labels = np.asarray(columns.numbers(label.values, "label").values.fill_null(0))
+    labels = np.asarray(columns.numbers(label.values, "label").values.fill_null(np.nan))
     for column, sample in samples.items():
         if column in taken:
             continue
@@ -205,68 +168,11 @@ def _reason_to_leave_out(sample: ColumnSample, labels: np.ndarray) -> str | None
         return "the same value in every row"
     if sample.is_time:
         return "a time: derive the hour or the weekday from it if they matter"
-    if sample.is_unique and (sample.numbers is None or (sample.is_whole and sample.is_named_as_id)):
+    if sample.never_repeats and (sample.numbers is None or (sample.is_whole and sample.is_named_as_id)):
         return "a different value in every row: nothing to learn from"
     if sample.leaks(labels):
         return "each value always has the same label: it leaks the label"
     return None
-
-
-def _split_texts(sample: ColumnSample, separator: str) -> tuple[ColumnSample, str] | None:
-    """Returns the column split at a separator, and the reason, if its texts look like joined lists; else None."""
-    share = float(np.mean(pc.match_substring(sample.texts, separator.encode()))) if len(sample.texts) else 0.0
-    if share < (_SHARE_WITH_BAR if separator == "|" else _SHARE_WITH_OTHER):
-        return None
-    bags = columns.bags(sample.values, separator, sample.name).values
-    split = ColumnSample(sample.name, bags)
-    texts, values = len(sample.counts), len(split.counts)
-    if separator != "|" and values > texts / 2:  # In lists, the same values occur in several texts.
-        return None
-    return split, f"{share:.0%} of the texts contain {separator!r}: {values:,} values make {texts:,} distinct texts"
-
-
-def _categorical(sample: ColumnSample, reasons: list[str]) -> Guess:
-    settings, more = _thresholds(sample.counts)
-    return Guess({"type": "categorical", **settings}, reasons + more)
-
-
-def _multivalued(sample: ColumnSample, reasons: list[str], settings: dict[str, Any]) -> Guess:
-    lengths = list_lengths(sample.values)
-    longest, p99 = int(lengths.max(initial=0)), int(np.percentile(lengths, 99, method="inverted_cdf"))
-    max_len: int | str = "auto"
-    reasons = [*reasons, f"at most {longest} values a row"]
-    if longest > max(10, 1.25 * p99):
-        max_len = p99
-        dropped = np.maximum(lengths - p99, 0).sum() / max(1, lengths.sum())
-        reasons.append(f"max_len {p99} truncates at most 1% of the rows and drops {dropped:.1%} of the values")
-    settings = {"type": "multivalued", **settings, "max_len": max_len}
-    if _SEQUENCES.fullmatch(sample.name) and max_len != "auto":
-        settings["keep"] = "last"
-        reasons.append("its name is that of a history; assuming that the newest values come last, they are kept")
-    thresholds, more = _thresholds(sample.counts)
-    return Guess(settings | thresholds, reasons + more)
-
-
-def _thresholds(counts: Mapping[bytes, int]) -> tuple[dict[str, Any], list[str]]:
-    """Returns the largest `min_count` that makes few values OOV, and the reason."""
-    if len(counts) < _SMALL_VOCABULARY:
-        return {}, []
-    times = np.fromiter(counts.values(), np.int64)
-    for min_count in (10, 5, 3, 2):
-        lost = times[times < min_count].sum() / times.sum()
-        if lost <= _MAX_OOV:
-            rare = int((times < min_count).sum())
-            reason = f"{rare:,} tokens occur fewer than {min_count} times: {lost:.1%} of the values"
-            return {"min_count": min_count}, [reason]
-    return {}, []
-
-
-def _numeric(numbers: np.ndarray) -> Guess:
-    middle, high = np.percentile(np.abs(numbers), [50, 99])
-    if high > 10 * middle + 1:
-        reason = f"median of the absolute values {middle:g}, 99th percentile {high:g}: log scale"
-        return Guess({"type": "numeric", "scale": "log1p"}, ["numbers", reason])
-    return Guess({"type": "numeric", "scale": "zscore"}, ["numbers"])
 
 
 def _share_vocabularies(proposal: Proposal, samples: Mapping[str, ColumnSample]) -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
 from fieldpool.pipeline.reports.spec_proposal import Proposal, propose
 from fieldpool.transforms.errors import UserError
 
+ROWS = 400
 Columns = dict[str, list[Any]]
 # Columns that replace those of `log_columns`; None leaves one out.
 Change = dict[str, list[Any] | None]
@@ -59,6 +61,115 @@ def test_column_that_is_useless_or_leaks_the_label_is_left_out(log_columns: Colu
     proposal = proposed(log_columns)
     assert reason in proposal.left_out[column]
     assert column not in proposal.spec["fields"]
+
+
+CLICKED = [i * 7 % 3 % 2 for i in range(ROWS)]
+
+
+@pytest.mark.parametrize(
+    "twin",
+    [
+        CLICKED,
+        [None, *CLICKED[1:]],
+        [None, None, *CLICKED[2:]],
+        ["", "", *map(str, CLICKED[2:])],
+        [float("nan"), float("nan"), *map(float, CLICKED[2:])],
+        [str(bool(click)) if i > 9 else None for i, click in enumerate(CLICKED)],
+        [7 if click else None for click in CLICKED],
+        [1000 + i if click else None for i, click in enumerate(CLICKED)],
+        ["" if click else f"reason {i % 40}" for i, click in enumerate(CLICKED)],
+    ],
+    ids=["copy", "1 null", "2 null", "2 empty", "2 NaN", "text", "only of clicks", "time of clicks", "only of others"],
+)
+def test_twin_of_the_label_is_left_out_also_with_missing_values(log_columns: Columns, twin: list[Any]) -> None:
+    proposal = proposed(log_columns, {"twin": twin}, label="clicked")
+    assert "twin" in proposal.left_out
+
+
+def test_twin_of_the_label_is_left_out_if_labels_are_missing(log_columns: Columns) -> None:
+    proposal = proposed(log_columns, {"clicked": [None, None, *CLICKED[2:]], "rating": [5, 1, *CLICKED[2:]]})
+    assert "leaks the label" in proposal.left_out["rating"]
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        [None, None, *[i // 3 % 2 for i in range(2, ROWS)]],
+        [f"x{i % 150}" if i % 3 else None for i in range(ROWS)],
+        [None] * 390 + ["x", "y"] * 5,
+    ],
+    ids=["unrelated", "rare values", "few values"],
+)
+def test_column_with_missing_values_that_does_not_leak_is_a_field(log_columns: Columns, values: list[Any]) -> None:
+    assert "twin" in proposed(log_columns, {"twin": values}).spec["fields"]
+
+
+def test_texts_that_never_repeat_are_left_out_also_with_missing_values(log_columns: Columns) -> None:
+    texts = [None, *log_columns["session_text"][1:]]
+    assert "a different value in every row" in proposed(log_columns, {"session_text": texts}).left_out["session_text"]
+
+
+RANDOM = np.random.default_rng(0)
+POPULARITY = 1 / np.arange(1, 2001)
+POPULAR = RANDOM.permutation(2000)[RANDOM.choice(2000, ROWS, p=POPULARITY / POPULARITY.sum())]
+
+
+@pytest.mark.parametrize(
+    ("name", "numbers", "expected"),
+    [
+        ("article", POPULAR, "categorical"),
+        ("article", POPULAR * 1_000_003, "categorical"),
+        ("article", [None, *POPULAR[1:].astype(float)], "categorical"),
+        ("articleid", np.arange(ROWS) % 150, "categorical"),
+        ("item_count", POPULAR, "numeric"),
+        ("years", RANDOM.normal(40, 12, ROWS).round(), "numeric"),
+        ("seen", RANDOM.geometric(0.05, ROWS), "numeric"),
+        ("views", np.exp(RANDOM.normal(3, 2, ROWS)).round(), "numeric"),
+        ("bid", np.arange(ROWS) % 150, "numeric"),
+        ("debt", RANDOM.normal(0, 100, ROWS), "numeric"),
+    ],
+    ids=["ids", "large ids", "ids with gaps", "name", "amount", "ages", "counts", "skewed", "uniform", "fractions"],
+)
+def test_whole_numbers_are_ids_if_some_are_far_more_popular(
+    log_columns: Columns, name: str, numbers: Any, expected: str
+) -> None:
+    proposal = proposed(log_columns, {name: list(numbers)})
+    assert proposal.spec["fields"][name]["type"] == expected
+
+
+def test_reason_of_a_log_scale_names_the_statistics_that_it_compares(log_columns: Columns) -> None:
+    numbers = [-1.0] * 300 + [i / 80 for i in range(80)] + [500.0] * 20
+    proposal = proposed(log_columns, {"balance": numbers})
+    assert proposal.reasons["balance"] == ["numbers", "median of the absolute values 1, 99th percentile 500: log scale"]
+
+
+@pytest.mark.parametrize(
+    ("joined", "separator", "untidy"),
+    [
+        (",", ",", None),
+        (", ", ", ", None),
+        (" ; ", " ; ", None),
+        ("| ", "| ", None),
+        ("mixed", ",", "values such as ' g"),
+    ],
+)
+def test_separator_includes_the_spaces_around_it(
+    log_columns: Columns, joined: str, separator: str, untidy: str | None
+) -> None:
+    def text(i: int) -> str:
+        by = joined if joined != "mixed" else ", " if i % 21 == 2 else ","
+        return by.join(f"g{(i * k) % 9}" for k in range(1, 2 + i % 5))
+
+    proposal = proposed(log_columns, {"genres": [text(i) for i in range(ROWS)]})
+    assert proposal.spec["fields"]["genres"]["separator"] == separator
+    assert any("other spellings" in reason for reason in proposal.reasons["genres"]) == (untidy is not None)
+    assert untidy is None or untidy in "; ".join(proposal.reasons["genres"])
+
+
+def test_values_with_spaces_around_them_are_reported(log_columns: Columns) -> None:
+    countries = ["de ", *log_columns["country"][1:]]
+    reasons = proposed(log_columns, {"country": countries}).reasons["country"]
+    assert "1 values such as 'de ' may be other spellings of values: correct them at the source" in reasons
 
 
 @pytest.mark.parametrize(

@@ -10,14 +10,19 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ..arrow_lists import is_list
-from ..rows import columns
+from ...arrow_lists import is_list
+from ...rows import columns
+from ...rows.separators import present_values
 
 # Whole numbers with at most FEW distinct values (floats: FEW_FLOATS) are treated as categories, not as amounts.
 FEW, FEW_FLOATS = 50, 8
 
 _AMOUNTS = re.compile(r"(.*_)?(age|price|cost|amount|count|num|number|score|size|duration|length)(_.*)?", re.IGNORECASE)
-_IDS = re.compile(r"(.*[_\-.])?(id|ids|key|uid|code|zip)|.*(Id|ID|Key)", re.ASCII)
+_IDS = re.compile(
+    r"(.*[_\-.])?(id|ids|key|uid|code|zip)|.*(Id|ID|Key)"
+    r"|(?i:(user|member|visitor|session|item|product|article|news|movie|video|song|track|artist|book|app|ad|campaign)id)",
+    re.ASCII,
+)
 _LETTERS_AND_DIGITS = re.compile(rb"([A-Za-z]+[-_]?)\d+")
 _TIMES = re.compile(r"(.*_)?(time|timestamp|date|datetime|ts)(_.*)?|.*_at", re.IGNORECASE)
 
@@ -25,11 +30,10 @@ _TIMES = re.compile(r"(.*_)?(time|timestamp|date|datetime|ts)(_.*)?|.*_at", re.I
 # value may always have the same label by chance.
 _LEAST_REPEATS = 20
 
-
-def present_tokens(values: pa.Array) -> pa.Array:
-    """Returns all tokens of a column of tokens or bags, lists flattened, without missing ones, large_binary."""
-    flat = pc.list_flatten(values) if is_list(values.type) else values.drop_null()
-    return flat.filter(pc.not_equal(flat, pa.scalar(b"", columns.TEXT)))
+# Numbers are ids if the variance of their counts is more than _SPREAD times the mean (it is about equal if they are
+# spread evenly), and if the logarithms of the counts of neighbours correlate by less than _SMOOTH: small amounts are
+# about as frequent as those next to them.
+_SPREAD, _SMOOTH = 3.0, 0.5
 
 
 class ColumnSample:
@@ -47,8 +51,8 @@ class ColumnSample:
     def texts(self) -> pa.Array:
         """The values as tokens, lists flattened, without missing ones."""
         if self.is_list:
-            return present_tokens(columns.bags(self.values, None, self.name).values)
-        return present_tokens(columns.tokens(self.values, self.name).values)
+            return present_values(columns.bags(self.values, None, self.name).values)
+        return present_values(columns.tokens(self.values, self.name).values)
 
     @cached_property
     def counts(self) -> dict[bytes, int]:
@@ -95,22 +99,50 @@ class ColumnSample:
         prefix, times = prefixes.most_common(1)[0] if prefixes else (b"", 0)
         return prefix.decode() if times > 0.95 * len(self.counts) else None
 
+    @property
+    def has_popular_ids(self) -> bool:
+        """Whether the values are whole numbers, and their frequencies are those of ids rather than of amounts."""
+        if not self.is_whole or _AMOUNTS.fullmatch(self.name) is not None or len(self.counts) <= FEW:
+            return False
+        _, times = np.unique(self.numbers, return_counts=True)
+        if len(times) <= FEW or times.var() <= _SPREAD * times.mean():
+            return False
+        return float(np.corrcoef(np.log(times[:-1]), np.log(times[1:]))[0, 1]) < _SMOOTH
+
+    @property
+    def spaced(self) -> list[bytes]:
+        """The tokens that are another token with spaces around it."""
+        return [token for token in self.counts if token.strip() != token and token.strip() in self.counts]
+
     def leaks(self, labels: np.ndarray) -> bool:
-        """Whether each value always has the same label, in a column whose values repeat.
+        """Whether each value always has the same label, in a column whose values repeat, or whether a value is missing
+        in exactly the rows with one of the labels.
 
         Args:
-            labels: 0 or 1, `[rows]`.
+            labels: 0, 1, or NaN if it is missing, `[rows]`.
         """
-        if self.is_list or self.values.null_count or len(self.counts) * _LEAST_REPEATS > len(self.values):
+        if self.is_list:
             return False
-        codes = self.values.dictionary_encode().indices.to_numpy()
-        rates = np.bincount(codes, labels) / np.bincount(codes)
+        tokens = columns.tokens(self.values, self.name).values
+        is_missing, known = np.asarray(tokens.is_null()), ~np.isnan(labels)
+        if len(np.unique(labels[known & is_missing])) == len(np.unique(labels[known & ~is_missing])) == 1:
+            return bool(len(np.unique(labels[known])) > 1)
+        rows = known & ~is_missing
+        if len(self.counts) * _LEAST_REPEATS > rows.sum() or len(np.unique(labels[rows])) < 2:
+            return False
+        codes = tokens.filter(pa.array(rows)).dictionary_encode().indices.to_numpy()
+        rates = np.bincount(codes, labels[rows]) / np.bincount(codes)
         return bool(np.isin(rates, (0.0, 1.0)).all())
 
     @property
     def is_unique(self) -> bool:
         """Whether every row has a different value."""
-        return len(self.counts) == len(self.values) and not self.is_list
+        return self.never_repeats and len(self.texts) == len(self.values)
+
+    @property
+    def never_repeats(self) -> bool:
+        """Whether no value occurs in two rows; rows may have no value."""
+        return len(self.counts) == len(self.texts) and not self.is_list
 
     @property
     def is_time(self) -> bool:

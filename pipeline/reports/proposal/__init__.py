@@ -1,0 +1,1 @@
+"""Rules for a proposed spec: the properties of a column, and the field that follows from them."""

@@ -1,0 +1,105 @@
+"""The field that is proposed for a column: its type and its settings, with the reasons for them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ...arrow_lists import list_lengths
+from ...rows import columns
+from ...rows.separators import joined_lists
+from .column_sample import ColumnSample
+
+_SEQUENCES = re.compile(r".*(history|recent|last|clicked|viewed|watched|seen|sequence|session).*", re.IGNORECASE)
+
+# Vocabularies with fewer tokens get no `min_count`; in others it makes at most the share _MAX_OOV of values OOV.
+_SMALL_VOCABULARY = 1000
+_MAX_OOV = 0.01
+
+
+@dataclass(frozen=True)
+class Guess:
+    """The field proposed for a column: its settings as plain values, and the reasons for them."""
+
+    settings: dict[str, Any]
+    reasons: list[str]
+
+
+def propose_field(sample: ColumnSample) -> Guess:
+    """Returns the field proposed for a column."""
+    if sample.is_list:
+        reasons = [f"lists with {len(sample.counts):,} distinct values", *_spellings(sample.spaced)]
+        return _multivalued(sample, reasons, {})
+    name, distinct = sample.name, len(sample.counts)
+    if sample.numbers is not None:
+        if sample.is_named_as_id and sample.is_whole:
+            return _categorical(sample, [f"whole numbers in a column named {name}: treated as ids"])
+        if sample.is_category:
+            return _categorical(sample, [f"whole numbers with only {distinct} distinct values: treated as categories"])
+        if sample.has_popular_ids:
+            reason = f"whole numbers with {distinct:,} distinct values, some far more frequent than those next to them"
+            return _categorical(sample, [f"{reason}: treated as ids"])
+        return _numeric(sample.numbers)
+    found = joined_lists(sample.texts)
+    if found is not None:
+        split = ColumnSample(name, columns.bags(sample.values, found.separator, name).values)
+        makes = f"{found.values:,} values make {found.texts:,} distinct texts"
+        reasons = [f"{found.share:.0%} of the texts contain {found.separator!r}: {makes}", *_spellings(found.untidy)]
+        return _multivalued(split, reasons, {"separator": found.separator})
+    return _categorical(sample, [f"texts with {distinct:,} distinct values", *_spellings(sample.spaced)])
+
+
+def _spellings(untidy: list[bytes]) -> list[str]:
+    """Returns a reason to correct the source if values have spaces around them or contain the separator."""
+    if not untidy:
+        return []
+    example = untidy[0].decode("utf-8", "backslashreplace")
+    return [f"{len(untidy):,} values such as {example!r} may be other spellings of values: correct them at the source"]
+
+
+def _categorical(sample: ColumnSample, reasons: list[str]) -> Guess:
+    settings, more = _thresholds(sample.counts)
+    return Guess({"type": "categorical", **settings}, reasons + more)
+
+
+def _multivalued(sample: ColumnSample, reasons: list[str], settings: dict[str, Any]) -> Guess:
+    lengths = list_lengths(sample.values)
+    longest, p99 = int(lengths.max(initial=0)), int(np.percentile(lengths, 99, method="inverted_cdf"))
+    max_len: int | str = "auto"
+    reasons = [*reasons, f"at most {longest} values a row"]
+    if longest > max(10, 1.25 * p99):
+        max_len = p99
+        dropped = np.maximum(lengths - p99, 0).sum() / max(1, lengths.sum())
+        reasons.append(f"max_len {p99} truncates at most 1% of the rows and drops {dropped:.1%} of the values")
+    settings = {"type": "multivalued", **settings, "max_len": max_len}
+    if _SEQUENCES.fullmatch(sample.name) and max_len != "auto":
+        settings["keep"] = "last"
+        reasons.append("its name is that of a history; assuming that the newest values come last, they are kept")
+    thresholds, more = _thresholds(sample.counts)
+    return Guess(settings | thresholds, reasons + more)
+
+
+def _thresholds(counts: Mapping[bytes, int]) -> tuple[dict[str, Any], list[str]]:
+    """Returns the largest `min_count` that makes few values OOV, and the reason."""
+    if len(counts) < _SMALL_VOCABULARY:
+        return {}, []
+    times = np.fromiter(counts.values(), np.int64)
+    for min_count in (10, 5, 3, 2):
+        lost = times[times < min_count].sum() / times.sum()
+        if lost <= _MAX_OOV:
+            rare = int((times < min_count).sum())
+            reason = f"{rare:,} tokens occur fewer than {min_count} times: {lost:.1%} of the values"
+            return {"min_count": min_count}, [reason]
+    return {}, []
+
+
+def _numeric(numbers: np.ndarray) -> Guess:
+    middle, high = np.percentile(np.abs(numbers), [50, 99])
+    if high > 10 * middle + 1:
+        reason = f"median of the absolute values {middle:g}, 99th percentile {high:g}: log scale"
+        return Guess({"type": "numeric", "scale": "log1p"}, ["numbers", reason])
+    return Guess({"type": "numeric", "scale": "zscore"}, ["numbers"])
