@@ -102,7 +102,7 @@ class ColumnSample:
     @property
     def has_popular_ids(self) -> bool:
         """Whether the values are whole numbers, and their frequencies are those of ids rather than of amounts."""
-        if not self.is_whole or _AMOUNTS.fullmatch(self.name) is not None or len(self.counts) <= FEW:
+        if self.numbers is None or not self.is_whole or _AMOUNTS.fullmatch(self.name) is not None:
             return False
         _, times = np.unique(self.numbers, return_counts=True)
         if len(times) <= FEW or times.var() <= _SPREAD * times.mean():
