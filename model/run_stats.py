@@ -57,6 +57,7 @@ class FieldStats(_Counts):
         rows_truncated: Number of rows with a truncated list.
         lengths: For each split, the number of rows by list length, before lists are truncated.
         numbers: Statistics for each split that has numbers.
+        clipped: Number of scaled numbers that are ±`clip`, the limit of the field. None for a field without a limit.
         buckets: Number of quantile buckets.
     """
 
@@ -74,6 +75,7 @@ class FieldStats(_Counts):
     rows_truncated: BySplit | None = None
     lengths: dict[str, dict[int, int]] | None = None
     numbers: dict[str, NumberStats] | None = None
+    clipped: BySplit | None = None
     buckets: int | None = None
 
     @property

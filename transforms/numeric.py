@@ -1,6 +1,7 @@
-"""Numeric fields: fill in missing numbers, then scale, with statistics of the train split.
+"""Numeric fields: fill in missing numbers, scale with statistics of the train split, then clip.
 
-Numbers are float32 `[batch]`, NaN where one is missing. Statistics are computed without missing numbers.
+Numbers are float32 `[batch]`, NaN where one is missing. Statistics are computed without missing numbers. A finite
+number never gives a feature that is infinite or NaN.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import tensorflow_transform as tft
 
 from .numeric_statistics import Statistics
 from .spec import NumericField, Quantiles
+from .spec.base import FLOAT32_MAX
 
 
 def scale(
@@ -20,11 +22,11 @@ def scale(
     """Returns the scaled numbers, float32 `[batch]`, or the bucket ids, int64 `[batch]`, of each field.
 
     Bucket ids are 0 for a missing number and 1..quantiles otherwise. A field whose numbers are all equal is scaled to 0
-    by zscore and minmax.
+    by zscore and minmax. minmax gives 0 below and 1 above the range of train.
 
     Args:
         numbers: For each field its numbers, float32 `[batch]`; NaN where one is missing.
-        fields: The fields, with the settings `scale` and `missing`.
+        fields: The fields, with the settings `scale`, `missing` and `clip`.
         statistics: For each field its statistics, from `packed_statistics`.
     """
     scaled: dict[str, tf.Tensor] = {}
@@ -40,18 +42,25 @@ def scale(
             )
             fills = tf.stack([_fill_value(fields[name], statistics[name]) for name in names])[:, tf.newaxis]
             filled = tf.where(tf.math.is_finite(x), x, fills)
-            scaled |= dict(zip(names, tf.unstack(_scaled(filled, kind, means, stds, minima, maxima)), strict=True))
+            exact = _scaled(filled, kind, means, stds, minima, maxima)
+            limits = tf.constant([fields[name].limit or FLOAT32_MAX for name in names], exact.dtype)[:, tf.newaxis]
+            clipped = tf.cast(tf.clip_by_value(exact, -limits, limits), tf.float32)
+            scaled |= dict(zip(names, tf.unstack(clipped), strict=True))
     return {name: scaled[name] for name in fields}
 
 
 def _scaled(
     x: tf.Tensor, kind: str, means: tf.Tensor, stds: tf.Tensor, minima: tf.Tensor, maxima: tf.Tensor
 ) -> tf.Tensor:
+    """Returns scaled numbers, float64 for zscore, which may exceed the range of float32, else float32."""
     if kind == "zscore":
-        return tf.cast(tf.math.divide_no_nan(tf.cast(x, tf.float64) - means, stds), tf.float32)
+        return tf.math.divide_no_nan(tf.cast(x, tf.float64) - means, stds)
     if kind == "minmax":
         minima, maxima = tf.cast(minima, tf.float32), tf.cast(maxima, tf.float32)
-        return tf.clip_by_value(tf.math.divide_no_nan(x - minima, maxima - minima), 0.0, 1.0)
+        # A range above the largest float32 is halved, together with the numbers: exact, and the ratio is the same.
+        unit = tf.where(tf.math.is_finite(maxima - minima), 1.0, 0.5)
+        differences, ranges = x * unit - minima * unit, maxima * unit - minima * unit
+        return tf.clip_by_value(tf.math.divide_no_nan(differences, ranges), 0.0, 1.0)
     if kind == "log1p":
         return tf.sign(x) * tf.math.log1p(tf.abs(x))
     return x

@@ -1,4 +1,4 @@
-"""Counts of rows and values: of checked rows before the transform, of ids after it."""
+"""Counts of rows and values: of checked rows before the transform, of ids and scaled numbers after it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from ...transforms.exact_sums import moments_of
-from ...transforms.spec import LABEL_FEATURE, SPLITS, MultivaluedField, Spec
+from ...transforms.spec import LABEL_FEATURE, SPLITS, MultivaluedField, NumericField, Spec
 from ..rows import columns
 from ..rows.checks import Checked
 from ..tfrecords.sink import Examples
@@ -78,6 +78,16 @@ def count_ids(examples: Examples, spec: Spec) -> Counts:
         is_oov = vocabularies[spec.vocabulary_of(name)].is_oov(ids)
         _add_by_split(counts, "values_seen", name, np.count_nonzero(ids, axis=1), examples.splits)
         _add_by_split(counts, "oov", name, is_oov.sum(axis=1), examples.splits)
+    return counts
+
+
+def count_clipped(examples: Examples, spec: Spec) -> Counts:
+    """Returns by field and split the number of scaled numbers at the field's limit, for the fields that have one."""
+    counts = Counts()
+    for name, field in spec.fields_of(NumericField).items():
+        if field.limit is not None and len(examples.splits):
+            numbers = np.asarray(examples.rows[name].flatten())
+            _add_by_split(counts, "clipped", name, np.abs(numbers) == np.float32(field.limit), examples.splits)
     return counts
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from ...model.run_stats import BySplit, FieldStats, NumberStats, RunStats, VocabularyStats
 from ...transforms.exact_sums import EXPONENTS, Moments, statistics_of
-from ...transforms.spec import SPLITS, MultivaluedField, Spec
+from ...transforms.spec import SPLITS, MultivaluedField, NumericField, Spec
 from .counters import Counted, Counts
 from .row_counts import MOMENTS
 
@@ -64,9 +64,10 @@ def _field_stats(counts: Counts, details: _Details, spec: Spec, name: str) -> Fi
                 "lengths": {split: _lengths(details, name, split) for split in SPLITS},
             }
         )
-    if field.raw == "number":
+    if isinstance(field, NumericField):
         numbers = {split: _numbers(counts, details, name, split) for split in SPLITS if stats.values[split]}
-        return stats.model_copy(update={"numbers": numbers})
+        clipped = None if field.limit is None else _by_split(counts, "clipped", name)
+        return stats.model_copy(update={"numbers": numbers, "clipped": clipped})
     return stats
 
 

@@ -20,7 +20,7 @@ from ...model.run import EXAMPLES_FOLDER, REJECTED_FOLDER, TRANSFORM_FOLDER, VOC
 from ...transforms.preprocessing import preprocessing_fn
 from ...transforms.spec import Spec
 from ..counts.counters import COUNTS_FILE, Counted, Counts, SumCounts, WriteCounts
-from ..counts.row_counts import Ranges, count_ids, count_rows
+from ..counts.row_counts import Ranges, count_clipped, count_ids, count_rows
 from ..folders.work_folder import SHARDS_FOLDER, TFT_FOLDER
 from ..rows.checks import Checked, CheckRows
 from ..rows.rejected import WriteRejected
@@ -102,6 +102,7 @@ class PreprocessClickLog(beam.PTransform):
             ) | "Transform" >> tft_beam.TransformDataset(output_record_batches=True)
         examples = transformed | "Examples" >> beam.Map(_examples)
         counts.append(examples | "CountIds" >> beam.Map(count_ids, spec))
+        counts.append(examples | "CountClipped" >> beam.Map(count_clipped, spec))
         return {
             "examples": examples,
             "transform_fn": transform_fn,

@@ -35,13 +35,18 @@ def show_stats(stats: RunStats, *, as_json: bool = False) -> None:
 
 
 def stats_tables(stats: RunStats) -> list[Table]:
-    """Returns the counts of a run: a table of its rows, and one of its fields."""
+    """Returns the counts of a run: a table of its rows, and one of its fields.
+
+    Numbers that are limited by `clip` have a column if there are any.
+    """
     from ...model.run_stats import total
 
     counts = {name: getattr(stats, name) for name in ("read", *SPLITS, "rejected")}
     fields = Table(title="Fields", title_justify="left")
     fields.add_column("field", no_wrap=True)
-    for name in ("tokens", "max_len", "missing", "OOV eval", "OOV test", "truncated"):
+    clipped = {name: total(field.clipped) for name, field in stats.fields.items() if field.clipped is not None}
+    columns = ["tokens", "max_len", "missing", "OOV eval", "OOV test", "truncated"]
+    for name in [*columns, "clipped"] if any(clipped.values()) else columns:
         fields.add_column(name, justify="right")
     for name, field in stats.fields.items():
         vocabulary = stats.vocabularies.get(field.vocabulary or "")
@@ -54,6 +59,7 @@ def stats_tables(stats: RunStats) -> list[Table]:
             _share(total(field.absent), stats.rows()),
             *(_percent(share) for share in oov),
             truncated,
+            *([f"{clipped[name]:,}" if name in clipped else ""] if any(clipped.values()) else []),
         )
     return [counts_table(counts), fields]
 

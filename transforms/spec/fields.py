@@ -11,9 +11,9 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from .base import Name, Strict
+from .base import FLOAT32_MAX, Float32, Name, Strict
 
 _PERCENTILE = re.compile(r"^p(\d{1,2}(\.\d+)?|100)$")
 
@@ -238,7 +238,8 @@ class NumericField(AnyField):
     """One number per row. Encoded as float32 `[batch]`, or, in quantile buckets, as int64 `[batch]`.
 
     zscore: (x − mean) / standard deviation; minmax: to [0, 1]; log1p: sign(x)·ln(1 + |x|). Statistics are computed
-    from the train split, without missing numbers.
+    from the train split, without missing numbers. In a train split of n rows, |zscore| is at most √n: `clip: auto`
+    changes no train number below 100 million rows, and limits extreme ones of other splits and of requests.
     """
 
     raw: ClassVar[RawForm] = "number"
@@ -246,12 +247,24 @@ class NumericField(AnyField):
     type: Literal["numeric"]
     column: str | None = Field(None, description="The raw column; default: the field's name.")
     scale: Literal["zscore", "minmax", "log1p", "none"] | Quantiles = "zscore"
-    missing: Literal["mean", "reject"] | float = Field(
+    missing: Literal["mean", "reject"] | Float32 = Field(
         "mean",
         description="mean: the mean of train; a number: that number (before scaling); reject: the row is rejected. In "
         "quantile buckets a missing number has id 0, unless reject is set.",
     )
+    clip: Literal["auto"] | Annotated[float, Field(gt=0, le=FLOAT32_MAX)] | None = Field(
+        "auto",
+        description="Scaled numbers beyond ±clip become ±clip; null: no limit; auto: 10000 with zscore, no limit with "
+        "other scales. No number with quantiles.",
+    )
     dim: int | None = Field(None, ge=1, description="Only with quantiles: dimension of the buckets' embeddings.")
+
+    @field_validator("clip")
+    @classmethod
+    def _no_clip_of_buckets(cls, clip: str | float | None, info: ValidationInfo) -> str | float | None:
+        if isinstance(clip, float) and isinstance(info.data.get("scale"), Quantiles):
+            raise ValueError("expected no clip with quantiles, whose values are ids of buckets; remove it")
+        return clip
 
     @property
     def dtype(self) -> Literal["int64", "float32"]:
@@ -267,6 +280,11 @@ class NumericField(AnyField):
     def buckets(self) -> int | None:
         """The number of quantile buckets; None for the other scales."""
         return self.scale.quantiles if isinstance(self.scale, Quantiles) else None
+
+    @property
+    def limit(self) -> float | None:
+        """The largest magnitude of a scaled number; None: no limit."""
+        return (1e4 if self.scale == "zscore" else None) if self.clip == "auto" else self.clip
 
     @property
     def rejects_missing(self) -> bool:

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fieldpool.pipeline.counts.counters import Counted, Counts, SumCounts, WriteCounts, read_counts
-from fieldpool.pipeline.counts.row_counts import count_ids, count_rows
+from fieldpool.pipeline.counts.row_counts import count_clipped, count_ids, count_rows
 from fieldpool.pipeline.counts.stats import run_stats
 from fieldpool.pipeline.rows.checks import Checked
 from fieldpool.pipeline.tfrecords.sink import Examples
@@ -108,5 +108,24 @@ def test_stats_of_three_rows() -> None:
         "missing": by_split(0, 1),
         "values": by_split(2, 0),
         "numbers": {"train": {"mean": 5.0, "std": 5.0, "min": 0.0, "max": 10.0, "zeros": 1}},
+        "clipped": by_split(0, 0),
     }
     assert (stats["read"], stats["train"], stats["eval"], stats["positives"]) == (4, 2, 1, by_split(1, 1))
+
+
+def test_numbers_at_the_limit_are_counted_by_split() -> None:
+    fields = {
+        "a": {"type": "numeric", "clip": 0.1},
+        "b": {"type": "numeric"},
+        "c": {"type": "numeric", "scale": "none"},
+    }
+    spec = Spec.model_validate(SPEC.model_dump(exclude_unset=True) | {"fields": fields})
+    numbers = np.float32([0.1, -0.1, 0.05, 0.1])
+    encoded = pa.RecordBatch.from_pydict({name: [[x] for x in numbers] for name in fields})
+    counts = count_clipped(Examples(encoded, np.array([0, 0, 0, 2], np.int8)), spec)
+    found = {name: field.clipped for name, field in run_stats(counts, spec, {}).fields.items()}
+    assert found == {
+        "a": {"train": 2, "eval": 0, "test": 1},
+        "b": {"train": 0, "eval": 0, "test": 0},
+        "c": None,
+    }

@@ -15,8 +15,9 @@ from fieldpool.transforms.spec import Spec
 
 
 def test_record_batches_become_examples(spec_data: dict[str, Any], rows: list[dict[str, Any]], tmp_path: Path) -> None:
-    fields = spec_data["fields"] | {"genres": {"type": "multivalued", "max_len": 2}}
-    spec = Spec.model_validate(spec_data | {"fields": fields})
+    # The ages of train are 20, 30 and 40, those of eval and test 50 and 10: 2.4 standard deviations from the mean.
+    fields = {"genres": {"type": "multivalued", "max_len": 2}, "age": {"type": "numeric", "clip": 2}}
+    spec = Spec.model_validate(spec_data | {"fields": spec_data["fields"] | fields})
     bad = rows[0] | {"click": 3}
     batches = [pa.RecordBatch.from_pylist(rows[:4]), pa.RecordBatch.from_pylist([*rows[4:], bad])]
 
@@ -32,6 +33,10 @@ def test_record_batches_become_examples(spec_data: dict[str, Any], rows: list[di
         assert_that(reasons, equal_to([(3, "expected a label of 0 or 1, found 3")]), label="rejected")
         read = result["counts"] | beam.Map(lambda counts: (counts.of("rows", split="train"), counts.of("rejected")))
         assert_that(read, equal_to([(4, 1)]), label="counts")
+        clipped = result["counts"] | "Clipped" >> beam.Map(
+            lambda counts: [counts.of("clipped", "age", split) for split in ("train", "eval", "test")]
+        )
+        assert_that(clipped, equal_to([[0, 1, 1]]), label="clipped")
 
 
 def test_deep_copies_are_disabled_even_if_the_context_enables_them(

@@ -53,6 +53,16 @@ def test_tables_of_counts() -> None:
     assert "2,000" in printed(fields)
 
 
+@pytest.mark.parametrize("clipped", [0, 1234])
+def test_clipped_numbers_have_a_column_only_if_there_are_any(clipped: int) -> None:
+    zeros = {"train": 0, "eval": 0, "test": 0}
+    field = {"type": "numeric", "missing": zeros, "values": zeros, "clipped": {**zeros, "eval": clipped}}
+    stats = {**zeros, "read": 0, "rejected": 0, "positives": zeros, "vocabularies": {}, "fields": {"age": field}}
+    _, fields = tables.stats_tables(RunStats.model_validate(stats))
+    shown = printed(fields)
+    assert ("clipped" in shown, "1,234" in shown) == (bool(clipped), bool(clipped))
+
+
 def test_training_table_marks_the_best_epoch() -> None:
     history = [{"epoch": 1, "loss": 0.5, "val_auc": 0.71}, {"epoch": 2, "loss": 0.4, "val_auc": 0.70}]
     lines = printed(tables.training_table(history, 1)).splitlines()
