@@ -115,7 +115,7 @@ def main() -> None:
     out = arguments.folder / "predicted"
     seconds = [prediction_seconds(model, data, out, arguments.rows) for _ in range(arguments.repeat)]
     console = Console(width=120)
-    table = Table("rows a call", "signature", "p50 ms", "p99 ms", "rows/s at p50", title="Calls in process")
+    table = Table("rows per call", "signature", "p50 ms", "p99 ms", "rows/s at p50", title="Calls in process")
     import tensorflow as tf
 
     loaded = tf.saved_model.load(str(model / "serving"))
