@@ -45,6 +45,7 @@ _MODULES = {
     "Predictions": "._serving",
     "Profile": "._reports",
     "UserError": ".transforms.errors",
+    "FieldpoolWarning": ".transforms.errors",
     # Building blocks.
     "MaskedMeanPool": ".model.layers.pooling",
     "PooledEmbeddings": ".model.layers.pooled_embeddings",
@@ -88,6 +89,7 @@ if TYPE_CHECKING:  # `as` marks a name as exported.
     from .model.training.optimizers import LazyAdam as LazyAdam
     from .model.training.optimizers import RowwiseAdagrad as RowwiseAdagrad
     from .pipeline.runs.preprocess import PreprocessClickLog as PreprocessClickLog
+    from .transforms.errors import FieldpoolWarning as FieldpoolWarning
     from .transforms.errors import UserError as UserError
     from .transforms.preprocessing import preprocessing_fn as preprocessing_fn
     from .transforms.spec import Spec as Spec

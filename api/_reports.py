@@ -21,7 +21,13 @@ from .transforms.spec import Source
 
 
 class Profile(data_profile.DataProfile, Tables):
-    """The profile of a sample of the data, and the spec proposed for it: see `spec`, `fields`, `rows` and `yaml`."""
+    """The profile of a sample of the data, and the spec proposed for it.
+
+    Attributes:
+        spec: The proposed spec.
+        fields: The profile of each field: distinct values, lengths, missing and OOV rates.
+        rows: The number of sampled rows by split, and of `rejected` ones.
+    """
 
     @property
     def yaml(self) -> str:

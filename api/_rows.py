@@ -82,7 +82,14 @@ def choose_workers(job: PreparedJob, mode: jobs.Mode, workers: int | None) -> No
 
 
 class Explanation(dry_run.Explanation, Tables):
-    """The first rows before and after the transform; see the attributes `rows`, `rejected`, `spec` and `stats`."""
+    """The first rows before and after the transform.
+
+    Attributes:
+        rows: The rows shown, each with `source`, `row`, `split`, the `raw` values and the decoded `example`.
+        rejected: The rows of the sample that would be rejected, each with `source`, `row`, `field` and `reason`.
+        spec: The spec with lengths and time boundaries filled in from the sample.
+        stats: The counts of the sample, as in `Run.stats`.
+    """
 
     def _tables(self) -> Sequence[RenderableType]:
         return explanation_tables(self)

@@ -41,7 +41,17 @@ def export(run: RunDirectory | Path, model: Path, out: Path | None = None) -> st
 
 
 class Parity(comparison.Parity, Tables):
-    """The comparison of batch pipeline and exported model; `holds` is true if rows were compared and none differs."""
+    """The comparison of batch pipeline and exported model.
+
+    Attributes:
+        holds: Whether rows were compared and none differs.
+        rows: The number of rows compared.
+        rejected: The number of rows that both rejected.
+        differing_ids: The number of rows with another id, weight or number in any field.
+        differing_scores: The number of rows whose probabilities differ by more than 1e-6.
+        largest_score_difference: The largest difference of two probabilities of a row.
+        differences: The first differences, at most 20, with `source`, `row`, `key`, `field`, `batch` and `served`.
+    """
 
     def _tables(self) -> Sequence[RenderableType]:
         return parity_tables(self)

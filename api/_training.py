@@ -25,7 +25,18 @@ _BATCH_SIZE = 4096
 
 
 class Training(result.TrainingResult, Tables):
-    """The result of `train`. Other functions accept it as their `model`, because `os.fspath` returns its folder."""
+    """The result of `train`. Other functions accept it as their `model`, because `os.fspath` returns its folder.
+
+    Attributes:
+        history: For each epoch its number `epoch`, from 1, its `loss`, and the metrics of the eval split: `val_auc`,
+            `val_pr_auc`, `val_logloss`, with `evaluation.gauc_by` in the spec also `val_gauc`.
+        best_epoch: The epoch whose weights the model has, from 1.
+        monitor: The metric that chose it, such as `val_auc`; None if the eval split is empty.
+        folder: The folder of the training.
+        model_path: The path of its `model.keras`.
+        training_path: The path of its `training.json`.
+        best: The numbers of the best epoch.
+    """
 
     def __fspath__(self) -> str:
         return self.folder

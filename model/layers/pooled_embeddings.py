@@ -81,6 +81,16 @@ class PooledEmbeddings(keras.Layer):
         MissingFeatures: if a feature is missing.
         InvalidArgumentError: on TensorFlow, if an id is not in the table of its field. Other backends raise their own
             error, or, under JAX, give NaN: a row of another table is never read.
+
+    Example:
+        >>> layer = PooledEmbeddings(
+        ...     tables={"movies": {"rows": 100, "dim": 16}},
+        ...     fields={"history": {"table": "movies", "pooling": "mean", "weights": None}},
+        ...     dim=16,
+        ... )
+        >>> vectors, linear = layer({"history": keras.ops.array([[5, 7, 0], [0, 0, 0]])})
+        >>> tuple(vectors.shape), tuple(linear.shape)
+        ((2, 1, 16), (2, 1))
     """
 
     def __init__(

@@ -184,9 +184,21 @@ class MaskedMeanPool(_WeightedSumPool):
     """Mean of the values that are not padding: Σ w·x / Σ w, zeros where Σ w is 0.
 
     Weights should be 0 or more. Negative weights are not an error: the formula is applied, and the result is zeros if
-    they cancel out to Σ w = 0.
+    they cancel out to Σ w = 0. Values where the mask is false do not count, and get no gradient; padding only gives
+    zeros, never NaN.
 
-    Args, call arguments, errors: see `MaskedPool`.
+    Args:
+        axis: The axis or axes to pool. Default 1: the values of a list.
+        **kwargs: Arguments of `keras.Layer`.
+
+    Call arguments:
+        inputs: `[batch, max_len, dim]`, or any other shape.
+        mask: Boolean, true where a value counts: `[batch, max_len]`. Default: the mask attached to `inputs`, by
+            `keras.layers.Embedding(mask_zero=True)` for example; without one, all values count.
+        weights: One number per value, in the shape of the mask. Default: all 1.
+
+    Raises:
+        ValueError: as `MaskedPool`, the base class.
 
     Example:
         >>> import numpy as np

@@ -35,6 +35,10 @@ class LazyAdam(keras.optimizers.Adam):
 
     Raises:
         ValueError: for `amsgrad=True`, which is not implemented for sparse gradients.
+
+    Example:
+        >>> model = keras.Sequential([keras.Input([2]), keras.layers.Embedding(1000, 4), keras.layers.Flatten()])
+        >>> model.compile(optimizer=LazyAdam(0.01), loss="mse")
     """
 
     def __init__(
@@ -79,6 +83,10 @@ class RowwiseAdagrad(keras.optimizers.Optimizer):
         tables: Prefixes of the names of variables that are tables. Default: those of Keras and of `PooledEmbeddings`.
         name: The optimizer's name.
         **kwargs: Arguments of `keras.optimizers.Optimizer`.
+
+    Example:
+        >>> model = keras.Sequential([keras.Input([2]), keras.layers.Embedding(1000, 4), keras.layers.Flatten()])
+        >>> model.compile(optimizer=RowwiseAdagrad(0.01), loss="mse")
     """
 
     def __init__(

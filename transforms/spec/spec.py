@@ -22,7 +22,17 @@ from .training import Evaluation, Model, Train
 
 
 class Spec(Strict):
-    """Describes a click log: its raw columns, the features made from them, and the model to train."""
+    """Describes a click log: its raw columns, the features made from them, and the model to train.
+
+    Example:
+        >>> spec = Spec.model_validate({
+        ...     "label": {"field": "click"},
+        ...     "split": {"hash": "user"},
+        ...     "fields": {"user": {"type": "categorical"}, "genres": {"type": "multivalued", "separator": "|"}},
+        ... })
+        >>> spec.vocabulary_fields()
+        {'user': ['user'], 'genres': ['genres']}
+    """
 
     key: str | None = Field(None, description="A column that identifies the row; copied to examples and predictions.")
     label: Label
