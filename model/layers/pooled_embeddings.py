@@ -83,11 +83,8 @@ class PooledEmbeddings(keras.Layer):
             error, or, under JAX, give NaN: a row of another table is never read.
 
     Example:
-        >>> layer = PooledEmbeddings(
-        ...     tables={"movies": {"rows": 100, "dim": 16}},
-        ...     fields={"history": {"table": "movies", "pooling": "mean", "weights": None}},
-        ...     dim=16,
-        ... )
+        >>> fields = {"history": {"table": "movies", "pooling": "mean", "weights": None}}
+        >>> layer = PooledEmbeddings({"movies": {"rows": 100, "dim": 16}}, fields, dim=16)
         >>> vectors, linear = layer({"history": keras.ops.array([[5, 7, 0], [0, 0, 0]])})
         >>> tuple(vectors.shape), tuple(linear.shape)
         ((2, 1, 16), (2, 1))
