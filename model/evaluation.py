@@ -14,6 +14,7 @@ import tensorflow as tf
 from ..transforms.errors import FieldpoolWarning, UserError
 from ..transforms.spec import Spec
 from . import metrics
+from .compatibility import check_model
 from .examples import NoExamples, read_examples
 from .run import Run
 
@@ -107,6 +108,7 @@ def evaluate(
         `'(other)'`; those of a multivalued field are the lengths of its lists, `0`, `1`, `2–3`, `4–7`, …
 
     Raises:
+        DifferentRun: if the model was trained on a run whose ids or numbers have another meaning.
         NoExamples: if the split is empty.
         UserError: if `gauc_by` is not a categorical field, or a slice is not a categorical or multivalued field.
     """
@@ -129,6 +131,7 @@ def score_split(
 
     Arguments and errors are those of `evaluate`, but `gauc_by` and `slices` have no default from the spec.
     """
+    check_model(model, run)
     spec = run.spec
     keep = {name: _kept(spec, name) for name in dict.fromkeys([*slices, *([gauc_by] if gauc_by else [])])}
     if gauc_by and spec.fields[gauc_by].is_list:

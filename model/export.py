@@ -6,6 +6,7 @@ works only on Keras' TensorFlow backend.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import tempfile
@@ -22,14 +23,18 @@ from ..transforms.errors import UserError
 from ..transforms.kinds import Kind, check_kind
 from ..transforms.preprocessing import raw_feature_spec
 from ..transforms.spec import KEY_FEATURE, LABEL_FEATURE, Spec
+from .compatibility import check_identity, check_model
 from .examples import feature_spec
-from .files import write_folder_atomically
-from .run import SPEC_FILE, TRANSFORM_FOLDER, Run
+from .files import write_folder_atomically, write_json
+from .identity import Identity, read_identity
+from .run import SPEC_FILE, TRANSFORM_FN_FOLDER, Run, read_resolved_spec
 from .training.folder import MODEL_FILE, load_model, model_file
 
 # The folder that TensorFlow Serving also uses for files that belong to a SavedModel.
 EXTRA_ASSETS_FOLDER = "assets.extra"
 SERVING_FOLDER = "serving"
+# The identity of the run that the model was trained on.
+IDENTITY_FILE = "identity.json"
 
 PROBABILITY = "probability"
 
@@ -63,7 +68,8 @@ def export_model(run: Run, model_path: str, out: str | None = None) -> str:
     the result also has `key`, string `[batch]`.
 
     Vocabularies are assets of the SavedModel. `assets.extra/` has `spec.yaml`, which `fieldpool predict` needs to read
-    sources, and `model.keras`, the trained model without the transform.
+    sources, `model.keras`, the trained model without the transform, and `identity.json`, which `verify` and `predict`
+    compare.
 
     Args:
         run: The run that the model was trained on.
@@ -72,6 +78,7 @@ def export_model(run: Run, model_path: str, out: str | None = None) -> str:
             is replaced.
 
     Raises:
+        DifferentRun: if the ids or numbers of the run do not have the meaning that the model was trained on.
         UserError: if there is no such model, if it does not fit the run, or if `out` has other files.
     """
     keras_file = model_file(model_path)
@@ -79,6 +86,7 @@ def export_model(run: Run, model_path: str, out: str | None = None) -> str:
     if _has_files(target) and not _is_export(target):
         raise UserError(f"{target}: exists already and is not an exported model; choose another folder with --out")
     model = load_model(model_path)
+    check_model(model, run)
     _check_model_fits(model, run, keras_file)
 
     def write(folder: str) -> None:
@@ -89,6 +97,7 @@ def export_model(run: Run, model_path: str, out: str | None = None) -> str:
         tf.io.gfile.makedirs(join(folder, EXTRA_ASSETS_FOLDER))
         tf.io.gfile.copy(join(run.path, SPEC_FILE), export_file(folder, SPEC_FILE))
         tf.io.gfile.copy(keras_file, export_file(folder, MODEL_FILE))
+        write_json(export_file(folder, IDENTITY_FILE), run.identity.as_json())
 
     write_folder_atomically(target, write)
     return target
@@ -110,6 +119,22 @@ def find_export(path: str) -> str:
 def export_file(export: str, name: str) -> str:
     """Returns the path of an extra file of an export: `spec.yaml` or `model.keras`."""
     return join(export, EXTRA_ASSETS_FOLDER, name)
+
+
+def check_export(export: str, run: Run | None = None) -> None:
+    """Checks that the vocabularies inside an export are those of its model, and that both are those of a run, if given.
+
+    Raises:
+        DifferentRun: if they are not.
+    """
+    spec = read_resolved_spec(export_file(export, SPEC_FILE))
+    of_transform = read_identity(spec, export)
+    if tf.io.gfile.exists(export_file(export, IDENTITY_FILE)):  # Earlier versions wrote none.
+        with tf.io.gfile.GFile(export_file(export, IDENTITY_FILE)) as file:
+            of_model = Identity.from_json(json.loads(file.read()))
+        check_identity(of_model, of_transform, ("the model", export_file(export, MODEL_FILE)), ("the export", export))
+    if run is not None:
+        check_identity(of_transform, run.identity, ("the export", export), ("the run", run.path))
 
 
 def _is_export(folder: str) -> bool:
@@ -245,7 +270,7 @@ def _copy_transform(run: Run, folder: str) -> None:
     Within a process TensorFlow identifies a table by its name, which is a path of the original transform; two exports
     must not share a table.
     """
-    origin = join(run.path, TRANSFORM_FOLDER, "transform_fn")
+    origin = join(run.path, TRANSFORM_FN_FOLDER)
     for parent, _, files in tf.io.gfile.walk(origin):
         inside = join(folder, os.path.relpath(parent, origin))
         tf.io.gfile.makedirs(inside)

@@ -17,6 +17,7 @@ from pydantic import ValidationError
 from ..transforms.errors import UserError
 from ..transforms.kinds import Kind, check_kind
 from ..transforms.spec import Spec
+from .identity import Identity, read_identity
 from .run_stats import RunStats
 
 SPEC_FILE = "spec.yaml"
@@ -27,7 +28,8 @@ TRANSFORM_FOLDER = "transform"
 REJECTED_FOLDER = "rejected"
 PREDICTIONS_FOLDER = "predictions"  # Written by `predict` instead of `examples/`.
 STATISTICS_FOLDER = "statistics"
-ASSETS_FOLDER = join(TRANSFORM_FOLDER, "transform_fn", "assets")
+TRANSFORM_FN_FOLDER = join(TRANSFORM_FOLDER, "transform_fn")
+ASSETS_FOLDER = join(TRANSFORM_FN_FOLDER, "assets")
 VOCABULARY_COUNTS_FOLDER = "vocabulary_counts"
 
 
@@ -137,6 +139,11 @@ class Run:
             name: settings.table_rows(len(self.tokens(name)))
             for name, settings in self.spec.resolved_vocabularies().items()
         }
+
+    @cached_property
+    def identity(self) -> Identity:
+        """What the ids and numbers of the run mean; equal for runs that were made with `--using` the same run."""
+        return read_identity(self.spec, join(self.path, TRANSFORM_FN_FOLDER))
 
 
 def read_resolved_spec(path: str) -> Spec:

@@ -49,6 +49,7 @@ class DeepFM(keras.Model):
             `PooledEmbeddings`), and of the weights of numbers.
         l2_hidden: L2 factor of the MLP's kernels.
         exact_fm: Whether the FM also has the pairs of values within one bag. Not with max pooling.
+        identity: The meaning of the ids and numbers that the model is trained on, as plain values; only saved with it.
         **kwargs: Arguments of `keras.Model`.
 
     Call arguments:
@@ -81,6 +82,7 @@ class DeepFM(keras.Model):
         l2_embedding: float = 0.0,
         l2_hidden: float = 0.0,
         exact_fm: bool = False,
+        identity: Mapping[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
         # No autocast of inputs, so that under a float16 policy numbers and weights of values are not rounded.
@@ -99,6 +101,7 @@ class DeepFM(keras.Model):
             "l2_embedding": l2_embedding,
             "l2_hidden": l2_hidden,
             "exact_fm": exact_fm,
+            "identity": identity,
         }
         self.numeric = list(numeric)
         self.embedding_dim = embedding_dim
@@ -179,6 +182,12 @@ class DeepFM(keras.Model):
         """Returns the arguments for `from_config`."""
         return {**super().get_config(), **self._settings}
 
+    @property
+    def identity(self) -> Mapping[str, Any] | None:
+        """The meaning of the ids and numbers that the model is trained on, if known: `Identity.as_json` of the run."""
+        identity: Mapping[str, Any] | None = self._settings["identity"]
+        return identity
+
     def feature_ranks(self) -> dict[str, int]:
         """Returns the names of the features that the model reads, with their ranks."""
         ranks = {} if self.embeddings is None else self.embeddings.feature_ranks()
@@ -228,7 +237,13 @@ def _at_least_float32(x: Tensor) -> Tensor:
     return ops.cast(x, sum_dtype(keras.backend.standardize_dtype(x.dtype)))
 
 
-def deepfm(spec: Spec, vocabulary_sizes: Mapping[str, int], *, dtype: str | None = None) -> DeepFM:
+def deepfm(
+    spec: Spec,
+    vocabulary_sizes: Mapping[str, int],
+    *,
+    dtype: str | None = None,
+    identity: Mapping[str, Any] | None = None,
+) -> DeepFM:
     """Returns the DeepFM of a spec, with its weights created.
 
     A numeric field in quantile buckets has its own table: row 0 for a missing number, then one row per bucket.
@@ -237,6 +252,7 @@ def deepfm(spec: Spec, vocabulary_sizes: Mapping[str, int], *, dtype: str | None
         spec: Fields and model settings.
         vocabulary_sizes: Rows of each vocabulary's table, including padding and OOV buckets: `Run.vocabulary_sizes`.
         dtype: Keras' dtype or dtype policy of the model, such as "mixed_bfloat16". Default: Keras' global policy.
+        identity: See `DeepFM`.
 
     Raises:
         ValueError: if the size of a vocabulary is missing.
@@ -264,6 +280,7 @@ def deepfm(spec: Spec, vocabulary_sizes: Mapping[str, int], *, dtype: str | None
         fields=fields,
         numeric=numeric,
         **spec.model.model_dump(),
+        identity=identity,
         dtype=dtype,
     )
     model.build()

@@ -24,9 +24,15 @@ import tensorflow as tf
 
 from ...transforms.errors import FieldpoolWarning, UserError
 from ..files import write_atomically
+from ..identity import Identity
+from ..layers.deepfm import DeepFM
+from ..run import Run
 
 _KEPT = 2  # The number of checkpoints to keep.
 _ABOUT = "about"
+
+# Settings that may be different at the start of an epoch, but not within one: each cache has its own order of examples.
+_FIXED_WITHIN_EPOCHS = ("train.cache",)
 
 
 @dataclass(frozen=True)
@@ -46,17 +52,19 @@ class Progress:
     metrics: list[Any] = field(default_factory=list)
 
 
-def save_checkpoint(folder: str, model: keras.Model, progress: Progress, settings: dict[str, Any]) -> None:
+def save_checkpoint(folder: str, model: DeepFM, progress: Progress, settings: dict[str, Any]) -> None:
     """Writes a checkpoint, then removes all but the newest two.
 
     Args:
         folder: The folder of the checkpoints.
-        model: The model, compiled and built.
+        model: The model, compiled and built; `load_checkpoint` compares its identity with that of the run.
         progress: The progress of training.
         settings: Settings that must be the same when training is resumed; `load_checkpoint` compares them.
+            `train.cache` need not be the same if the checkpoint is at the end of an epoch.
     """
     arrays = [keras.ops.convert_to_numpy(variable) for variable in _variables(model)]
-    about = json.dumps({"progress": asdict(progress), "settings": settings, "variables": _shapes(model)})
+    content = {"progress": asdict(progress), "settings": settings, "variables": _shapes(model)}
+    about = json.dumps(content | {"identity": model.identity})
 
     def write(path: str) -> None:
         named: dict[str, Any] = {f"{i:05d}": array for i, array in enumerate(arrays)}
@@ -67,7 +75,7 @@ def save_checkpoint(folder: str, model: keras.Model, progress: Progress, setting
         tf.io.gfile.remove(path)
 
 
-def load_checkpoint(folder: str, model: keras.Model, settings: dict[str, Any]) -> Progress:
+def load_checkpoint(folder: str, model: DeepFM, settings: dict[str, Any], run: Run) -> Progress:
     """Loads the newest complete checkpoint into the model and its optimizer, and returns its progress.
 
     A truncated or damaged checkpoint is skipped with a warning. If there is no checkpoint, the model is not changed and
@@ -77,9 +85,11 @@ def load_checkpoint(folder: str, model: keras.Model, settings: dict[str, Any]) -
         folder: The folder of the checkpoints.
         model: The model, compiled and built.
         settings: The settings of this training; see `save_checkpoint`.
+        run: The run of this training.
 
     Raises:
-        UserError: if the checkpoint was written with another model or other settings.
+        UserError: if the checkpoint was written with another model or other settings, or for a run whose ids or numbers
+            have another meaning.
     """
     for path in reversed(checkpoints(folder)):
         try:
@@ -88,21 +98,25 @@ def load_checkpoint(folder: str, model: keras.Model, settings: dict[str, Any]) -
             message = f"{path}: not a complete checkpoint ({error}); trying the previous one"
             warnings.warn(message, FieldpoolWarning, stacklevel=2)
             continue
+        progress = Progress(**about["progress"])
         different = [
             f"{name} ({about['settings'].get(name)} in the checkpoint, {value} now)"
             for name, value in settings.items()
-            if about["settings"].get(name) != value
+            if about["settings"].get(name) != value and (progress.step or name not in _FIXED_WITHIN_EPOCHS)
         ]
+        if about.get("identity") is not None:
+            identity = Identity.from_json(about["identity"])
+            different += identity.differences(run.identity, "the checkpoint", "the run")
         if not different and about["variables"] != _shapes(model):
             different = ["the model's weights"]
         if different:
             raise UserError(
-                f"{path}: the checkpoint of another training; these differ: {', '.join(different)}. Resume with the "
-                "same run and settings, or train from scratch without --resume"
+                f"{path}: the checkpoint of another training than this one on the run {run.path}; these differ: "
+                f"{'; '.join(different)}. Resume with the same run and settings, or train from scratch without --resume"
             )
         for variable, array in zip(_variables(model), arrays, strict=True):
             variable.assign(array)
-        return Progress(**about["progress"])
+        return progress
     return Progress()
 
 

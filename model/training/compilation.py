@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import keras
 
 from ...transforms.spec import Spec
 from ..layers.deepfm import DeepFM, deepfm
+from ..run import Run
 from .multi_worker import suit_to_workers
 from .optimizers import optimizer
 from .schedules import learning_rate
 
 
-def compiled_model(spec: Spec, vocabulary_sizes: Mapping[str, int], steps: int) -> DeepFM:
+def compiled_model(spec: Spec, run: Run, steps: int) -> DeepFM:
     """Returns the model of a spec, compiled, with all variables of the model and its optimizer created.
 
     Args:
-        spec: Fields, model and training settings.
-        vocabulary_sizes: See `deepfm`.
+        spec: The spec of the run, with the model and training settings of this training.
+        run: The run to train on.
         steps: Steps per epoch, for the decay of the learning rate.
     """
     settings = spec.train
     precision = settings.precision if settings.precision == "float32" else f"mixed_{settings.precision}"
-    model = deepfm(spec, vocabulary_sizes, dtype=precision)
+    model = deepfm(spec, run.vocabulary_sizes, dtype=precision, identity=run.identity.as_json())
     model.compile(
         optimizer=optimizer(settings.optimizer, learning_rate(settings, settings.epochs * steps)),
         loss=keras.losses.BinaryCrossentropy(from_logits=True),

@@ -22,7 +22,8 @@ CACHE_FOLDER = "cache"
 def load_model(path: str) -> keras.Model:
     """Returns a trained model: `path` is its folder, or the `model.keras` in it.
 
-    The model is loaded in Keras' safe mode, which executes no code from the file.
+    The model is loaded in Keras' safe mode, which executes no code from the file. Its attribute `file` is the path of
+    the file, for messages.
 
     Raises:
         UserError: if there is no model, or it cannot be loaded.
@@ -32,10 +33,12 @@ def load_model(path: str) -> keras.Model:
         check_kind(path, Kind.MODEL, UserError)
         raise UserError(f"{file}: no such model; train one with `fieldpool train`")
     try:
-        return keras.saving.load_model(file, safe_mode=True)
+        model = keras.saving.load_model(file, safe_mode=True)
     except (ValueError, TypeError, KeyError, OSError, zipfile.BadZipFile) as error:
         reason = str(error).strip().splitlines()[0]
         raise UserError(f"{file}: not a model of `fieldpool train`, or damaged: {reason}") from None
+    model.file = file
+    return model
 
 
 def model_file(path: str) -> str:

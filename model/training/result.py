@@ -47,7 +47,7 @@ class TrainingResult:
 
 
 def write_summary(result: TrainingResult, run: Run, spec: Spec) -> None:
-    """Writes `training.json`: the history, the best epoch, the settings, and the versions of Python and packages."""
+    """Writes `training.json`: history, best epoch, settings, identity of the run, versions of Python and packages."""
     summary = {
         "run": run.path,
         "best_epoch": result.best_epoch,
@@ -56,6 +56,7 @@ def write_summary(result: TrainingResult, run: Run, spec: Spec) -> None:
         "history": result.history,
         "seed": spec.train.seed,
         "spec": spec.model_dump(mode="json"),
+        "identity": run.identity.as_json(),
         "versions": {
             "python": platform.python_version(),
             **{name: version(name) for name in ("fieldpool", "keras", "tensorflow", "numpy")},

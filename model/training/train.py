@@ -124,10 +124,10 @@ def _train(
 ) -> TrainingResult:
     """Trains in `training.folder`; `resume_from` is the folder with the checkpoints to resume from, if any."""
     run, spec, monitor = training.run, training.spec, training.monitor
-    prepare_folder(training.folder, keep_checkpoints=resume_from is not None)
-    model = compiled_model(spec, run.vocabulary_sizes, training.steps)
+    model = compiled_model(spec, run, training.steps)
     common = _common_settings(run, spec)
-    start = load_checkpoint(resume_from, model, common) if resume_from else Progress()
+    start = load_checkpoint(resume_from, model, common, run) if resume_from else Progress()
+    prepare_folder(training.folder, keep_checkpoints=resume_from is not None)  # Not if the checkpoint is refused.
     checkpoints = Checkpoints(training.checkpoints, start, common, spec.train.checkpoint_steps)
     stopping = spec.train.early_stopping
     stop = StopEarly(checkpoints.history, monitor, stopping.patience) if monitor and stopping else None
@@ -220,10 +220,12 @@ def _save_best(training: _Training, model: DeepFM, result: TrainingResult) -> No
 def _common_settings(run: Run, spec: Spec) -> dict[str, Any]:
     """Returns the settings that must be the same when training is resumed."""
     train_settings = spec.train.model_dump(mode="json")
-    may_differ = {"early_stopping", "cache", "checkpoint_steps"} | ({"epochs"} if spec.train.decay == "none" else set())
+    may_differ = {"early_stopping", "checkpoint_steps"} | ({"epochs"} if spec.train.decay == "none" else set())
     return {
         **{f"model.{name}": value for name, value in spec.model.model_dump(mode="json").items()},
         **{f"train.{name}": value for name, value in train_settings.items() if name not in may_differ},
+        **{f"fields.{name}.pooling": field.combiner for name, field in spec.fields.items() if field.is_list},
         "vocabulary sizes": dict(run.vocabulary_sizes),
+        "examples of train": count_examples(run, "train"),
         "shards of train": len(run.shards("train")),
     }

@@ -19,7 +19,7 @@ from apache_beam.io.parquetio import WriteToParquetBatched
 from apache_beam.ml.inference.base import RunInference
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from ...model.export import PROBABILITY, find_export
+from ...model.export import PROBABILITY, check_export, find_export
 from ...model.run import PREDICTIONS_FOLDER, REJECTED_FOLDER, STATS_FILE
 from ...transforms.spec import KEY_FEATURE, Spec
 from ..counts.counters import COUNTS_FILE, Counted, Counts, WriteCounts, read_counts
@@ -67,6 +67,7 @@ def predict(
         overwrite: replace existing predictions, once the new ones are complete.
 
     Raises:
+        DifferentRun: the vocabularies of the exported model are not those that it was trained with.
         UserError: there is no exported model, the target is not empty, an input cannot be read, or more rows than
             the spec's `max_rejected` were rejected.
     """
@@ -76,12 +77,13 @@ def predict(
 def predict_job(job: PreparedJob, *, output: Format = "parquet", overwrite: bool = False) -> dict[str, int]:
     """Writes predictions as `predict` does, from a prepared job; `job.model` is the exported model."""
     target, export = job.target, find_export(job.model or "")
+    check_export(export)
     spec = read_spec(export)
     columns = feature_columns(spec)
     check_readable(job.paths[0], spec.source, columns)
+    check_all_columns(job.paths, spec.source, columns, is_optional=True)
     with translate_worker_errors(target), work_folder(target, overwrite=overwrite) as work:
         with running_pipeline(job.options) as pipeline:
-    check_all_columns(job.paths, spec.source, columns, is_optional=True)
             batches = pipeline | "Read" >> job.rows(spec.source, columns)
             write_predictions(batches, export, spec, work, output)
         stats = _checked_counts(read_counts(FileSystems.join(work.path, COUNTS_FILE)), spec, work, target)

@@ -20,7 +20,7 @@ import tensorflow_transform.beam as tft_beam
 from apache_beam.io.filesystems import FileSystems
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from ...model.export import find_export
+from ...model.export import check_export, find_export
 from ...model.run import TRANSFORM_FOLDER, Run
 from ...transforms.errors import UserError
 from ...transforms.spec import LABEL_FEATURE, Spec
@@ -52,10 +52,12 @@ def verify(run: Run, model: str, read_rows: ReadRows, options: PipelineOptions |
         options: Beam options; by default, the job runs in this process.
 
     Raises:
+        DifferentRun: the exported model was made from a run whose ids or numbers have another meaning.
         UserError: there is no exported model, it has other fields than the run, or a source cannot be read.
         TimeLimitExceeded: the job took longer than `--time_limit`.
     """
     export, spec = find_export(model), run.spec
+    check_export(export, run)
     if read_spec(export).fields != spec.fields:
         raise UserError(
             f"{export}: was exported from a run with other fields than {run.path}; pass the run that it was exported "
@@ -92,9 +94,9 @@ def verify_job(job: PreparedJob, rows: int | None = None) -> Parity:
     """Compares the run and the model of a job on all of its rows, or on about `rows`, spread evenly. See `verify`."""
     run, model = Run(job.run or ""), job.model or ""
     source, wanted = run.spec.source, feature_columns(run.spec)
+    check_all_columns(job.paths, source, wanted, is_optional=True)
     if rows is None:
         return verify(run, model, lambda: job.rows(source, wanted), job.options)
-    check_all_columns(job.paths, source, wanted, is_optional=True)
     sample = sample_rows(job.paths, source, wanted, rows)
     return verify(run, model, lambda: beam.Create(sample, reshuffle=False), job.options)
 

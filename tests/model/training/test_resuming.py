@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -11,7 +12,8 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
-from tiny_run import settings_of
+from handmade_run import write_run
+from tiny_run import EXAMPLES, SPEC, TOKENS, rows, settings_of
 
 from fieldpool.model.run import Run
 from fieldpool.model.training.result import TrainingResult
@@ -153,3 +155,58 @@ def test_resuming_with_other_settings_is_an_error(run: Run, tmp_path: Path) -> N
 def test_resuming_without_a_checkpoint_starts_a_training(run: Run, tmp_path: Path) -> None:
     result = train(run, str(tmp_path / "out"), train_settings=settings_of(run, epochs=1), resume=True)
     assert len(json.loads(Path(result.training_path).read_text())["history"]) == 1
+
+
+@pytest.mark.parametrize(("first", "second"), [("none", "memory"), ("memory", "disk")])
+def test_another_cache_within_an_epoch_is_an_error(run: Run, tmp_path: Path, first: str, second: str) -> None:
+    """Each cache has its own order of examples: the rest of the epoch would have other examples than were left."""
+    settings = settings_of(run, epochs=2, checkpoint_steps=5, cache=first)
+    with pytest.raises(Interruption):
+        train(run, str(tmp_path / "out"), train_settings=settings, callbacks=[InterruptAt(7)])
+    with pytest.raises(UserError, match=rf"train.cache \({first} in the checkpoint, {second} now\)"):
+        train(run, str(tmp_path / "out"), train_settings=settings.model_copy(update={"cache": second}), resume=True)
+
+
+@pytest.fixture(scope="module")
+def one_epoch(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a training of one epoch. Tests must not change it."""
+    return Path(train(run, str(tmp_path_factory.mktemp("one")), train_settings=settings_of(run, epochs=1)).folder)
+
+
+def test_another_cache_after_an_epoch_is_used(run: Run, one_epoch: Path, tmp_path: Path) -> None:
+    shutil.copytree(one_epoch, tmp_path / "out")
+    result = train(run, str(tmp_path / "out"), train_settings=settings_of(run, epochs=2, cache="memory"), resume=True)
+    assert [epoch["epoch"] for epoch in result.history] == [1, 2]
+
+
+def with_pooling(spec: dict[str, Any], pooling: str) -> dict[str, Any]:
+    return spec | {"fields": spec["fields"] | {"seen": spec["fields"]["seen"] | {"pooling": pooling}}}
+
+
+@pytest.mark.parametrize(
+    ("spec", "tokens", "examples", "expected"),
+    [
+        (SPEC, {"items": [b"w", b"x", b"y", b"z"]}, EXAMPLES, "vocabulary items: 4 tokens in both, but not the same"),
+        (SPEC, {"items": [b"a", b"b", b"d", b"c"]}, EXAMPLES, "vocabulary items: the same 4 tokens in another order"),
+        (with_pooling(SPEC, "sum"), TOKENS, EXAMPLES, r"fields.seen.pooling \(mean in the checkpoint, sum now\)"),
+        (
+            SPEC,
+            TOKENS,
+            EXAMPLES | {"train": [rows(400, 0), []]},
+            r"examples of train \(600 in the checkpoint, 400 now\)",
+        ),
+    ],
+    ids=["tokens", "order", "pooling", "examples"],
+)
+def test_checkpoint_of_another_run_is_an_error(
+    one_epoch: Path,
+    tmp_path: Path,
+    spec: dict[str, Any],
+    tokens: dict[str, Any],
+    examples: dict[str, Any],
+    expected: str,
+) -> None:
+    other = Run(write_run(tmp_path / "other", spec, tokens, examples))
+    with pytest.raises(UserError, match=rf"another training.*{expected}.*train from scratch without --resume"):
+        train(other, str(one_epoch), train_settings=settings_of(other, epochs=2), resume=True)
+    assert (one_epoch / "model.keras").exists()

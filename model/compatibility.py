@@ -1,0 +1,87 @@
+"""Checks that a model, or an export, belongs to a run: that their ids and numbers have the same meaning."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import keras
+
+from ..transforms.errors import UserError
+from .identity import Identity
+from .layers.deepfm import DeepFM
+from .run import Run
+
+# At most this number of differences are in a message.
+_MOST_DIFFERENCES = 5
+
+_NUMBER = "a number"
+
+
+class DifferentRun(UserError):
+    """A model or an export was made from a run whose ids or numbers have another meaning."""
+
+
+def check_model(model: keras.Model, run: Run) -> None:
+    """Checks that a model may be used with the features of a run.
+
+    A `DeepFM` without an identity, which earlier versions of fieldpool or other programs saved, is compared by its
+    fields and by the sizes of its tables. Other Keras models are not checked.
+
+    Raises:
+        DifferentRun: if they differ. The message has the file of a model that `load_model` returned.
+    """
+    if not isinstance(model, DeepFM):
+        return
+    name = getattr(model, "file", "the model")
+    if model.identity is not None:
+        check_identity(Identity.from_json(model.identity), run.identity, ("the model", name), ("the run", run.path))
+    else:
+        _check(_different_features(model, run), name, f"the run {run.path}")
+
+
+def check_identity(mine: Identity, theirs: Identity, me: tuple[str, str], them: tuple[str, str]) -> None:
+    """Checks that two identities have no differences.
+
+    Args:
+        mine: The identity of a model or export.
+        theirs: The identity of a run or of a transform.
+        me: What has the first identity, such as "the model", and its path.
+        them: What has the second one, and its path.
+
+    Raises:
+        DifferentRun: if they differ.
+    """
+    _check(mine.differences(theirs, me[0], them[0]), me[1], " ".join(them))
+
+
+def _check(differences: Sequence[str], path: str, other: str) -> None:
+    if differences:
+        more = len(differences) - _MOST_DIFFERENCES
+        shown = [*differences[:_MOST_DIFFERENCES], *([f"and {more} more differences"] if more > 0 else [])]
+        raise DifferentRun(
+            f"{path}: does not fit {other}, whose ids or numbers have another meaning ({'; '.join(shown)}). "
+            "Use the run that it was trained on, or one that `fieldpool transform --using` made with that run; or "
+            "train, and export, again"
+        )
+
+
+def _different_features(model: DeepFM, run: Run) -> list[str]:
+    """Returns in words which fields of a model the run lacks, or has with another form or number of ids."""
+    config, tables = model.get_config(), run.spec.embedding_tables(run.vocabulary_sizes)
+    in_model = dict.fromkeys(config["numeric"], _NUMBER) | {
+        name: _ids(config["tables"][field["table"]]["rows"], is_list=field["pooling"] is not None)
+        for name, field in config["fields"].items()
+    }
+    in_run = {
+        name: _ids(tables[run.spec.table_of(name)].rows, is_list=field.is_list) if field.is_embedded else _NUMBER
+        for name, field in run.spec.fields.items()
+    }
+    return [
+        f"fields.{name}: {form} in the model, {in_run.get(name, 'nothing')} in the run"
+        for name, form in in_model.items()
+        if in_run.get(name) != form
+    ]
+
+
+def _ids(rows: int, *, is_list: bool) -> str:
+    return f"{'a list of ids' if is_list else 'an id'} below {rows:,}"
