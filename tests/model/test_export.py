@@ -123,6 +123,18 @@ def test_request_without_features_has_a_probability(served: Served) -> None:
     assert 0 < probability < 1
 
 
+@pytest.mark.parametrize("number", [1e25, -3e38])
+@pytest.mark.parametrize("weight", [1e-30, 3e38])
+def test_extreme_numbers_and_weights_have_a_probability(served: Served, number: float, weight: float) -> None:
+    model = tf.saved_model.load(str(served.export))
+    numbers = {"age": [number], "price": [number], "history_weights": [weight, weight]}
+    features = {name: tf.train.Feature(float_list=tf.train.FloatList(value=value)) for name, value in numbers.items()}
+    features["history"] = tf.train.Feature(bytes_list=tf.train.BytesList(value=[b"i1", b"i2"]))
+    example = tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString()
+    (probability,) = model.signatures["serving_default"](examples=tf.constant([example]))["probability"].numpy()
+    assert 0 <= probability <= 1
+
+
 def test_predict_takes_ragged_lists(served: Served) -> None:
     model = tf.saved_model.load(str(served.export))
     raw = {
