@@ -13,11 +13,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ...transforms.errors import SourceError
 from ..arrow_lists import is_list, list_lengths, lists_of, sum_by_row
 from ..sources.batches import Reason
+from .texts import TEXT as TEXT
+from .texts import texts_of
 
-TEXT = pa.large_binary()
 BAG = pa.large_list(pa.large_binary())
 WEIGHTS = pa.large_list(pa.float32())
 
@@ -39,7 +39,7 @@ def tokens(column: pa.Array, name: str) -> Column:
     """
     if is_list(column.type):
         return _only_values(column, name)
-    return Column(_without_empty(_text(column, name)), _none_bad(column))
+    return Column(_without_empty(texts_of(column, name)), _none_bad(column))
 
 
 def bags(column: pa.Array, separator: str | None, name: str) -> Column:
@@ -50,7 +50,7 @@ def bags(column: pa.Array, separator: str | None, name: str) -> Column:
     in the same way, for pipelines that use only the `preprocessing_fn`.
     """
     if not is_list(column.type):
-        text = _text(column, name)
+        text = texts_of(column, name)
         if separator is not None:
             lists = pc.split_pattern(text.cast(pa.large_binary()), pattern=separator)
         else:
@@ -59,7 +59,7 @@ def bags(column: pa.Array, separator: str | None, name: str) -> Column:
     else:
         lists = column
     lengths = list_lengths(lists)
-    flat = _text(pc.list_flatten(lists), name)
+    flat = texts_of(pc.list_flatten(lists), name)
     return Column(lists_of(lengths, flat.fill_null(b"")), _none_bad(column))
 
 
@@ -155,32 +155,13 @@ def _only_values(column: pa.Array, name: str, as_text: bool = True) -> Column:
     flat = pc.list_flatten(column)
     values = flat.take(pa.array(np.where(lengths == 1, firsts, 0), mask=lengths != 1))
     if as_text:
-        values = _without_empty(_text(values, name))
+        values = _without_empty(texts_of(values, name))
     return Column(values, several, Reason.SEVERAL_VALUES)
 
 
 def _without_empty(text: pa.Array) -> pa.Array:
     empty = pc.equal(text, pa.scalar(b"", TEXT))
     return pc.if_else(empty, pa.scalar(None, TEXT), text)
-
-
-def _text(values: pa.Array, name: str) -> pa.Array:
-    """Returns scalars of any type as large_binary."""
-    kind = values.type
-    if pa.types.is_dictionary(kind):
-        return _text(values.dictionary_decode(), name)
-    if pa.types.is_floating(kind):
-        values = values.cast(pa.float64())
-        dense = values.fill_null(0.5).to_numpy(zero_copy_only=False)
-        whole = (np.floor(dense) == dense) & (np.abs(dense) < 2**53)
-        as_ints = pa.array(np.where(whole, dense, 0).astype(np.int64)).cast(pa.large_string())
-        text = pc.if_else(pa.array(whole), as_ints, values.cast(pa.large_string()))
-        return pc.if_else(pc.is_nan(values), None, text).cast(TEXT)
-    if pa.types.is_nested(kind):
-        raise SourceError(f"column {name!r}: expected text or numbers, found {kind}; flatten it first")
-    if pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
-        return values.cast(TEXT)
-    return values.cast(pa.large_string()).cast(TEXT)
 
 
 def _float64(column: pa.Array, name: str) -> tuple[pa.Array, np.ndarray]:
@@ -190,7 +171,7 @@ def _float64(column: pa.Array, name: str) -> tuple[pa.Array, np.ndarray]:
         return column.cast(pa.float64(), safe=False), _none_bad(column)
     if pa.types.is_floating(kind) or pa.types.is_decimal(kind):
         return column.cast(pa.float64()), _none_bad(column)
-    text = _text(column, name)
+    text = texts_of(column, name)
     try:
         trimmed = pc.utf8_trim_whitespace(text.cast(pa.large_string()))
         trimmed = pc.if_else(pc.equal(trimmed, ""), None, trimmed)

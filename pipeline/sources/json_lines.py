@@ -211,6 +211,6 @@ def _kind(value: Any) -> str:
 def _text(value: Any) -> bytes | None:
     if value is None or isinstance(value, bytes):
         return value
-    if isinstance(value, float) and value.is_integer() and abs(value) < _EXACT:
+    if isinstance(value, float) and value.is_integer():
         value = int(value)
     return str(pa.scalar(value).cast(pa.string()).as_py()).encode()
