@@ -1,7 +1,7 @@
 """Errors that a user can fix: the command line prints their message without a traceback and exits with `exit_code`.
 
-They are in this package because both `model` and `pipeline` raise them. docs/errors.md has an example of each, and says
-what to do. The same holds for the category of fieldpool's warnings.
+They and the category of fieldpool's warnings are in this package because both `model` and `pipeline` use them.
+docs/errors.md has an example of each error and warning, and says what to do.
 """
 
 from __future__ import annotations

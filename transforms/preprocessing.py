@@ -102,7 +102,7 @@ def _preprocess(inputs: Inputs, *, spec: Spec, counts_folder: str | None) -> Out
 
 
 def _check_names(inputs: Inputs, spec: Spec) -> None:
-    """Checks that there is an input for each field. Key and label are optional, but not if named as their raw column.
+    """Checks that there is an input for each field. A key or label under the name of its raw column is an error, too.
 
     Raises:
         UserError: an input is missing.
@@ -116,10 +116,10 @@ def _check_names(inputs: Inputs, spec: Spec) -> None:
     to_rename = {feature: column for feature, column in absent.items() if column in inputs and column not in columns}
     missing = [feature for feature in absent if feature in to_rename or feature not in (KEY_FEATURE, LABEL_FEATURE)]
     if missing:
-        hints = "".join(f"; rename {column}, a raw column, to {feature}" for feature, column in to_rename.items())
+        hints = "".join(f"; rename the raw column {column} to {feature}" for feature, column in to_rename.items())
         raise UserError(
-            f"preprocessing_fn: no input {', '.join(missing)} among {', '.join(inputs)}; inputs are named by field "
-            f"({KEY_FEATURE} and {LABEL_FEATURE} for the key and the label){hints}"
+            f"preprocessing_fn: missing inputs: {', '.join(missing)}; found: {', '.join(inputs) or 'none'}. Inputs are "
+            f"named by field ({KEY_FEATURE} and {LABEL_FEATURE} for the key and the label){hints}"
         )
 
 

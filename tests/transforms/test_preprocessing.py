@@ -175,10 +175,10 @@ NAMES = ["user", "tags", "tags_weights", "age"]
     ("names", "missing", "hints"),
     [
         (["user", "tags", "tags_weights"], "age", ""),
-        (["user_id", "tags", "tags_weights", "age"], "user", "; rename user_id, a raw column, to user"),
-        (["user", "tags", "times", "age"], "tags_weights", "; rename times, a raw column, to tags_weights"),
-        ([*NAMES, "click"], "label", "; rename click, a raw column, to label"),
-        ([*NAMES, "label", "id"], "key", "; rename id, a raw column, to key"),
+        (["user_id", "tags", "tags_weights", "age"], "user", "; rename the raw column user_id to user"),
+        (["user", "tags", "times", "age"], "tags_weights", "; rename the raw column times to tags_weights"),
+        ([*NAMES, "click"], "label", "; rename the raw column click to label"),
+        ([*NAMES, "label", "id"], "key", "; rename the raw column id to key"),
         ([], "user, tags, tags_weights, age", ""),
     ],
     ids=["missing", "field", "weights", "label", "key", "no inputs"],
@@ -187,13 +187,13 @@ def test_missing_input_is_reported(names: list[str], missing: str, hints: str) -
     with pytest.raises(UserError) as caught:
         preprocessing_fn(RENAMED)({name: tf.constant([""]) for name in names})
     message = str(caught.value)
-    assert message.startswith(f"preprocessing_fn: no input {missing} among {', '.join(names)}; inputs are named by ")
+    assert message.startswith(f"preprocessing_fn: missing inputs: {missing}; found: {', '.join(names) or 'none'}. ")
     assert message.endswith(f"for the key and the label){hints}")
 
 
 def test_missing_input_is_reported_by_a_pipeline(tmp_path: Path) -> None:
     metadata = tft.DatasetMetadata.from_feature_spec({"age": tf.io.FixedLenFeature([], tf.float32)})
-    with tft_beam.Context(temp_dir=str(tmp_path)), pytest.raises(UserError, match="no input user, tags, tags_weights"):
+    with tft_beam.Context(temp_dir=str(tmp_path)), pytest.raises(UserError, match="missing inputs: user, tags"):
         _ = ([{"age": 1.0}], metadata) | tft_beam.AnalyzeDataset(preprocessing_fn(RENAMED))
 
 

@@ -261,7 +261,7 @@ class NumericField(AnyField):
     clip: Literal["auto"] | Annotated[float, Field(gt=0, le=FLOAT32_MAX)] | None = Field(
         "auto",
         description="Scaled numbers beyond ±clip become ±clip; null: no limit; auto: 10000 with zscore, no limit with "
-        "other scales. No number with quantiles.",
+        "other scales. Must not be a number with quantiles.",
     )
     dim: int | None = Field(None, ge=1, description="Only with quantiles: dimension of the buckets' embeddings.")
 
@@ -269,7 +269,7 @@ class NumericField(AnyField):
     @classmethod
     def _no_clip_of_buckets(cls, clip: str | float | None, info: ValidationInfo) -> str | float | None:
         if isinstance(clip, float) and isinstance(info.data.get("scale"), Quantiles):
-            raise ValueError("expected no clip with quantiles, whose values are ids of buckets; remove it")
+            raise ValueError("cannot be combined with quantiles, whose values are bucket ids; remove it")
         return clip
 
     @property
