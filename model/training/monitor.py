@@ -1,4 +1,4 @@
-"""The metric by which a training keeps its best epoch, and the best epoch by that metric."""
+"""Selects the metric that decides which epoch is the best, and the best epoch by that metric."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def choose_monitor(run: Run, spec: Spec) -> str | None:
 
     Args:
         run: The run with the eval split.
-        spec: Its spec, with the settings of the training.
+        spec: Its spec, with the settings to train with.
     """
     if not count_examples(run, "eval"):
         _warn(f"{run.path}: the eval split is empty: no early stopping, the last epoch is kept")

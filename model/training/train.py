@@ -127,7 +127,7 @@ def _train(
     model = compiled_model(spec, run, training.steps)
     common = _common_settings(run, spec)
     start = load_checkpoint(resume_from, model, common, run) if resume_from else Progress()
-    prepare_folder(training.folder, keep_checkpoints=resume_from is not None)  # Not if the checkpoint is refused.
+    prepare_folder(training.folder, keep_checkpoints=resume_from is not None)  # After the checkpoint is accepted.
     checkpoints = Checkpoints(training.checkpoints, start, common, spec.train.checkpoint_steps)
     stopping = spec.train.early_stopping
     stop = StopEarly(checkpoints.history, monitor, stopping.patience) if monitor and stopping else None
