@@ -27,8 +27,9 @@ class _Block(NamedTuple):
 
     Attributes:
         text: Their bytes.
-        size: The number of bytes of the file up to their end, after the previous block: with the header in the first.
-        rows: Where the rows are; None if each line is a row and `count` is not set.
+        size: The number of bytes of the file from the end of the previous block to the end of this one. The first block
+            includes the header.
+        rows: The positions of the rows; None if each line is a row and `count` is not set.
         is_last: Whether the file ends here.
     """
 
@@ -104,12 +105,12 @@ def _row_blocks(
 
     Args:
         stream: The text.
-        dialect: How it is written.
+        dialect: Its delimiter, quote and escape.
         size: The number of bytes to read at a time.
         mark: Whether the text may begin with a byte order mark.
         header: Whether the first row is a header.
         count: Whether `rows` is needed for all blocks.
-        lines_are_rows: Whether each line is known to be a row, so that quotes need not be looked for.
+        lines_are_rows: Whether each line is known to be a row, so that quotes need not be searched.
 
     Raises:
         pa.ArrowInvalid: a row is longer than a block can be.
@@ -244,8 +245,8 @@ def _header(file: SourceFile) -> list[str] | None:
         fault = found or (f"it is longer than {ROW_BYTES:,} bytes" if end >= ROW_BYTES else None)
         if fault:
             raise SourceError(
-                f"{file.path}: cannot be read as csv: the first row, which should have the column names: {fault}; "
-                "check `source: {delimiter: …, quote: …}`"
+                f"{file.path}: cannot be read as csv: the first row, expected to have the column names, is not valid: "
+                f"{fault}; check `source: {{delimiter: …, quote: …}}`"
             )
         names, rows = _names(file, dialect, start[begin:end].decode(errors="replace")), start[end:]
     return names if rows.strip(b"\r\n") else None

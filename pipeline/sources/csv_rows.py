@@ -1,8 +1,8 @@
 """Finds the rows of CSV text, and faulty quotes, for which pyarrow would silently read several rows as one.
 
 A row extends over several lines only if its quotes are closed, it has the right number of columns, no inner line is a
-row by itself, and not both its first and its last line are. Otherwise, its first line is rejected and the next line
-starts a row. So an opened quote never takes other rows with it.
+row by itself, and the first and the last line are not both rows by themselves. Otherwise, its first line is rejected
+and the next line starts a row. So an open quote never swallows other rows.
 
 Lines with regular quotes, nearly all lines of most files, are recognised with NumPy; only the others are read one by
 one. pyarrow parses the values in any case.
@@ -41,7 +41,7 @@ class Rows(NamedTuple):
 
 
 class _Walk(NamedTuple):
-    """The end of a row: the position of its line end; with a fault of quotes, of what could not be read."""
+    """The end of a row: the position of its line end or, if its quotes are faulty, of the first byte not read."""
 
     end: int
     fault: Reason | None
@@ -49,7 +49,7 @@ class _Walk(NamedTuple):
 
 @dataclass(frozen=True)
 class Dialect:
-    """How CSV text is written: delimiter, quote and escape are one byte each; quote and escape may be empty.
+    """The syntax of CSV text. Delimiter, quote and escape are one byte each; quote and escape may be empty.
 
     `width` is the number of columns, 0 if it is not yet known.
     """
@@ -164,7 +164,7 @@ class Dialect:
         return end, None
 
     def _is_one_row(self, plain: bytes, lines: bytes, start: int, line_end: int, end: int) -> bool:
-        """Returns whether a row of several lines has swallowed none: see the rule at the top of this file."""
+        """Returns whether a text of several lines is one row, by the rule at the top of this file."""
         *inner, last = [match.span() for match in _LINE.finditer(lines, line_end, end)] or [(end, end)]
         if any(self._is_row(plain, *line) for line in inner):
             return False
@@ -178,7 +178,7 @@ class Dialect:
     def _walk(self, plain: bytes, start: int, stop: int) -> _Walk:
         """Reads the row at `start`, not beyond `stop`."""
         found = self._patterns[0].match(plain, start, stop)
-        assert found is not None  # It matches nothing, too.
+        assert found is not None  # The pattern also matches the empty text.
         end = found.end()
         if end == stop or plain[end] in (_LF, _CR):
             return _Walk(end, None)
@@ -193,7 +193,7 @@ class Dialect:
         return width
 
     def _without_escapes(self, text: bytes) -> tuple[bytes, bytes]:
-        """Returns the text with another byte in place of escapes and what they escape, without and with line ends."""
+        """Returns the text with a filler for each escape and the byte after it, without and with escaped line ends."""
         if not self.escape or self.escape not in text:
             return text, text
         plain = np.frombuffer(text, np.uint8).copy()

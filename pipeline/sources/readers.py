@@ -110,7 +110,7 @@ def check_readable(path: str, source: Source, columns: Sequence[str]) -> None:
 def check_all_columns(
     files: Sequence[str], source: Source, columns: Sequence[str], *, is_optional: bool = False
 ) -> None:
-    """Checks that each column is in a file. Rows of JSON Lines and TFRecords may lack a column, and so may their files.
+    """Checks that each column is in at least one file: rows and files of JSON Lines and TFRecords may lack a column.
 
     Only the first rows of these files are read, and only as many files as it takes to find all columns.
 
@@ -134,7 +134,8 @@ def check_all_columns(
     if not is_optional:
         check_columns(name, sorted(found), columns)
     missing = ", ".join(repr(column) for column in columns if column not in found)
-    message = f"{name}: no row has {missing}: all values count as missing; found {', '.join(map(repr, sorted(found)))}"
+    names = ", ".join(map(repr, sorted(found)))
+    message = f"{name}: no row has {missing}, so all values count as missing; found {names}"
     warnings.warn(message, FieldpoolWarning, stacklevel=3)
 
 

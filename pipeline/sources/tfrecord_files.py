@@ -73,7 +73,7 @@ def read(file: SourceFile, part: FileRange, columns: list[str]) -> Iterator[Sour
 
 
 def _check_not_sequences(path: str, first: int, records: list[bytes]) -> None:
-    """Raises SourceError if a record has feature lists, which a tf.Example has not: they would be ignored."""
+    """Raises SourceError if a record has feature lists: a tf.Example has none, so they would be ignored."""
     for number, record in enumerate(records, first):
         if _has_second_field(record) and (names := _feature_lists(record)):
             raise SourceError(

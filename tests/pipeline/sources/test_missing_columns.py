@@ -55,7 +55,7 @@ def test_column_that_no_row_has_is_an_error_that_names_the_others(write: Write) 
 
 
 def test_optional_column_that_no_row_has_is_a_warning(write: Write) -> None:
-    with pytest.warns(FieldpoolWarning, match=r"no row has 'user': all values count as missing; found 'user_id'"):
+    with pytest.warns(FieldpoolWarning, match=r"no row has 'user', so all values count as missing; found 'user_id'"):
         check_all_columns(write([{"user_id": 1}]), Source(), ["user"], is_optional=True)
 
 
