@@ -1,4 +1,4 @@
-"""Warns of multivalued fields whose texts were not split: the spec has no separator, or a wrong one."""
+"""Warns about multivalued fields whose texts were not split: the spec has no separator, or a wrong one."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from ..rows import columns
 from ..rows.separators import joined_lists, present_values
 from ..sources.batches import SourceBatch
 
-# The number of first rows to look at.
+# The number of rows, from the start, that are searched.
 LOOKED_AT = 10_000
 
-# A separator must be in more than this share of the texts, and values seen once are only judged if there are this many.
+# A separator must be in more than this share of the texts. Values that occur once count only if there are this many.
 _MOST = 0.5
 _MANY = 50
 
@@ -27,9 +27,9 @@ _LONGEST_EXAMPLE = 60
 
 
 def warn_of_unsplit_lists(spec: Spec, stats: RunStats, batches: Iterable[SourceBatch]) -> None:
-    """Warns of each multivalued field of texts whose lists have at most one value each, if they look like lists.
+    """Warns about each multivalued field whose lists have at most one value each, if its texts look like lists.
 
-    They do if most texts contain a separator, or if most of many values occur only once.
+    They do if most of them contain a separator, or if there are many values and most of them occur only once.
 
     Args:
         spec: The spec of a run.
@@ -46,7 +46,10 @@ def warn_of_unsplit_lists(spec: Spec, stats: RunStats, batches: Iterable[SourceB
         fault = _fault(pa.chunked_array(texts, columns.TEXT).combine_chunks(), stats, stats.fields[name])
         if fault:
             now = f"is {field.separator!r}" if field.separator else "is not set"
-            message = f"field {name}: every list has at most one value, but {fault}; `separator` {now} in the spec"
+            message = (
+                f"field {name}: every list has at most one value, but {fault}; `separator` {now} in the spec. Set it "
+                "to the separator of the lists, or use `type: categorical`"
+            )
             warnings.warn(message, FieldpoolWarning, stacklevel=3)
 
 
