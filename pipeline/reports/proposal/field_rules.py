@@ -41,7 +41,7 @@ def propose_field(sample: ColumnSample) -> Guess:
         if sample.is_category:
             return _categorical(sample, [f"whole numbers with only {distinct} distinct values: treated as categories"])
         if sample.has_popular_ids:
-            reason = f"whole numbers with {distinct:,} distinct values, some far more frequent than those next to them"
+            reason = f"whole numbers with {distinct:,} distinct values, some far more frequent than their neighbours"
             return _categorical(sample, [f"{reason}: treated as ids"])
         return _numeric(sample.numbers)
     found = joined_lists(sample.texts)
@@ -58,7 +58,7 @@ def _spellings(untidy: list[bytes]) -> list[str]:
     if not untidy:
         return []
     example = untidy[0].decode("utf-8", "backslashreplace")
-    return [f"{len(untidy):,} values such as {example!r} may be other spellings of values: correct them at the source"]
+    return [f"values that may be spelling variants of others: {len(untidy):,}, such as {example!r}; correct the source"]
 
 
 def _categorical(sample: ColumnSample, reasons: list[str]) -> Guess:

@@ -150,7 +150,7 @@ def test_reason_of_a_log_scale_names_the_statistics_that_it_compares(log_columns
         (", ", ", ", None),
         (" ; ", " ; ", None),
         ("| ", "| ", None),
-        ("mixed", ",", "values such as ' g"),
+        ("mixed", ",", "such as ' g"),
     ],
 )
 def test_separator_includes_the_spaces_around_it(
@@ -162,14 +162,14 @@ def test_separator_includes_the_spaces_around_it(
 
     proposal = proposed(log_columns, {"genres": [text(i) for i in range(ROWS)]})
     assert proposal.spec["fields"]["genres"]["separator"] == separator
-    assert any("other spellings" in reason for reason in proposal.reasons["genres"]) == (untidy is not None)
+    assert any("spelling variants" in reason for reason in proposal.reasons["genres"]) == (untidy is not None)
     assert untidy is None or untidy in "; ".join(proposal.reasons["genres"])
 
 
 def test_values_with_spaces_around_them_are_reported(log_columns: Columns) -> None:
     countries = ["de ", *log_columns["country"][1:]]
     reasons = proposed(log_columns, {"country": countries}).reasons["country"]
-    assert "1 values such as 'de ' may be other spellings of values: correct them at the source" in reasons
+    assert "values that may be spelling variants of others: 1, such as 'de '; correct the source" in reasons
 
 
 @pytest.mark.parametrize(
