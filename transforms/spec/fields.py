@@ -22,13 +22,7 @@ RawForm = Literal["token", "list", "number"]
 
 
 class Vocabulary(Strict):
-    """Settings of one vocabulary. Id 0 is padding, 1..num_oov_buckets are OOV buckets, then the tokens.
-
-    Example:
-        >>> vocabulary = Vocabulary(min_count=2, num_oov_buckets=3)
-        >>> vocabulary.first_token_id, vocabulary.table_rows(tokens=100)
-        (4, 104)
-    """
+    """Settings of one vocabulary. Id 0 is padding, 1..num_oov_buckets are OOV buckets, then the tokens."""
 
     renamed: ClassVar[Mapping[str, str]] = {"num_oov": "num_oov_buckets"}
 
