@@ -27,6 +27,7 @@ from .compatibility import check_identity, check_model
 from .examples import feature_spec
 from .files import write_folder_atomically, write_json
 from .identity import Identity, read_identity
+from .layers.deepfm import DeepFM
 from .run import SPEC_FILE, TRANSFORM_FN_FOLDER, Run, read_resolved_spec
 from .training.folder import MODEL_FILE, load_model, model_file
 
@@ -88,6 +89,8 @@ def export_model(run: Run, model_path: str, out: str | None = None) -> str:
     model = load_model(model_path)
     check_model(model, run)
     _check_model_fits(model, run, keras_file)
+    if isinstance(model, DeepFM) and model.embeddings is not None:
+        model.embeddings.checks_ids = False  # The ids of an export are those of its own vocabularies.
 
     def write(folder: str) -> None:
         with tempfile.TemporaryDirectory() as copy:

@@ -115,8 +115,8 @@ class PooledEmbeddings(keras.Layer):
         self.dim = dim
         self.l2 = l2
         self.pairs = pairs
-        # XLA does not support `unique`.
-        self.supports_jit = keras.backend.backend() != "tensorflow"
+        self.checks_ids = keras.backend.backend() == "tensorflow"  # Not in an export: see `export_model`.
+        self.supports_jit = keras.backend.backend() != "tensorflow"  # XLA does not support `unique`.
         self.variables_by_dim: dict[int, Any] = {}
         # By table. Saved models find their weights by the name and the order of this attribute.
         self.projections: dict[str, keras.layers.Dense] = {
@@ -148,7 +148,7 @@ class PooledEmbeddings(keras.Layer):
     def call(self, features: Mapping[str, Tensor], training: bool | None = None) -> tuple[Tensor, ...]:
         """Returns m_f, `[batch, fields, dim]`, the linear terms and, with `pairs`, the pairs, `[batch, fields]`."""
         check_features(features, self.feature_ranks())
-        if not training and keras.backend.backend() == "tensorflow":
+        if self.checks_ids and not training:
             features = self._with_checked_ids(features)  # Not in training, which it would slow.
         parts: list[tuple[Tensor, ...]] = []
         order: list[str] = []
