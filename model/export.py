@@ -8,11 +8,8 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import tempfile
-from collections.abc import Callable, Iterable, Mapping
 from os.path import join
-from typing import Any
 from uuid import uuid4
 
 import keras
@@ -21,14 +18,13 @@ from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 
 from ..transforms.errors import UserError
 from ..transforms.kinds import Kind, check_kind
-from ..transforms.preprocessing import raw_feature_spec
-from ..transforms.spec import KEY_FEATURE, LABEL_FEATURE, Spec
 from .compatibility import check_identity, check_model
 from .examples import feature_spec
 from .files import write_folder_atomically, write_json
 from .identity import Identity, read_identity
 from .layers.deepfm import DeepFM
-from .run import SPEC_FILE, TRANSFORM_FN_FOLDER, Run, read_resolved_spec
+from .run import SPEC_FILE, STATS_FILE, TRANSFORM_FN_FOLDER, Run, read_resolved_spec
+from .serving_graph import serving_module
 from .training.folder import MODEL_FILE, load_model, model_file
 
 # The folder that TensorFlow Serving also uses for files that belong to a SavedModel.
@@ -36,14 +32,6 @@ EXTRA_ASSETS_FOLDER = "assets.extra"
 SERVING_FOLDER = "serving"
 # The identity of the run that the model was trained on.
 IDENTITY_FILE = "identity.json"
-
-PROBABILITY = "probability"
-
-EXAMPLES_SIGNATURE = "serving_default"
-RAW_SIGNATURE = "raw"
-IDS_SIGNATURE = "ids"
-
-Features = Mapping[str, Any]
 
 
 class NoExport(UserError):
@@ -95,12 +83,14 @@ def export_model(run: Run, model_path: str, out: str | None = None) -> str:
     def write(folder: str) -> None:
         with tempfile.TemporaryDirectory() as copy:
             _copy_transform(run, copy)
-            module, signatures = _serving_module(run, tf.saved_model.load(copy), model)
+            module, signatures = serving_module(run.spec, tf.saved_model.load(copy), model)
             tf.saved_model.save(module, folder, signatures=signatures)  # Reads the vocabularies from the copy.
         tf.io.gfile.makedirs(join(folder, EXTRA_ASSETS_FOLDER))
         tf.io.gfile.copy(join(run.path, SPEC_FILE), export_file(folder, SPEC_FILE))
         tf.io.gfile.copy(keras_file, export_file(folder, MODEL_FILE))
         write_json(export_file(folder, IDENTITY_FILE), run.identity.as_json())
+        if run.has_stats:
+            tf.io.gfile.copy(join(run.path, STATS_FILE), export_file(folder, STATS_FILE))
 
     write_folder_atomically(target, write)
     return target
@@ -166,105 +156,6 @@ def _check_model_fits(model: keras.Model, run: Run, path: str) -> None:
 
 def _has_files(folder: str) -> bool:
     return tf.io.gfile.exists(folder) and bool(tf.io.gfile.listdir(folder))
-
-
-def _serving_module(run: Run, transform: Any, model: keras.Model) -> tuple[tf.Module, dict[str, Callable[..., Any]]]:
-    """Returns the module and the signatures of the graph from raw rows to probabilities."""
-    spec = run.spec
-    module = tf.Module()
-    # The functions capture these; a SavedModel contains only attributes of its module.
-    module.transform = transform
-    module.weights = [variable.value for variable in model.variables]
-
-    def ids(raw: Features) -> dict[str, tf.Tensor]:
-        return _transformed(transform.transform_fn, raw)
-
-    def predict(raw: Features) -> dict[str, tf.Tensor]:
-        features = ids(raw)
-        logit = tf.squeeze(tf.cast(model(features, training=False), tf.float32), axis=1)
-        key = {KEY_FEATURE: features[KEY_FEATURE]} if KEY_FEATURE in features else {}
-        return {PROBABILITY: tf.sigmoid(logit), **key}
-
-    module.predict = tf.function(predict, input_signature=[_ragged_signature(spec)])
-    examples_signature = [tf.TensorSpec([None], tf.string, name="examples")]
-    dense = _dense_signature(spec)
-
-    def predict_dense(*tensors: tf.Tensor) -> dict[str, tf.Tensor]:
-        return predict({name: _ragged(tensor) for name, tensor in zip(dense, tensors, strict=True)})
-
-    return module, {
-        EXAMPLES_SIGNATURE: tf.function(lambda examples: predict(_parsed(examples, spec)), examples_signature),
-        RAW_SIGNATURE: tf.function(predict_dense, list(dense.values())),
-        IDS_SIGNATURE: tf.function(lambda examples: ids(_parsed(examples, spec)), examples_signature),
-    }
-
-
-def serving_feature_spec(spec: Spec) -> dict[str, Any]:
-    """Returns the `tf.Example` features of a request: those of a raw row without the label, all of them optional."""
-    missing = {tf.string: "", tf.float32: float("nan")}
-    return {
-        name: tf.io.FixedLenFeature([], feature.dtype, default_value=missing[feature.dtype])
-        if isinstance(feature, tf.io.FixedLenFeature)
-        else feature
-        for name, feature in raw_feature_spec(spec, label=False).items()
-    }
-
-
-def _transformed(transform_fn: Callable[..., Features], raw: Features) -> dict[str, tf.Tensor]:
-    """Returns the outputs of the run's transform without the label.
-
-    A request has no label, but the transform was traced with one and needs all of its inputs, so zeros are used.
-    """
-    features = dict(transform_fn({**raw, LABEL_FEATURE: tf.zeros([_batch_size(raw)])}))
-    del features[LABEL_FEATURE]
-    return features
-
-
-def _batch_size(raw: Features) -> tf.Tensor:
-    first = next(iter(raw.values()))
-    return first.nrows() if isinstance(first, tf.RaggedTensor) else tf.shape(first)[0]
-
-
-def _parsed(examples: tf.Tensor, spec: Spec) -> Features:
-    return tf.io.parse_example(examples, serving_feature_spec(spec))
-
-
-def _ragged_signature(spec: Spec) -> dict[str, tf.TypeSpec]:
-    return {
-        name: tf.TensorSpec([None], feature.dtype)
-        if isinstance(feature, tf.io.FixedLenFeature)
-        else tf.RaggedTensorSpec([None, None], feature.dtype)
-        for name, feature in serving_feature_spec(spec).items()
-    }
-
-
-def _dense_signature(spec: Spec) -> dict[str, tf.TensorSpec]:
-    features = serving_feature_spec(spec)
-    arguments = argument_names(features)
-    return {
-        name: tf.TensorSpec(
-            [None] * (1 if isinstance(feature, tf.io.FixedLenFeature) else 2), feature.dtype, arguments[name]
-        )
-        for name, feature in features.items()
-    }
-
-
-def argument_names(features: Iterable[str]) -> dict[str, str]:
-    """Returns for each feature the name of its argument in the signature `raw`: unique, of letters, digits and `_`."""
-    names: dict[str, str] = {}
-    for feature in features:
-        name = re.sub(r"\W", "_", feature, flags=re.ASCII)
-        if name[0].isdigit() or name == "self":
-            name = f"arg_{name}"
-        while name in names.values():
-            name += "_"
-        names[feature] = name
-    return names
-
-
-def _ragged(tensor: tf.Tensor) -> tf.Tensor | tf.RaggedTensor:
-    """Returns padded lists as ragged ones; the transform drops empty texts together with their weights."""
-    return tf.RaggedTensor.from_tensor(tensor) if tensor.shape.rank == 2 else tensor
 
 
 def _copy_transform(run: Run, folder: str) -> None:

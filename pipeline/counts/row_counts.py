@@ -67,6 +67,16 @@ def count_read(checked: Checked) -> Counts:
     return Counts(Counter({Counted("read"): checked.read, Counted("rejected"): len(checked.rejected)}))
 
 
+def count_missing(checked: Checked, spec: Spec) -> Counts:
+    """Returns the number of accepted rows without a value, by field; for rows without a split."""
+    counts = Counts()
+    for name, field in spec.fields.items():
+        values = checked.rows[name]
+        missing = (columns.bag_lengths(values) == 0).sum() if field.is_list else values.null_count
+        counts.sums[Counted("missing", name)] = int(missing)
+    return counts
+
+
 def count_ids(examples: Examples, spec: Spec) -> Counts:
     """Returns by field and split the number of ids that the model sees, and of OOV ids among them."""
     counts = Counts()

@@ -33,6 +33,7 @@ from ...transforms.errors import EmptyTrainSplit, SourceChanged
 from ...transforms.spec import SPLITS, Spec
 from ...transforms.vocabulary_counts import METRICS_NAMESPACE
 from ..counts.counters import COUNTS_FILE, Counts, read_counts
+from ..counts.rates import rates_of_new_rows, rates_of_run, warn_of_far_rates
 from ..counts.spec_resolution import ReadRows, resolve_spec
 from ..counts.stats import run_stats
 from ..counts.tfx_statistics import TFX_STATISTICS_FILE, tfx_statistics
@@ -152,6 +153,9 @@ def transform_rows(
             source.check_unchanged()
         work.publish()
     run = Run(target)
+    if using is not None and using.has_stats:
+        new = rates_of_new_rows(run.stats)
+        warn_of_far_rates(rates_of_run(using.stats), new, run.spec.check, f"the run {using.path}")
     return TransformResult(target, run.spec, run.stats)
 
 

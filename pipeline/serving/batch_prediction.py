@@ -19,11 +19,14 @@ from apache_beam.io.parquetio import WriteToParquetBatched
 from apache_beam.ml.inference.base import RunInference
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from ...model.export import PROBABILITY, check_export, find_export
+from ...model.export import check_export, find_export
 from ...model.run import PREDICTIONS_FOLDER, REJECTED_FOLDER, STATS_FILE
+from ...model.serving_graph import PROBABILITY
+from ...transforms.kinds import Kind
 from ...transforms.spec import KEY_FEATURE, Spec
 from ..counts.counters import COUNTS_FILE, Counted, Counts, WriteCounts, read_counts
-from ..counts.row_counts import count_read
+from ..counts.rates import rates_of_predictions, rates_of_run, warn_of_far_rates
+from ..counts.row_counts import count_missing, count_read
 from ..folders.storage import remove, write_atomically
 from ..folders.work_folder import WorkFolder, work_folder
 from ..jobs.errors import translate_worker_errors
@@ -33,7 +36,7 @@ from ..rows.prepared_job import PreparedJob, prepare_job
 from ..rows.rejected import WriteRejected, check_rejected
 from ..rows.tft_rows import as_tft_rows
 from ..sources.readers import check_all_columns, check_readable
-from .exported_model import ExportedModel, Predictions, RowsToPredict, read_spec
+from .exported_model import ExportedModel, Predictions, RowsToPredict, read_spec, read_stats
 
 Format = Literal["parquet", "jsonl"]
 
@@ -82,16 +85,20 @@ def predict_job(job: PreparedJob, *, output: Format = "parquet", overwrite: bool
     columns = feature_columns(spec)
     check_readable(job.paths[0], spec.source, columns)
     check_all_columns(job.paths, spec.source, columns, is_optional=True)
-    with translate_worker_errors(target), work_folder(target, overwrite=overwrite) as work:
+    with translate_worker_errors(target), work_folder(target, kind=Kind.PREDICTIONS, overwrite=overwrite) as work:
         with running_pipeline(job.options) as pipeline:
             batches = pipeline | "Read" >> job.rows(spec.source, columns)
             write_predictions(batches, export, spec, work, output)
-        stats = _checked_counts(read_counts(FileSystems.join(work.path, COUNTS_FILE)), spec, work, target)
+        counts = read_counts(FileSystems.join(work.path, COUNTS_FILE))
+        stats = _checked_counts(counts, spec, work, target)
         job.check_unchanged()
         if not stats["rejected"]:
             remove(FileSystems.join(work.result, REJECTED_FOLDER))
         write_atomically(FileSystems.join(work.result, STATS_FILE), json.dumps(stats, indent=2) + "\n")
         work.publish()
+    of_run = read_stats(export)
+    if of_run is not None:
+        warn_of_far_rates(rates_of_run(of_run), rates_of_predictions(counts, spec), spec.check, "the model's run")
     return stats
 
 
@@ -99,7 +106,8 @@ def write_predictions(batches: beam.PCollection, export: str, spec: Spec, work: 
     """Adds the steps that write predictions, rejected rows and counts to the pipeline of `batches` (SourceBatch)."""
     checked = batches | "CheckRows" >> beam.ParDo(CheckRows(spec, for_prediction=True))
     requests = checked | "AsRequests" >> beam.FlatMap(_as_request, spec)
-    tables = requests | "Predict" >> RunInference(ExportedModel(export, spec)) | "AsTables" >> beam.Map(_table)
+    predictions = requests | "Predict" >> RunInference(ExportedModel(export, spec))
+    tables = predictions | "AsTables" >> beam.Map(_table)
     prefix = FileSystems.join(work.result, PREDICTIONS_FOLDER, "part")
     if output == "parquet":
         _ = tables | "Write" >> WriteToParquetBatched(prefix, _schema(spec), "snappy", file_name_suffix=".parquet")
@@ -107,7 +115,10 @@ def write_predictions(batches: beam.PCollection, export: str, spec: Spec, work: 
         _ = tables | "AsJson" >> beam.Map(_json_lines) | "Write" >> beam.io.WriteToText(prefix, ".jsonl")
     rejected = checked | "Rejected" >> beam.FlatMap(attrgetter("rejected"))
     _ = rejected | "WriteRejected" >> WriteRejected(FileSystems.join(work.result, REJECTED_FOLDER))
-    counts = (checked | "CountRead" >> beam.Map(count_read), tables | "CountPredicted" >> beam.Map(_count_predicted))
+    counts = (
+        checked | "CountRead" >> beam.Map(_count_rows, spec),
+        predictions | "CountPredicted" >> beam.Map(_count_predicted),
+    )
     _ = counts | "WriteCounts" >> WriteCounts(FileSystems.join(work.path, COUNTS_FILE))
 
 
@@ -116,8 +127,17 @@ def _as_request(checked: Checked, spec: Spec) -> Iterator[RowsToPredict]:
         yield RowsToPredict(checked.source, checked.numbers, as_tft_rows(checked.rows, spec, label=False))
 
 
-def _count_predicted(table: pa.Table) -> Counts:
-    return Counts(Counter({Counted("predicted"): table.num_rows}))
+def _count_rows(checked: Checked, spec: Spec) -> Counts:
+    counts = count_read(checked)
+    if checked.rows.num_rows:
+        counts.add(count_missing(checked, spec))
+    return counts
+
+
+def _count_predicted(predictions: Predictions) -> Counts:
+    counts = Counts(Counter({Counted("predicted"): len(predictions.probabilities)}))
+    counts.add(predictions.counts)
+    return counts
 
 
 def _schema(spec: Spec) -> pa.Schema:

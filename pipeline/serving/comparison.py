@@ -17,13 +17,13 @@ from apache_beam.utils.shared import Shared
 
 from ...model.evaluation import scorer
 from ...model.examples import feature_spec
-from ...model.export import (
+from ...model.export import export_file
+from ...model.serving_graph import (
     EXAMPLES_SIGNATURE,
     IDS_SIGNATURE,
     PROBABILITY,
     RAW_SIGNATURE,
     argument_names,
-    export_file,
     serving_feature_spec,
 )
 from ...model.training.folder import MODEL_FILE, load_model

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,9 +13,12 @@ import tensorflow as tf
 from apache_beam.ml.inference.base import ModelHandler
 from tfx_bsl.public.tfxio import TensorAdapter
 
-from ...model.export import PROBABILITY, export_file
-from ...model.run import SPEC_FILE, read_resolved_spec
+from ...model.export import export_file
+from ...model.run import SPEC_FILE, STATS_FILE, read_resolved_spec
+from ...model.run_stats import RunStats
+from ...model.serving_graph import IDS_SEEN, OOV_IDS, PROBABILITY
 from ...transforms.spec import KEY_FEATURE, Spec
+from ..counts.counters import Counted, Counts
 from ..rows.tft_rows import tensor_adapter
 
 
@@ -42,12 +46,14 @@ class Predictions:
         numbers: The row numbers in that file, int64 `[rows]`.
         keys: The rows' keys, large_binary; None if the spec has no key.
         probabilities: float32 `[rows]`.
+        counts: By field, the number of ids that the model sees (`seen`), and of OOV ids among them (`oov`).
     """
 
     source: str
     numbers: np.ndarray
     keys: pa.Array | None
     probabilities: np.ndarray
+    counts: Counts = dataclasses.field(default_factory=Counts)
 
 
 class ExportedModel(ModelHandler[RowsToPredict, Predictions, Any]):
@@ -73,9 +79,12 @@ class ExportedModel(ModelHandler[RowsToPredict, Predictions, Any]):
         """Yields the predictions of each batch of rows."""
         self._adapter = self._adapter or tensor_adapter(self._spec)
         for rows in batch:
-            outputs = model.predict(self._adapter.ToBatchTensors(rows.features))
+            # Models that earlier versions exported do not count.
+            predict = getattr(model, "predict_and_count", model.predict)
+            outputs = predict(self._adapter.ToBatchTensors(rows.features))
             keys = rows.features[KEY_FEATURE].flatten() if self._spec.key is not None else None
-            yield Predictions(rows.source, rows.numbers, keys, outputs[PROBABILITY].numpy())
+            counts = _counts(outputs, self._spec) if IDS_SEEN in outputs else Counts()
+            yield Predictions(rows.source, rows.numbers, keys, outputs[PROBABILITY].numpy(), counts)
 
     def get_num_bytes(self, batch: Sequence[RowsToPredict]) -> int:
         """Returns the size of the features in bytes; Beam's default would pickle them to measure it."""
@@ -85,6 +94,24 @@ class ExportedModel(ModelHandler[RowsToPredict, Predictions, Any]):
         return self.__dict__ | {"_adapter": None}
 
 
+def _counts(outputs: dict[str, tf.Tensor], spec: Spec) -> Counts:
+    names = [name for name, field in spec.fields.items() if field.has_vocabulary]
+    counts = Counts()
+    for what, output in (("seen", IDS_SEEN), ("oov", OOV_IDS)):
+        for name, number in zip(names, outputs[output].numpy().tolist(), strict=True):
+            counts.sums[Counted(what, name)] = number
+    return counts
+
+
 def read_spec(export: str) -> Spec:
     """Returns the spec of the run that an exported model was trained on."""
     return read_resolved_spec(export_file(export, SPEC_FILE))
+
+
+def read_stats(export: str) -> RunStats | None:
+    """Returns the counts of the run that an exported model was trained on; None if the export has none."""
+    path = export_file(export, STATS_FILE)
+    if not tf.io.gfile.exists(path):
+        return None
+    with tf.io.gfile.GFile(path) as file:
+        return RunStats.model_validate_json(file.read())

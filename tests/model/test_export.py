@@ -15,9 +15,10 @@ import pytest
 import tensorflow as tf
 from served_model import SPEC, Served, expected_probabilities
 
-from fieldpool.model.export import argument_names, export_model, find_export
+from fieldpool.model.export import export_model, find_export
 from fieldpool.model.layers.deepfm import deepfm
 from fieldpool.model.run import Run
+from fieldpool.model.serving_graph import argument_names
 from fieldpool.transforms.errors import UserError
 from fieldpool.transforms.spec import Spec
 

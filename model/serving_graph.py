@@ -1,0 +1,147 @@
+"""The graph of an exported model, from raw rows to probabilities: its signatures and methods."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from ..transforms.preprocessing import raw_feature_spec
+from ..transforms.spec import KEY_FEATURE, LABEL_FEATURE, Spec
+
+PROBABILITY = "probability"
+
+EXAMPLES_SIGNATURE = "serving_default"
+RAW_SIGNATURE = "raw"
+IDS_SIGNATURE = "ids"
+
+# Outputs of the method `predict_and_count`.
+IDS_SEEN, OOV_IDS = "ids_seen", "oov_ids"
+
+Features = Mapping[str, Any]
+
+
+def serving_module(spec: Spec, transform: Any, model: keras.Model) -> tuple[tf.Module, dict[str, Callable[..., Any]]]:
+    """Returns the module and the signatures of the graph from raw rows to probabilities.
+
+    Args:
+        spec: The spec of the run.
+        transform: The run's transform, a loaded SavedModel.
+        model: The trained model.
+    """
+    module = tf.Module()
+    # The functions capture these; a SavedModel contains only attributes of its module.
+    module.transform = transform
+    module.weights = [variable.value for variable in model.variables]
+
+    def ids(raw: Features) -> dict[str, tf.Tensor]:
+        return _transformed(transform.transform_fn, raw)
+
+    def answer(features: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        logit = tf.squeeze(tf.cast(model(features, training=False), tf.float32), axis=1)
+        key = {KEY_FEATURE: features[KEY_FEATURE]} if KEY_FEATURE in features else {}
+        return {PROBABILITY: tf.sigmoid(logit), **key}
+
+    def predict(raw: Features) -> dict[str, tf.Tensor]:
+        return answer(ids(raw))
+
+    def predict_and_count(raw: Features) -> dict[str, tf.Tensor]:
+        features = ids(raw)
+        return {**answer(features), **_id_counts(features, spec)}
+
+    module.predict_and_count = tf.function(predict_and_count, input_signature=[_ragged_signature(spec)])
+    module.predict = tf.function(predict, input_signature=[_ragged_signature(spec)])
+    examples_signature = [tf.TensorSpec([None], tf.string, name="examples")]
+    dense = _dense_signature(spec)
+
+    def predict_dense(*tensors: tf.Tensor) -> dict[str, tf.Tensor]:
+        return predict({name: _ragged(tensor) for name, tensor in zip(dense, tensors, strict=True)})
+
+    return module, {
+        EXAMPLES_SIGNATURE: tf.function(lambda examples: predict(_parsed(examples, spec)), examples_signature),
+        RAW_SIGNATURE: tf.function(predict_dense, list(dense.values())),
+        IDS_SIGNATURE: tf.function(lambda examples: ids(_parsed(examples, spec)), examples_signature),
+    }
+
+
+def _id_counts(features: dict[str, tf.Tensor], spec: Spec) -> dict[str, tf.Tensor]:
+    """Returns the numbers of ids and of OOV ids, int64 `[fields]` each, of the fields with a vocabulary."""
+    names = [name for name, field in spec.fields.items() if field.has_vocabulary]
+    is_oov = [spec.vocabulary_settings_of(name).is_oov(features[name]) for name in names]
+    seen = [tf.math.count_nonzero(features[name]) for name in names]
+    none = tf.zeros([0], tf.int64)
+    return {
+        IDS_SEEN: tf.stack(seen) if names else none,
+        OOV_IDS: tf.stack([tf.math.count_nonzero(each) for each in is_oov]) if names else none,
+    }
+
+
+def serving_feature_spec(spec: Spec) -> dict[str, Any]:
+    """Returns the `tf.Example` features of a request: those of a raw row without the label, all of them optional."""
+    missing = {tf.string: "", tf.float32: float("nan")}
+    return {
+        name: tf.io.FixedLenFeature([], feature.dtype, default_value=missing[feature.dtype])
+        if isinstance(feature, tf.io.FixedLenFeature)
+        else feature
+        for name, feature in raw_feature_spec(spec, label=False).items()
+    }
+
+
+def _transformed(transform_fn: Callable[..., Features], raw: Features) -> dict[str, tf.Tensor]:
+    """Returns the outputs of the run's transform without the label.
+
+    A request has no label, but the transform was traced with one and needs all of its inputs, so zeros are used.
+    """
+    features = dict(transform_fn({**raw, LABEL_FEATURE: tf.zeros([_batch_size(raw)])}))
+    del features[LABEL_FEATURE]
+    return features
+
+
+def _batch_size(raw: Features) -> tf.Tensor:
+    first = next(iter(raw.values()))
+    return first.nrows() if isinstance(first, tf.RaggedTensor) else tf.shape(first)[0]
+
+
+def _parsed(examples: tf.Tensor, spec: Spec) -> Features:
+    return tf.io.parse_example(examples, serving_feature_spec(spec))
+
+
+def _ragged_signature(spec: Spec) -> dict[str, tf.TypeSpec]:
+    return {
+        name: tf.TensorSpec([None], feature.dtype)
+        if isinstance(feature, tf.io.FixedLenFeature)
+        else tf.RaggedTensorSpec([None, None], feature.dtype)
+        for name, feature in serving_feature_spec(spec).items()
+    }
+
+
+def _dense_signature(spec: Spec) -> dict[str, tf.TensorSpec]:
+    features = serving_feature_spec(spec)
+    arguments = argument_names(features)
+    return {
+        name: tf.TensorSpec(
+            [None] * (1 if isinstance(feature, tf.io.FixedLenFeature) else 2), feature.dtype, arguments[name]
+        )
+        for name, feature in features.items()
+    }
+
+
+def argument_names(features: Iterable[str]) -> dict[str, str]:
+    """Returns for each feature the name of its argument in the signature `raw`: unique, of letters, digits and `_`."""
+    names: dict[str, str] = {}
+    for feature in features:
+        name = re.sub(r"\W", "_", feature, flags=re.ASCII)
+        if name[0].isdigit() or name == "self":
+            name = f"arg_{name}"
+        while name in names.values():
+            name += "_"
+        names[feature] = name
+    return names
+
+
+def _ragged(tensor: tf.Tensor) -> tf.Tensor | tf.RaggedTensor:
+    """Returns padded lists as ragged ones; the transform drops empty texts together with their weights."""
+    return tf.RaggedTensor.from_tensor(tensor) if tensor.shape.rank == 2 else tensor
