@@ -1,4 +1,4 @@
-"""Checks that a model, or an export, belongs to a run: that their ids and numbers have the same meaning."""
+"""Checks that a trained or exported model fits a run: that ids and numbers have the same meaning in both."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from .identity import Identity
 from .layers.deepfm import DeepFM
 from .run import Run
 
-# At most this number of differences are in a message.
+# The maximum number of differences in a message.
 _MOST_DIFFERENCES = 5
 
 _NUMBER = "a number"
 
 
 class DifferentRun(UserError):
-    """A model or an export was made from a run whose ids or numbers have another meaning."""
+    """A trained or exported model comes from a run whose ids or numbers have another meaning."""
 
 
 def check_model(model: keras.Model, run: Run) -> None:
@@ -28,7 +28,7 @@ def check_model(model: keras.Model, run: Run) -> None:
     fields and by the sizes of its tables. Other Keras models are not checked.
 
     Raises:
-        DifferentRun: if they differ. The message has the file of a model that `load_model` returned.
+        DifferentRun: if they differ. If `load_model` returned the model, the message names its file.
     """
     if not isinstance(model, DeepFM):
         return
@@ -43,10 +43,10 @@ def check_identity(mine: Identity, theirs: Identity, me: tuple[str, str], them: 
     """Checks that two identities have no differences.
 
     Args:
-        mine: The identity of a model or export.
+        mine: The identity of a trained or exported model.
         theirs: The identity of a run or of a transform.
-        me: What has the first identity, such as "the model", and its path.
-        them: What has the second one, and its path.
+        me: The owner of the first identity, in words such as "the model", and its path.
+        them: The owner of the second identity, in words, and its path.
 
     Raises:
         DifferentRun: if they differ.
@@ -60,13 +60,13 @@ def _check(differences: Sequence[str], path: str, other: str) -> None:
         shown = [*differences[:_MOST_DIFFERENCES], *([f"and {more} more differences"] if more > 0 else [])]
         raise DifferentRun(
             f"{path}: does not fit {other}, whose ids or numbers have another meaning ({'; '.join(shown)}). "
-            "Use the run that it was trained on, or one that `fieldpool transform --using` made with that run; or "
-            "train, and export, again"
+            "Use the run that it was trained on, or one that `fieldpool transform --using` created with that run; or "
+            "train and export again"
         )
 
 
 def _different_features(model: DeepFM, run: Run) -> list[str]:
-    """Returns in words which fields of a model the run lacks, or has with another form or number of ids."""
+    """Returns a text for each field of a model that the run lacks or has with another type or number of ids."""
     config, tables = model.get_config(), run.spec.embedding_tables(run.vocabulary_sizes)
     in_model = dict.fromkeys(config["numeric"], _NUMBER) | {
         name: _ids(config["tables"][field["table"]]["rows"], is_list=field["pooling"] is not None)

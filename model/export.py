@@ -110,24 +110,24 @@ def find_export(path: str) -> str:
 
 
 def export_file(export: str, name: str) -> str:
-    """Returns the path of an extra file of an export: `spec.yaml` or `model.keras`."""
+    """Returns the path of an extra file of an exported model: `spec.yaml`, `model.keras` or `identity.json`."""
     return join(export, EXTRA_ASSETS_FOLDER, name)
 
 
 def check_export(export: str, run: Run | None = None) -> None:
-    """Checks that the vocabularies inside an export are those of its model, and that both are those of a run, if given.
+    """Checks that the vocabularies in an exported model are those that it was trained on and, if given, those of a run.
 
     Raises:
         DifferentRun: if they are not.
     """
     spec = read_resolved_spec(export_file(export, SPEC_FILE))
-    of_transform = read_identity(spec, export)
+    of_transform, exported = read_identity(spec, export), ("the exported model", export)
     if tf.io.gfile.exists(export_file(export, IDENTITY_FILE)):  # Earlier versions wrote none.
         with tf.io.gfile.GFile(export_file(export, IDENTITY_FILE)) as file:
             of_model = Identity.from_json(json.loads(file.read()))
-        check_identity(of_model, of_transform, ("the model", export_file(export, MODEL_FILE)), ("the export", export))
+        check_identity(of_model, of_transform, ("the model", export_file(export, MODEL_FILE)), exported)
     if run is not None:
-        check_identity(of_transform, run.identity, ("the export", export), ("the run", run.path))
+        check_identity(of_transform, run.identity, exported, ("the run", run.path))
 
 
 def _is_export(folder: str) -> bool:

@@ -1,7 +1,7 @@
-"""What the ids and numbers of a run mean, as a fingerprint that models, checkpoints and exports carry.
+"""The identity of a run: a fingerprint of the meaning of its ids and numbers. Models and checkpoints contain it.
 
-A model is only right for runs with the identity of the run that it was trained on: in these, equal rows have equal ids
-and equal scaled numbers. `transform --using RUN` makes such runs.
+A model is valid only for runs with the identity of the run that it was trained on: in these, equal rows have equal ids
+and equal scaled numbers. `transform --using RUN` creates such runs.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 
 from ..transforms.spec import NumericField, Spec
 
-# Entries of a field that do not change what its ids and numbers mean: how raw text is read, settings by which tokens
-# were selected (the tokens themselves are compared), and settings of the model.
+# Entries of a field that do not change the meaning of its ids and numbers: how raw text is read, settings by which
+# tokens were selected (the tokens themselves are compared), and settings of the model.
 _IGNORED = {
     *("column", "separator", "text", "weights", "vocabulary"),
     *("min_count", "top_k", "num_oov_buckets", "dim", "pooling"),
@@ -44,7 +44,7 @@ class VocabularyIdentity:
     unordered: str
 
     def differences(self, other: VocabularyIdentity, mine: str, theirs: str) -> Iterator[str]:
-        """Yields differences in words, as `Identity.differences`."""
+        """Yields the differences as texts, for `Identity.differences`."""
         if self.num_oov_buckets != other.num_oov_buckets:
             yield f"num_oov_buckets {self.num_oov_buckets} in {mine}, {other.num_oov_buckets} in {theirs}"
         if self.tokens != other.tokens:
@@ -57,7 +57,7 @@ class VocabularyIdentity:
 
 @dataclass(frozen=True)
 class Identity:
-    """What the ids and numbers of a run mean.
+    """The meaning of the ids and numbers of a run.
 
     Attributes:
         fields: For each field the settings that decide its features, as plain values, such as `type` and `max_len`.
@@ -81,14 +81,14 @@ class Identity:
         return cls(content["fields"], vocabularies, content["numbers"])
 
     def differences(self, other: Identity, mine: str, theirs: str) -> list[str]:
-        """Returns in words how another identity differs; empty if all ids and numbers have the same meaning.
+        """Returns the differences to another identity as texts; none if all ids and numbers have the same meaning.
 
         A setting or statistic that only one of the two has is not compared: an older version did not write it.
 
         Args:
             other: The identity to compare with.
-            mine: The owner of this identity, in words, such as "the model".
-            theirs: The owner of the other one.
+            mine: The owner of this identity, in words such as "the model".
+            theirs: The owner of the other identity, in words.
         """
         found = [f"fields.{name}: only in {mine}" for name in self.fields if name not in other.fields]
         found += [f"fields.{name}: only in {theirs}" for name in other.fields if name not in self.fields]

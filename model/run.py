@@ -142,7 +142,7 @@ class Run:
 
     @cached_property
     def identity(self) -> Identity:
-        """What the ids and numbers of the run mean; equal for runs that were made with `--using` the same run."""
+        """The meaning of the ids and numbers of the run; equal for all runs that were created with `--using` it."""
         return read_identity(self.spec, join(self.path, TRANSFORM_FN_FOLDER))
 
 

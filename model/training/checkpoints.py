@@ -111,7 +111,7 @@ def load_checkpoint(folder: str, model: DeepFM, settings: dict[str, Any], run: R
             different = ["the model's weights"]
         if different:
             raise UserError(
-                f"{path}: the checkpoint of another training than this one on the run {run.path}; these differ: "
+                f"{path}: cannot resume from this checkpoint on the run {run.path}, because these differ: "
                 f"{'; '.join(different)}. Resume with the same run and settings, or train from scratch without --resume"
             )
         for variable, array in zip(_variables(model), arrays, strict=True):

@@ -207,6 +207,6 @@ def test_checkpoint_of_another_run_is_an_error(
     expected: str,
 ) -> None:
     other = Run(write_run(tmp_path / "other", spec, tokens, examples))
-    with pytest.raises(UserError, match=rf"another training.*{expected}.*train from scratch without --resume"):
+    with pytest.raises(UserError, match=rf"cannot resume .*{expected}.*train from scratch without --resume"):
         train(other, str(one_epoch), train_settings=settings_of(other, epochs=2), resume=True)
     assert (one_epoch / "model.keras").exists()
