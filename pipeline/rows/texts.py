@@ -1,4 +1,4 @@
-"""The token of a typed value: equal values have one text, whatever the type and the format of their file.
+"""Converts typed values to the texts of tokens: equal values have equal texts in every type and file format.
 
 | value | text |
 |---|---|
@@ -20,7 +20,7 @@ from ...transforms.errors import SourceError
 
 TEXT = pa.large_binary()
 
-# Every whole float64 below it is an int64.
+# Every float64 below this number that has no fraction fits in int64.
 _INT64 = 2.0**63
 
 
