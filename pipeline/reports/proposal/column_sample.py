@@ -36,6 +36,9 @@ _LEAST_REPEATS = 20
 _SPREAD, _SMOOTH = 3.0, 0.5
 
 
+_TEXT_TYPES = (pa.types.is_string, pa.types.is_large_string, pa.types.is_binary, pa.types.is_large_binary)
+
+
 class ColumnSample:
     """A column of the sample and its properties. Expensive properties are computed once, on first use."""
 
@@ -46,6 +49,11 @@ class ColumnSample:
     def is_list(self) -> bool:
         """Whether the column holds lists."""
         return is_list(self.values.type)
+
+    @property
+    def is_text(self) -> bool:
+        """Whether the file has texts, as CSV files have, and no typed values."""
+        return any(is_of(self.values.type) for is_of in _TEXT_TYPES)
 
     @cached_property
     def texts(self) -> pa.Array:

@@ -16,6 +16,8 @@ from .column_sample import ColumnSample
 
 _SEQUENCES = re.compile(r".*(history|recent|last|clicked|viewed|watched|seen|sequence|session).*", re.IGNORECASE)
 
+_WHOLE_FLOAT = re.compile(rb"(-?[1-9]\d*|0)\.0+")
+
 # Vocabularies with fewer tokens get no `min_count`; in others it makes at most the share _MAX_OOV of values OOV.
 _SMALL_VOCABULARY = 1000
 _MAX_OOV = 0.01
@@ -63,7 +65,30 @@ def _spellings(untidy: list[bytes]) -> list[str]:
 
 def _categorical(sample: ColumnSample, reasons: list[str]) -> Guess:
     settings, more = _thresholds(sample.counts)
-    return Guess({"type": "categorical", **settings}, reasons + more)
+    return Guess({"type": "categorical", **settings}, [*reasons, *_other_spelling(sample), *more])
+
+
+def _other_spelling(sample: ColumnSample) -> list[str]:
+    """Returns a note if the texts of a column differ from the tokens of the same values in a typed column.
+
+    For example, `True` and `1.0` in CSV files that pandas wrote are `true` and `1` in Parquet files.
+    """
+    if not sample.is_text:
+        return []
+    for text in sample.counts:
+        typed = _typed_spelling(text)
+        if typed is not None and typed != text:
+            shown, other = text.decode(), typed.decode()
+            return [f"texts such as {shown!r}: a file with typed values (Parquet, JSON Lines) gives {other!r}"]
+    return []
+
+
+def _typed_spelling(text: bytes) -> bytes | None:
+    """Returns the token of the boolean or whole number that a text spells, None if it spells neither."""
+    if text.lower() in (b"true", b"false"):
+        return text.lower()
+    whole = _WHOLE_FLOAT.fullmatch(text)
+    return whole[1] if whole else None
 
 
 def _multivalued(sample: ColumnSample, reasons: list[str], settings: dict[str, Any]) -> Guess:

@@ -225,3 +225,24 @@ def test_invalid_field_name_is_replaced_and_kept_as_column(log_columns: Columns)
 def test_missing_label_is_reported(log_columns: Columns, change: Change, label: str | None, message: str) -> None:
     with pytest.raises(UserError, match=message):
         proposed(log_columns, change, label=label)
+
+
+@pytest.mark.parametrize(
+    ("texts", "note"),
+    [
+        (
+            ["True", "False", "True"],
+            "texts such as 'True': a file with typed values (Parquet, JSON Lines) gives 'true'",
+        ),
+        (["1.0", "2.0", "3.0"], "texts such as '1.0': a file with typed values (Parquet, JSON Lines) gives '1'"),
+        (["true", "false", "true"], None),
+        (["1", "2", "007"], None),
+        (["v1.0", "1.05", "00.0"], None),
+    ],
+)
+def test_texts_that_typed_files_spell_otherwise_are_reported(
+    log_columns: Columns, texts: list[str], note: str | None
+) -> None:
+    values = [texts[i // 7 % len(texts)] for i in range(ROWS)]
+    reasons = proposed(log_columns | {"flag_id": values}).reasons["flag_id"]
+    assert [reason for reason in reasons if reason.startswith("texts such as")] == ([note] if note else [])
