@@ -32,7 +32,7 @@ class Training(result.TrainingResult, Tables):
             `val_pr_auc`, `val_logloss`, with `evaluation.gauc_by` in the spec also `val_gauc`.
         best_epoch: The epoch whose weights the model has, from 1.
         monitor: The metric that chose it, such as `val_auc`; None if the eval split is empty.
-        folder: The folder of the training.
+        folder: The folder of the trained model.
         model_path: The path of its `model.keras`.
         training_path: The path of its `training.json`.
         best: The numbers of the best epoch.
