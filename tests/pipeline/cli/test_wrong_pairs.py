@@ -207,7 +207,7 @@ def test_another_run_is_refused(
 ) -> None:
     run, before = changed_run(change), contents(trained.model)
     result = fieldpool(*COMMANDS[command](run, trained))
-    holder = "checkpoint" if command == "train --resume" else "export" if command == "verify" else "model"
+    holder = "checkpoint" if command == "train --resume" else "exported model" if command == "verify" else "model"
     expected = CHANGES[change][1].replace("the model", f"the {holder}")
     check_refused(result, expected, str(run), str(trained.model))
     assert contents(trained.model) == before
@@ -256,7 +256,7 @@ def test_export_whose_parts_differ_is_refused(
         "predict": ["predict", export, trained.data, "--out", out],
         "verify": ["verify", trained.run, export, trained.data],
     }
-    check_refused(fieldpool(*arguments[command]), str(export), expected, "export, again")
+    check_refused(fieldpool(*arguments[command]), str(export), expected, "export again")
     assert not out.exists()
 
 
