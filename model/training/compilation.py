@@ -7,8 +7,8 @@ import keras
 from ...transforms.spec import Spec
 from ..layers.deepfm import DeepFM, deepfm
 from ..run import Run
-from .multi_worker import suit_to_workers
 from .optimizers import optimizer
+from .replicas import suit_to_strategy
 from .schedules import learning_rate
 
 
@@ -29,5 +29,5 @@ def compiled_model(spec: Spec, run: Run, steps: int) -> DeepFM:
         jit_compile=False,  # XLA makes gradients of tables dense, and recompiles for the last batch.
     )
     model.optimizer.build(model.trainable_variables)
-    suit_to_workers(model)
+    suit_to_strategy(model)
     return model

@@ -1,12 +1,13 @@
-"""Trains in one process of a distributed training, for `test_strategies`; prints the history as JSON.
+"""Trains in one process of a distributed training, for `test_strategies`; prints the histories as JSON.
 
-Usage: train_with_strategy.py mirrored|workers RUN OUT
+Usage: train_with_strategy.py mirrored|workers OUT RUN...
 """
 
 from __future__ import annotations
 
 import json
 import sys
+from pathlib import Path
 
 import tensorflow as tf
 
@@ -20,16 +21,16 @@ def strategy_of(kind: str) -> tf.distribute.Strategy:
     return tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
 
 
-def main(kind: str, run: str, out: str) -> None:
-    """Trains, and prints the history."""
+def main(kind: str, out: str, *runs: str) -> None:
+    """Trains on each run, in a folder with its name in `out`, and prints a list of histories."""
     strategy = strategy_of(kind)
     # TensorFlow must know its devices and workers before it is used.
     from fieldpool.model.run import Run
     from fieldpool.model.training.train import train
 
     with strategy.scope():
-        result = train(Run(run), out)
-    print(json.dumps(result.history))
+        histories = [train(Run(run), str(Path(out) / Path(run).name)).history for run in runs]
+    print(json.dumps(histories))
 
 
 if __name__ == "__main__":
