@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -14,7 +15,7 @@ from ._run import as_run
 from ._tables import Tables
 from .model.run import Run as RunDirectory
 from .pipeline.reports import data_profile, model_report
-from .pipeline.reports.profile_files import new_profile_paths, write_profile
+from .pipeline.reports.profile_files import profile_folder
 from .pipeline.terminal.profile_table import profile_table
 from .transforms.errors import UserError
 from .transforms.spec import Source
@@ -45,6 +46,7 @@ def profile(
     rows: int = data_profile.SAMPLE_ROWS,
     label: str | None = None,
     source: Mapping[str, Any] | None = None,
+    overwrite: bool = False,
 ) -> Profile:
     """Profiles new data and proposes a spec, with reasons.
 
@@ -55,27 +57,33 @@ def profile(
         label: The label's column, if it cannot be guessed.
         source: How to read the files, if this does not follow from their names: the `source` section of a spec, such
             as `{"delimiter": ";"}`.
+        overwrite: Replace these two files if they exist.
 
     Raises:
         UserError: A file cannot be read, no column can be the label, or `out` already contains one of the two files.
     """
-    paths = [] if out is None else new_profile_paths(os.fspath(out))
     try:
         given = Source.model_validate(source or {})
     except ValidationError as error:
         first = error.errors()[0]
         entry = ".".join(["source", *map(str, first["loc"])])
         raise UserError(f"{entry}: {first['msg'].removeprefix('Value error, ')}") from None
-    with as_files(data) as files:
+    folder = contextlib.nullcontext() if out is None else profile_folder(os.fspath(out), overwrite=overwrite)
+    with folder as write, as_files(data) as files:
         found = Profile(**vars(data_profile.profile_data(files.patterns, rows=rows, label=label, source=given)))
         title = f"Data profile: {files.name or ', '.join(files.patterns)}"
-    if paths:
-        write_profile(paths, [found.yaml, data_profile.profile_page(found, title)])
+        if write:
+            write([found.yaml, data_profile.profile_page(found, title)])
     return found
 
 
 def report(
-    run: RunDirectory | Path, model: Path, out: Path = "report.html", *, data: Sequence[str] | None = None
+    run: RunDirectory | Path,
+    model: Path,
+    out: Path = "report.html",
+    *,
+    data: Sequence[str] | None = None,
+    overwrite: bool = False,
 ) -> str:
     """Writes a model card as one HTML file; returns its path.
 
@@ -84,8 +92,9 @@ def report(
         model: The result of `train`, or the folder of a trained model.
         out: The HTML file to write.
         data: Source files to name in the commands that reproduce the model.
+        overwrite: Replace an existing report once the new one is complete.
 
     Raises:
-        UserError: The folder has no trained model.
+        UserError: The folder has no trained model, or `out` exists and may not be replaced.
     """
-    return model_report.write_report(as_run(run), os.fspath(model), os.fspath(out), data=data)
+    return model_report.write_report(as_run(run), os.fspath(model), os.fspath(out), data=data, overwrite=overwrite)

@@ -26,18 +26,19 @@ from .pipeline.terminal.serving_tables import parity_tables
 from .pipeline.terminal.tables import counts_table
 
 
-def export(run: RunDirectory | Path, model: Path, out: Path | None = None) -> str:
+def export(run: RunDirectory | Path, model: Path, out: Path | None = None, *, overwrite: bool = False) -> str:
     """Exports a model as one SavedModel from raw rows to probabilities, for plain TensorFlow; returns its folder.
 
     Args:
         run: The run that the model was trained on, or its path.
         model: The result of `train`, the folder of a trained model, or its `model.keras`.
         out: The folder to create. Default: `serving/` in the folder of the trained model.
+        overwrite: Replace an existing exported model once the new one is complete.
 
     Raises:
-        UserError: There is no such model, or it does not fit the run.
+        UserError: There is no such model, it does not fit the run, or `out` exists and may not be replaced.
     """
-    return export_model(as_run(run), os.fspath(model), None if out is None else os.fspath(out))
+    return export_model(as_run(run), os.fspath(model), None if out is None else os.fspath(out), overwrite=overwrite)
 
 
 class Parity(comparison.Parity, Tables):

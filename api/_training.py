@@ -53,6 +53,7 @@ def train(
     seed: int | None = None,
     resume: bool = False,
     callbacks: Sequence[keras.callbacks.Callback] = (),
+    overwrite: bool = False,
 ) -> Training:
     """Trains a DeepFM on a run, and keeps its best epoch in `out`/model.keras.
 
@@ -66,15 +67,20 @@ def train(
         resume: Continue from the last complete checkpoint in `out`.
         callbacks: More Keras callbacks. They are called after the built-in ones, so their logs have `val_auc` and
             `val_logloss`.
+        overwrite: Train from scratch, and replace an existing model once the new one is complete; its `serving/` and
+            `report.html` are removed then.
 
     Raises:
-        UserError: The train split is empty, the loss is not finite, or `resume` finds a checkpoint that was written
-            with another model or other settings.
+        UserError: `out` has other files or, without `overwrite` and `resume`, a model or checkpoint; the train split is
+            empty, the loss is not finite, or `resume` finds a checkpoint that was written with another model or other
+            settings.
     """
     opened = as_run(run)
     changes = {name: value for name, value in (("epochs", epochs), ("seed", seed)) if value is not None}
     settings = opened.spec.train.model_copy(update=changes)
-    done = training.train(opened, os.fspath(out), train_settings=settings, resume=resume, callbacks=callbacks)
+    done = training.train(
+        opened, os.fspath(out), train_settings=settings, resume=resume, callbacks=callbacks, overwrite=overwrite
+    )
     return Training(done.history, done.best_epoch, done.monitor, done.folder)
 
 

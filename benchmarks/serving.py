@@ -46,7 +46,7 @@ def make_model(folder: Path) -> Path:
         data = click_rows.rows_file(folder, TRAINED_ROWS)
         spec = click_rows.spec(click_rows.columns_of(str(data))) | {"train": {"epochs": 1, "batch_size": 4096}}
         transform(Spec.model_validate(spec), [str(data)], str(run))
-    train(Run(str(run)), str(model))
+    train(Run(str(run)), str(model), overwrite=True)
     export_model(Run(str(run)), str(model))
     return model
 

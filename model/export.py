@@ -6,6 +6,7 @@ works only on Keras' TensorFlow backend.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import tempfile
@@ -18,6 +19,7 @@ from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 
 from ..transforms.errors import UserError
 from ..transforms.kinds import Kind, check_kind
+from ..transforms.outputs import check_folder_output, locked, locked_folder
 from .compatibility import check_identity, check_model
 from .examples import feature_spec
 from .files import write_folder_atomically, write_json
@@ -25,11 +27,10 @@ from .identity import Identity, read_identity
 from .layers.deepfm import DeepFM
 from .run import SPEC_FILE, STATS_FILE, TRANSFORM_FN_FOLDER, Run, read_resolved_spec
 from .serving_graph import serving_module
-from .training.folder import MODEL_FILE, load_model, model_file
+from .training.folder import MODEL_FILE, SERVING_FOLDER, load_model, model_file
 
 # The folder that TensorFlow Serving also uses for files that belong to a SavedModel.
 EXTRA_ASSETS_FOLDER = "assets.extra"
-SERVING_FOLDER = "serving"
 # The identity of the run that the model was trained on.
 IDENTITY_FILE = "identity.json"
 
@@ -38,7 +39,7 @@ class NoExport(UserError):
     """There is no exported model at the path."""
 
 
-def export_model(run: Run, model_path: str, out: str | None = None) -> str:
+def export_model(run: Run, model_path: str, out: str | None = None, *, overwrite: bool = False) -> str:
     """Exports a run's transform and the model trained on it as one SavedModel; returns its folder.
 
     Raw rows are named by field, as in the run's raw metadata, and contain text or numbers,
@@ -63,18 +64,27 @@ def export_model(run: Run, model_path: str, out: str | None = None) -> str:
     Args:
         run: The run that the model was trained on.
         model_path: The folder of a trained model, or its `model.keras`.
-        out: The folder to create. Default: `serving/` in the folder of the trained model. An existing exported model
-            is replaced.
+        out: The folder to create. Default: `serving/` in the folder of the trained model.
+        overwrite: Whether an existing exported model may be replaced.
 
     Raises:
         DifferentRun: if the ids or numbers of the run do not have the meaning that the model was trained on.
-        UserError: if there is no such model, if it does not fit the run, or if `out` has other files.
+        TargetExists: if the folder has an exported model and `overwrite` is false, or has other files; if another
+            process is working there.
+        UserError: if there is no such model, or it does not fit the run.
     """
     keras_file = model_file(model_path)
     target = out or join(os.path.dirname(keras_file), SERVING_FOLDER)
-    if _has_files(target) and not _is_export(target):
-        raise UserError(f"{target}: exists already and is not an exported model; choose another folder with --out")
-    model = load_model(model_path)
+    check_folder_output(target, Kind.EXPORT, overwrite=overwrite)
+    folder = os.path.dirname(keras_file) or "."
+    # `train` locks its folder, too: it must not replace the model while the earlier one is exported beside it.
+    with locked(folder) if out is None and os.path.isdir(folder) else contextlib.nullcontext():
+        _export(run, model_path, target, overwrite)
+    return target
+
+
+def _export(run: Run, model_path: str, target: str, overwrite: bool) -> None:
+    keras_file, model = model_file(model_path), load_model(model_path)
     check_model(model, run)
     _check_model_fits(model, run, keras_file)
     if isinstance(model, DeepFM) and model.embeddings is not None:
@@ -92,8 +102,9 @@ def export_model(run: Run, model_path: str, out: str | None = None) -> str:
         if run.has_stats:
             tf.io.gfile.copy(join(run.path, STATS_FILE), export_file(folder, STATS_FILE))
 
-    write_folder_atomically(target, write)
-    return target
+    with locked_folder(target):
+        check_folder_output(target, Kind.EXPORT, overwrite=overwrite)  # Another process may have written to it.
+        write_folder_atomically(target, write)
 
 
 def find_export(path: str) -> str:
@@ -152,10 +163,6 @@ def _check_model_fits(model: keras.Model, run: Run, path: str) -> None:
         raise UserError(
             f"{path}: does not fit the run {run.path}; use the run that it was trained on. The model's error: {error}"
         ) from None
-
-
-def _has_files(folder: str) -> bool:
-    return tf.io.gfile.exists(folder) and bool(tf.io.gfile.listdir(folder))
 
 
 def _copy_transform(run: Run, folder: str) -> None:

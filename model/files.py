@@ -40,18 +40,36 @@ def write_atomically(path: str, write: Callable[[str], object]) -> None:
 
 
 def write_folder_atomically(path: str, write: Callable[[str], object]) -> None:
-    """Calls `write` with a temporary folder next to `path`, then renames it; an existing folder is replaced."""
+    """Calls `write` with a temporary folder next to `path`, then renames it; an existing folder is replaced.
+
+    A process that is killed between removing the old folder and renaming the new one leaves neither.
+    """
     path = path.rstrip("/")
-    folder, name = os.path.split(path)
-    temporary = os.path.join(folder, f".unfinished-{name}-{uuid.uuid4().hex[:8]}")
+    temporary = _temporary_folder(path)
     try:
         write(temporary)
-        if tf.io.gfile.exists(path):
-            tf.io.gfile.rmtree(path)
+        remove_folder(path)
         tf.io.gfile.rename(temporary, path)
     finally:
         if tf.io.gfile.exists(temporary):
             tf.io.gfile.rmtree(temporary)
+
+
+def remove_folder(path: str) -> None:
+    """Removes a folder if it exists. On a local disk it is renamed first, so that no part of it is ever seen."""
+    path = path.rstrip("/")
+    if not tf.io.gfile.exists(path):
+        return
+    old = path
+    if "://" not in path:
+        old = _temporary_folder(path)
+        os.rename(path, old)
+    tf.io.gfile.rmtree(old)
+
+
+def _temporary_folder(path: str) -> str:
+    folder, name = os.path.split(path)
+    return os.path.join(folder, f".unfinished-{name}-{uuid.uuid4().hex[:8]}")
 
 
 def write_json(path: str, content: Any) -> None:

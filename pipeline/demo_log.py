@@ -42,6 +42,9 @@ MOST_INTERESTS, MOST_TAGS, MOST_HISTORY = 8, 5, 20
 BIAS, SPREAD = -1.4, 1.35
 START = 1_700_000_000
 
+# The files of a click log, in the order of `ClickLogFiles`.
+FILE_NAMES = ("clicks.parquet", "truth.parquet", "spec.yaml")
+
 SPEC = """\
 # The spec of the generated click log: how the columns of clicks.parquet become features.
 # Try it without writing anything:  fieldpool explain spec.yaml clicks.parquet
@@ -102,7 +105,7 @@ class ClickLogFiles:
 def write_click_log(directory: Path, *, rows: int, seed: int) -> ClickLogFiles:
     """Writes `clicks.parquet`, its `spec.yaml`, and `truth.parquet`: row_id and true click probability."""
     directory.mkdir(parents=True, exist_ok=True)
-    files = ClickLogFiles(directory / "clicks.parquet", directory / "truth.parquet", directory / "spec.yaml")
+    files = ClickLogFiles(*(directory / name for name in FILE_NAMES))
     log = generate_click_log(rows, seed)
     pq.write_table(log.table, files.clicks)
     pq.write_table(pa.table({"row_id": log.table["row_id"], "probability": log.probabilities}), files.truth)

@@ -175,7 +175,7 @@ def kill_trainings(job: Job, folder: Path, kills: int) -> Counter[str]:
         outcomes["killed too late"] += late
         outcomes["killed with a checkpoint to resume"] += any(out.glob("checkpoints/state-*.npz"))
         outcomes["run again with --resume" if resume else "run again"] += 1
-        killable.run_to_end(killable.train, report, str(job.run), str(out), resume)
+        killable.run_to_end(killable.train, report, str(job.run), str(out), resume, not resume)
         assert result_of(out) == result_of(job.model)
         shutil.rmtree(out)
     return outcomes

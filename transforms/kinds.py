@@ -64,7 +64,7 @@ def kind_of(path: str) -> Kind | None:
 
     Folders are recognised by the files in them; files, and patterns of files, by their extension alone.
     """
-    names = _names_in(path)
+    names = names_in(path)
     for kind, files in _FILES.items():
         if files <= names:
             return kind
@@ -98,7 +98,7 @@ def check_kind(path: str, expected: Kind, error: type[UserError], *, accepted: t
     raise raised
 
 
-def _names_in(folder: str) -> set[str]:
+def names_in(folder: str) -> set[str]:
     """Returns the names of the files and folders in a folder; none if it cannot be listed."""
     try:
         if "://" not in folder:

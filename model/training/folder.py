@@ -1,15 +1,18 @@
-"""The folder of a trained model: its files, and loading of the model."""
+"""The folder of a trained model: its files, which of them are replaced, and loading of the model."""
 
 from __future__ import annotations
 
 import zipfile
+from collections.abc import Callable
 from os.path import join
 
 import keras
 import tensorflow as tf
 
-from ...transforms.errors import UserError
-from ...transforms.kinds import Kind, check_kind
+from ...transforms.errors import TargetExists, UserError
+from ...transforms.kinds import Kind, check_kind, kind_of, names_in
+from ...transforms.outputs import check_folder_output
+from ..files import remove_folder, write_atomically
 from ..layers import deepfm  # noqa: F401  Registers the layers of a model with Keras.
 
 MODEL_FILE = "model.keras"
@@ -17,6 +20,12 @@ TRAINING_FILE = "training.json"
 CHECKPOINTS_FOLDER = "checkpoints"
 LOGS_FOLDER = "logs"
 CACHE_FOLDER = "cache"
+# Exists from the start of training until the model is complete.
+UNFINISHED_FILE = "UNFINISHED"
+
+# Made from the model by other commands; they are removed when a new model replaces it.
+SERVING_FOLDER = "serving"
+REPORT_FILE = "report.html"
 
 
 def load_model(path: str) -> keras.Model:
@@ -51,24 +60,86 @@ def weights_path(folder: str, epoch: int) -> str:
     return join(folder, f"epoch-{epoch:04d}.weights.h5")
 
 
+def check_folder(folder: str, *, overwrite: bool, resume: bool) -> None:
+    """Checks that a training may write to a folder.
+
+    Args:
+        folder: The folder; it need not exist.
+        overwrite: Whether an earlier model, or an unfinished training, may be replaced.
+        resume: Whether the training there is to be resumed.
+
+    Raises:
+        TargetExists: the folder has something else than a training; or it has one that would be replaced without
+            `overwrite`.
+        UserError: `overwrite` and `resume` are both true.
+    """
+    if overwrite and resume:
+        raise UserError("train: --overwrite starts from scratch and --resume continues; give one of them")
+    names = names_in(folder)
+    is_unfinished = UNFINISHED_FILE in names
+    has_checkpoint = bool(tf.io.gfile.glob(join(folder, CHECKPOINTS_FOLDER, "state-*.npz")))
+    check_folder_output(folder, Kind.MODEL, overwrite=True, is_ours=is_unfinished)
+    if overwrite or not names:
+        return
+    if resume:
+        if MODEL_FILE in names and not (has_checkpoint or is_unfinished):
+            raise TargetExists(
+                f"{folder}: has a trained model but no checkpoint to resume from; choose another folder with --out, or "
+                "train from scratch with --overwrite"
+            )
+    elif is_unfinished and (has_checkpoint or MODEL_FILE in names):
+        raise TargetExists(
+            f"{folder}: exists already and has an unfinished training; continue it with --resume, choose another "
+            "folder with --out, or train from scratch with --overwrite"
+        )
+    elif not is_unfinished:
+        check_folder_output(folder, Kind.MODEL, overwrite=False)
+
+
 def prepare_folder(folder: str, *, keep_checkpoints: bool) -> None:
-    """Creates the folder of a model to train, and removes the files of an earlier model.
+    """Creates the folder of a model to train, and removes the checkpoints of an earlier training.
+
+    The earlier model, and what was made from it, remain until `replace_model`.
 
     Args:
         folder: The folder.
         keep_checkpoints: Whether to keep checkpoints, weights and logs, so that training can be resumed.
     """
+    tf.io.gfile.makedirs(folder)
+    with tf.io.gfile.GFile(join(folder, UNFINISHED_FILE), "w") as file:  # First: without it, the folder is foreign.
+        file.write("")
     remove_cache(folder)
     for name in (CHECKPOINTS_FOLDER, LOGS_FOLDER, CACHE_FOLDER):
         tf.io.gfile.makedirs(join(folder, name))
-    checkpoints = (
-        join(CHECKPOINTS_FOLDER, "epoch-*.weights.h5"),
+    earlier = (
         join(CHECKPOINTS_FOLDER, "state-*.npz"),
+        join(CHECKPOINTS_FOLDER, "epoch-*.weights.h5"),
         join(LOGS_FOLDER, "*", "events.out.tfevents.*"),
     )
-    for pattern in (MODEL_FILE, TRAINING_FILE, *(() if keep_checkpoints else checkpoints)):
+    for pattern in () if keep_checkpoints else earlier:
         for path in tf.io.gfile.glob(join(folder, pattern)):
             tf.io.gfile.remove(path)
+
+
+def replace_model(folder: str, save: Callable[[str], object], write_summary: Callable[[], object]) -> None:
+    """Replaces the model in a folder; first removes what was made from the earlier one: exported model and report.
+
+    If the process is killed at any point, there is never an exported model of the earlier model beside the new one, and
+    `UNFINISHED_FILE` exists.
+
+    Args:
+        folder: The folder that `prepare_folder` prepared.
+        save: Saves the new model to the given path.
+        write_summary: Writes `training.json`.
+    """
+    serving, report = join(folder, SERVING_FOLDER), join(folder, REPORT_FILE)
+    if kind_of(serving) is Kind.EXPORT:
+        remove_folder(serving)
+    if tf.io.gfile.exists(report):
+        tf.io.gfile.remove(report)
+    write_atomically(join(folder, MODEL_FILE), save)
+    write_summary()
+    tf.io.gfile.remove(join(folder, UNFINISHED_FILE))
 
 
 def remove_cache(folder: str) -> None:

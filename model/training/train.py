@@ -15,10 +15,10 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from ...transforms.outputs import locked_folder
 from ...transforms.spec import Spec
 from ...transforms.spec.training import Model, Train
 from ..examples import NoExamples, count_examples, read_examples
-from ..files import write_atomically
 from ..layers.deepfm import DeepFM
 from ..run import Run
 from .callbacks import Checkpoints, EpochWeights, FiniteLoss, StopEarly, eval_metrics
@@ -28,8 +28,10 @@ from .folder import (
     CACHE_FOLDER,
     CHECKPOINTS_FOLDER,
     LOGS_FOLDER,
+    check_folder,
     prepare_folder,
     remove_cache,
+    replace_model,
     weights_path,
 )
 from .monitor import best_epoch, choose_monitor
@@ -45,13 +47,16 @@ def train(
     train_settings: Train | None = None,
     resume: bool = False,
     callbacks: Sequence[keras.callbacks.Callback] = (),
+    overwrite: bool = False,
 ) -> TrainingResult:
     """Trains a DeepFM on the train split, evaluates it on the eval split after each epoch, and keeps the best epoch.
 
     Writes `model.keras` (the best epoch), `checkpoints/epoch-????.weights.h5` (every epoch),
     `checkpoints/state-*.npz` (the checkpoints for `resume`), `logs/` (TensorBoard) and `training.json` to `out_dir`.
-    The files of an earlier model are replaced. On the same machine, the same seed gives the same numbers, whether or
-    not training was interrupted and resumed.
+    With `overwrite`, an earlier model remains until the new one is complete; then its `serving/` and `report.html` are
+    removed, and it is replaced. While training runs, `out_dir` has a file `UNFINISHED`, and other processes on the same
+    machine cannot write there. On the same machine, the same seed gives the same numbers, whether or not training was
+    interrupted and resumed.
 
     `train.early_stopping.metric` selects the best epoch, and is used for early stopping; without `early_stopping` the
     best epoch is that of the highest AUC. If no group of the eval split has both labels, GAUC is undefined and AUC is
@@ -70,8 +75,11 @@ def train(
             from scratch.
         callbacks: More callbacks, such as progress bars or `keras.callbacks.ModelCheckpoint`. They are called after
             those that compute metrics, so the logs have `val_auc` and `val_logloss`.
+        overwrite: Whether an earlier model, or an unfinished training, in `out_dir` may be replaced.
 
     Raises:
+        TargetExists: if `out_dir` has a model or a checkpoint, without `overwrite` and `resume`; if it has other files
+            but no training; if another process is working there.
         NoExamples: if the train split is empty.
         UserError: if the loss becomes NaN or infinite; if `resume` finds a checkpoint that was written with another
             model or other settings.
@@ -79,6 +87,7 @@ def train(
     sections = {"model": model_settings, "train": train_settings}
     spec = run.spec.model_copy(update={k: v for k, v in sections.items() if v is not None})
     keras.utils.set_random_seed(spec.train.seed)
+    check_folder(out_dir, overwrite=overwrite, resume=resume)
 
     examples = count_examples(run, "train")
     if not examples:
@@ -92,7 +101,9 @@ def train(
         # Reading variables needs all workers, so every worker writes all files; those of the others are not kept.
         with tempfile.TemporaryDirectory() as scratch:
             return _train(replace(training, folder=scratch), resume_from, callbacks)
-    return _train(training, resume_from, callbacks)
+    with locked_folder(out_dir):
+        check_folder(out_dir, overwrite=overwrite, resume=resume)  # Another process may have written to it.
+        return _train(training, resume_from, callbacks)
 
 
 @dataclass(frozen=True)
@@ -127,7 +138,8 @@ def _train(
     model = compiled_model(spec, run, training.steps)
     common = _common_settings(run, spec)
     start = load_checkpoint(resume_from, model, common, run) if resume_from else Progress()
-    prepare_folder(training.folder, keep_checkpoints=resume_from is not None)  # After the checkpoint is accepted.
+    is_resumed = bool(start.epoch or start.step)
+    prepare_folder(training.folder, keep_checkpoints=is_resumed)  # After the checkpoint is accepted.
     checkpoints = Checkpoints(training.checkpoints, start, common, spec.train.checkpoint_steps)
     stopping = spec.train.early_stopping
     stop = StopEarly(checkpoints.history, monitor, stopping.patience) if monitor and stopping else None
@@ -213,8 +225,7 @@ def _save_best(training: _Training, model: DeepFM, result: TrainingResult) -> No
     best = DeepFM.from_config(model.get_config())
     best.build()
     best.load_weights(weights_path(training.checkpoints, result.best_epoch))
-    write_atomically(result.model_path, best.save)
-    write_summary(result, training.run, training.spec)
+    replace_model(training.folder, best.save, lambda: write_summary(result, training.run, training.spec))
 
 
 def _common_settings(run: Run, spec: Spec) -> dict[str, Any]:

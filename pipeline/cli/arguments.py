@@ -66,6 +66,14 @@ Slices = Annotated[
 ]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace existing output once the new one is complete.")]
 
+OverwriteModel = Annotated[
+    bool,
+    typer.Option(
+        "--overwrite",
+        help="Train from scratch; replace an existing model, and its export, once the new one is complete.",
+    ),
+]
+
 
 @dataclass(frozen=True)
 class RunnerOptions:

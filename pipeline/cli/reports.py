@@ -9,10 +9,10 @@ from typing import Annotated, Any
 import typer
 
 from ...transforms.errors import UserError
-from ..reports.profile_files import new_profile_paths, write_profile
+from ..reports.profile_files import check_profile_folder, profile_folder
 from ..terminal import console, startup
 from ..terminal.progress import working
-from .arguments import AsJson, Data, ModelPath, RunPath
+from .arguments import AsJson, Data, ModelPath, Overwrite, RunPath
 
 REPORT_NAME = "report.html"
 
@@ -26,20 +26,20 @@ def profile(
     columns: Annotated[
         str | None, typer.Option(help="The columns of CSV files without a header, separated by commas.")
     ] = None,
+    overwrite: Overwrite = False,
     as_json: AsJson = False,
 ) -> None:
     """Proposes a spec for new data, with reasons, and writes an HTML page about each field.
 
     Example: `fieldpool profile 'logs/*.parquet' --out look`
     """
-    paths = new_profile_paths(out)
+    check_profile_folder(out, overwrite=overwrite)  # Before the imports, which take seconds.
     with startup.importing():
         from ..reports.data_profile import profile_data, profile_page, spec_text
         from ..terminal import profile_table
-    with working("Reading"):
+    with profile_folder(out, overwrite=overwrite) as write, working("Reading"):
         found = profile_data(data, rows=rows, label=label, source=_source(delimiter, columns))
-        texts = (spec_text(found), profile_page(found, f"Data profile: {', '.join(data)}"))
-        write_profile(paths, texts)
+        paths = write((spec_text(found), profile_page(found, f"Data profile: {', '.join(data)}")))
     profile_table.show_profile(found, paths, as_json=as_json)
     if not as_json:
         console.say_next("explain", paths[0], *console.shortened(data))
@@ -50,26 +50,27 @@ def report(
     model: ModelPath,
     out: Annotated[str, typer.Option(help="The HTML file to write.")] = REPORT_NAME,
     data: Annotated[list[str] | None, typer.Option(help="The source files, for the commands in the report.")] = None,
+    overwrite: Overwrite = False,
     as_json: AsJson = False,
 ) -> None:
     """Writes a model card, one HTML file: quality, slices, learning curves, data, formula, commands.
 
     Example: `fieldpool report runs/monday models/monday --out monday.html`
     """
-    written = write_report(run, model, out, data)
+    written = write_report(run, model, out, data, overwrite=overwrite)
     if as_json:
         print(json.dumps({"report": written}))
     else:
         console.say(f"Report: {written}\nNext: open {shlex.quote(written)} in a browser")
 
 
-def write_report(run: str, model: str, out: str, data: list[str] | None) -> str:
+def write_report(run: str, model: str, out: str, data: list[str] | None, *, overwrite: bool = False) -> str:
     """Writes the report of a trained model; returns its path."""
     with startup.importing():
         from ...model.run import Run
         from ..reports import model_report
     with working("Writing the report"):
-        return model_report.write_report(Run(run), model, out, data=data)
+        return model_report.write_report(Run(run), model, out, data=data, overwrite=overwrite)
 
 
 def _source(delimiter: str | None, columns: str | None) -> Any:

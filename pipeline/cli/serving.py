@@ -39,13 +39,14 @@ def export(
     run: RunPath,
     model: ModelPath,
     out: Annotated[str | None, typer.Option(help="The folder to create; default: MODEL/serving.")] = None,
+    overwrite: Overwrite = False,
     as_json: AsJson = False,
 ) -> None:
     """Exports a model as one SavedModel from raw rows to probabilities; plain TensorFlow loads it.
 
     Example: `fieldpool export runs/monday models/monday --out serving/monday`
     """
-    folder = export_run(run, model, out)
+    folder = export_run(run, model, out, overwrite=overwrite)
     from ..terminal import serving_tables
 
     serving_tables.show_export(folder, as_json=as_json)
@@ -130,13 +131,13 @@ def _reading(out: str, output: str) -> str:
     return shlex.join(["python", "-c", program])
 
 
-def export_run(run: str, model: str, out: str | None = None) -> str:
+def export_run(run: str, model: str, out: str | None = None, *, overwrite: bool = False) -> str:
     """Exports a model; returns the folder."""
     with startup.importing():
         from ...model.export import export_model
         from ...model.run import Run
     with working("Exporting"):
-        return export_model(Run(run), model, out)
+        return export_model(Run(run), model, out, overwrite=overwrite)
 
 
 def verify_export(run: str, model: str, data: list[str], rows: int | None, where: RunnerOptions) -> Parity:

@@ -8,7 +8,19 @@ import typer
 
 from ..terminal import console, startup
 from ..terminal.progress import working
-from .arguments import AsJson, Epochs, GaucBy, ModelPath, ResumeTraining, RunPath, Seed, Slices, Split, Strategy
+from .arguments import (
+    AsJson,
+    Epochs,
+    GaucBy,
+    ModelPath,
+    OverwriteModel,
+    ResumeTraining,
+    RunPath,
+    Seed,
+    Slices,
+    Split,
+    Strategy,
+)
 from .data import checked_split
 
 if TYPE_CHECKING:
@@ -21,6 +33,7 @@ def train(
     epochs: Epochs = None,
     seed: Seed = None,
     resume: ResumeTraining = False,
+    overwrite: OverwriteModel = False,
     strategy: Strategy = "none",
     as_json: AsJson = False,
 ) -> None:
@@ -28,7 +41,7 @@ def train(
 
     Example: `fieldpool train runs/monday --out models/monday`
     """
-    result = train_run(run, out, epochs, seed, resume=resume, strategy=strategy)
+    result = train_run(run, out, epochs, seed, resume=resume, overwrite=overwrite, strategy=strategy)
     from ..terminal import tables
 
     tables.show_training(result, as_json=as_json)
@@ -57,7 +70,14 @@ def evaluate(
 
 
 def train_run(
-    run: str, out: str, epochs: int | None, seed: int | None, *, resume: bool = False, strategy: str = "none"
+    run: str,
+    out: str,
+    epochs: int | None,
+    seed: int | None,
+    *,
+    resume: bool = False,
+    overwrite: bool = False,
+    strategy: str = "none",
 ) -> TrainingResult:
     """Trains a model on a run; returns the result."""
     with startup.importing():
@@ -78,7 +98,9 @@ def train_run(
     changes = {name: value for name, value in (("epochs", epochs), ("seed", seed)) if value is not None}
     settings = opened.spec.train.model_copy(update=changes)
     with chosen.scope(), TrainingProgress(count_examples(opened, "train"), settings) as progress:
-        return training.train(opened, out, train_settings=settings, resume=resume, callbacks=[progress])
+        return training.train(
+            opened, out, train_settings=settings, resume=resume, overwrite=overwrite, callbacks=[progress]
+        )
 
 
 def evaluate_splits(

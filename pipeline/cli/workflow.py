@@ -9,14 +9,31 @@ from typing import Annotated
 
 import typer
 
-from ...transforms.errors import UserError
+from ...transforms.errors import TargetExists, UserError
+from ...transforms.kinds import Kind, kind_of, names_in
+from ...transforms.outputs import REPLACE, check_folder_output, check_not_a_file, locked_folder
 from ..terminal import console, startup
 from ..terminal.progress import working
-from .arguments import AsJson, BeamArguments, Data, Epochs, ModeOption, Runner, RunnerOptions, Seed, SpecPath, Workers
+from .arguments import (
+    AsJson,
+    BeamArguments,
+    Data,
+    Epochs,
+    ModeOption,
+    Overwrite,
+    Runner,
+    RunnerOptions,
+    Seed,
+    SpecPath,
+    Workers,
+)
 from .data import make_run, show_run
 from .reports import REPORT_NAME, write_report
 from .serving import SAMPLE_ROWS, check_parity, export_run, verify_export
 from .training import evaluate_splits, list_fields, train_run
+
+# What `run` creates in OUT.
+_PARTS = ("run", "model", REPORT_NAME)
 
 
 def run(
@@ -29,6 +46,7 @@ def run(
     beam: BeamArguments = None,
     epochs: Epochs = None,
     seed: Seed = None,
+    overwrite: Overwrite = False,
     as_json: AsJson = False,
 ) -> None:
     """Runs the complete workflow: transform, train, evaluate, export, verify, report.
@@ -36,7 +54,7 @@ def run(
     Example: `fieldpool run spec.yaml clicks.parquet --out runs/monday`
     """
     where = RunnerOptions(mode, workers, runner, beam)
-    run_workflow(spec, data, out, where, epochs=epochs, seed=seed, as_json=as_json)
+    run_workflow(spec, data, out, where, epochs=epochs, seed=seed, overwrite=overwrite, as_json=as_json)
     if not as_json:
         console.say_next("predict", os.path.join(out, "model"), "DATA...", "--out", "OUT")
 
@@ -45,23 +63,33 @@ def demo(
     out: Annotated[str, typer.Option(help="The folder to create.")] = "demo-run",
     rows: Annotated[int, typer.Option(min=1000, help="Number of rows of the generated click log.")] = 100_000,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the log and of training.")] = 0,
+    overwrite: Overwrite = False,
     as_json: AsJson = False,
 ) -> None:
     """Runs the complete workflow on a generated click log; compares the AUC with the best possible one.
 
     Example: `fieldpool demo --rows 10000`
     """
-    from ..demo_log import best_auc, write_click_log
+    from ..demo_log import FILE_NAMES, best_auc, write_click_log
 
-    if os.path.exists(out) and os.listdir(out):
-        raise UserError(f"{out}: exists already; choose another folder with --out, or remove it first")
+    check_not_a_file(out)
+    names = names_in(out)
+    other = sorted(names - {*FILE_NAMES, *_PARTS})
+    if other:
+        raise TargetExists(
+            f"{out}: exists already and is not a demo (it contains {', '.join(other[:3])}); choose another folder with "
+            "--out"
+        )
+    if names and not overwrite:
+        raise TargetExists(f"{out}: exists already and is a demo; {REPLACE}")
     with working(f"Generating {rows:,} rows"):
         files = write_click_log(Path(out), rows=rows, seed=seed)
     if not as_json:
         console.say(f"The click log and its spec, spec.yaml, are in {out}.")
     with startup.importing():  # `best_auc` imports `fieldpool.model`.
         best = {"test": best_auc(files)}
-    run_workflow(str(files.spec), [str(files.clicks)], out, RunnerOptions(), seed=seed, best_auc=best, as_json=as_json)
+    where, data = RunnerOptions(), [str(files.clicks)]
+    run_workflow(str(files.spec), data, out, where, seed=seed, best_auc=best, overwrite=overwrite, as_json=as_json)
     if not as_json:
         console.say("The best possible AUC is that of the true click probabilities, which are known for this log.")
         console.say_next("inspect", os.path.join(out, "run"))
@@ -77,6 +105,7 @@ def run_workflow(
     epochs: int | None = None,
     seed: int | None = None,
     best_auc: dict[str, float] | None = None,
+    overwrite: bool = False,
     as_json: bool = False,
 ) -> None:
     """Runs all steps and prints their results."""
@@ -91,17 +120,54 @@ def run_workflow(
             f"--out {out}: `run` also trains, on this machine; choose a local folder, or use `fieldpool transform` "
             "with this folder and then `fieldpool train`"
         )
-    run, model = os.path.join(out, "run"), os.path.join(out, "model")
-    stats = make_run(spec, data, run, where)
+    _check_output(out, overwrite)
+    with locked_folder(out):
+        _run_steps(spec, data, out, where, epochs, seed, best_auc, overwrite=overwrite, as_json=as_json)
+
+
+def _check_output(out: str, overwrite: bool) -> None:
+    """Checks that the parts of OUT do not exist, or may be replaced, before the first step.
+
+    Raises:
+        TargetExists: they may not be replaced, or OUT is something else.
+    """
+    check_not_a_file(out)
+    found = kind_of(out)
+    if found in (Kind.RUN, Kind.UNFINISHED_RUN, Kind.MODEL, Kind.EXPORT, Kind.PREDICTIONS):
+        raise TargetExists(f"{out}: exists already and is {found}; choose another folder with --out")
+    run, model, report = (os.path.join(out, name) for name in _PARTS)
+    if kind_of(run) is not Kind.UNFINISHED_RUN:  # `transform` starts it from scratch.
+        check_folder_output(run, Kind.RUN, overwrite=overwrite)
+    with startup.importing():
+        from ...model.training.folder import check_folder
+        from ..reports.pages import check_report
+    check_folder(model, overwrite=overwrite, resume=False)
+    check_report(report, overwrite=overwrite)
+
+
+def _run_steps(
+    spec: str,
+    data: list[str],
+    out: str,
+    where: RunnerOptions,
+    epochs: int | None,
+    seed: int | None,
+    best_auc: dict[str, float] | None,
+    *,
+    overwrite: bool,
+    as_json: bool,
+) -> None:
+    run, model, report = (os.path.join(out, name) for name in _PARTS)
+    stats = make_run(spec, data, run, where, overwrite=overwrite)
     from ..terminal import serving_tables, tables
 
     if not as_json:
         show_run(run, stats)
-    training = train_run(run, model, epochs, seed)
+    training = train_run(run, model, epochs, seed, overwrite=overwrite)
     metrics = evaluate_splits(run, model, ["train", "eval", "test"])
-    export = export_run(run, model)
+    export = export_run(run, model, overwrite=overwrite)
     parity = verify_export(run, export, data, SAMPLE_ROWS, RunnerOptions())
-    report = write_report(run, model, os.path.join(out, REPORT_NAME), data)
+    write_report(run, model, report, data, overwrite=overwrite)
     if as_json:
         from ...model.json_text import json_text
 

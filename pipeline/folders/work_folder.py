@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import uuid
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
@@ -35,6 +34,8 @@ from ...model.run import (
     VOCABULARY_COUNTS_FOLDER,
 )
 from ...transforms.errors import CannotResume, CannotWrite, TargetExists
+from ...transforms.kinds import Kind
+from ...transforms.outputs import REPLACE, check_not_a_file, locked
 from ..sources.files import FileStamp
 from .storage import children, is_object_store, make_folder, move, remove, write_atomically
 
@@ -117,12 +118,18 @@ class WorkFolder:
 
 @contextlib.contextmanager
 def work_folder(
-    target: str, *, overwrite: bool = False, resume: bool = False, fingerprint: Fingerprint | None = None
+    target: str,
+    *,
+    kind: Kind = Kind.RUN,
+    overwrite: bool = False,
+    resume: bool = False,
+    fingerprint: Fingerprint | None = None,
 ) -> Iterator[WorkFolder]:
     """Creates the work folder, or resumes the one that a killed process left; an error removes it.
 
     Args:
         target: The output folder to create: a run directory, or a folder of predictions.
+        kind: RUN or PREDICTIONS; only output of the same kind may be replaced.
         overwrite: Whether an existing output may be replaced.
         resume: Whether to continue unfinished work; its fingerprint must be equal.
         fingerprint: The inputs of the run; without it, the work cannot be resumed.
@@ -132,14 +139,15 @@ def work_folder(
         TargetExists: the target contains files that may not be replaced, or another process is working there.
         CannotResume: the unfinished work has other inputs.
     """
+    check_not_a_file(target)
     is_new = not FileSystems.exists(target)
     try:
         make_folder(target)
     except FileNotFoundError:
         raise CannotWrite(f"{target}: a folder cannot be created there; choose another one") from None
-    with _locked(target):
+    with locked(target):
         stale = [name for name in children(target) if name.startswith(WORK_PREFIX)]
-        _check_replaceable(target, stale, overwrite)
+        _check_replaceable(target, stale, kind, overwrite)
         if stale and is_object_store(target) and not (overwrite or resume):
             raise TargetExists(
                 f"{target}: another process is working in it, or was killed there ({stale[0]}/); object stores have no "
@@ -166,41 +174,21 @@ def work_folder(
             raise
 
 
-@contextlib.contextmanager
-def _locked(target: str) -> Iterator[None]:
-    """Locks the target against other processes on this machine; the lock ends with the process, even if killed."""
-    if "://" in target:
-        yield
-        return
-    import fcntl
-
-    handle = os.open(target, os.O_RDONLY)
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise TargetExists(
-                f"{target}: another process is working in it; wait until it has finished, or stop it"
-            ) from None
-        except OSError:
-            pass  # A file system without locks.
-        yield
-    finally:
-        os.close(handle)
-
-
-def _check_replaceable(target: str, stale: list[str], overwrite: bool) -> None:
+def _check_replaceable(target: str, stale: list[str], kind: Kind, overwrite: bool) -> None:
     """Raises TargetExists if the target contains files that may not be replaced."""
     existing = [name for name in children(target) if name not in stale]
     foreign = [name for name in existing if name not in (*_PARTS, DONE_FILE)]
     if foreign and DONE_FILE not in existing:
         raise TargetExists(
-            f"{target}: exists already and is not a run (it contains {', '.join(foreign[:3])}); choose another folder"
+            f"{target}: exists already and is not {kind} (it contains {', '.join(foreign[:3])}); choose another folder"
         )
+    found = Kind.PREDICTIONS if PREDICTIONS_FOLDER in existing else Kind.RUN
+    if DONE_FILE in existing and found is not kind:
+        raise TargetExists(f"{target}: exists already and is {found}, not {kind}; choose another folder")
     if not existing or overwrite:
         return
     if DONE_FILE in existing:
-        raise TargetExists(f"{target}: exists already; choose another folder, or replace it with --overwrite")
+        raise TargetExists(f"{target}: exists already and is {kind}; {REPLACE}")
     if not any(FileSystems.exists(FileSystems.join(target, name, _COMPLETE)) for name in stale):
         raise TargetExists(
             f"{target}: exists already and contains an unfinished run (no {DONE_FILE} file); choose another folder, or "

@@ -9,6 +9,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from os.path import dirname, join
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -16,6 +17,7 @@ import numpy as np
 import tensorflow as tf
 
 from ...model.evaluation import Scores, evaluate, measure, score_split
+from ...model.files import write_atomically
 from ...model.run import Run
 from ...model.run_stats import total
 from ...model.training.folder import TRAINING_FILE, load_model
@@ -26,7 +28,7 @@ from ..spec_file import dump_spec
 from .card_text import commands, formula, limits, pooling_row
 from .charts import Captioned
 from .field_profile import FieldProfile
-from .pages import Header, Table, decimals, number, render, share
+from .pages import REPORT_TITLE, Header, Table, check_report, decimals, number, render, share
 from .quality_charts import learning_curves, quality_curves, slice_charts
 from .run_profile import field_profiles
 
@@ -52,7 +54,9 @@ _SLICE_METRICS = ("auc", "gauc", "pr_auc", "logloss", "calibration", "positives"
 Metrics = dict[str, float]
 
 
-def write_report(run: Run, model_folder: str, path: str, *, data: Sequence[str] | None = None) -> str:
+def write_report(
+    run: Run, model_folder: str, path: str, *, data: Sequence[str] | None = None, overwrite: bool = False
+) -> str:
     """Writes the report of a trained model to `path`, an HTML file; returns the path.
 
     Args:
@@ -60,10 +64,13 @@ def write_report(run: Run, model_folder: str, path: str, *, data: Sequence[str] 
         model_folder: The folder of the trained model.
         path: The HTML file to write.
         data: The source files, for the commands that reproduce the model, if known.
+        overwrite: Whether an existing report may be replaced, once the new one is complete.
 
     Raises:
+        TargetExists: `path` exists, and it is not a report or `overwrite` is false.
         UserError: the folder has no trained model.
     """
+    check_report(path, overwrite=overwrite)
     if model_folder.endswith(".keras"):
         model_folder = dirname(model_folder)
     training = _read_training(model_folder)
@@ -84,8 +91,7 @@ def write_report(run: Run, model_folder: str, path: str, *, data: Sequence[str] 
             limits=limits(run, quality.by_split, quality.split, fields),
         ),
     )
-    with tf.io.gfile.GFile(path, "w") as file:
-        file.write(page)
+    write_atomically(path, lambda temporary: Path(temporary).write_text(page, encoding="utf-8"))
     return path
 
 
@@ -156,7 +162,7 @@ def _header(run: Run, folder: str, training: dict[str, Any], model: keras.Model,
     parameters = sum(int(np.prod(variable.shape)) for variable in model.trainable_variables)
     metrics = [name for name in ("auc", "gauc", "pr_auc", "logloss") if name in quality.metrics]
     return Header(
-        title=f"Model card: {folder}",
+        title=f"{REPORT_TITLE}: {folder}",
         subtitle=f"DeepFM trained by fieldpool {training['versions']['fieldpool']} on the run {run.path}",
         tiles=[
             *((f"{quality.split} {_METRIC_NAMES[name]}", decimals(quality.metrics[name])) for name in metrics),

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from ...transforms.errors import TargetExists
+from ...transforms.outputs import REPLACE
 from .field_profile import FieldProfile, Truncation
 
 
@@ -26,6 +28,30 @@ class Table:
 
     head: Sequence[str]
     rows: Sequence[Sequence[str]]
+
+
+# The start of the title of each report.
+REPORT_TITLE = "Model card"
+
+
+def check_report(path: str, *, overwrite: bool) -> None:
+    """Checks that a report may be written to `path`: only a report may be replaced.
+
+    Raises:
+        TargetExists: the path exists, and it is not a report or `overwrite` is false.
+    """
+    import tensorflow as tf  # Takes seconds to import; the other functions do not need it.
+
+    if not tf.io.gfile.exists(path):
+        return
+    found = "is a folder"
+    if not tf.io.gfile.isdir(path):
+        with tf.io.gfile.GFile(path, "rb") as file:
+            found = "is a report" if f"<title>{REPORT_TITLE}".encode() in file.read(1000) else "is not a report"
+    if found != "is a report":
+        raise TargetExists(f"{path}: exists already and {found}; choose another file with --out")
+    if not overwrite:
+        raise TargetExists(f"{path}: exists already; {REPLACE}")
 
 
 def render(template: str, **sections: object) -> str:

@@ -2,30 +2,54 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 
-from ...transforms.errors import UserError
+from ...transforms.errors import TargetExists
+from ...transforms.kinds import Kind, kind_of
+from ...transforms.outputs import REPLACE, check_not_a_file, locked_folder
 
 SPEC_NAME, PAGE_NAME = "spec.yaml", "profile.html"
 
 
-def new_profile_paths(folder: str) -> list[str]:
+def check_profile_folder(folder: str, *, overwrite: bool) -> list[str]:
     """Returns the paths of spec and page in a folder.
 
     Raises:
-        UserError: One of the two exists.
+        TargetExists: One of the two exists and `overwrite` is false; the folder is a run; or it is a file.
     """
+    check_not_a_file(folder)
     paths = [os.path.join(folder, name) for name in (SPEC_NAME, PAGE_NAME)]
+    if kind_of(folder) in (Kind.RUN, Kind.UNFINISHED_RUN):  # Its spec.yaml belongs to its examples.
+        raise TargetExists(f"{paths[0]}: exists already, and {folder} is a run; choose another folder with --out")
     for path in paths:
-        if os.path.exists(path):
-            raise UserError(f"{path}: exists already; choose another folder with --out, or remove it first")
+        if os.path.isdir(path):
+            raise TargetExists(f"{path}: exists already and is a folder; choose another folder with --out")
+        if os.path.lexists(path) and not overwrite:
+            raise TargetExists(f"{path}: exists already; {REPLACE}")
     return paths
 
 
-def write_profile(paths: Sequence[str], texts: Sequence[str]) -> None:
-    """Writes spec and page, and creates their folder."""
-    os.makedirs(os.path.dirname(paths[0]) or ".", exist_ok=True)
-    for path, text in zip(paths, texts, strict=True):
-        with open(path, "w", encoding="utf-8") as file:
-            file.write(text)
+@contextlib.contextmanager
+def profile_folder(folder: str, *, overwrite: bool = False) -> Iterator[Callable[[Sequence[str]], list[str]]]:
+    """Locks the folder and yields a function that writes the texts of spec and page, and returns their paths.
+
+    The folder is created if needed, and removed again if nothing is written. Each file is replaced atomically.
+
+    Raises:
+        TargetExists: see `check_profile_folder`; or another process is working there.
+    """
+    check_profile_folder(folder, overwrite=overwrite)
+    with locked_folder(folder):
+        paths = check_profile_folder(folder, overwrite=overwrite)  # Another process may have written to it.
+
+        def write(texts: Sequence[str]) -> list[str]:
+            for path, text in zip(paths, texts, strict=True):
+                with open(f"{path}.unfinished", "w", encoding="utf-8") as file:
+                    file.write(text)
+            for path in paths:
+                os.replace(f"{path}.unfinished", path)
+            return paths
+
+        yield write

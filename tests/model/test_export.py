@@ -208,7 +208,7 @@ def test_only_an_export_is_replaced(served: Served, tmp_path: Path) -> None:
     run, out = Run(str(served.run)), tmp_path / "out"
     export_model(run, str(served.model), str(out))
     (out / "stale").write_text("")
-    export_model(run, str(served.model), str(out))
+    export_model(run, str(served.model), str(out), overwrite=True)
     assert not (out / "stale").exists()
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
@@ -216,7 +216,7 @@ def test_only_an_export_is_replaced(served: Served, tmp_path: Path) -> None:
     out.mkdir()
     (out / "thesis.txt").write_text("")
     with pytest.raises(UserError, match="is not an exported model"):
-        export_model(run, str(served.model), str(out))
+        export_model(run, str(served.model), str(out), overwrite=True)
     assert (out / "thesis.txt").exists()
 
 

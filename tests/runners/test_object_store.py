@@ -98,7 +98,7 @@ def test_error_removes_all_work(bucket: EmulatedBucket) -> None:
 
 def test_run_is_replaced_only_with_overwrite(bucket: EmulatedBucket) -> None:
     make("old")
-    with pytest.raises(TargetExists, match="exists already; choose another folder, or replace it with --overwrite"):
+    with pytest.raises(TargetExists, match=r"exists already and is a run; .* replace it with --overwrite"):
         make()
     assert contents(bucket) == run_of("old")
     make(overwrite=True)

@@ -72,9 +72,9 @@ def transform(spec: str, data: str, out: str, options: dict[str, Any]) -> None:
     transform(load_spec(spec), [data], out, **options)
 
 
-def train(run: str, out: str, resume: bool) -> None:
+def train(run: str, out: str, resume: bool, overwrite: bool = False) -> None:
     """Does what `fieldpool train` does."""
     from fieldpool.model.run import Run
     from fieldpool.model.training.train import train
 
-    train(Run(run), out, resume=resume)
+    train(Run(run), out, resume=resume, overwrite=overwrite)

@@ -89,7 +89,7 @@ def test_given_callbacks_get_the_metrics(run: Run, tmp_path: Path) -> None:
 
 def test_second_training_replaces_the_first(run: Run, tmp_path: Path) -> None:
     train(run, str(tmp_path / "out"))
-    train(run, str(tmp_path / "out"), train_settings=settings_of(run, epochs=1))
+    train(run, str(tmp_path / "out"), train_settings=settings_of(run, epochs=1), overwrite=True)
     assert sorted(p.name for p in (tmp_path / "out" / "checkpoints").iterdir()) == [
         "epoch-0001.weights.h5",
         "state-0001-000000000.npz",

@@ -107,7 +107,7 @@ def test_error_leaves_the_target_unchanged(tmp_path: Path, existed: bool) -> Non
 def test_run_is_replaced_only_with_overwrite_and_only_by_a_complete_run(tmp_path: Path) -> None:
     target = tmp_path / "run"
     make(target, "old")
-    with pytest.raises(TargetExists, match="exists already; choose another folder, or replace it with --overwrite"):
+    with pytest.raises(TargetExists, match=r"exists already and is a run; .* replace it with --overwrite"):
         make(target)
     with pytest.raises(ZeroDivisionError):
         fail(target, overwrite=True)
