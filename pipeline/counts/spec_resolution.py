@@ -7,8 +7,7 @@ kind takes one pass over the data, which is skipped if the spec gives the values
 from __future__ import annotations
 
 import os
-from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 
 import apache_beam as beam
@@ -20,35 +19,41 @@ from ...transforms.errors import SourceError
 from ...transforms.spec import MultivaluedField, Spec, TimeSplit
 from ..jobs.job import running_pipeline
 from ..rows.checks import CheckRows
-from ..rows.splits import times_of
+from ..rows.times import Times, read_times
 from ..sources.batches import SourceBatch
 from .counters import Counted, Counts, WriteCounts, read_counts
 from .row_counts import count_rows
+from .time_units import first_times, resolve_unit, with_boundaries
 
 # Returns a PTransform that reads SourceBatches; called once for each time that the rows are read.
 ReadRows = Callable[[], beam.PTransform]
 
 
-def resolve_spec(spec: Spec, read_rows: ReadRows, options: PipelineOptions, work: str) -> Spec:
-    """Returns the spec with a number for each `max_len`, and with the boundaries of a time split.
+def resolve_spec(
+    spec: Spec, read_rows: ReadRows, options: PipelineOptions, work: str, first_rows: Iterable[SourceBatch] = ()
+) -> Spec:
+    """Returns the spec with a number for each `max_len`, and with the unit and the boundaries of a time split.
 
     Args:
         spec: The spec to resolve.
         read_rows: Returns a PTransform that reads the rows.
         options: Beam options of the passes.
         work: Folder for the results of the passes. A pass whose result already exists is skipped.
+        first_rows: The first rows, which show the unit of times if the spec gives the boundaries but no unit. They are
+            read until one has a time.
 
     Raises:
         SourceError: no row has a valid time.
+        SpecError: the unit of times is ambiguous, or the boundaries are in another unit.
     """
     split = spec.split
     if isinstance(split, TimeSplit) and split.eval_from is None:
         count_times = beam.Map(_count_times, split.time)
         times = _run_pass(read_rows, count_times, options, FileSystems.join(work, "times.json"))
-        eval_from, test_from = _boundaries(times, split)
-        spec = spec.model_copy(
-            update={"split": split.model_copy(update={"eval_from": eval_from, "test_from": test_from})}
-        )
+        spec = spec.model_copy(update={"split": _with_found_boundaries(times, split)})
+    elif isinstance(split, TimeSplit):
+        unit = resolve_unit(split, first_times(first_rows, split.time))
+        spec = spec.model_copy(update={"split": split.model_copy(update={"time_unit": unit})})
     if open_lengths(spec):
         lengths = _run_pass(read_rows, _CountLengths(spec), options, FileSystems.join(work, "lengths.json"))
         spec = with_lengths(spec, lengths)
@@ -101,13 +106,15 @@ class _CountLengths(beam.PTransform):
 
 
 def _count_times(batch: SourceBatch, column: str) -> Counts:
-    """Returns the number of rows at each distinct time."""
-    if not batch.data.num_rows:
-        return Counts()
-    times = times_of(batch.data[column], column)
-    values, rows = np.unique(times[~np.isnan(times)], return_counts=True)
-    pairs = zip(values.tolist(), rows.tolist(), strict=True)
-    return Counts(Counter({Counted("time", detail=value): number for value, number in pairs}))
+    """Returns the number of rows at each distinct time, separately for numbers, whose unit is not yet known."""
+    counts = Counts()
+    if batch.data.num_rows:
+        times = read_times(batch.data[column], column)
+        for kind, is_kind in (("number", times.is_number), ("time", ~times.is_number)):
+            values, rows = np.unique(times.values[is_kind & ~np.isnan(times.values)], return_counts=True)
+            pairs = zip(values.tolist(), rows.tolist(), strict=True)
+            counts.sums.update({Counted("time", kind, detail=value): number for value, number in pairs})
+    return counts
 
 
 def _run_pass(read_rows: ReadRows, count: beam.PTransform, options: PipelineOptions, path: str) -> Counts:
@@ -119,16 +126,31 @@ def _run_pass(read_rows: ReadRows, count: beam.PTransform, options: PipelineOpti
     return read_counts(path)
 
 
-def _boundaries(counts: Counts, split: TimeSplit) -> tuple[float, float]:
-    """Returns the first times of eval and test for which the splits' sizes are closest to the requested shares."""
-    if not counts.sums:
+def _with_found_boundaries(counts: Counts, split: TimeSplit) -> TimeSplit:
+    """Returns the split with its unit, and the boundaries that bring its shares closest to those of the spec."""
+    keys, rows = list(counts.sums), np.array(list(counts.sums.values()))
+    times = Times(np.array([key.detail for key in keys]), np.array([key.field == "number" for key in keys], bool))
+    unit = resolve_unit(split, times, rows)
+    return with_boundaries(split, *_boundaries(times.seconds(unit), rows, split), unit)
+
+
+def _boundaries(times: np.ndarray, rows: np.ndarray, split: TimeSplit) -> tuple[float, float]:
+    """Returns the first times of eval and test for which the splits' sizes are closest to the requested shares.
+
+    Args:
+        times: In any order, NaN for values that are not times, float64 `[times]`.
+        rows: The number of rows at each time, `[times]`.
+        split: The split with the shares.
+    """
+    is_time = ~np.isnan(times)
+    if not is_time.any():
         raise SourceError(
             f"split.time: no row has a valid time in column {split.time!r}; expected numbers, dates or ISO 8601 times"
         )
-    pairs = np.array([(key.detail, rows) for key, rows in counts.sums.items()])
-    times, rows = pairs[np.argsort(pairs[:, 0])].T
-    before = np.concatenate([[0], np.cumsum(rows)])
-    starts = np.append(times, np.inf)
+    # Values of several units may be the same time.
+    distinct, position = np.unique(times[is_time], return_inverse=True)
+    before = np.concatenate([[0], np.cumsum(np.bincount(position, weights=rows[is_time]))])
+    starts = np.append(distinct, np.inf)
 
     def start_of(share: float) -> float:
         return float(starts[np.abs(before - share * before[-1]).argmin()])

@@ -13,7 +13,8 @@ import yaml
 from ...transforms.errors import UserError
 from ...transforms.spec import SPLITS, Source, Spec, TimeSplit
 from ..counts.spec_resolution import open_lengths
-from ..rows.splits import times_of
+from ..counts.time_units import resolve_unit, with_boundaries
+from ..rows.times import read_times
 from ..sources.files import find_files
 from ..sources.readers import all_columns
 from ..sources.sample import sample_rows
@@ -135,9 +136,10 @@ def _with_boundaries(spec: Spec, table: pa.Table) -> Spec:
     """Returns the spec with the boundaries of a time split, and with open list lengths that truncate nothing."""
     split = spec.split
     if isinstance(split, TimeSplit):
-        times = times_of(table[split.time].combine_chunks(), split.time)
-        ends = np.nanquantile(times, [split.train, split.train + split.eval])
-        split = split.model_copy(update={"eval_from": float(ends[0]), "test_from": float(ends[1])})
+        times = read_times(table[split.time].combine_chunks(), split.time)
+        unit = resolve_unit(split, times)
+        ends = np.nanquantile(times.seconds(unit), [split.train, split.train + split.eval])
+        split = with_boundaries(split, float(ends[0]), float(ends[1]), unit)
     longest = {name: field.model_copy(update={"max_len": _LONGEST}) for name, field in open_lengths(spec).items()}
     return spec.model_copy(update={"split": split, "fields": spec.fields | longest})
 

@@ -15,7 +15,9 @@ import numpy as np
 import pyarrow as pa
 
 from ...transforms.errors import UserError
+from ..counts.time_units import has_compact_dates
 from ..rows import columns
+from ..rows.times import read_times
 from .proposal.column_sample import FEW, ColumnSample
 from .proposal.field_rules import propose_field
 
@@ -123,6 +125,8 @@ def _propose_split(
     if times:
         proposal.spec["split"] = {"time": times[0], "train": 0.8, "eval": 0.1, "test": 0.1}
         proposal.reasons["split"] = [f"{times[0]} is a time: the oldest rows are for training, the newest for testing"]
+        if has_compact_dates(read_times(samples[times[0]].values, times[0])):
+            proposal.spec["split"]["time_unit"] = "date"
         return set(times)
     users = [name for name in samples if _USERS.fullmatch(name) and name not in taken]
     hashed = next(iter(users), None) or proposal.spec.get("key") or next(n for n in samples if n not in taken)

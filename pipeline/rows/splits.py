@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import fnmatch
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 import numpy as np
 import pyarrow as pa
@@ -15,6 +15,7 @@ from ...transforms.errors import SpecError
 from ...transforms.spec import SPLITS, ColumnSplit, FileSplit, HashSplit, Spec, TimeSplit
 from ..sources.batches import Reason, SourceBatch
 from . import columns
+from .times import EXPECTED, boundaries_of, read_times, split_unit
 
 # Index into SPLITS of a row that has no split.
 NO_SPLIT = -1
@@ -53,10 +54,11 @@ def assign_splits(batch: SourceBatch, spec: Spec) -> RowSplits:
     if isinstance(split, TimeSplit):
         if split.eval_from is None or split.test_from is None:
             raise ValueError("the time split has no boundaries; call counts.spec_resolution.resolve_spec first")
-        times = times_of(column, column_name)
-        test, evaluation = time_of(split.test_from), time_of(split.eval_from)
+        unit = split_unit(split)
+        times, (evaluation, test) = read_times(column, column_name).seconds(unit), boundaries_of(split, unit)
         codes = np.where(times >= test, 2, np.where(times >= evaluation, 1, 0))
-        return RowSplits(np.where(np.isnan(times), NO_SPLIT, codes).astype(np.int8), Reason.NO_TIME)
+        reason = Reason.NO_TIME.format(expected=EXPECTED[unit])
+        return RowSplits(np.where(np.isnan(times), NO_SPLIT, codes).astype(np.int8), reason)
     values = columns.tokens(column, column_name).values
     if isinstance(split, HashSplit):
         codes = _hash_codes(values, split)
@@ -70,12 +72,22 @@ def assign_splits(batch: SourceBatch, spec: Spec) -> RowSplits:
     return RowSplits(codes, Reason.UNKNOWN_SPLIT.format(expected=expected))
 
 
+def check_files(paths: Iterable[str], spec: Spec) -> None:
+    """Raises SpecError if the spec splits by file, and a file matches no pattern or those of two splits."""
+    if isinstance(spec.split, FileSplit):
+        for path in paths:
+            _split_of_file(path, spec.split)
+
+
 def _split_of_file(path: str, split: FileSplit) -> str:
-    for name in SPLITS:
-        pattern = getattr(split.files, name)
-        if pattern and fnmatch.fnmatch(os.path.basename(path), pattern):
-            return name
-    raise SpecError(f"{path}: matches no pattern of split.files; add one, or leave the file out")
+    patterns = {name: getattr(split.files, name) for name in SPLITS}
+    found = [name for name, text in patterns.items() if text and fnmatch.fnmatch(os.path.basename(path), text)]
+    if not found:
+        raise SpecError(f"{path}: matches no pattern of split.files; add one, or leave the file out")
+    if len(found) > 1:
+        matched = " and ".join(f"{name} ({patterns[name]!r})" for name in found)
+        raise SpecError(f"{path}: matches the patterns of {matched} in split.files; a file must match one only")
+    return found[0]
 
 
 def _hash_codes(values: pa.Array, split: HashSplit) -> np.ndarray:
@@ -88,44 +100,3 @@ def _hash_codes(values: pa.Array, split: HashSplit) -> np.ndarray:
     text = tf.constant(salted.to_numpy(zero_copy_only=False), tf.string)
     share = tf.strings.to_hash_bucket_fast(text, 1 << 30).numpy() / (1 << 30)
     return np.searchsorted([split.train, split.train + split.eval], share, side="right").clip(max=2)
-
-
-def times_of(column: pa.Array, name: str) -> np.ndarray:
-    """Returns times as numbers, float64 `[rows]`: numbers unchanged, dates as seconds since 1970.
-
-    NaN if the time is missing, or the text is neither a number nor an ISO 8601 time.
-    """
-    kind = column.type
-    if pa.types.is_dictionary(kind):
-        column = column.dictionary_decode()
-        kind = column.type
-    if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
-        micros = column.cast(pa.timestamp("us", getattr(kind, "tz", None))).cast(pa.int64())
-        return np.asarray(pc.divide(micros.cast(pa.float64()), 1e6).fill_null(np.nan))
-    if pa.types.is_integer(kind) or pa.types.is_floating(kind):
-        return np.asarray(column.cast(pa.float64()).fill_null(np.nan))
-    values = columns.tokens(column, name).values
-    return np.array([_time_or_nan(value) for value in values.to_pylist()], np.float64)
-
-
-def _time_or_nan(value: bytes | None) -> float:
-    try:
-        return np.nan if value is None else time_of(value.decode())
-    except (ValueError, UnicodeDecodeError):
-        return np.nan
-
-
-def time_of(value: float | str) -> float:
-    """Returns a time from the spec or a text from the data as a number, in the units of `times_of`."""
-    try:
-        return float(value)
-    except ValueError:
-        text = str(value).strip().replace("Z", "+00:00")
-        return float(np.datetime64(_in_utc(text), "us").astype(np.int64)) / 1e6
-
-
-def _in_utc(text: str) -> str:
-    moment = datetime.fromisoformat(text)
-    if moment.tzinfo is not None:
-        moment = moment.astimezone(UTC).replace(tzinfo=None)
-    return moment.isoformat()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,6 +16,7 @@ from ...model.run_stats import RunStats
 from ...transforms.errors import UserError
 from ...transforms.spec import SPLITS, Spec
 from ..rows.checks import check_rows, raw_columns
+from ..rows.splits import check_files
 from ..sources.batches import Rejected, SourceBatch, raw_row
 from ..sources.files import find_files
 from ..sources.readers import check_all_columns
@@ -22,6 +24,7 @@ from ..sources.sample import first_rows
 from ..tfrecords.decoding import DecodedExample, decoded_examples
 from .list_warnings import warn_of_unsplit_lists
 from .run_directory import RowSource, transform_rows
+from .split_warnings import warn_of_empty_splits
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,7 @@ class Explanation:
 def explain(spec: Spec, patterns: Sequence[str], *, sample: int = 1000, shown: int = 3) -> Explanation:
     """Transforms the first `sample` rows, and returns `shown` of them with their examples.
 
-    Only temporary files are written. Warns as `transform` does.
+    Only temporary files are written. Warns as `transform` does, but about empty splits only if the sample is all rows.
 
     Raises:
         UserError: as for `transform`; also if no sampled row is in the train split.
@@ -58,7 +61,8 @@ def explain(spec: Spec, patterns: Sequence[str], *, sample: int = 1000, shown: i
     rows_of_a_file, columns = max(1, sample // len(files)), raw_columns(spec)
     batches = [b for file in files for b in first_rows(file.path, spec.source, columns, rows_of_a_file)]
     tolerant = spec.model_copy(update={"max_rejected": float("inf")})
-    source = RowSource(lambda: beam.Create(batches, reshuffle=False))
+    check_files([file.path for file in files], spec)
+    source = RowSource(lambda: beam.Create(batches, reshuffle=False), first_rows=lambda: batches)
     with tempfile.TemporaryDirectory(prefix="fieldpool-explain-") as folder:
         try:
             result = transform_rows(tolerant, source, os.path.join(folder, "run"))
@@ -66,8 +70,17 @@ def explain(spec: Spec, patterns: Sequence[str], *, sample: int = 1000, shown: i
             raise UserError(str(error).replace(f"{folder}/run", f"the first {sample} rows")) from None
         rows = _explained_rows(batches, Run(result.path), shown)
     warn_of_unsplit_lists(result.spec, result.stats, batches)
+    if all(rows < rows_of_a_file for rows in _rows_by_file(batches).values()):
+        warn_of_empty_splits(spec, result.spec, result.stats)
     rejected = [row for batch in batches for row in check_rows(batch, result.spec).rejected]
     return Explanation(rows, rejected, result.spec, result.stats)
+
+
+def _rows_by_file(batches: Sequence[SourceBatch]) -> Counter[str]:
+    rows: Counter[str] = Counter()
+    for batch in batches:
+        rows[batch.source] += batch.read
+    return rows
 
 
 def _explained_rows(batches: Sequence[SourceBatch], run: Run, shown: int) -> list[ExplainedRow]:

@@ -6,7 +6,7 @@ The files are written to a work folder inside the target and moved into place on
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 
@@ -45,13 +45,16 @@ from ..jobs.options import FieldpoolOptions, beam_options
 from ..rows.checks import raw_columns
 from ..rows.prepared_job import PreparedJob, prepare_job
 from ..rows.rejected import check_rejected
+from ..rows.splits import check_files
 from ..rows.tft_rows import raw_metadata
+from ..sources.batches import SourceBatch
 from ..sources.files import find_files
 from ..sources.readers import all_columns, check_all_columns, check_readable
 from ..sources.sample import first_rows
 from ..spec_file import dump_spec
 from .list_warnings import LOOKED_AT, warn_of_unsplit_lists
 from .preprocess import write_run
+from .split_warnings import warn_of_empty_splits
 
 
 @dataclass(frozen=True)
@@ -71,11 +74,13 @@ class RowSource:
         read_rows: Returns a PTransform that reads SourceBatches; called once for each time that the rows are read.
         fingerprint: Identifies the inputs of the run; without it, the run cannot be resumed.
         check_unchanged: Raises SourceChanged if the rows have changed since the job was prepared.
+        first_rows: Returns the first rows: `resolve_spec` looks there for the unit of times.
     """
 
     read_rows: ReadRows
     fingerprint: Fingerprint | None = None
     check_unchanged: Callable[[], None] = lambda: None
+    first_rows: Callable[[], Iterable[SourceBatch]] = tuple
 
 
 def transform(
@@ -90,7 +95,8 @@ def transform(
 ) -> TransformResult:
     """Builds the run directory `target` from the files that `patterns` match.
 
-    Warns of multivalued fields whose texts look like lists that were not split: see `list_warnings`.
+    Warns of multivalued fields whose texts look like lists that were not split (see `list_warnings`), and, without
+    `using`, of an empty eval or test split that the spec asks for.
 
     Args:
         spec: Describes the rows; with `using`, that run's spec.
@@ -127,9 +133,16 @@ def transform_job(
         all_columns(job.paths, spec.source),
         {name: version(name) for name in ("fieldpool", "tensorflow-transform")},
     )
-    source = RowSource(lambda: job.rows(spec.source, columns), fingerprint, job.check_unchanged)
+    check_files(job.paths, spec)
+
+    def first_of_files() -> Iterator[SourceBatch]:
+        return (batch for path in job.paths for batch in first_rows(path, spec.source, columns, LOOKED_AT))
+
+    source = RowSource(lambda: job.rows(spec.source, columns), fingerprint, job.check_unchanged, first_of_files)
     result = transform_rows(spec, source, job.target, job.options, overwrite=overwrite, resume=resume, using=using)
     warn_of_unsplit_lists(result.spec, result.stats, first_rows(job.paths[0], spec.source, columns, LOOKED_AT))
+    if using is None:
+        warn_of_empty_splits(spec, result.spec, result.stats)
     return result
 
 
@@ -163,7 +176,7 @@ def _make_run(
     spec: Spec, source: RowSource, target: str, work: WorkFolder, options: PipelineOptions, using: Run | None
 ) -> None:
     """Writes all parts of the run except `DONE` to `work.result`."""
-    resolved = using.spec if using else resolve_spec(spec, source.read_rows, options, work.path)
+    resolved = using.spec if using else resolve_spec(spec, source.read_rows, options, work.path, source.first_rows())
     pipeline = new_pipeline(options)
     readings = {"transform": pipeline | "ReadForTransform" >> source.read_rows()}
     if using is None:

@@ -31,7 +31,7 @@ class Reason(StrEnum):
     WRONG_LABEL = "expected a label of 0 or 1"
     NOT_FINITE = "not a finite number"
     UNKNOWN_SPLIT = "expected one of {expected}"
-    NO_TIME = "not a time: expected a number or ISO 8601"
+    NO_TIME = "not a time: expected {expected}"
     NOTHING_TO_HASH = "the value to hash is missing"
     SEVERAL_VALUES = "expected a single value"
     WRONG_WEIGHTS = "expected one weight for each value of {column}"

@@ -8,22 +8,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 from rich.text import Text
 
 from ...transforms.spec import SPLITS, Spec, TimeSplit
+from ...transforms.spec.times import boundary_seconds, iso_text
+from ..rows.times import split_unit
 from .console import show
 
 if TYPE_CHECKING:
     from ...model.run_stats import RunStats
     from ...model.training.result import TrainingResult
-
-
-# Times from 1973 to 2286; in milliseconds they would be a thousand times as large.
-_EPOCH_SECONDS = (1e8, 1e10)
 
 
 def show_stats(stats: RunStats, *, as_json: bool = False) -> None:
@@ -69,14 +66,18 @@ def split_line(spec: Spec) -> str | None:
     split = spec.split
     if not isinstance(split, TimeSplit) or split.eval_from is None or split.test_from is None:
         return None
-    return f"Split by {split.time}: eval from {_time(split.eval_from)}, test from {_time(split.test_from)}"
+    unit = split_unit(split)
+    return f"Split by {split.time}: eval from {_time(split.eval_from, unit)}, test from {_time(split.test_from, unit)}"
 
 
-def _time(value: float | str) -> str:
-    """Returns a boundary in UTC if it is in seconds since 1970; other numbers, whose unit is unknown, as they are."""
-    if isinstance(value, str) or not _EPOCH_SECONDS[0] <= value < _EPOCH_SECONDS[1]:
+def _time(value: float | str, unit: str) -> str:
+    """Returns a boundary in UTC; plain numbers, texts, and times that have no year of four digits, as they are."""
+    if isinstance(value, str) or unit in ("auto", "number"):
         return str(value)
-    return datetime.fromtimestamp(value, UTC).isoformat().replace("+00:00", "Z")
+    try:
+        return iso_text(boundary_seconds(value, unit))
+    except (ValueError, OverflowError, OSError):
+        return str(value)
 
 
 def counts_table(counts: Mapping[str, int]) -> Table:

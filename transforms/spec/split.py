@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Any
 
 from pydantic import BaseModel, Discriminator, Field, Tag, model_validator
 
 from .base import Fraction, Strict
+from .times import TimeUnit, boundary_seconds, number_of, shown
 
 SPLITS = ("train", "eval", "test")
 
@@ -37,6 +39,15 @@ class ColumnSplit(Strict):
     train: list[str] = Field(default=["train"], description="Values that mean the train split.")
     eval: list[str] = Field(default=["eval"], description="Values that mean the eval split.")
     test: list[str] = Field(default=["test"], description="Values that mean the test split.")
+
+    @model_validator(mode="after")
+    def _one_split_each(self) -> ColumnSplit:
+        words = [word for name in SPLITS for word in dict.fromkeys(getattr(self, name))]
+        twice = next((word for word in words if words.count(word) > 1), None)
+        if twice is not None:
+            names = " and ".join(f"`{name}`" for name in SPLITS if twice in getattr(self, name))
+            raise ValueError(f"{twice!r} is in {names}; each value means one split (the default is the split's name)")
+        return self
 
 
 class FilePatterns(Strict):
@@ -71,6 +82,11 @@ class TimeSplit(_Fractions):
     time: str = Field(description="The column with the time: a number, a timestamp or ISO 8601 text.")
     eval_from: float | str | None = Field(None, description="First time of the eval split.")
     test_from: float | str | None = Field(None, description="First time of the test split.")
+    time_unit: TimeUnit = Field(
+        "auto",
+        description="The unit of numbers in the column: `s`, `ms`, `us` or `ns` since 1970, `date` (YYYYMMDD) or "
+        "`number` (any numbers with an order). `auto` finds it from the size of the numbers.",
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -84,6 +100,29 @@ class TimeSplit(_Fractions):
     def _both_or_none(self) -> TimeSplit:
         if (self.eval_from is None) != (self.test_from is None):
             raise ValueError("give both `eval_from` and `test_from`, or neither")
+        return self
+
+    @model_validator(mode="after")
+    def _in_order(self) -> TimeSplit:
+        if self.eval_from is None or self.test_from is None:
+            return self
+        given = (self.eval_from, self.test_from)
+        found = f"`eval_from` ({shown(self.eval_from)}) and `test_from` ({shown(self.test_from)})"
+        numbers = [number_of(value) for value in given]
+        are_dates = {number is None for number in numbers if number is None or not math.isinf(number)}
+        if self.time_unit == "number" and True in are_dates:
+            raise ValueError(f"{found} must be numbers, because `time_unit` is number")
+        if self.time_unit == "auto" and len(are_dates) > 1:
+            raise ValueError(f"{found} must both be dates or both be numbers; or set `time_unit`")
+        try:
+            ends = [boundary_seconds(value, self.time_unit) for value in given]
+        except ValueError:
+            ends = [math.nan]
+        if any(map(math.isnan, ends)):
+            number = "YYYYMMDD" if self.time_unit == "date" else "numbers"
+            raise ValueError(f"{found} must be {number} or ISO 8601 times, such as 2024-01-31T10:00:00Z")
+        if ends[0] > ends[1]:
+            raise ValueError(f"{found}: the test split may not begin before the eval split; exchange them")
         return self
 
 

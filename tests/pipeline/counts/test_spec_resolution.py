@@ -6,6 +6,7 @@ from collections import Counter
 from decimal import Decimal
 from fractions import Fraction
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -64,8 +65,8 @@ def test_lengths_come_from_train_and_are_at_least_one() -> None:
     assert [resolved.fields[name].max_len for name in "abcd"] == [3, 2, 7, 1]  # type: ignore[union-attr]
 
 
-def counted(times: dict[int, int]) -> Counts:
-    return Counts(Counter({Counted("time", detail=float(time)): rows for time, rows in times.items()}))
+def boundaries(times: dict[int, int], **shares: float) -> tuple[float, float]:
+    return _boundaries(np.array([*times], np.float64), np.array([*times.values()]), TimeSplit(time="t", **shares))
 
 
 @pytest.mark.parametrize(
@@ -77,15 +78,15 @@ def counted(times: dict[int, int]) -> Counts:
     ],
 )
 def test_time_boundaries_are_closest_to_the_shares(times: dict[int, int], expected: tuple[float, float]) -> None:
-    assert _boundaries(counted(times), TimeSplit(time="t")) == expected
+    assert boundaries(times) == expected
 
 
 def test_shares_of_zero_make_empty_splits() -> None:
-    counts = counted(dict.fromkeys(range(10), 1))
-    assert _boundaries(counts, TimeSplit(time="t", train=0.7, eval=0.0, test=0.3)) == (7.0, 7.0)
-    assert _boundaries(counts, TimeSplit(time="t", train=0.7, eval=0.3, test=0.0)) == (7.0, float("inf"))
+    times = dict.fromkeys(range(10), 1)
+    assert boundaries(times, train=0.7, eval=0.0, test=0.3) == (7.0, 7.0)
+    assert boundaries(times, train=0.7, eval=0.3, test=0.0) == (7.0, float("inf"))
 
 
 def test_column_without_valid_times_is_an_error() -> None:
     with pytest.raises(UserError, match="no row has a valid time in column 't'"):
-        _boundaries(Counts(), TimeSplit(time="t"))
+        boundaries({})

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
-from fieldpool.pipeline.rows.splits import assign_splits, times_of
+from fieldpool.pipeline.rows.splits import assign_splits, check_files
+from fieldpool.pipeline.rows.times import read_times
 from fieldpool.pipeline.sources.batches import SourceBatch
 from fieldpool.transforms.errors import UserError
 from fieldpool.transforms.spec import SPLITS, Spec
 
 
 def splits(split: dict[str, Any], column: pa.Array, source: str = "data/rows.csv") -> list[str | None]:
-    spec = Spec.model_validate({"label": {"field": "y"}, "split": split, "fields": {"a": {"type": "categorical"}}})
     batch = SourceBatch(source, np.arange(len(column)), pa.RecordBatch.from_arrays([column], ["s"]))
-    return [None if code < 0 else SPLITS[code] for code in assign_splits(batch, spec).codes]
+    return [None if code < 0 else SPLITS[code] for code in assign_splits(batch, spec_of(split)).codes]
+
+
+def spec_of(split: dict[str, Any]) -> Spec:
+    return Spec.model_validate({"label": {"field": "y"}, "split": split, "fields": {"a": {"type": "categorical"}}})
 
 
 def test_split_by_column() -> None:
@@ -44,6 +49,15 @@ def test_split_by_file(source: str, expected: str) -> None:
 def test_file_that_matches_no_pattern_is_an_error() -> None:
     with pytest.raises(UserError, match=r"other.csv: matches no pattern"):
         splits({"files": {"train": "train.csv"}}, pa.array([1]), "other.csv")
+
+
+def test_file_of_two_splits_is_an_error() -> None:
+    by = {"files": {"train": "*.csv", "eval": "dev*.csv"}}
+    message = re.escape("a/dev1.csv: matches the patterns of train ('*.csv') and eval ('dev*.csv') in split.files")
+    with pytest.raises(UserError, match=message):
+        splits(by, pa.array([1]), "a/dev1.csv")
+    with pytest.raises(UserError, match=message):
+        check_files(["a/train.csv", "a/dev1.csv"], spec_of(by))
 
 
 def test_split_by_hash_keeps_equal_values_together_and_meets_the_shares() -> None:
@@ -91,4 +105,4 @@ def test_split_by_time(eval_from: float | str, test_from: float | str, column: p
 
 def test_times_with_a_time_zone_are_compared_in_utc() -> None:
     texts = pa.array(["2024-01-01T01:00:00+01:00", "2024-01-01T00:00:00Z", "2024-01-01"])
-    assert len(set(times_of(texts, "t").tolist())) == 1
+    assert len(set(read_times(texts, "t").values.tolist())) == 1

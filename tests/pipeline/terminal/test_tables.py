@@ -83,20 +83,27 @@ def test_slices_by_list_length_say_so() -> None:
 
 
 @pytest.mark.parametrize(
-    ("boundary", "shown"),
+    ("boundary", "unit", "shown"),
     [
-        (1711251203.0, "2024-03-24T03:33:23Z"),
-        (1711251203.5, "2024-03-24T03:33:23.500000Z"),
-        (1711251203000.0, "1711251203000.0"),
-        (7.0, "7.0"),
-        ("2024-03-24", "2024-03-24"),
+        (1711251203.0, "auto", "2024-03-24T03:33:23Z"),
+        (1711251203.5, "s", "2024-03-24T03:33:23.500000Z"),
+        (1711251203000.0, "auto", "2024-03-24T03:33:23Z"),
+        (1711251203000.0, "ms", "2024-03-24T03:33:23Z"),
+        (1711251203000000000.0, "ns", "2024-03-24T03:33:23Z"),
+        (20240324.0, "date", "2024-03-24T00:00:00Z"),
+        (float("inf"), "s", "inf"),
+        (7.0, "auto", "7.0"),
+        (1711251203.0, "number", "1711251203.0"),
+        ("2024-03-24", "auto", "2024-03-24"),
     ],
 )
-def test_boundaries_of_a_time_split_are_shown_in_utc_if_they_are_in_seconds(boundary: float | str, shown: str) -> None:
+def test_boundaries_of_a_time_split_are_shown_in_utc_if_their_unit_is_known(
+    boundary: float | str, unit: str, shown: str
+) -> None:
     spec = Spec.model_validate(
         {
             "label": {"field": "click"},
-            "split": {"time": "ts", "eval_from": boundary, "test_from": boundary},
+            "split": {"time": "ts", "eval_from": boundary, "test_from": boundary, "time_unit": unit},
             "fields": {"age": {"type": "numeric"}},
         }
     )

@@ -1,0 +1,117 @@
+"""Reads the times of a split from a column, in the unit of the split."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from ...transforms.spec import TimeSplit
+from ...transforms.spec.times import (
+    DESCRIPTIONS,
+    boundary_seconds,
+    is_of_unit,
+    number_of,
+    seconds_of,
+    seconds_of_text,
+    unit_of,
+)
+from . import columns
+
+# What a time may be, for the reason of rejected rows.
+EXPECTED = {
+    **{unit: f"{DESCRIPTIONS[unit]} or ISO 8601" for unit in ("s", "ms", "us", "ns")},
+    "date": "a date as YYYYMMDD or ISO 8601",
+    "number": "a number",
+    "auto": "a number or ISO 8601",
+}
+
+
+@dataclass(frozen=True)
+class Times:
+    """The values of a time column.
+
+    Attributes:
+        values: Float64 `[rows]`: numbers as they are, timestamps, dates and ISO 8601 texts as seconds since 1970. NaN
+            if a value is missing, not finite, or a text that is neither a number nor ISO 8601.
+        is_number: Whether a value is a number, whose unit is that of the split; bool `[rows]`.
+    """
+
+    values: np.ndarray
+    is_number: np.ndarray
+
+    def seconds(self, unit: str) -> np.ndarray:
+        """Returns the times as seconds since 1970, or as they are for plain numbers; float64 `[rows]`.
+
+        NaN if a value is not a time of the unit: a number that looks like a time of another unit, or for `number` a
+        value that is not a number. With `auto`, all values are returned as they are.
+        """
+        if unit == "auto":
+            return self.values
+        if unit == "number":
+            return np.where(self.is_number, self.values, np.nan)
+        converted = seconds_of(self.values, unit)
+        if unit != "date":  # Of which only dates are converted.
+            is_other = ~(is_of_unit(self.values, unit) | is_of_unit(self.values, "number"))
+            converted = np.where(is_other, np.nan, converted)
+        return np.where(self.is_number, converted, self.values)
+
+
+def read_times(column: pa.Array, name: str) -> Times:
+    """Returns the times of a column with numbers, timestamps, dates or texts; `name` is for errors."""
+    kind = column.type
+    if pa.types.is_dictionary(kind):
+        return read_times(column.dictionary_decode(), name)
+    if pa.types.is_date(kind):
+        column = column.cast(pa.timestamp("ms"))
+        kind = column.type
+    is_time = pa.types.is_timestamp(kind)
+    if is_time:
+        column = column.cast(pa.int64())
+    if is_time or pa.types.is_integer(kind) or pa.types.is_floating(kind):
+        # A safe cast would refuse nanoseconds, which float64 cannot represent exactly.
+        values = column.cast(pa.float64(), safe=False).fill_null(np.nan).to_numpy(zero_copy_only=False)
+        values = seconds_of(values, kind.unit) if is_time else values
+        is_number = np.full(len(values), not is_time)
+    else:
+        pairs = [_of_text(value) for value in columns.tokens(column, name).values.to_pylist()]
+        values = np.array([value for value, _ in pairs], np.float64)
+        is_number = np.array([is_number for _, is_number in pairs], bool)
+    return Times(np.where(np.isfinite(values), values, np.nan), is_number)
+
+
+def _of_text(value: bytes | None) -> tuple[float, bool]:
+    """Returns a text as in `Times`: its value, and whether it is a number."""
+    try:
+        text = "nan" if value is None else value.decode()
+        number = number_of(text)
+        return (seconds_of_text(text), False) if number is None else (number, True)
+    except ValueError:
+        return np.nan, False
+
+
+def split_unit(split: TimeSplit) -> str:
+    """Returns the unit of the numbers in the column of a split with boundaries, or `auto` if it is not known.
+
+    If the spec does not have it, like those of runs of version 0.1.0, it is that of the boundaries; for dates, seconds.
+    """
+    if split.time_unit != "auto":
+        return split.time_unit
+    units = boundary_units(split)
+    found = units.pop() if len(units) == 1 else "auto"
+    return {"dates": "s", "date": "auto", "number": "auto"}.get(found, found)
+
+
+def boundary_units(split: TimeSplit) -> set[str]:
+    """Returns the units that the boundaries look like; `dates` for ISO 8601 texts, nothing for infinite numbers."""
+    given = [value for value in (split.eval_from, split.test_from) if value is not None]
+    numbers = [number_of(value) for value in given]
+    return {"dates" if n is None else unit_of(n) for n in numbers if n is None or np.isfinite(n)}
+
+
+def boundaries_of(split: TimeSplit, unit: str) -> tuple[float, float]:
+    """Returns the boundaries of a split in the terms of `Times.seconds`."""
+    assert split.eval_from is not None
+    assert split.test_from is not None
+    return boundary_seconds(split.eval_from, unit), boundary_seconds(split.test_from, unit)

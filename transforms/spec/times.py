@@ -1,0 +1,115 @@
+"""Units of times: the unit of a number by its size, and its conversion to seconds since 1970, in UTC."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Literal
+
+import numpy as np
+
+TimeUnit = Literal["auto", "s", "ms", "us", "ns", "date", "number"]
+
+# The sizes by which a unit is recognised: times from 1973 to 2286. Numbers in none of the ranges have no known unit.
+_EPOCHS = {"s": (1e8, 1e10), "ms": (1e11, 1e13), "us": (1e14, 1e16), "ns": (1e17, 1e19)}
+_DATES = (19000101, 21001231)
+_MICROSECONDS = {"ms": 1e3, "us": 1.0, "ns": 1e-3}
+
+DESCRIPTIONS = {
+    "s": "seconds since 1970",
+    "ms": "milliseconds since 1970",
+    "us": "microseconds since 1970",
+    "ns": "nanoseconds since 1970",
+    "date": "dates as YYYYMMDD",
+    "number": "plain numbers",
+}
+
+
+def is_of_unit(numbers: np.ndarray, unit: str) -> np.ndarray:
+    """Returns which numbers look like times of a unit, by their size, bool `[rows]`.
+
+    For `date`, these are YYYYMMDD from 1900 to 2100; for `number`, those that look like times of no other unit.
+    """
+    if unit == "number":
+        return ~np.any([is_of_unit(numbers, other) for other in DESCRIPTIONS if other != "number"], axis=0)
+    if unit == "date":
+        return ~np.isnan(_seconds_of_dates(numbers))
+    low, high = _EPOCHS[unit]
+    return (numbers >= low) & (numbers < high)
+
+
+def unit_of(number: float) -> str:
+    """Returns the unit that a number looks like a time of, a key of DESCRIPTIONS."""
+    return next(unit for unit in DESCRIPTIONS if is_of_unit(np.array([number]), unit)[0])
+
+
+def seconds_of(numbers: np.ndarray, unit: str) -> np.ndarray:
+    """Returns numbers of a unit as seconds since 1970, float64 `[rows]`, rounded to microseconds.
+
+    Seconds and plain numbers are returned unchanged; NaN if the unit is `date` and a number is not a date.
+    """
+    if unit == "date":
+        return np.where(np.isinf(numbers), numbers, _seconds_of_dates(numbers))
+    # The product is rounded so that the same instant is the same number in every unit.
+    return np.round(numbers * _MICROSECONDS[unit]) / 1e6 if unit in _MICROSECONDS else numbers
+
+
+def in_unit(seconds: float, unit: str) -> float | str:
+    """Returns seconds since 1970 as a number of a unit, the inverse of `seconds_of`; as ISO 8601 text for `date`."""
+    if unit == "date" and np.isfinite(seconds):
+        return iso_text(seconds).removesuffix("T00:00:00Z")
+    return float(np.round(seconds * 1e6) / _MICROSECONDS[unit]) if unit in _MICROSECONDS else seconds
+
+
+def iso_text(seconds: float) -> str:
+    """Returns seconds since 1970 as ISO 8601 text in UTC."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat().replace("+00:00", "Z")
+
+
+def number_of(value: float | str) -> float | None:
+    """Returns a number, or a text that is a number, as a float; None for other texts."""
+    try:
+        return float(value)
+    except ValueError:
+        return None
+
+
+def seconds_of_text(text: str) -> float:
+    """Returns an ISO 8601 text as seconds since 1970; without a time zone, it is taken as UTC.
+
+    Raises:
+        ValueError: the text is not ISO 8601.
+    """
+    moment = datetime.fromisoformat(text.strip().replace("Z", "+00:00"))
+    if moment.tzinfo is not None:
+        moment = moment.astimezone(UTC).replace(tzinfo=None)
+    return float(np.datetime64(moment.isoformat(), "us").astype(np.int64)) / 1e6
+
+
+def boundary_seconds(value: float | str, unit: str) -> float:
+    """Returns a boundary of a time split, a number of the unit or ISO 8601 text, as `seconds_of` does.
+
+    Raises:
+        ValueError: the text is neither a number nor ISO 8601.
+    """
+    number = number_of(value)
+    return seconds_of_text(str(value)) if number is None else float(seconds_of(np.array([number]), unit)[0])
+
+
+def shown(value: float | str | None) -> str:
+    """Returns a boundary as text: 20240131, not 20240131.0 or 2.0240131e7."""
+    return np.format_float_positional(value, trim="-") if isinstance(value, float) else str(value)
+
+
+def _seconds_of_dates(numbers: np.ndarray) -> np.ndarray:
+    """Returns YYYYMMDD as seconds since 1970, NaN for numbers that are not dates from 1900 to 2100."""
+    found = np.full(len(numbers), np.nan)
+    is_near = (numbers >= _DATES[0]) & (numbers <= _DATES[1]) & (numbers == np.floor(numbers))
+    if not is_near.any():
+        return found
+    digits = numbers[is_near].astype(np.int64)
+    years, months, days = digits // 10000, digits // 100 % 100, digits % 100
+    first = ((years - 1970) * 12 + months - 1).astype("datetime64[M]")
+    dates = first.astype("datetime64[D]") + (days - 1)
+    is_date = (months >= 1) & (months <= 12) & (dates.astype("datetime64[M]") == first)
+    found[is_near] = np.where(is_date, dates.astype("datetime64[s]").astype(np.float64), np.nan)
+    return found
