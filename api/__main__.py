@@ -1,5 +1,5 @@
 """`python -m fieldpool`: the command line."""
 
-from fieldpool.pipeline.cli.app import main
+from fieldpool.pipeline.cli.program import main
 
 main()

@@ -10,10 +10,12 @@ import os
 import tempfile
 import uuid
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
 
+from ..transforms.stopping import undone, uninterrupted
 from .json_text import json_text
 
 
@@ -31,12 +33,9 @@ def write_atomically(path: str, write: Callable[[str], object]) -> None:
             tf.io.gfile.copy(temporary, path, overwrite=True)
         return
     temporary = os.path.join(folder, f".unfinished-{name}")
-    try:
+    with undone(lambda: Path(temporary).unlink(missing_ok=True)):
         write(temporary)
         os.replace(temporary, path)
-    finally:
-        if os.path.exists(temporary):
-            os.remove(temporary)
 
 
 def write_folder_atomically(path: str, write: Callable[[str], object]) -> None:
@@ -46,13 +45,11 @@ def write_folder_atomically(path: str, write: Callable[[str], object]) -> None:
     """
     path = path.rstrip("/")
     temporary = _temporary_folder(path)
-    try:
+    with undone(lambda: tf.io.gfile.exists(temporary) and tf.io.gfile.rmtree(temporary)):
         write(temporary)
-        remove_folder(path)
-        tf.io.gfile.rename(temporary, path)
-    finally:
-        if tf.io.gfile.exists(temporary):
-            tf.io.gfile.rmtree(temporary)
+        with uninterrupted():
+            remove_folder(path)
+            tf.io.gfile.rename(temporary, path)
 
 
 def remove_folder(path: str) -> None:

@@ -1,4 +1,4 @@
-"""The command line: `main`, and the list of commands.
+"""The list of commands, and `main`, which runs them. `program.main` is what the program `fieldpool` calls.
 
 TensorFlow and Beam take seconds to import, so each command imports what it needs: `--help` and `schema` are immediate.
 """
@@ -13,7 +13,9 @@ from typing import Annotated
 import typer
 
 from ...transforms.errors import UserError
+from ...transforms.stopping import is_stopping
 from ..terminal import console, startup
+from ..terminal.interrupts import EXIT_CODE
 from . import data, reports, serving, training, workflow
 from .beam_options import CommandWithBeamOptions
 from .command import Command
@@ -61,8 +63,6 @@ app.command(cls=Command)(reports.profile)
 app.command(cls=Command)(reports.report)
 app.command(cls=Command)(workflow.demo)
 
-_STOPPED = 130
-
 
 def main() -> None:
     """Runs the command line.
@@ -75,13 +75,11 @@ def main() -> None:
     try:
         app(standalone_mode=True)
     except UserError as error:
+        if is_stopping():  # An error caused by ^C; `program.main` reports it.
+            raise
         console.error("\n".join([str(error), *getattr(error, "__notes__", [])]))
         sys.exit(error.exit_code)
     except SystemExit as end:
-        if end.code == _STOPPED:  # Typer exits with this code on ^C.
+        if end.code == EXIT_CODE and not is_stopping():  # Typer exits with this code if a library raises for ^C.
             console.error("stopped")
         raise
-
-
-if __name__ == "__main__":
-    main()

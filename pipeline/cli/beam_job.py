@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Sequence
+from functools import partial
+from types import SimpleNamespace
 
 from apache_beam.options.pipeline_options import (
     GoogleCloudOptions,
@@ -12,6 +15,7 @@ from apache_beam.options.pipeline_options import (
     StandardOptions,
     WorkerOptions,
 )
+from apache_beam.runners.portability import local_job_service
 
 from ..folders.work_folder import WORK_PREFIX
 from ..jobs import dataflow, portable
@@ -47,6 +51,7 @@ def prepared_job(
     Raises:
         UserError: as `beam_options` and `prepare_job`.
     """
+    _keep_interrupts_from_workers()
     options = beam_options(where.runner, where.beam or [], mode=where.mode, workers=where.workers, job=name)
     job = prepare_job(data, out, options, run=run, model=model)
     if not runs_in_process(options):
@@ -55,6 +60,12 @@ def prepared_job(
     elif where.mode == "auto" and where.workers is None and out:  # `verify` has no target; it may read only a sample.
         choose_mode(options, job.input_bytes)
     return job
+
+
+def _keep_interrupts_from_workers() -> None:
+    """Starts worker processes in other process groups: ^C reaches only this process, which ends them."""
+    popen = partial(subprocess.Popen, process_group=0)
+    local_job_service.subprocess = SimpleNamespace(**(vars(subprocess) | {"Popen": popen}))
 
 
 def _plan(job: PreparedJob, before: Sequence[str] = ()) -> dict[str, str]:

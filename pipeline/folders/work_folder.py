@@ -36,6 +36,7 @@ from ...model.run import (
 from ...transforms.errors import CannotResume, CannotWrite, TargetExists
 from ...transforms.kinds import Kind
 from ...transforms.outputs import REPLACE, check_not_a_file, locked
+from ...transforms.stopping import undone, uninterrupted
 from ..sources.files import FileStamp
 from .storage import children, is_object_store, make_folder, move, remove, write_atomically
 
@@ -102,6 +103,10 @@ class WorkFolder:
 
         If the process is killed at any point, a second call continues. DONE is written last.
         """
+        with uninterrupted():
+            self._publish()
+
+    def _publish(self) -> None:
         write_atomically(FileSystems.join(self.path, _COMPLETE), "")
         old, old_moved = FileSystems.join(self.path, _OLD), FileSystems.join(self.path, _OLD_MOVED)
         if not FileSystems.exists(old_moved):
@@ -163,15 +168,16 @@ def work_folder(
             make_folder(work.result)
             if fingerprint is not None:
                 write_atomically(FileSystems.join(work.path, _FINGERPRINT), json.dumps(asdict(fingerprint)))
-        try:
+        with undone(lambda: _undo(target, work, is_new)):
             yield work
-        except BaseException:
-            # Leave the target as it was before; complete work that could not be moved is kept for --resume.
-            if not work.is_complete:
-                remove(work.path)
-                if is_new and not children(target):
-                    remove(target)
-            raise
+
+
+def _undo(target: str, work: WorkFolder, is_new: bool) -> None:
+    """Leaves the target as it was before; complete work that could not be moved is kept for --resume."""
+    if not work.is_complete:
+        remove(work.path)
+        if is_new and not children(target):
+            remove(target)
 
 
 def _check_replaceable(target: str, stale: list[str], kind: Kind, overwrite: bool) -> None:

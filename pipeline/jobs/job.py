@@ -19,6 +19,7 @@ from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOpt
 from apache_beam.runners.runner import PipelineResult, PipelineState
 
 from ...transforms.errors import TimeLimitExceeded
+from ...transforms.stopping import undone
 from . import dataflow, portable
 from .errors import translate_worker_errors
 from .options import FieldpoolOptions, runs_in_process
@@ -98,11 +99,8 @@ def run_pipeline(pipeline: beam.Pipeline) -> PipelineResult:
     if dataflow.is_dataflow(str(pipeline.options.view_as(StandardOptions).runner)):
         page = dataflow.page_of(result.job_id(), pipeline.options)
         LOGGER.info("%s", page)
-    try:
+    with undone(lambda: _cancel(result, page)):
         state = _wait(result, end)
-    except BaseException:
-        _cancel(result, page)
-        raise
     if not PipelineState.is_terminal(state):
         cancelled = "has been cancelled" if _cancel(result, page) else "could not be cancelled"
         raise TimeLimitExceeded(

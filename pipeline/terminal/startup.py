@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ...transforms.errors import FieldpoolWarning
+from ...transforms.stopping import is_stopping
 from . import console
 from .console import err
 from .progress import working
@@ -74,8 +75,9 @@ def importing() -> Iterator[None]:
             yield
             tf.get_logger().setLevel(logging.ERROR)
         except Exception:
-            aside.seek(0)
-            os.write(saved, aside.read())
+            if not is_stopping():
+                aside.seek(0)
+                os.write(saved, aside.read())
             raise
         finally:
             os.dup2(saved, 2)

@@ -61,7 +61,7 @@ def test_the_command_starts_the_command_line(archives: Archives) -> None:
             "[console_scripts]",
             "fieldpool",
             "=",
-            "fieldpool.pipeline.cli.app:main",
+            "fieldpool.pipeline.cli.program:main",
         ]
 
 

@@ -21,7 +21,7 @@ def test_all_commands_work_with_a_run_and_a_model_in_a_bucket(
 ) -> None:
     def fieldpool(*arguments: str) -> str:
         done = subprocess.run(
-            [sys.executable, "-m", "fieldpool.pipeline.cli.app", *arguments],
+            [sys.executable, "-m", "fieldpool", *arguments],
             cwd=tmp_path,
             env={"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), **bucket.environment},
             capture_output=True,

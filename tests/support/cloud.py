@@ -23,7 +23,7 @@ class Cloud:
 
     def start(self, *arguments: str | Path) -> subprocess.Popen[str]:
         """Starts a command with the options for Dataflow."""
-        command = [sys.executable, "-m", "fieldpool.pipeline.cli.app", *map(str, arguments), "--json"]
+        command = [sys.executable, "-m", "fieldpool", *map(str, arguments), "--json"]
         dataflow = ["--runner", "DataflowRunner", "--project", "some-project", "--region", "europe-west1"]
         stand_in = ["--temp_location", "gs://pool/beam", "--dataflow_endpoint", self.service.endpoint, "--no_auth"]
         return subprocess.Popen(
