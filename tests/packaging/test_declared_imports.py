@@ -39,7 +39,8 @@ def distributions(module: str) -> set[str]:
     """Returns the distributions that install `module`; parts of the namespace `google` are named after theirs."""
     first, _, rest = module.partition(".")
     if first == "google":
-        return {f"google-{normal(rest.partition('.')[0])}"}
+        part = normal(rest.partition(".")[0])
+        return {part if part == "protobuf" else f"google-{part}"}
     return {normal(name) for name in installed()[first]}
 
 
