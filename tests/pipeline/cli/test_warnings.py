@@ -72,6 +72,7 @@ def test_train_prints_that_a_damaged_checkpoint_is_skipped(fieldpool: Fieldpool,
     checkpoint = tmp_path / "model/checkpoints/state-0001-000000000.npz"
     checkpoint.parent.mkdir(parents=True)
     checkpoint.write_bytes(b"PK\x03\x04")
+    (tmp_path / "model/UNFINISHED").touch()  # As a training that was killed leaves it.
     code, _, error = fieldpool("train", run, "--out", tmp_path / "model", "--resume")
     assert code == 0
     (line,) = warnings_of(error)
