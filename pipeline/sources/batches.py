@@ -23,7 +23,7 @@ class Reason(StrEnum):
     TEXT_AFTER_QUOTE = "text after a closing quote"
     NO_JSON_OBJECT = "not a JSON object: {error}"
     NESTED_VALUE = "expected text, a number or a list of these, found {found}"
-    NO_EXAMPLE = "not a tf.Example: {error}"
+    NO_EXAMPLE = "not a tf.Example"
     NO_KEY = "the key is missing"
     NO_LABEL = "the label is missing"
     NO_VALUE = "the value is missing"

@@ -26,26 +26,21 @@ _READ_BYTES = 1 << 20
 _RECORD_BYTES = 16 << 20
 _HELD_BYTES = 64 << 20
 
-# tfx_bsl raises one of these for a batch with a record that is not a tf.Example; versions before 1.21 a ValueError.
+# tfx_bsl raises one of these for a record that is not a tf.Example, and for a feature with several types in a batch,
+# even if it is not read; versions before 1.21 a ValueError.
 _NOT_DECODED = (RuntimeError, ValueError)
 
 
 def column_names(file: SourceFile) -> list[str]:
-    """Returns the names of the features of the first 16,384 records.
+    """Returns the sorted names of the features of the first 16,384 records.
 
     Raises:
         SourceError: as `read`.
     """
-    decoder = _decoder()
     with file.open() as content:
         records = next(read_records(content, _RECORD_BYTES, BATCH_ROWS, _HELD_BYTES), [])
     _check_not_sequences(file.path, 1, records)
-    try:
-        return list(decoder.DecodeBatch(records).schema.names) if records else []
-    except _NOT_DECODED:
-        # Records that are not tf.Examples are rejected when they are read.
-        batches = _one_by_one(file.path, np.arange(1, len(records) + 1), records, None)
-        return sorted({name for batch in batches for name in batch.data.schema.names})
+    return sorted({name for record in records for name in _features(record) or {}})
 
 
 def ranges(file: SourceFile, range_bytes: int) -> list[FileRange]:
@@ -54,7 +49,7 @@ def ranges(file: SourceFile, range_bytes: int) -> list[FileRange]:
 
 
 def read(file: SourceFile, part: FileRange, columns: list[str]) -> Iterator[SourceBatch]:
-    """Yields the records of the file.
+    """Yields the records of the file; those of a batch with mixed types are not in the order of their numbers.
 
     Raises:
         SourceError: a record is a tf.SequenceExample with feature lists.
@@ -69,7 +64,7 @@ def read(file: SourceFile, part: FileRange, columns: list[str]) -> Iterator[Sour
             try:
                 yield SourceBatch(part.path, numbers, selected(decoder.DecodeBatch(records), columns))
             except _NOT_DECODED:
-                yield from _one_by_one(part.path, numbers, records, columns)
+                yield from _by_types(part.path, numbers, records, columns)
 
 
 def _check_not_sequences(path: str, first: int, records: list[bytes]) -> None:
@@ -106,23 +101,43 @@ def _feature_lists(record: bytes) -> list[str]:
         return []
 
 
-def _one_by_one(
-    path: str, numbers: np.ndarray, records: list[bytes], columns: list[str] | None
-) -> Iterator[SourceBatch]:
-    """Yields the records of a batch that could not be decoded, one by one; rejects those that are not tf.Examples.
+def _by_types(path: str, numbers: np.ndarray, records: list[bytes], columns: list[str]) -> Iterator[SourceBatch]:
+    """Yields the records of a batch that tfx_bsl cannot decode: one batch for each combination of types.
 
-    If `columns` is None, all are read.
+    Records that are not tf.Examples are rejected.
     """
-    decoder = _decoder()
+    from tensorflow.core.example.example_pb2 import Example
+
+    rejected: list[Rejected] = []
+    alike: dict[tuple[str | None, ...], list[tuple[int, bytes]]] = {}
     for number, record in zip(numbers.tolist(), records, strict=True):
-        rows = np.array([number])
-        try:
-            data = decoder.DecodeBatch([record])
-            yield SourceBatch(path, rows, data if columns is None else selected(data, columns))
-        except _NOT_DECODED as error:
-            reason = Reason.NO_EXAMPLE.format(error=str(error)[:200])
-            bad = Rejected(path, number, "(row)", reason, {"text": record[:1000].decode("utf-8", "backslashreplace")})
-            yield SourceBatch(path, rows[:0], no_rows(), [bad])
+        features = _features(record)
+        if features is None:
+            raw = {"text": record[:1000].decode("utf-8", "backslashreplace")}
+            rejected.append(Rejected(path, number, "(row)", Reason.NO_EXAMPLE, raw))
+            continue
+        example, kinds = Example(), []
+        for column in columns:
+            kinds.append(features[column].WhichOneof("kind") if column in features else None)
+            if kinds[-1]:
+                example.features.feature[column].CopyFrom(features[column])
+        alike.setdefault(tuple(kinds), []).append((number, example.SerializeToString()))
+    decoder = _decoder()
+    for rows in alike.values():
+        data = decoder.DecodeBatch([record for _, record in rows])
+        yield SourceBatch(path, np.array([number for number, _ in rows]), selected(data, columns))
+    yield SourceBatch(path, numbers[:0], no_rows(), rejected)
+
+
+def _features(record: bytes) -> Any:
+    """Returns the features of a record by name; None if it is not a tf.Example."""
+    from google.protobuf.message import DecodeError
+    from tensorflow.core.example.example_pb2 import Example
+
+    try:
+        return Example.FromString(record).features.feature
+    except DecodeError:
+        return None
 
 
 def _decoder() -> Any:
