@@ -26,6 +26,7 @@ from ...transforms.spec import (
 )
 from ..arrow_lists import list_lengths
 from ..sources.batches import Reason, Rejected, SourceBatch, raw_row
+from ..sources.column_types import plain_rows
 from . import columns
 from .rejected import RejectedLimit
 from .splits import NO_SPLIT, assign_splits, split_column
@@ -136,11 +137,13 @@ class CheckRows(beam.DoFn):
     def setup(self) -> None:
         """Starts counting the rows that this worker rejects."""
         self._limit = RejectedLimit(self._spec)
+        self._columns = feature_columns(self._spec) if self._for_prediction else raw_columns(self._spec)
 
     def process(self, batch: SourceBatch | pa.RecordBatch) -> Iterator[Checked]:
         """Yields the checked rows of a batch."""
         if isinstance(batch, pa.RecordBatch):
-            batch = SourceBatch("(rows)", np.arange(1, batch.num_rows + 1), batch)
+            read = batch.select([name for name in batch.schema.names if name in self._columns])
+            batch = SourceBatch("(rows)", np.arange(1, batch.num_rows + 1), plain_rows(read, "(rows)"))
         checked = check_rows(batch, self._spec, for_prediction=self._for_prediction)
         if self._limit_rejected:
             self._limit.add(checked.read, checked.rejected)

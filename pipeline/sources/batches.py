@@ -59,7 +59,8 @@ class SourceBatch:
     Attributes:
         source: The file's path.
         numbers: The number of each row in the file, int64 `[rows]`, from 1.
-        data: The rows, with at least the requested columns; without columns if there are no rows.
+        data: The rows, with at least the requested columns, in the plain types of `column_types`; without columns if
+            there are no rows.
         rejected: Rows that could not be read.
     """
 

@@ -116,10 +116,9 @@ def _whole_block(block: bytes, columns: Iterable[str]) -> pa.Table | None:
         return None
     for name in set(columns) & set(table.schema.names):
         values = table[name]
-        while pa.types.is_list(values.type):
-            values = pc.list_flatten(values)
+        values = pc.list_flatten(values) if pa.types.is_list(values.type) else values
         is_large = pa.types.is_float64(values.type) and (pc.max(pc.abs(values)).as_py() or 0) >= _EXACT
-        if is_large or pa.types.is_struct(values.type):
+        if is_large or pa.types.is_nested(values.type):
             return None
     return table
 

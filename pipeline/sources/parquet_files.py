@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet
 
 from .batches import BATCH_ROWS, SourceBatch, check_columns, selected
+from .column_types import check_types, plain_rows
 from .formats import SourceFile
 from .ranges import FileRange
 
@@ -33,6 +34,7 @@ def read(file: SourceFile, part: FileRange, columns: list[str]) -> Iterator[Sour
     with file.open() as content:
         parquet = pa.parquet.ParquetFile(content)
         check_columns(part.path, parquet.schema_arrow.names, columns)
+        check_types(part.path, parquet.schema_arrow, columns)
         groups = range(part.start, parquet.num_row_groups if part.stop is None else part.stop)
         batches = parquet.iter_batches(_DECODED_ROWS, row_groups=groups, columns=sorted(set(columns)))
         rows = 0
@@ -49,7 +51,8 @@ def _in_batches(part: FileRange, batches: Iterator[pa.RecordBatch], columns: lis
     for batch in batches:
         for start in range(0, batch.num_rows, BATCH_ROWS):
             rows = batch.slice(start, BATCH_ROWS)
-            yield SourceBatch(part.path, np.arange(first, first + rows.num_rows), selected(rows, columns))
+            data = plain_rows(selected(rows, columns), part.path)
+            yield SourceBatch(part.path, np.arange(first, first + rows.num_rows), data)
             first += rows.num_rows
 
 
