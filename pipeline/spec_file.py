@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import difflib
 import io
-import re
 from typing import IO, Any
 
 import yaml
-from pydantic import BaseModel, ValidationError
-from pydantic_core import ErrorDetails
+from pydantic import ValidationError
 
-from ..transforms import spec as spec_module
 from ..transforms.errors import SpecError
 from ..transforms.kinds import Kind, check_kind
 from ..transforms.spec import Spec
+from .spec_errors import messages_of
 
 # What PyYAML raises for invalid text: not only YAMLErrors, for example for `!!bool x` and 2024-99-99.
 _YAML_ERRORS = (
@@ -31,8 +28,8 @@ _YAML_ERRORS = (
 MOST_BYTES = 4 << 20
 _MOST_VALUES = 200_000
 
-# Examples of spec entries, shown in place of the class names in pydantic's messages.
-_EXAMPLES = {"TokenPolicy": "{token: X}", "Quantiles": "{quantiles: 10}", "Label": "{field: click}"}
+# The number of mistakes that an error shows.
+_MOST_LINES = 5
 
 
 def load_spec(path: str) -> Spec:
@@ -127,13 +124,10 @@ def parse_spec(data: Any, origin: str) -> Spec:
     try:
         return Spec.model_validate(data)
     except ValidationError as error:
-        messages: dict[str, list[str]] = {}
-        for details in error.errors():
-            path, message = _explain_error(details, data)
-            messages.setdefault(path, []).append(message)
-        # An entry that matches none of several forms has one error per form: they are joined in one line.
-        lines = (f"  {path}: {' or '.join(dict.fromkeys(texts))}" for path, texts in messages.items())
-        raise SpecError(f"{origin}: the spec is not valid\n" + "\n".join(lines)) from None
+        lines = [f"  {path}: {message}" for path, message in messages_of(error.errors(), data).items()]
+        if len(lines) > _MOST_LINES:
+            lines[_MOST_LINES - 1 :] = [f"  … and {len(lines) - _MOST_LINES + 1} more"]
+        raise SpecError("\n".join([f"{origin}: the spec is not valid", *lines])) from None
 
 
 def dump_spec(spec: Spec) -> str:
@@ -144,52 +138,3 @@ def dump_spec(spec: Spec) -> str:
         allow_unicode=True,
         default_flow_style=None,
     )
-
-
-def _explain_error(details: ErrorDetails, data: Any) -> tuple[str, str]:
-    """Returns the path of an entry in the file, and the error message."""
-    keys = _keys_in_file(details["loc"], data)
-    path = ".".join(map(str, keys)) or "(top level)"
-    found = details["input"]
-    if details["type"] == "extra_forbidden":
-        close = difflib.get_close_matches(str(keys[-1]), _known_keys(), n=1)
-        return path, "unknown key; " + (f"did you mean `{close[0]}`?" if close else "see `fieldpool schema`")
-    if details["type"] == "missing":
-        return path, "is missing; add it"
-    if details["type"] == "union_tag_not_found":
-        return path, "`type:` is missing; expected categorical, multivalued or numeric"
-    if details["type"] == "string_pattern_mismatch":
-        return path, (
-            f"{found!r} is not a valid name; expected up to 100 letters, digits, '_', '-' or '.', starting with a "
-            "letter or digit (a raw column of any name can be read with `column:`)"
-        )
-    message = details["msg"].removeprefix("Value error, ").replace("Input should be", "expected")
-    message = re.sub(r"a valid dictionary or instance of (\w+)", lambda m: _EXAMPLES.get(m[1], "a mapping"), message)
-    if details["type"] not in ("value_error", "split_kind") and isinstance(found, str | int | float | None):
-        message += f" (found {found!r})"
-    return path, message
-
-
-def _keys_in_file(location: tuple[int | str, ...], data: Any) -> list[int | str]:
-    """Returns the location without the names of union variants that pydantic inserts."""
-    path = list(location)
-    if path[:1] == ["split"]:
-        del path[1:2]  # The variant: column, files, hash or time.
-    elif path[:1] == ["fields"]:
-        del path[2:3]  # The variant: categorical, multivalued or numeric.
-    keys: list[int | str] = []
-    for position, key in enumerate(path):
-        has_key = (isinstance(data, dict) and key in data) or (
-            isinstance(data, list) and isinstance(key, int) and key < len(data)
-        )
-        if has_key:
-            keys.append(key)
-            data = data[key]
-        elif position == len(path) - 1 and isinstance(data, dict) and key != "[key]" and "literal[" not in str(key):
-            keys.append(key)  # A key that is missing.
-    return keys
-
-
-def _known_keys() -> set[str]:
-    models = [m for m in vars(spec_module).values() if isinstance(m, type) and issubclass(m, BaseModel)]
-    return {key for model in models for key in model.model_fields}

@@ -25,8 +25,8 @@ FORBIDDEN = {
 
 # The packages of `pipeline/` by level: each imports only from levels below its own.
 LEVELS = [
-    {"sources", "jobs", "spec_file", "arrow_lists"},
-    {"rows", "tfrecords", "folders", "demo_log"},
+    {"sources", "jobs", "spec_errors", "arrow_lists"},
+    {"rows", "tfrecords", "folders", "demo_log", "spec_file"},
     {"counts"},
     {"runs", "serving", "reports"},
     {"terminal"},

@@ -50,7 +50,7 @@ Using = Annotated[
     str | None, typer.Option("--using", metavar="RUN", help="Apply the transform and the vocabularies of this run.")
 ]
 Epochs = Annotated[int | None, typer.Option(min=1, help="Overrides train.epochs of the spec.")]
-Seed = Annotated[int | None, typer.Option(min=0, help="Overrides train.seed of the spec.")]
+Seed = Annotated[int | None, typer.Option(min=0, max=2**32 - 1, help="Overrides train.seed of the spec.")]
 ResumeTraining = Annotated[bool, typer.Option("--resume", help="Continue from the last complete checkpoint in --out.")]
 Strategy = Annotated[
     Literal["none", "mirrored", "workers"],

@@ -62,7 +62,7 @@ def run(
 def demo(
     out: Annotated[str, typer.Option(help="The folder to create.")] = "demo-run",
     rows: Annotated[int, typer.Option(min=1000, help="Number of rows of the generated click log.")] = 100_000,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the log and of training.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed of the log and of training.")] = 0,
     overwrite: Overwrite = False,
     as_json: AsJson = False,
 ) -> None:

@@ -60,7 +60,7 @@ def explain(spec: Spec, patterns: Sequence[str], *, sample: int = 1000, shown: i
     check_all_columns([file.path for file in files], spec.source, raw_columns(spec))
     rows_of_a_file, columns = max(1, sample // len(files)), raw_columns(spec)
     batches = [b for file in files for b in first_rows(file.path, spec.source, columns, rows_of_a_file)]
-    tolerant = spec.model_copy(update={"max_rejected": float("inf")})
+    tolerant = spec.model_copy(update={"max_rejected": float(sum(batch.read for batch in batches))})
     check_files([file.path for file in files], spec)
     source = RowSource(lambda: beam.Create(batches, reshuffle=False), first_rows=lambda: batches)
     with tempfile.TemporaryDirectory(prefix="fieldpool-explain-") as folder:

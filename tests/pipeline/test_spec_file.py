@@ -36,7 +36,16 @@ def test_a_dumped_spec_loads_again(tmp_path: Path, spec_data: dict[str, Any]) ->
             {"fields": {"tags": {"max_len": 3}}},
             "fields.tags: `type:` is missing; expected categorical, multivalued or numeric",
         ),
-        ({"fields": {"tags": {"type": "list"}}}, "fields.tags: "),
+        (
+            {"fields": {"tags": {"type": "list"}}},
+            "fields.tags.type: expected categorical, multivalued or numeric, found 'list'; did you mean `multivalued`?",
+        ),
+        ({"fields": {"tags": {"type": "number"}}}, "found 'number'; did you mean `numeric`?"),
+        ({"fields": {"tags": {"type": "Categorical"}}}, "found 'Categorical'; did you mean `categorical`?"),
+        (
+            {"fields": {"tags": {"type": "what"}}},
+            "fields.tags.type: expected categorical, multivalued or numeric, found",
+        ),
         ({"split": {"colum": "part"}}, "split: expected one of `column:`, `files:`, `hash:` or `time:`"),
         ({"split": {"column": "part", "trian": ["a"]}}, "split.trian: unknown key; did you mean `train`?"),
         ({"label": "click"}, "label: expected {field: click} (found 'click')"),
@@ -46,8 +55,24 @@ def test_a_dumped_spec_loads_again(tmp_path: Path, spec_data: dict[str, Any]) ->
             {"fields": {"a": {"type": "numeric", "scale": "z"}}},
             "fields.a.scale: expected 'zscore', 'minmax', 'log1p' or 'none'",
         ),
-        ({"fields": {"a": {"type": "categorical", "missing": "skip"}}}, "or expected {token: X}"),
-        ({"train": {"batch_size": "many"}}, "train.batch_size: expected a valid integer"),
+        ({"fields": {"a": {"type": "categorical", "missing": "skip"}}}, "'reject' or {token: X} (found 'skip')"),
+        (
+            {"fields": {"a": {"type": "categorical", "missing": {"tokn": "x", "token": "y"}}}},
+            "fields.a.missing.tokn: unknown key; did you mean `token`?",
+        ),
+        ({"train": {"batch_size": "many"}}, "train.batch_size: expected a whole number (found 'many')"),
+        ({"train": {"epochs": 2.5}}, "train.epochs: expected a whole number (found 2.5)"),
+        ({"train": {"epochs": True}}, "train.epochs: expected a number (found true; YAML reads yes, no, on and off as"),
+        ({"model": None}, "model: expected a mapping (found null)"),
+        ({"model": {"activation": "rleu"}}, "(found 'rleu'); did you mean `relu`?"),
+        ({"key": 3}, "key: expected a text (found 3; texts like this need quotes)"),
+        (
+            {"fields": {False: {"type": "numeric"}}},
+            "fields: expected names that are texts (found false; YAML reads yes",
+        ),
+        ({"fields": {}}, "fields: expected at least 1 item"),
+        ({"label": {"field": "tags"}}, "fields.tags: reads the label's column 'tags'"),
+        ({"evaluation": {"gauc_by": "tags"}}, "evaluation.gauc_by: expected a categorical field"),
     ],
 )
 def test_each_mistake_is_reported_in_one_line(changes: dict[str, Any], line: str) -> None:
@@ -57,6 +82,13 @@ def test_each_mistake_is_reported_in_one_line(changes: dict[str, Any], line: str
     assert first == "my.yaml: the spec is not valid"
     assert len(mistakes) == 1
     assert line in mistakes[0]
+
+
+def test_error_of_many_mistakes_has_six_lines() -> None:
+    with pytest.raises(UserError) as error:
+        parse_spec(GOOD | {f"key{number}": 1 for number in range(9)}, "my.yaml")
+    _, *mistakes, last = str(error.value).splitlines()
+    assert (len(mistakes), last) == (4, "  … and 5 more")
 
 
 @pytest.mark.parametrize(

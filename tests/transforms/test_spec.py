@@ -13,6 +13,7 @@ from fieldpool.transforms.spec import EmbeddingTable, Quantiles, Spec, TimeSplit
 
 CATEGORICAL = {"type": "categorical"}
 MULTIVALUED = {"type": "multivalued"}
+NUMERIC = {"type": "numeric"}
 
 
 def spec(**changes: Any) -> Spec:
@@ -46,6 +47,26 @@ def test_vocabulary_settings_may_be_set_on_the_field() -> None:
 def test_raw_column_defaults_to_the_field_name() -> None:
     loaded = spec(fields={"a": CATEGORICAL, "b": CATEGORICAL | {"column": "user id / hash"}})
     assert (loaded.column_of("a"), loaded.column_of("b")) == ("a", "user id / hash")
+
+
+def test_raw_column_without_a_name_can_be_read() -> None:
+    """CSV files with row labels of pandas have one."""
+    assert spec(fields={"row": CATEGORICAL | {"column": ""}}).column_of("row") == ""
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"key": "id", "fields": {"id": CATEGORICAL}},
+        {"split": {"column": "part"}, "fields": {"part": CATEGORICAL}},
+        {"split": {"hash": "user"}, "fields": {"user": CATEGORICAL}},
+        {"split": {"time": "t"}, "fields": {"t": NUMERIC}},
+        {"fields": {"a": CATEGORICAL, "b": NUMERIC | {"column": "a"}}},
+    ],
+    ids=["key", "split column", "hashed column", "time", "another field"],
+)
+def test_field_may_read_any_column_except_the_label(changes: dict[str, Any]) -> None:
+    assert list(spec(**changes).fields) == list(changes["fields"])
 
 
 def test_a_field_has_the_settings_of_its_vocabulary() -> None:
@@ -91,7 +112,7 @@ def test_policies_and_scales_may_be_mappings() -> None:
     fields = spec(
         fields={
             "a": CATEGORICAL | {"missing": {"token": "none"}},
-            "n": {"type": "numeric", "scale": {"quantiles": 5}, "missing": 0},
+            "n": {"type": "numeric", "scale": {"quantiles": 5}},
         }
     ).fields
     assert fields["a"].missing == TokenPolicy(token="none")  # type: ignore[union-attr]
@@ -131,7 +152,7 @@ def test_yaml_date_as_time_boundary() -> None:
         ({"fields": {"a": CATEGORICAL | {"num_oov": 2}}}, "`num_oov` is now called `num_oov_buckets`"),
         ({"vocabularies": {"v": {"num_oov": 2}}}, "`num_oov` is now called `num_oov_buckets`"),
         ({"check": {"cut": 0.5}}, "`cut` is now called `truncated`"),
-        ({"split": {"hash": "u", "train": 0.5}}, "must be 1, found 0.7"),
+        ({"split": {"hash": "u", "train": 0.5}}, r"must be 1, found 0.5 \+ 0.1 \+ 0.1 = 0.7; give all"),
         ({"split": {"time": "t", "eval_from": 3}}, "give both"),
         (
             {"split": {"time": "t", "eval_from": 20, "test_from": 10}},
@@ -151,10 +172,34 @@ def test_yaml_date_as_time_boundary() -> None:
         ({"split": {"time": "t", "time_unit": "days"}}, "Input should be 'auto', 's', 'ms', 'us', 'ns', 'date'"),
         ({"split": {"column": "part", "train": ["a"], "eval": ["a"]}}, "'a' is in `train` and `eval`; each value"),
         ({"split": {"column": "part", "train": ["test"]}}, "'test' is in `train` and `test`; each value"),
+        ({"split": {"column": "part", "train": []}}, "expected at least one value: without train rows"),
+        ({"split": {"column": "part", "eval": [""]}}, "an empty text is a missing value"),
+        ({"split": {"files": {"train": ""}}}, "a pattern of file names, without their folders; found ''"),
+        ({"split": {"files": {"train": "data/*.csv"}}}, "without their folders; found 'data/"),
+        ({"split": {"files": {"train": "*.csv", "test": "*.csv"}}}, "two splits have the same pattern"),
+        ({"split": {"hash": "click"}}, "split.hash: 'click' is the label"),
+        ({"split": {"time": "click"}}, "split.time: 'click' is the label"),
+        (
+            {"split": {"time": "t", "eval_from": "31.01.2024", "test_from": "29.02.2024"}},
+            "such as 2024-01-31T10:00:00Z",
+        ),
+        ({"split": {"time": "t", "eval_from": math.nan, "test_from": 3}}, "must be numbers or ISO 8601"),
+        ({"fields": {"a": CATEGORICAL | {"column": "click"}}}, "fields.a: reads the label's column 'click'"),
+        ({"fields": {"click": CATEGORICAL}}, "fields.click: reads the label's column 'click'"),
+        ({"fields": {"a": MULTIVALUED | {"weights": "click"}}}, "fields.a: reads the label's column 'click'"),
+        ({"fields": {"a": MULTIVALUED | {"weights": "a"}}}, "fields.a.weights: is the column of the values, 'a'"),
+        ({"fields": {"a": CATEGORICAL | {"missing": {"token": "x\ny"}}}}, "without line feeds"),
+        ({"fields": {"n": NUMERIC | {"dim": 8}}}, "only the buckets of .* found `scale: zscore`; remove `dim`"),
+        ({"fields": {"n": NUMERIC | {"scale": {"quantiles": 5}, "missing": 3}}}, "cannot be combined with quantiles"),
+        ({"max_rejected": 1.5}, "expected a count, or a share below 1; found 1.5"),
+        ({"evaluation": {"gauc_by": ""}}, "expected a categorical field"),
+        ({"evaluation": {"slices": ["a", "a"]}}, "contains 'a' twice"),
+        ({"source": {"columns": ["a"]}}, "`columns` are for files without a header"),
+        ({"source": {"format": "jsonl", "quote": "'"}}, "`quote`: only for CSV, but `format` is jsonl"),
         ({"split": {"by": "luck"}}, "expected one of `column:`, `files:`, `hash:` or `time:`"),
         ({"split": {"column": "part", "hash": "user"}}, "expected one of `column:`, `files:`, `hash:` or `time:`"),
         ({"source": {"header": False}}, "needs its column names"),
-        ({"source": {"columns": ["a", "a"]}}, "contains 'a' twice"),
+        ({"source": {"header": False, "columns": ["a", "a"]}}, "contains 'a' twice"),
         (
             {
                 "vocabularies": {"v": {"min_count": 2}},

@@ -13,7 +13,6 @@ from .fields import (
     NumericField,
     Quantiles,
     TokenPolicy,
-    Vocabulary,
     VocabularyField,
 )
 from .limits import Check, Limits
@@ -21,6 +20,7 @@ from .source import Source
 from .spec import KEY_FEATURE, LABEL_FEATURE, EmbeddingTable, Spec, weights_feature
 from .split import SPLITS, ColumnSplit, FilePatterns, FileSplit, HashSplit, Label, Split, TimeSplit
 from .training import EarlyStopping, Evaluation, Model, Train
+from .vocabularies import Vocabulary
 
 __all__ = [
     "KEY_FEATURE",

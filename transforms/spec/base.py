@@ -5,13 +5,31 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
-
-Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
 
 FLOAT32_MAX = 3.4028234663852886e38
-# A number that is finite in float32, too.
-Float32 = Annotated[float, Field(ge=-FLOAT32_MAX, le=FLOAT32_MAX)]
+INT32_MAX = 2**31 - 1
+
+
+def _refuse_boolean(value: Any) -> Any:
+    """Refuses a boolean, which pydantic would take as 0 or 1."""
+    if isinstance(value, bool):
+        raise PydanticCustomError("boolean_as_number", "expected a number")
+    return value
+
+
+NotBoolean = BeforeValidator(_refuse_boolean)
+
+# The types of all numbers. Sizes and steps fit in an int32, other numbers in a float32.
+PositiveInt = Annotated[int, Field(ge=1, le=INT32_MAX), NotBoolean]
+NonNegativeInt = Annotated[int, Field(ge=0, le=INT32_MAX), NotBoolean]
+Fraction = Annotated[float, Field(ge=0.0, le=1.0), NotBoolean]
+Float32 = Annotated[float, Field(ge=-FLOAT32_MAX, le=FLOAT32_MAX), NotBoolean]
+PositiveFloat32 = Annotated[float, Field(gt=0, le=FLOAT32_MAX), NotBoolean]
+NonNegativeFloat32 = Annotated[float, Field(ge=0, le=FLOAT32_MAX), NotBoolean]
+Seed = Annotated[int, Field(ge=0, le=2**32 - 1), NotBoolean]
+Boundary = Annotated[float, Field(allow_inf_nan=True), NotBoolean]
 
 # Names are used as feature names, TensorFlow scopes and names of asset files.
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.\-]{0,99}$"
@@ -36,6 +54,6 @@ class NamedEntries(BaseModel):
 
 
 class Strict(NamedEntries):
-    """Base of all sections: immutable, and unknown keys are errors."""
+    """Base of all sections: immutable; unknown keys, infinite numbers and NaN are errors."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)

@@ -1,4 +1,4 @@
-"""The sections `vocabularies` and `fields`.
+"""The section `fields`.
 
 `AnyField` has the properties that other code reads, with the values that most field types have; each field type
 overrides those in which it differs. Code that needs TensorFlow or Arrow is in `transforms.preprocessing` and
@@ -13,7 +13,8 @@ from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from .base import FLOAT32_MAX, Float32, Name, Strict
+from .base import Float32, Name, NotBoolean, PositiveFloat32, PositiveInt, Strict
+from .vocabularies import Vocabulary
 
 _PERCENTILE = re.compile(r"^p(\d{1,2}(\.\d+)?|100)$")
 
@@ -21,38 +22,17 @@ _PERCENTILE = re.compile(r"^p(\d{1,2}(\.\d+)?|100)$")
 RawForm = Literal["token", "list", "number"]
 
 
-class Vocabulary(Strict):
-    """Settings of one vocabulary. Id 0 is padding, 1..num_oov_buckets are OOV buckets, then the tokens."""
-
-    renamed: ClassVar[Mapping[str, str]] = {"num_oov": "num_oov_buckets"}
-
-    min_count: int = Field(1, ge=1, description="Tokens that occur less often in train become OOV.")
-    top_k: int | None = Field(None, ge=1, description="Keep only this number of the most frequent tokens.")
-    num_oov_buckets: int = Field(1, ge=1, description="Number of OOV buckets; the hash of a token selects one.")
-    dim: int | None = Field(None, ge=1, description="Embedding dimension; default: model.embedding_dim.")
-
-    @property
-    def first_token_id(self) -> int:
-        """The id of the most frequent token."""
-        return 1 + self.num_oov_buckets
-
-    def table_rows(self, tokens: int) -> int:
-        """Returns the number of rows of the embedding table: one for padding, one per OOV bucket, one per token."""
-        return self.first_token_id + tokens
-
-    def is_oov(self, ids: Any) -> Any:
-        """Returns which ids, an integer array or tensor, are OOV buckets: booleans of the same shape."""
-        return (ids > 0) & (ids < self.first_token_id)
-
-    def is_token(self, ids: Any) -> Any:
-        """Returns which ids, an integer array or tensor, are tokens: booleans of the same shape."""
-        return ids >= self.first_token_id
-
-
 class TokenPolicy(Strict):
     """Replaces a missing value or an empty list by this token, which is counted like any other."""
 
     token: str = Field(min_length=1)
+
+    @field_validator("token")
+    @classmethod
+    def _is_in_one_line(cls, token: str) -> str:
+        if "\n" in token or "\r" in token:
+            raise ValueError(f"expected a text without line feeds and carriage returns, found {token!r}")
+        return token
 
 
 class AnyField(Strict):
@@ -117,10 +97,10 @@ class VocabularyField(AnyField):
     vocabulary: Name | None = Field(
         None, description="Name of a vocabulary that fields share; default: a vocabulary for this field alone."
     )
-    min_count: int | None = Field(None, ge=1, description="See vocabularies.")
-    top_k: int | None = Field(None, ge=1, description="See vocabularies.")
-    num_oov_buckets: int | None = Field(None, ge=1, description="See vocabularies.")
-    dim: int | None = Field(None, ge=1, description="See vocabularies.")
+    min_count: PositiveInt | None = Field(None, description="See vocabularies.")
+    top_k: PositiveInt | None = Field(None, description="See vocabularies.")
+    num_oov_buckets: PositiveInt | None = Field(None, description="See vocabularies.")
+    dim: PositiveInt | None = Field(None, description="See vocabularies.")
     text: Literal["bytes", "utf8"] = Field(
         "bytes",
         description="bytes: a token may be any bytes; utf8: rows with a value that is not valid UTF-8 are rejected.",
@@ -162,7 +142,7 @@ class MultivaluedField(VocabularyField):
     separator: str | None = Field(
         None, min_length=1, description="Separator of lists written as text; columns of a list type ignore it."
     )
-    max_len: int | str = Field(
+    max_len: Annotated[int, NotBoolean] | str = Field(
         "auto",
         description="Maximum number of values; longer lists are truncated. A number; auto: the longest list in train; "
         "p99: that percentile of the lengths in train.",
@@ -231,7 +211,7 @@ class MultivaluedField(VocabularyField):
 class Quantiles(Strict):
     """Buckets of equal frequency in train, each with its own embedding."""
 
-    quantiles: int = Field(ge=2, le=10_000, description="Number of buckets.")
+    quantiles: Annotated[int, Field(ge=2, le=10_000), NotBoolean] = Field(description="Number of buckets.")
 
 
 class NumericField(AnyField):
@@ -252,19 +232,31 @@ class NumericField(AnyField):
         description="mean: the mean of train; a number: that number (before scaling); reject: the row is rejected. In "
         "quantile buckets a missing number has id 0, unless reject is set.",
     )
-    clip: Literal["auto"] | Annotated[float, Field(gt=0, le=FLOAT32_MAX)] | None = Field(
+    clip: Literal["auto"] | PositiveFloat32 | None = Field(
         "auto",
         description="Scaled numbers beyond ±clip become ±clip; null: no limit; auto: 10000 with zscore, no limit with "
         "other scales. Must not be a number with quantiles.",
     )
-    dim: int | None = Field(None, ge=1, description="Only with quantiles: dimension of the buckets' embeddings.")
+    dim: PositiveInt | None = Field(None, description="Only with quantiles: dimension of the buckets' embeddings.")
 
-    @field_validator("clip")
+    @field_validator("missing", "clip")
     @classmethod
-    def _no_clip_of_buckets(cls, clip: str | float | None, info: ValidationInfo) -> str | float | None:
-        if isinstance(clip, float) and isinstance(info.data.get("scale"), Quantiles):
-            raise ValueError("cannot be combined with quantiles, whose values are bucket ids; remove it")
-        return clip
+    def _no_number_for_buckets(cls, value: str | float | None, info: ValidationInfo) -> str | float | None:
+        if isinstance(value, float) and isinstance(info.data.get("scale"), Quantiles):
+            raise ValueError(
+                f"a number ({value:g}) cannot be combined with quantiles, whose values are bucket ids; remove it"
+            )
+        return value
+
+    @field_validator("dim")
+    @classmethod
+    def _only_buckets_are_embedded(cls, dim: int | None, info: ValidationInfo) -> int | None:
+        scale = info.data.get("scale")
+        if dim is not None and isinstance(scale, str):
+            raise ValueError(
+                f"only the buckets of `scale: {{quantiles: …}}` have embeddings, found `scale: {scale}`; remove `dim`"
+            )
+        return dim
 
     @property
     def dtype(self) -> Literal["int64", "float32"]:

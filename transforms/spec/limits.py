@@ -7,15 +7,15 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from .base import Fraction, Strict
+from .base import Fraction, PositiveFloat32, PositiveInt, Strict
 
 
 class Limits(Strict):
     """Maximum size of one row. Larger rows are rejected as corrupt."""
 
-    value_bytes: int = Field(65_536, ge=1, description="Maximum length of a key, token or list element, in bytes.")
-    list_values: int = Field(
-        100_000, ge=1, description="Maximum length of a list, before it is truncated to `max_len`."
+    value_bytes: PositiveInt = Field(65_536, description="Maximum length of a key, token or list element, in bytes.")
+    list_values: PositiveInt = Field(
+        100_000, description="Maximum length of a list, before it is truncated to `max_len`."
     )
 
 
@@ -34,14 +34,14 @@ class Check(Strict):
     missing: Fraction | None = Field(
         0.1, description="Maximum change, up or down, of the share of missing values or empty lists."
     )
-    length: float | None = Field(
-        0.5, gt=0, description="Maximum relative change of a field's mean list length, before truncation."
+    length: PositiveFloat32 | None = Field(
+        0.5, description="Maximum relative change of a field's mean list length, before truncation."
     )
     truncated: Fraction | None = Field(
         0.1, description="Maximum increase of the share of values that are truncated by `max_len`."
     )
     range: Fraction | None = Field(0.05, description="Maximum share of numbers outside the range of train.")
-    label: float | None = Field(0.5, gt=0, description="Maximum relative change of the rate of positive labels.")
+    label: PositiveFloat32 | None = Field(0.5, description="Maximum relative change of the rate of positive labels.")
     unknown_columns: Literal["report", "fail"] = Field(
         "report", description="Columns that the run's files did not have: report them, or fail."
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
@@ -28,7 +28,7 @@ class Source(Strict):
     )
     double_quote: bool = Field(True, description="CSV only: whether two quotes in a quoted value mean one.")
     header: bool = Field(True, description="CSV only: whether the first line names the columns.")
-    columns: list[str] | None = Field(
+    columns: Annotated[list[str], Field(min_length=1)] | None = Field(
         None, description="CSV only: the column names in order, for files without a header."
     )
     null_values: list[str] = Field(
@@ -51,9 +51,23 @@ class Source(Strict):
         return self
 
     @model_validator(mode="after")
+    def _csv_entries_are_of_csv(self) -> Source:
+        of_csv = [f"`{name}`" for name in self.model_fields_set if name != "format"]
+        if of_csv and self.format not in ("auto", "csv"):
+            raise ValueError(
+                f"{', '.join(sorted(of_csv))}: only for CSV, but `format` is {self.format}; remove one of them"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _columns_without_header(self) -> Source:
         if not self.header and self.columns is None:
             raise ValueError("a file without a header needs its column names: add `columns: [first, second, …]`")
+        if self.header and self.columns is not None:
+            raise ValueError(
+                "`columns` are for files without a header: set `header: false`, or remove `columns` if the first line "
+                "has the names"
+            )
         columns = self.columns or []
         duplicate = next((name for index, name in enumerate(columns) if name in columns[:index]), None)
         if duplicate is not None:

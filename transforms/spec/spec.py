@@ -13,12 +13,13 @@ from typing import Any
 
 from pydantic import Field, model_validator
 
-from .base import Name, Strict
-from .fields import CategoricalField, FieldSpec, FieldType, NumericField, Vocabulary, VocabularyField
+from .base import Name, NonNegativeFloat32, Strict
+from .fields import CategoricalField, FieldSpec, FieldType, MultivaluedField, NumericField, VocabularyField
 from .limits import Check, Limits
 from .source import Source
 from .split import Label, Split
 from .training import Evaluation, Model, Train
+from .vocabularies import Vocabulary
 
 
 class Spec(Strict):
@@ -40,14 +41,20 @@ class Spec(Strict):
     source: Source = Source()
     vocabularies: dict[Name, Vocabulary] = Field(default={}, description="Shared vocabularies by name.")
     fields: dict[Name, FieldSpec] = Field(min_length=1, description="The columns that the model uses, by name.")
-    max_rejected: float = Field(
-        0, ge=0, description="Maximum number of rejected rows: a count, or a share of the rows (below 1)."
+    max_rejected: NonNegativeFloat32 = Field(
+        0, description="Maximum number of rejected rows: a count, or a share of the rows (below 1)."
     )
     limits: Limits = Limits()
     check: Check = Check()
     model: Model = Model()
     train: Train = Train()
     evaluation: Evaluation = Evaluation()
+
+    @model_validator(mode="after")
+    def _most_rejected_is_a_count_or_a_share(self) -> Spec:
+        if self.max_rejected > 1 and self.max_rejected != int(self.max_rejected):
+            raise ValueError(f"max_rejected: expected a count, or a share below 1; found {self.max_rejected:g}")
+        return self
 
     @model_validator(mode="after")
     def _vocabularies_agree(self) -> Spec:
@@ -94,6 +101,28 @@ class Spec(Strict):
         return self
 
     @model_validator(mode="after")
+    def _columns_have_one_role(self) -> Spec:
+        label = self.label.field
+        for name, field in self.fields.items():
+            weights = field.weights if isinstance(field, MultivaluedField) else None
+            if label in (self.column_of(name), weights):
+                raise ValueError(
+                    f"fields.{name}: reads the label's column {label!r}, so the model would predict the label from "
+                    "itself; remove the field, or correct the column"
+                )
+            if weights == self.column_of(name):
+                raise ValueError(
+                    f"fields.{name}.weights: is the column of the values, {weights!r}; name the column of the weights"
+                )
+        for kind in ("hash", "time"):
+            if getattr(self.split, kind, None) == label:
+                raise ValueError(
+                    f"split.{kind}: {label!r} is the label, so all rows with one label would be in one split; use "
+                    "another column"
+                )
+        return self
+
+    @model_validator(mode="after")
     def _exact_fm_needs_sums(self) -> Spec:
         for name, field in self.fields.items():
             if self.model.exact_fm and field.combiner == "max":
@@ -106,15 +135,19 @@ class Spec(Strict):
     @model_validator(mode="after")
     def _evaluation_names_fields(self) -> Spec:
         gauc_by, stopping = self.evaluation.gauc_by, self.train.early_stopping
-        if gauc_by and not isinstance(self.fields.get(gauc_by), CategoricalField):
+        if gauc_by is not None and not isinstance(self.fields.get(gauc_by), CategoricalField):
             allowed = ", ".join(self.fields_of(CategoricalField)) or "the spec has none"
             raise ValueError(f"evaluation.gauc_by: expected a categorical field ({allowed}), found {gauc_by!r}")
-        for name in self.evaluation.slices:
+        slices = self.evaluation.slices
+        for name in slices:
             if name not in self.fields or not self.fields[name].has_vocabulary:
                 raise ValueError(
                     f"evaluation.slices: expected names of categorical or multivalued fields, found {name!r}"
                 )
-        if stopping and stopping.metric == "gauc" and not gauc_by:
+        twice = next((name for name in slices if slices.count(name) > 1), None)
+        if twice is not None:
+            raise ValueError(f"evaluation.slices: contains {twice!r} twice; remove one")
+        if stopping and stopping.metric == "gauc" and gauc_by is None:
             raise ValueError(
                 "train.early_stopping.metric: `gauc` needs a field with the groups; add it, for example "
                 "`evaluation: {gauc_by: user_id}`"
@@ -194,7 +227,8 @@ class Spec(Strict):
 
     def column_of(self, field: str) -> str:
         """Returns the raw column of a field."""
-        return self.fields[field].column or field
+        column = self.fields[field].column
+        return field if column is None else column  # A column's name may be the empty text.
 
     def most_rejected(self, read: int | None) -> float:
         """Returns the maximum number of rejected rows; for a share it is not rounded.

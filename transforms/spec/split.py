@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from typing import Annotated, Any
 
-from pydantic import BaseModel, Discriminator, Field, Tag, model_validator
+from pydantic import BaseModel, Discriminator, Field, Tag, field_validator, model_validator
 
-from .base import Fraction, Strict
+from .base import Boundary, Fraction, Strict
 from .times import TimeUnit, boundary_seconds, number_of, shown
 
 SPLITS = ("train", "eval", "test")
@@ -28,7 +28,10 @@ class _Fractions(Strict):
     def _sum_to_one(self) -> _Fractions:
         total = self.train + self.eval + self.test
         if abs(total - 1.0) > 1e-6:
-            raise ValueError(f"train + eval + test must be 1, found {total:g}")
+            raise ValueError(
+                f"train + eval + test must be 1, found {self.train:g} + {self.eval:g} + {self.test:g} = {total:g}; "
+                "give all three (the defaults are 0.8, 0.1 and 0.1)"
+            )
         return self
 
 
@@ -39,6 +42,20 @@ class ColumnSplit(Strict):
     train: list[str] = Field(default=["train"], description="Values that mean the train split.")
     eval: list[str] = Field(default=["eval"], description="Values that mean the eval split.")
     test: list[str] = Field(default=["test"], description="Values that mean the test split.")
+
+    @field_validator("train")
+    @classmethod
+    def _train_has_values(cls, train: list[str]) -> list[str]:
+        if not train:
+            raise ValueError("expected at least one value: without train rows there are no vocabularies and no model")
+        return train
+
+    @field_validator(*SPLITS)
+    @classmethod
+    def _missing_values_have_no_split(cls, values: list[str]) -> list[str]:
+        if "" in values:
+            raise ValueError("expected texts, found ''; an empty text is a missing value, whose row is rejected")
+        return values
 
     @model_validator(mode="after")
     def _one_split_each(self) -> ColumnSplit:
@@ -56,6 +73,20 @@ class FilePatterns(Strict):
     train: str
     eval: str | None = None
     test: str | None = None
+
+    @field_validator(*SPLITS)
+    @classmethod
+    def _match_names_of_files(cls, pattern: str | None) -> str | None:
+        if pattern is not None and (not pattern or "/" in pattern):
+            raise ValueError(f"expected a pattern of file names, without their folders; found {pattern!r}")
+        return pattern
+
+    @model_validator(mode="after")
+    def _differ(self) -> FilePatterns:
+        given = [pattern for pattern in (self.train, self.eval, self.test) if pattern is not None]
+        if len(set(given)) < len(given):
+            raise ValueError("two splits have the same pattern; a file can only be in one split")
+        return self
 
 
 class FileSplit(Strict):
@@ -80,8 +111,8 @@ class TimeSplit(_Fractions):
     """
 
     time: str = Field(description="The column with the time: a number, a timestamp or ISO 8601 text.")
-    eval_from: float | str | None = Field(None, description="First time of the eval split.")
-    test_from: float | str | None = Field(None, description="First time of the test split.")
+    eval_from: Boundary | str | None = Field(None, description="First time of the eval split.")
+    test_from: Boundary | str | None = Field(None, description="First time of the test split.")
     time_unit: TimeUnit = Field(
         "auto",
         description="The unit of numbers in the column: `s`, `ms`, `us` or `ns` since 1970, `date` (YYYYMMDD) or "

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+import re
+from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 import numpy as np
@@ -12,6 +13,8 @@ TimeUnit = Literal["auto", "s", "ms", "us", "ns", "date", "number"]
 # The sizes by which a unit is recognised: times from 1973 to 2286. Numbers in none of the ranges have no known unit.
 _EPOCHS = {"s": (1e8, 1e10), "ms": (1e11, 1e13), "us": (1e14, 1e16), "ns": (1e17, 1e19)}
 _DATES = (19000101, 21001231)
+_MICROSECOND = timedelta(microseconds=1)
+_ROUNDED_UP = re.compile(r"[.,]\d{6}[5-9]")  # The digits after microseconds.
 _MICROSECONDS = {"ms": 1e3, "us": 1.0, "ns": 1e-3}
 
 DESCRIPTIONS = {
@@ -79,10 +82,11 @@ def seconds_of_text(text: str) -> float:
     Raises:
         ValueError: the text is not ISO 8601.
     """
-    moment = datetime.fromisoformat(text.strip().replace("Z", "+00:00"))
-    if moment.tzinfo is not None:
-        moment = moment.astimezone(UTC).replace(tzinfo=None)
-    return float(np.datetime64(moment.isoformat(), "us").astype(np.int64)) / 1e6
+    text = text.strip().replace("Z", "+00:00")
+    moment = datetime.fromisoformat(text)
+    # Python's datetime has no year 10000, which 9999-12-31T23:00-05:00 is in UTC, and drops digits after microseconds.
+    since = moment.replace(tzinfo=None) - datetime(1970, 1, 1) - (moment.utcoffset() or timedelta())
+    return (since // _MICROSECOND + bool(_ROUNDED_UP.search(text))) / 1e6
 
 
 def boundary_seconds(value: float | str, unit: str) -> float:

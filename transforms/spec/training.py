@@ -2,25 +2,57 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import Field
 
-from .base import Fraction, Strict
+from .base import Fraction, NonNegativeFloat32, NonNegativeInt, PositiveFloat32, PositiveInt, Seed, Strict
+
+# The activations of Keras that need no arguments and keep the number of units.
+Activation = Literal[
+    "celu",
+    "elu",
+    "exponential",
+    "gelu",
+    "hard_shrink",
+    "hard_sigmoid",
+    "hard_silu",
+    "hard_swish",
+    "hard_tanh",
+    "leaky_relu",
+    "linear",
+    "log_sigmoid",
+    "log_softmax",
+    "mish",
+    "relu",
+    "relu6",
+    "selu",
+    "sigmoid",
+    "silu",
+    "soft_shrink",
+    "softmax",
+    "softplus",
+    "softsign",
+    "sparse_plus",
+    "sparse_sigmoid",
+    "sparsemax",
+    "squareplus",
+    "swish",
+    "tanh",
+    "tanh_shrink",
+]
 
 
 class Model(Strict):
     """Settings of the DeepFM."""
 
-    embedding_dim: int = Field(16, ge=1)
-    hidden_units: list[Annotated[int, Field(ge=1)]] = Field(
-        default=[128, 64], description="Units of the MLP's layers; []: no MLP."
-    )
-    activation: str = Field("relu", description="A Keras activation.")
+    embedding_dim: PositiveInt = 16
+    hidden_units: list[PositiveInt] = Field(default=[128, 64], description="Units of the MLP's layers; []: no MLP.")
+    activation: Activation = Field("relu", description="A Keras activation.")
     dropout: Fraction = Field(0.2, lt=1.0)
     batch_norm: bool = False
-    l2_embedding: float = Field(1e-5, ge=0.0, description="L2 penalty on embeddings and linear weights.")
-    l2_hidden: float = Field(0.0, ge=0.0, description="L2 penalty on the MLP's kernels.")
+    l2_embedding: NonNegativeFloat32 = Field(1e-5, description="L2 penalty on embeddings and linear weights.")
+    l2_hidden: NonNegativeFloat32 = Field(0.0, description="L2 penalty on the MLP's kernels.")
     exact_fm: bool = Field(False, description="Whether the FM also has the pairs of values within one list.")
 
 
@@ -28,35 +60,37 @@ class EarlyStopping(Strict):
     """Stops if the metric of the eval split has not improved for `patience` epochs; keeps the best epoch."""
 
     metric: Literal["auc", "gauc", "pr_auc", "logloss"] = "auc"
-    patience: int = Field(2, ge=0)
+    patience: NonNegativeInt = 2
 
 
 class Train(Strict):
     """Training settings."""
 
-    batch_size: int = Field(1024, ge=1, description="Examples per step, over all replicas.")
-    epochs: int = Field(10, ge=1, description="Maximum number of epochs.")
+    batch_size: PositiveInt = Field(1024, description="Examples per step, over all replicas.")
+    epochs: PositiveInt = Field(10, description="Maximum number of epochs.")
     optimizer: Literal["lazy_adam", "adam", "rowwise_adagrad"] = Field(
         "lazy_adam",
         description="lazy_adam: Adam that updates only the rows of a batch; adam: updates every row at every step; "
         "rowwise_adagrad: one accumulator per row, for tables too large for Adam's two numbers per weight.",
     )
-    learning_rate: float = Field(0.001, gt=0.0)
+    learning_rate: PositiveFloat32 = 0.001
     decay: Literal["none", "linear", "cosine"] = Field(
         "none", description="How the learning rate falls to 0 at the end of the last epoch."
     )
-    warmup_steps: int = Field(0, ge=0, description="Number of steps in which the learning rate rises from 0.")
+    warmup_steps: NonNegativeInt = Field(0, description="Number of steps in which the learning rate rises from 0.")
     precision: Literal["float32", "bfloat16", "float16"] = Field(
         "float32", description="Compute dtype; weights, sums and the logit are always float32."
     )
     early_stopping: EarlyStopping | None = EarlyStopping()
-    seed: int = Field(0, ge=0)
-    shuffle_buffer: int = Field(100_000, ge=0, description="Size of the shuffle buffer in examples; 0: file order.")
+    seed: Seed = 0
+    shuffle_buffer: NonNegativeInt = Field(
+        100_000, description="Size of the shuffle buffer in examples; 0: file order."
+    )
     cache: Literal["none", "memory", "disk"] = Field(
         "none", description="Where parsed examples are kept after the first epoch; disk: in the model's folder."
     )
-    checkpoint_steps: int | None = Field(
-        None, ge=1, description="Steps between checkpoints, in addition to the checkpoint after each epoch."
+    checkpoint_steps: PositiveInt | None = Field(
+        None, description="Steps between checkpoints, in addition to the checkpoint after each epoch."
     )
 
 

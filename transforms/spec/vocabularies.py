@@ -1,0 +1,38 @@
+"""The section `vocabularies`: the settings of vocabularies, and their layout of ids."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from pydantic import Field
+
+from .base import PositiveInt, Strict
+
+
+class Vocabulary(Strict):
+    """Settings of one vocabulary. Id 0 is padding, 1..num_oov_buckets are OOV buckets, then the tokens."""
+
+    renamed: ClassVar[Mapping[str, str]] = {"num_oov": "num_oov_buckets"}
+
+    min_count: PositiveInt = Field(1, description="Tokens that occur less often in train become OOV.")
+    top_k: PositiveInt | None = Field(None, description="Keep only this number of the most frequent tokens.")
+    num_oov_buckets: PositiveInt = Field(1, description="Number of OOV buckets; the hash of a token selects one.")
+    dim: PositiveInt | None = Field(None, description="Embedding dimension; default: model.embedding_dim.")
+
+    @property
+    def first_token_id(self) -> int:
+        """The id of the most frequent token."""
+        return 1 + self.num_oov_buckets
+
+    def table_rows(self, tokens: int) -> int:
+        """Returns the number of rows of the embedding table: one for padding, one per OOV bucket, one per token."""
+        return self.first_token_id + tokens
+
+    def is_oov(self, ids: Any) -> Any:
+        """Returns which ids, an integer array or tensor, are OOV buckets: booleans of the same shape."""
+        return (ids > 0) & (ids < self.first_token_id)
+
+    def is_token(self, ids: Any) -> Any:
+        """Returns which ids, an integer array or tensor, are tokens: booleans of the same shape."""
+        return ids >= self.first_token_id
