@@ -30,6 +30,7 @@ from ..sources.column_types import plain_rows
 from . import columns
 from .rejected import RejectedLimit
 from .splits import NO_SPLIT, assign_splits, split_column
+from .weights import weights_of
 
 # A text value is truncated to this many characters in the raw values of a rejected row, and in its reason.
 _RAW_CHARACTERS = 1000
@@ -218,11 +219,10 @@ def _multivalued(name: str, field: MultivaluedField, batch: SourceBatch, spec: S
         faults.append(_Fault(column, columns.bag_lengths(bags.values) == 0, Reason.EMPTY_LIST))
     if field.weights is None:
         return _Converted({name: bags.values}, faults)
-    weights = columns.weights(batch.data[field.weights], field.separator, field.weights)
-    differ = list_lengths(weights.values) != lengths
+    weights = weights_of(batch.data[field.weights], field.separator, bags.values, field.weights)
     faults += [
-        _Fault(field.weights, weights.bad, weights.reason),
-        _Fault(field.weights, differ, Reason.WRONG_WEIGHTS.format(column=repr(column))),
+        _Fault(field.weights, weights.wrong, Reason.WRONG_WEIGHT),
+        _Fault(field.weights, weights.differ, Reason.WRONG_WEIGHTS.format(column=repr(column))),
     ]
     return _Converted({weights_feature(name): weights.values, name: bags.values}, faults)
 

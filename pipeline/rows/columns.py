@@ -77,22 +77,6 @@ def numbers(column: pa.Array, name: str) -> Column:
     return Column(pa.array(narrow, mask=np.isnan(narrow) | bad), bad, Reason.NOT_FINITE)
 
 
-def weights(column: pa.Array, separator: str | None, name: str) -> Column:
-    """Returns one list of numbers a row, large_list<float>. Bad: an element is not a finite, non-negative number."""
-    if is_list(column.type):
-        lists, lengths = column, list_lengths(column)
-    else:
-        lists = bags(column, separator, name).values
-        lengths = list_lengths(lists)
-    flat = pc.list_flatten(lists)
-    converted = numbers(flat, name)
-    dense = converted.values.fill_null(np.nan).to_numpy(zero_copy_only=False)
-    wrong = converted.bad | ~(dense >= 0)
-    bad = sum_by_row(wrong, lengths) > 0
-    values = lists_of(lengths, pa.array(np.where(wrong, 0, dense).astype(np.float32)))
-    return Column(values, bad, Reason.WRONG_WEIGHT)
-
-
 def without_nulls(values: pa.Array) -> pa.Array:
     """Returns the values with nulls replaced by the transform's missing values: the empty text, or NaN."""
     if values.null_count == 0 or is_list(values.type):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 import decimal
-from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -93,18 +92,3 @@ def test_numbers(raw: pa.Array, expected: list[float | None]) -> None:
 def test_text_that_is_not_a_finite_number_is_marked(text: str) -> None:
     column = columns.numbers(pa.array(["1", text, None]), "c")
     assert column.bad.tolist() == [False, True, False]
-
-
-@pytest.mark.parametrize(
-    ("raw", "expected", "bad"),
-    [
-        (pa.array([[1.0, 0.5], [], None]), [[1.0, 0.5], [], []], [False] * 3),
-        (pa.array(["1|2", "", "3"]), [[1.0, 2.0], [0.0], [3.0]], [False, True, False]),
-        (pa.array([[1.0, -1.0], [float("nan")]]), [[1.0, 0.0], [0.0]], [True, True]),
-        (pa.array(["1|x"]), [[1.0, 0.0]], [True]),
-    ],
-)
-def test_weights(raw: pa.Array, expected: list[Any], bad: list[bool]) -> None:
-    column = columns.weights(raw, "|", "w")
-    assert column.values.to_pylist() == expected
-    assert column.bad.tolist() == bad

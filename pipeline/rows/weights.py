@@ -1,0 +1,55 @@
+"""Converts columns of weights: one number for each value of a list, in a parallel list."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ..arrow_lists import is_list, list_lengths, lists_of, sum_by_row
+from . import columns
+
+
+@dataclass(frozen=True)
+class Weights:
+    """The weights of the values of a column of bags.
+
+    Attributes:
+        values: One weight for each element of the bags, large_list<float>; 0 for elements without a valid weight.
+        wrong: Rows in which the weight of a value is not a finite, non-negative number, bool `[rows]`.
+        differ: Rows with another number of weights than elements, bool `[rows]`.
+    """
+
+    values: pa.Array
+    wrong: np.ndarray
+    differ: np.ndarray
+
+
+def weights_of(column: pa.Array, separator: str | None, bags: pa.Array, name: str) -> Weights:
+    """Returns the weights of bags.
+
+    The transform drops the empty elements of a bag with their weights, so their weights may be anything, also missing.
+    A bag without values may have another number of weights if all of them are missing: `""` beside null.
+
+    Args:
+        column: The weights as lists or as texts.
+        separator: The separator of texts.
+        bags: The bags, from `columns.bags`.
+        name: The column's name, for errors.
+    """
+    lists = column if is_list(column.type) else columns.bags(column, separator, name).values
+    given = columns.numbers(pc.list_flatten(lists), name)
+    numbers = given.values.fill_null(np.nan).to_numpy(zero_copy_only=False)
+    lengths, bag_lengths = list_lengths(lists), list_lengths(bags)
+    is_same = lengths == bag_lengths
+    has_weights = sum_by_row(~np.isnan(numbers) | given.bad, lengths) > 0
+    differ = ~is_same & (has_weights | (columns.bag_lengths(bags) > 0))
+
+    weights = np.zeros(bag_lengths.sum(), np.float32)
+    weights[np.repeat(is_same, bag_lengths)] = numbers[np.repeat(is_same, lengths)]
+    is_empty = np.asarray(pc.equal(pc.list_flatten(bags), pa.scalar(b"", columns.TEXT)))
+    is_wrong = ~(weights >= 0)
+    wrong = sum_by_row(is_wrong & ~is_empty, bag_lengths) > 0
+    return Weights(lists_of(bag_lengths, pa.array(np.where(is_wrong, 0, weights))), wrong, differ)
