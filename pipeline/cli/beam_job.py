@@ -5,7 +5,6 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Sequence
 from functools import partial
-from types import SimpleNamespace
 
 from apache_beam.options.pipeline_options import (
     GoogleCloudOptions,
@@ -15,10 +14,9 @@ from apache_beam.options.pipeline_options import (
     StandardOptions,
     WorkerOptions,
 )
-from apache_beam.runners.portability import local_job_service
 
 from ..folders.work_folder import WORK_PREFIX
-from ..jobs import dataflow, portable
+from ..jobs import dataflow, local_workers, portable
 from ..jobs.options import FieldpoolOptions, beam_options, choose_mode, runs_in_process
 from ..rows.prepared_job import PreparedJob, prepare_job
 from ..terminal import console, startup
@@ -64,8 +62,7 @@ def prepared_job(
 
 def _keep_interrupts_from_workers() -> None:
     """Starts worker processes in other process groups: ^C reaches only this process, which ends them."""
-    popen = partial(subprocess.Popen, process_group=0)
-    local_job_service.subprocess = SimpleNamespace(**(vars(subprocess) | {"Popen": popen}))
+    local_workers.start_process = partial(subprocess.Popen, process_group=0)
 
 
 def _plan(job: PreparedJob, before: Sequence[str] = ()) -> dict[str, str]:

@@ -12,9 +12,14 @@ def main() -> None:
     from ..terminal import interrupts
 
     interrupts.install()
+    code: object = 1
     try:
         from . import app
 
         app.main()
+        code = 0
+    except SystemExit as end:
+        code = end.code or 0
+        raise
     finally:
-        interrupts.finish()
+        interrupts.finish(code if isinstance(code, int) else 1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import re
+import signal
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -47,7 +48,21 @@ _CANNOT_WRITE_TEXTS = {
     "Not a directory": errno.ENOTDIR,
     "Input/output error": errno.EIO,
 }
-_OUT_OF_MEMORY = re.compile(r"MemoryError|bad_alloc|Cannot allocate memory|OOM when allocating|malloc of size")
+_DIED = "a worker process ended with exit code"
+# The operating system kills processes if memory runs out.
+_OUT_OF_MEMORY = re.compile(
+    rf"MemoryError|bad_alloc|Cannot allocate memory|OOM when allocating|malloc of size|{_DIED} -{signal.SIGKILL:d};"
+)
+
+
+def worker_died(code: int, printed: str) -> str:
+    """Returns the error of a worker process of this machine that has ended by itself.
+
+    Args:
+        code: Its exit code, negative for a signal.
+        printed: The end of what it printed.
+    """
+    return f"{_DIED} {code}; it printed:\n{printed}"
 
 
 @dataclass(frozen=True)

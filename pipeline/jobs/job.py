@@ -22,6 +22,7 @@ from ...transforms.errors import TimeLimitExceeded
 from ...transforms.stopping import undone
 from . import dataflow, portable
 from .errors import translate_worker_errors
+from .local_workers import quiet_workers
 from .options import FieldpoolOptions, runs_in_process
 
 # Logs the address of a job's page; the command line shows it.
@@ -83,6 +84,7 @@ def new_pipeline(options: PipelineOptions, part: str = "") -> beam.Pipeline:
     return beam.Pipeline(options=own)
 
 
+@quiet_workers()
 def run_pipeline(pipeline: beam.Pipeline) -> PipelineResult:
     """Runs a pipeline and waits for its end.
 

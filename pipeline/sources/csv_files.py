@@ -165,7 +165,7 @@ def _parsed(
     try:
         table, skipped = _table(file, dialect, part.header or (), good, columns)
     except pa.ArrowInvalid:
-        # pyarrow cannot skip a row that is not valid UTF-8: find those with a wrong number of columns here.
+        # Not valid UTF-8: find the rows with a wrong number of columns here.
         block = block._replace(rows=dialect.rows(block.text, at_end=True, check_width=True))
         good, rejected = _without_faults(part.path, block, first_row)
         table, skipped = _table(file, dialect, part.header or (), good, columns)
@@ -200,7 +200,7 @@ def _table(
             quote_char=dialect.quote.decode() or False,
             double_quote=dialect.double_quote,
             escape_char=dialect.escape.decode() or False,
-            invalid_row_handler=skip,
+            invalid_row_handler=skip if _is_utf8(text) else None,
         ),
         convert_options=pa.csv.ConvertOptions(
             column_types={column: pa.binary() for column in columns},
@@ -212,6 +212,15 @@ def _table(
         ),
     )
     return table, skipped
+
+
+def _is_utf8(text: bytes) -> bool:
+    """Returns whether pyarrow can decode the rows of a text for a handler; it prints a traceback if it cannot."""
+    try:
+        text.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _in_batches(path: str, numbers: np.ndarray, table: pa.Table, rejected: list[Rejected]) -> Iterator[SourceBatch]:

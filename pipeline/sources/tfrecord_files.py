@@ -92,7 +92,7 @@ def _has_second_field(record: bytes) -> bool:
 
 def _feature_lists(record: bytes) -> list[str]:
     """Returns the names of the feature lists of a tf.SequenceExample; none if the record is not one."""
-    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+    from google.protobuf.message import DecodeError
     from tensorflow.core.example.example_pb2 import SequenceExample
 
     try:

@@ -36,8 +36,8 @@ _INTERRUPT = signal.SIGURG
 
 # Held by the thread that ends the process.
 _ending = threading.Lock()
-# Whether the command has ended, and Python is ending.
-_is_over = False
+# The exit code of the command, once it has ended and Python is ending.
+_exit_code: int | None = None
 # Standard error: `startup.importing` redirects the descriptor 2 for a time.
 _stderr = 2
 
@@ -61,24 +61,33 @@ def install() -> None:
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
 
 
-def finish() -> None:
-    """Ends the process if ^C was pressed. To be called at the end of the command; later ones end the process, too."""
-    global _is_over
-    _is_over = True
+def finish(code: int) -> None:
+    """Ends the process if ^C was pressed. To be called at the end of the command; later ones end the process, too.
+
+    Args:
+        code: The exit code of the command.
+    """
+    global _exit_code
+    _exit_code = code
     if stopping.is_stopping():
         end()
 
 
 @atexit.register  # First, so it is called last; the thread that waits for ^C ends after it.
 def _uninstall() -> None:
-    """From now on, ^C ends the process without a message."""
-    if not _is_over:
+    """Ends the process. From now on, ^C ends it without a message.
+
+    Python would stop the threads of gRPC and TensorFlow within C++ functions that do not allow it, and then the process
+    is aborted ("terminate called without an active exception").
+    """
+    if _exit_code is None:
         return
     _flush()
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     if stopping.is_stopping():
         end()
+    os._exit(_exit_code)
 
 
 def end() -> NoReturn:
@@ -100,7 +109,7 @@ def end() -> NoReturn:
 
 def _interrupt(_: int, __: FrameType | None) -> None:
     if stopping.is_stopping() and stopping.is_interruptible() and not _ending.locked():
-        if _is_over:  # Python is waiting for threads, and would continue after an exception.
+        if _exit_code is not None:  # Python is waiting for threads, and would continue after an exception.
             end()
         raise KeyboardInterrupt
 
@@ -178,5 +187,6 @@ def _say_stopped() -> None:
 
 
 def _flush() -> None:
-    with contextlib.suppress(Exception):
-        sys.stdout.flush()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(Exception):
+            stream.flush()

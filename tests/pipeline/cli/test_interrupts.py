@@ -250,8 +250,41 @@ def test_interrupt_that_the_shell_ignores_stays_ignored(tmp_path: Path) -> None:
     assert process.returncode == 0
 
 
-def test_command_that_is_not_interrupted_keeps_its_exit_code(tmp_path: Path) -> None:
-    process = start(tmp_path, "ready()\nsys.exit(3)")
+@pytest.mark.parametrize(
+    ("end", "code", "printed"),
+    [("sys.exit(3)", 3, ""), ("sys.exit()", 0, ""), ("pass", 0, ""), ("sys.exit('bad')", 1, "bad\n")],
+)
+def test_command_that_is_not_interrupted_keeps_its_exit_code(tmp_path: Path, end: str, code: int, printed: str) -> None:
+    process = start(tmp_path, f"ready()\n{end}")
+    assert process.communicate(timeout=30) == ("", printed)
+    assert process.returncode == code
+
+
+def test_bug_exits_with_1_and_a_traceback(tmp_path: Path) -> None:
+    process = start(tmp_path, "ready()\n1 / 0")
+    assert process.communicate(timeout=30)[1].endswith("ZeroDivisionError: division by zero\n")
+    assert process.returncode == 1
+
+
+def test_threads_of_libraries_do_not_abort_a_process_that_ends(tmp_path: Path) -> None:
+    """Arrow calls Python from a C++ thread when Python has ended. gRPC and TensorFlow do the same."""
+    body = """
+        import pyarrow as pa, pyarrow.csv
+        class Slow:
+            closed = False
+            def readable(self):
+                return True
+            def read(self, size=-1):
+                reading.set()
+                time.sleep(0.5)
+                return b"a"
+        reading = threading.Event()
+        threading.Thread(target=lambda: pa.csv.open_csv(pa.PythonFile(Slow(), "r")), daemon=True).start()
+        reading.wait()
+        ready()
+        sys.exit(3)
+    """
+    process = start(tmp_path, body)
     assert process.communicate(timeout=30) == ("", "")
     assert process.returncode == 3
 
