@@ -8,12 +8,11 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from ...transforms.errors import UserError
 from ...transforms.spec import Spec, Vocabulary
 from .. import metrics
 from ..evaluation import score, scorer, warn_of_nan
 from ..files import write_atomically
-from .checkpoints import Progress, save_checkpoint
+from .checkpoints import Progress, not_finite, save_checkpoint
 from .folder import weights_path
 from .monitor import best_epoch
 
@@ -70,20 +69,21 @@ def eval_metrics(dataset: tf.data.Dataset, spec: Spec) -> EvalMetrics:
 
 
 class FiniteLoss(keras.callbacks.Callback):
-    """Ends training if the loss is NaN or infinite.
+    """Ends training if the loss is NaN or infinite. It must come before `Checkpoints`.
 
     Raises:
-        UserError: at the end of an epoch with such a loss.
+        UserError: after a step with such a loss.
     """
 
-    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
-        """Checks the loss."""
+    def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
+        """Keeps the number of the epoch for the message."""
+        self._epoch = epoch
+
+    def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
+        """Checks the mean loss of the epoch so far, which one such step makes NaN or infinite."""
         loss = (logs or {}).get("loss", 0.0)
         if not math.isfinite(loss):
-            raise UserError(
-                f"epoch {epoch + 1}: the loss is {loss}; expected a finite number. Lower `train.learning_rate`, or "
-                "scale the numeric fields (`scale: zscore`)"
-            )
+            raise not_finite(f"epoch {self._epoch + 1}: the loss is {loss}")
 
 
 class EpochWeights(keras.callbacks.Callback):
@@ -103,21 +103,29 @@ class EpochWeights(keras.callbacks.Callback):
 
 
 class Checkpoints(keras.callbacks.Callback):
-    """Writes a checkpoint after each epoch, optionally also within epochs, and keeps the history.
+    """Writes a checkpoint after each epoch, optionally also within epochs.
 
-    It must come after all callbacks that add to the logs.
+    It must come before the callbacks that compute metrics, so that an error or a kill there loses no epoch. The
+    checkpoint after an epoch therefore lacks the metrics of that epoch.
 
     Args:
         folder: The folder of the checkpoints.
         start: The progress from which training starts. The model already has that state.
+        history: The metrics of each measured epoch; `EpochHistory` extends it.
         settings: See `save_checkpoint`.
         steps: The number of steps between checkpoints within an epoch; None: only after each epoch.
     """
 
-    def __init__(self, folder: str, start: Progress, settings: dict[str, Any], steps: int | None) -> None:
+    def __init__(
+        self,
+        folder: str,
+        start: Progress,
+        history: list[dict[str, float]],
+        settings: dict[str, Any],
+        steps: int | None,
+    ) -> None:
         super().__init__()
-        self.history = list(start.history)
-        self._folder, self._start, self._settings, self._steps = folder, start, settings, steps
+        self._folder, self._start, self._history, self._settings, self._steps = folder, start, history, settings, steps
         self._epoch = self._skipped = 0
 
     def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
@@ -125,25 +133,39 @@ class Checkpoints(keras.callbacks.Callback):
         resumes = epoch == self._start.epoch and self._start.step > 0
         self._epoch, self._skipped = epoch, self._start.step if resumes else 0
         if resumes:
-            for variable, value in zip(self.model.metrics_variables, self._start.metrics, strict=True):
-                variable.assign(value)
+            self._start.restore_metrics(self.model)
 
     def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
         """Writes a checkpoint within an epoch."""
         done = batch + 1 + self._skipped
         # Not after the last step: the checkpoint of the epoch follows, and `fit` cannot run an epoch without steps.
         if self._steps is not None and done % self._steps == 0 and batch + 1 < self.params["steps"]:
-            metrics = [keras.ops.convert_to_numpy(v).tolist() for v in self.model.metrics_variables]
-            self._save(Progress(self._epoch, done, self.history, metrics))
+            self._save(self._epoch, done)
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
-        """Writes the checkpoint of a complete epoch."""
-        numbers = {name: float(value) for name, value in (logs or {}).items()}
-        self.history.append({"epoch": epoch + 1, **numbers})
-        self._save(Progress(epoch + 1, 0, self.history))
+        """Writes the checkpoint of a complete epoch, unless training has started from it."""
+        if epoch + 1 > self._start.epoch:
+            self._save(epoch + 1, 0)
 
-    def _save(self, progress: Progress) -> None:
-        save_checkpoint(self._folder, self.model, progress, self._settings)
+    def _save(self, epoch: int, step: int) -> None:
+        metrics = [keras.ops.convert_to_numpy(v).tolist() for v in self.model.metrics_variables]
+        save_checkpoint(self._folder, self.model, Progress(epoch, step, self._history, metrics), self._settings)
+
+
+class EpochHistory(keras.callbacks.Callback):
+    """Adds the logs of each epoch to a history. It must come after all callbacks that add to the logs.
+
+    Args:
+        history: The list to extend.
+    """
+
+    def __init__(self, history: list[dict[str, float]]) -> None:
+        super().__init__()
+        self._history = history
+
+    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
+        """Adds an epoch."""
+        self._history.append({"epoch": epoch + 1, **{name: float(value) for name, value in (logs or {}).items()}})
 
 
 class StopEarly(keras.callbacks.Callback):
@@ -153,7 +175,7 @@ class StopEarly(keras.callbacks.Callback):
     after the same epoch as an uninterrupted one.
 
     Args:
-        history: The list that `Checkpoints` fills; this callback must come after it.
+        history: The list that `EpochHistory` extends; this callback must come after it.
         monitor: The metric to compare, `val_auc` for example.
         patience: The number of epochs without improvement; 0 is the same as 1.
     """

@@ -2,7 +2,8 @@
 
 A checkpoint has the weights, the optimizer's slots and step, the random states of dropout, the metrics of the epoch so
 far, and the history. It is one file with checksums, written atomically. The two newest are kept, in case the newest is
-truncated by a full disk or an incomplete copy.
+truncated by a full disk or an incomplete copy. Numbers that are not finite are never written: they would replace the
+last state from which training can continue.
 
 Keras' `BackupAndRestore` restarts an interrupted epoch from its first step, with weights that were already trained on a
 part of it, and saves neither history nor settings, so training would give other numbers after it is resumed.
@@ -31,8 +32,11 @@ from ..run import Run
 _KEPT = 2  # The number of checkpoints to keep.
 _ABOUT = "about"
 
-# Settings that may be different at the start of an epoch, but not within one: each cache has its own order of examples.
-_FIXED_WITHIN_EPOCHS = ("train.cache",)
+# May be different at the start of an epoch, but not within one: each cache has its own order of examples.
+_FIXED_WITHIN_EPOCHS = "train.cache"
+
+# May always be different: a lower one can continue a training that diverged.
+_LEARNING_RATE = "train.learning_rate"
 
 
 @dataclass(frozen=True)
@@ -42,14 +46,19 @@ class Progress:
     Attributes:
         epoch: The number of completed epochs; also the number of the current epoch, counted from 0.
         step: The number of completed steps in the current epoch.
-        history: The loss and metrics of each completed epoch.
-        metrics: The state of Keras' metrics, such as the mean loss, after those steps.
+        history: The loss and metrics of each measured epoch. The last completed epoch may not be measured yet.
+        metrics: The state of Keras' metrics, such as the mean loss, after those steps, or of the last completed epoch.
     """
 
     epoch: int = 0
     step: int = 0
     history: list[dict[str, float]] = field(default_factory=list)
     metrics: list[Any] = field(default_factory=list)
+
+    def restore_metrics(self, model: keras.Model) -> None:
+        """Gives the metrics of the model the state that they had."""
+        for variable, value in zip(model.metrics_variables, self.metrics, strict=True):
+            variable.assign(value)
 
 
 def save_checkpoint(folder: str, model: DeepFM, progress: Progress, settings: dict[str, Any]) -> None:
@@ -60,9 +69,15 @@ def save_checkpoint(folder: str, model: DeepFM, progress: Progress, settings: di
         model: The model, compiled and built; `load_checkpoint` compares its identity with that of the run.
         progress: The progress of training.
         settings: Settings that must be the same when training is resumed; `load_checkpoint` compares them.
-            `train.cache` need not be the same if the checkpoint is at the end of an epoch.
+            `train.learning_rate` may be different, and `train.cache` if the checkpoint is at the end of an epoch.
+
+    Raises:
+        UserError: if a weight or a slot is NaN or infinite; nothing is written.
     """
     arrays = [keras.ops.convert_to_numpy(variable) for variable in _variables(model)]
+    for variable, array in zip(_variables(model), arrays, strict=True):
+        if not np.isfinite(array).all():
+            raise not_finite(f"after epoch {progress.epoch}, step {progress.step}: {variable.path} has NaN or infinity")
     content = {"progress": asdict(progress), "settings": settings, "variables": _shapes(model)}
     about = json.dumps(content | {"identity": model.identity})
 
@@ -73,6 +88,15 @@ def save_checkpoint(folder: str, model: DeepFM, progress: Progress, settings: di
     write_atomically(join(folder, f"state-{progress.epoch:04d}-{progress.step:09d}.npz"), write)
     for path in checkpoints(folder)[:-_KEPT]:
         tf.io.gfile.remove(path)
+
+
+def not_finite(what: str) -> UserError:
+    """Returns the error that ends a training whose numbers overflow; `what` describes them."""
+    return UserError(
+        f"{what}; expected finite numbers. Lower `train.learning_rate` in the run's spec.yaml, and continue from the "
+        "last checkpoint with --resume. If the same error follows, scale the numeric fields (`scale: zscore`), or train "
+        "from scratch with --overwrite"
+    )
 
 
 def load_checkpoint(folder: str, model: DeepFM, settings: dict[str, Any], run: Run) -> Progress:
@@ -102,7 +126,9 @@ def load_checkpoint(folder: str, model: DeepFM, settings: dict[str, Any], run: R
         different = [
             f"{name} ({about['settings'].get(name)} in the checkpoint, {value} now)"
             for name, value in settings.items()
-            if about["settings"].get(name) != value and (progress.step or name not in _FIXED_WITHIN_EPOCHS)
+            if about["settings"].get(name) != value
+            and name != _LEARNING_RATE
+            and (progress.step or name != _FIXED_WITHIN_EPOCHS)
         ]
         if about.get("identity") is not None:
             identity = Identity.from_json(about["identity"])
@@ -114,8 +140,10 @@ def load_checkpoint(folder: str, model: DeepFM, settings: dict[str, Any], run: R
                 f"{path}: cannot resume from this checkpoint on the run {run.path}, because these differ: "
                 f"{'; '.join(different)}. Resume with the same run and settings, or train from scratch without --resume"
             )
+        is_other_rate = about["settings"].get(_LEARNING_RATE) != settings.get(_LEARNING_RATE)
         for variable, array in zip(_variables(model), arrays, strict=True):
-            variable.assign(array)
+            if not (is_other_rate and variable.name == "learning_rate"):
+                variable.assign(array)
         return progress
     return Progress()
 

@@ -21,7 +21,7 @@ from ...transforms.spec.training import Model, Train
 from ..examples import NoExamples, count_examples, read_examples
 from ..layers.deepfm import DeepFM
 from ..run import Run
-from .callbacks import Checkpoints, EpochWeights, FiniteLoss, StopEarly, eval_metrics
+from .callbacks import Checkpoints, EpochHistory, EpochWeights, FiniteLoss, StopEarly, eval_metrics
 from .checkpoints import Progress, load_checkpoint
 from .compilation import compiled_model
 from .folder import (
@@ -140,39 +140,53 @@ def _train(
     start = load_checkpoint(resume_from, model, common, run) if resume_from else Progress()
     is_resumed = bool(start.epoch or start.step)
     prepare_folder(training.folder, keep_checkpoints=is_resumed)  # After the checkpoint is accepted.
-    checkpoints = Checkpoints(training.checkpoints, start, common, spec.train.checkpoint_steps)
+    history = list(start.history)
+    checkpoints = Checkpoints(training.checkpoints, start, history, common, spec.train.checkpoint_steps)
     stopping = spec.train.early_stopping
-    stop = StopEarly(checkpoints.history, monitor, stopping.patience) if monitor and stopping else None
-    _fit(training, model, start, _callbacks(training, checkpoints, stop, callbacks), stop)
-    result = TrainingResult(checkpoints.history, best_epoch(checkpoints.history, monitor), monitor, training.folder)
+    stop = StopEarly(history, monitor, stopping.patience) if monitor and stopping else None
+    every = [
+        FiniteLoss(),
+        checkpoints,  # Before metrics are computed, which may fail or be killed.
+        *_measuring_callbacks(training),
+        # The given ones can read the metrics of the eval split from the logs, and may add to the logs.
+        *callbacks,
+        EpochHistory(history),
+        *([stop] if stop else []),
+    ]
+    if len(history) < start.epoch:
+        _measure_epoch(training, model, start, every)
+    _fit(training, model, start, every, stop)
+    result = TrainingResult(history, best_epoch(history, monitor), monitor, training.folder)
     _save_best(training, model, result)
     remove_cache(training.folder)
     return result
 
 
-def _callbacks(
-    training: _Training,
-    checkpoints: Checkpoints,
-    stop: StopEarly | None,
-    given: Sequence[keras.callbacks.Callback],
-) -> list[keras.callbacks.Callback]:
-    """Returns all callbacks for training, including those that the caller gave."""
+def _measuring_callbacks(training: _Training) -> list[keras.callbacks.Callback]:
+    """Returns the callbacks that measure the eval split, and that write weights and logs, after each epoch."""
     eval_callbacks = []
     if training.monitor:
         batch_size = training.spec.train.batch_size
         eval_callbacks = [eval_metrics(read_examples(training.run, "eval", batch_size=batch_size), training.spec)]
-    # Keras calls them in this order at the end of an epoch. A NaN loss ends training before anything is written.
-    # The metrics of the eval split come before the callbacks that read them from the logs: TensorBoard and the given
-    # ones. The latter may add to the logs. `checkpoints` adds the logs to its history, which `stop` reads.
     return [
-        FiniteLoss(),
         *eval_callbacks,
         EpochWeights(training.checkpoints),
         keras.callbacks.TensorBoard(join(training.folder, LOGS_FOLDER), write_graph=False),
-        *given,
-        checkpoints,
-        *([stop] if stop else []),
     ]
+
+
+def _measure_epoch(
+    training: _Training, model: DeepFM, start: Progress, callbacks: list[keras.callbacks.Callback]
+) -> None:
+    """Ends the epoch of a checkpoint that was written before the epoch was measured, as `fit` ends an epoch."""
+    start.restore_metrics(model)
+    fit = keras.callbacks.CallbackList(
+        callbacks, model=model, epochs=training.spec.train.epochs, steps=training.steps, verbose=0
+    )
+    fit.on_train_begin()
+    fit.on_epoch_begin(start.epoch - 1)
+    fit.on_epoch_end(start.epoch - 1, model.get_metrics_result())
+    fit.on_train_end()
 
 
 def _fit(

@@ -148,8 +148,8 @@ def test_early_stopping_counts_epochs_before_the_interruption(run: Run, tmp_path
 
 def test_resuming_with_other_settings_is_an_error(run: Run, tmp_path: Path) -> None:
     train(run, str(tmp_path / "out"), train_settings=settings_of(run, epochs=1))
-    with pytest.raises(UserError, match=r"train.learning_rate \(0.02 in the checkpoint, 0.5 now\).*without --resume"):
-        train(run, str(tmp_path / "out"), train_settings=settings_of(run, learning_rate=0.5), resume=True)
+    with pytest.raises(UserError, match=r"train.batch_size \(32 in the checkpoint, 64 now\).*without --resume"):
+        train(run, str(tmp_path / "out"), train_settings=settings_of(run, batch_size=64), resume=True)
 
 
 def test_resuming_without_a_checkpoint_starts_a_training(run: Run, tmp_path: Path) -> None:
