@@ -144,11 +144,11 @@ def _from_blocks(
         blocks = blocks_of(epoch_seed)
         if not shuffle_buffer:
             return blocks.rebatch(batch_size)
-        # The first window has a random number of blocks, so that epochs differ even if the order of blocks does not.
-        limit = 1 + shuffle_buffer // _BLOCK
-        first = tf.random.stateless_uniform([], tf.stack([epoch_seed, -1]), 0, limit, tf.int64)
-        windows = blocks.take(first).rebatch(shuffle_buffer).concatenate(blocks.skip(first).rebatch(shuffle_buffer))
-        windows = windows.enumerate(1).map(lambda i, window: _shuffled(window, [epoch_seed, i]))
+        # The first window has a random size, so that epochs differ even if the order of blocks does not. `rebatch`
+        # repeats the sizes: after 1,000 windows there is another small one.
+        first = tf.random.stateless_uniform([1], tf.stack([epoch_seed, -1]), 1, shuffle_buffer + 1, tf.int64)
+        sizes = tf.concat([first, tf.fill([999], tf.constant(shuffle_buffer, tf.int64))], axis=0)
+        windows = blocks.rebatch(sizes).enumerate(1).map(lambda i, window: _shuffled(window, [epoch_seed, i]))
         return windows.prefetch(1).rebatch(batch_size)
 
     return batches

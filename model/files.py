@@ -1,7 +1,8 @@
 """Writes files and folders atomically: complete, or not at all.
 
-A reader never sees an incomplete file, not even after a crash. For the file systems of TensorFlow; Beam code uses
-`pipeline.folders.storage` instead, because Beam's file systems are configured by the options of a job.
+A reader never sees an incomplete file, not even after a crash or, on a local disk, a power failure. For the file
+systems of TensorFlow; Beam code uses `pipeline.folders.storage` instead, because Beam's file systems are configured by
+the options of a job.
 """
 
 from __future__ import annotations
@@ -35,7 +36,9 @@ def write_atomically(path: str, write: Callable[[str], object]) -> None:
     temporary = os.path.join(folder, f".unfinished-{name}")
     with undone(lambda: Path(temporary).unlink(missing_ok=True)):
         write(temporary)
+        _sync(temporary)
         os.replace(temporary, path)
+        _sync(folder or ".")
 
 
 def write_folder_atomically(path: str, write: Callable[[str], object]) -> None:
@@ -47,6 +50,9 @@ def write_folder_atomically(path: str, write: Callable[[str], object]) -> None:
     temporary = _temporary_folder(path)
     with undone(lambda: tf.io.gfile.exists(temporary) and tf.io.gfile.rmtree(temporary)):
         write(temporary)
+        if "://" not in path:
+            for file in Path(temporary).rglob("*"):
+                _sync(str(file))
         with uninterrupted():
             remove_folder(path)
             tf.io.gfile.rename(temporary, path)
@@ -62,6 +68,18 @@ def remove_folder(path: str) -> None:
         old = _temporary_folder(path)
         os.rename(path, old)
     tf.io.gfile.rmtree(old)
+
+
+def _sync(path: str) -> None:
+    """Waits until the contents of a file, or the names in a folder, are on the disk.
+
+    Otherwise a file that was renamed just before a power failure may be empty.
+    """
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def _temporary_folder(path: str) -> str:

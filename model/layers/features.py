@@ -7,6 +7,7 @@ from typing import TypedDict
 
 from keras import ops
 
+from .ragged import padded
 from .weights import Tensor
 
 
@@ -55,6 +56,13 @@ def check_features(features: Mapping[str, Tensor], ranks: Mapping[str, int]) -> 
         if len(shape) != rank:
             expected = "[batch]" if rank == 1 else "[batch, max_len]"
             raise ValueError(f"feature {name}: expected the shape {expected}, received {list(shape)}")
+
+
+def padded_features(features: Mapping[str, Tensor], fields: Mapping[str, EmbeddedField]) -> dict[str, Tensor]:
+    """Returns the ids and weights of the fields; ragged ones, which only TensorFlow has, are padded with 0."""
+    ids = {name: padded(features[name]) for name in fields}
+    weights = {w: padded(features[w], features[name]) for name, field in fields.items() if (w := field["weights"])}
+    return ids | weights
 
 
 def rows_of_ids(ids: Tensor, rows: int, first: int, end: int) -> Tensor:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import keras
 from keras import ops
 
-from .features import EmbeddedField, Table, check_features, layer_names, rows_of_ids
+from .features import EmbeddedField, Table, check_features, layer_names, padded_features, rows_of_ids
 from .pooling import MaskedPool, masked_pool, sum_dtype
 from .weights import Tensor, coefficients
 
@@ -68,7 +68,7 @@ class PooledEmbeddings(keras.Layer):
 
     Call arguments:
         features: For each field its ids, int `[batch]` or `[batch, max_len]`; for each weighted field also its weights,
-            float `[batch, max_len]`.
+            float `[batch, max_len]`. On TensorFlow both may be ragged.
 
     Returns:
         The vectors m_f, `[batch, fields, dim]`, and the linear terms, `[batch, fields]`. With `pairs` also the sum of
@@ -123,11 +123,9 @@ class PooledEmbeddings(keras.Layer):
             table: keras.layers.Dense(dim, use_bias=False, dtype=self.dtype_policy, name=f"{name}_projection")
             for table, name in layer_names(n for n, table in tables.items() if table["dim"] != dim).items()
         }
-        # By pooling.
-        self.pools: dict[str, MaskedPool] = {
-            pooling: masked_pool(pooling, dtype=sum_dtype(self.compute_dtype))
-            for pooling in dict.fromkeys(_pooling(field) for field in fields.values())
-        }
+        poolings = dict.fromkeys(_pooling(field) for field in fields.values())
+        dtype = sum_dtype(self.compute_dtype)
+        self.pools: dict[str, MaskedPool] = {pooling: masked_pool(pooling, dtype=dtype) for pooling in poolings}
 
     def build(self, input_shape: Any = None) -> None:
         """Creates the tables; their shapes do not depend on the inputs."""
@@ -148,6 +146,7 @@ class PooledEmbeddings(keras.Layer):
     def call(self, features: Mapping[str, Tensor], training: bool | None = None) -> tuple[Tensor, ...]:
         """Returns m_f, `[batch, fields, dim]`, the linear terms and, with `pairs`, the pairs, `[batch, fields]`."""
         check_features(features, self.feature_ranks())
+        features = padded_features(features, self.fields)
         if self.checks_ids and not training:
             features = self._with_checked_ids(features)  # Not in training, which it would slow.
         parts: list[tuple[Tensor, ...]] = []

@@ -7,12 +7,14 @@ models; the others differ only in the formula.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import reduce
 from math import prod
 from typing import Any
 
 import keras
 from keras import ops
 
+from .ragged import is_ragged, is_value, padded
 from .weights import Tensor, nonzero, weight_unit
 
 Shape = tuple[int | None, ...]
@@ -35,7 +37,8 @@ class MaskedPool(keras.Layer):
 
     The mask is the one that `keras.layers.Masking` or `keras.layers.Embedding(mask_zero=True)` attached to the inputs,
     or the explicit argument `mask`, which takes precedence. It has the shape of the leading dimensions of the inputs,
-    `[batch, max_len]` for `[batch, max_len, dim]`, or their full shape, and is broadcast to the other dimensions.
+    `[batch, max_len]` for `[batch, max_len, dim]`, or their full shape, and is broadcast to the other dimensions. On
+    TensorFlow inputs, mask and weights may be ragged, `[batch, (lengths), dim]`: padding is added, and does not count.
 
     Sums are computed in float32 if the compute dtype of the layer is float16 or bfloat16; the result has the compute
     dtype. Integer inputs are cast before they are summed.
@@ -74,13 +77,14 @@ class MaskedPool(keras.Layer):
 
         `inputs_mask` is the attached mask: Keras uses this name if the call has a second tensor.
         """
-        x = ops.convert_to_tensor(inputs)
+        x = ops.convert_to_tensor(padded(inputs))
         axes = self._axes(len(x.shape))
-        mask = inputs_mask if mask is None else mask
-        if mask is not None:
-            mask = self._leading("mask", ops.cast(ops.convert_to_tensor(mask), "bool"), x, axes)
+        given = [inputs_mask if mask is None else mask, is_value(inputs) if is_ragged(inputs) else None]
+        bools = [ops.cast(ops.convert_to_tensor(padded(m, inputs)), "bool") for m in given if m is not None]
+        masks = [self._leading("mask", m, x, axes) for m in bools]
+        mask = reduce(ops.logical_and, masks) if masks else None
         if weights is not None:
-            weights = ops.cast(ops.convert_to_tensor(weights), self._sum_dtype)
+            weights = ops.cast(ops.convert_to_tensor(padded(weights, inputs)), self._sum_dtype)
             weights = self._leading("weights", weights, x, axes)
         if any(x.shape[axis] == 0 for axis in axes):  # Not every backend can reduce an empty axis.
             outside = [size for axis, size in enumerate(ops.shape(x)) if axis not in axes]

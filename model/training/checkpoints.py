@@ -94,8 +94,8 @@ def not_finite(what: str) -> UserError:
     """Returns the error that ends a training whose numbers overflow; `what` describes them."""
     return UserError(
         f"{what}; expected finite numbers. Lower `train.learning_rate` in the run's spec.yaml, and continue from the "
-        "last checkpoint with --resume. If the same error follows, scale the numeric fields (`scale: zscore`), or train "
-        "from scratch with --overwrite"
+        "last checkpoint with --resume. If that fails, scale the numeric fields (`scale: zscore`), or train from "
+        "scratch with --overwrite"
     )
 
 

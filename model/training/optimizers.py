@@ -19,8 +19,45 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
 
+# Arguments of Keras' optimizers with which every step would use every row of a table, or would fail.
+_REFUSED = {
+    "weight_decay": "it would decay every row at every step; use an L2 penalty, such as `l2_embedding`",
+    "gradient_accumulation_steps": "it would update every row; use larger batches",
+    "use_ema": "it would average every row at every step; use keras.optimizers.Adam for it",
+    "loss_scale_factor": "Keras cannot divide sparse gradients by it; use keras.mixed_precision.LossScaleOptimizer",
+}
+
+
+class _RowSparse(keras.optimizers.Optimizer):
+    """Base of the optimizers: refuses arguments that need every row, and clips sparse gradients as dense ones."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        for name, reason in _REFUSED.items():
+            value = kwargs.get(name)
+            if value is not None and value is not False:
+                raise ValueError(f"{type(self).__name__}: expected no `{name}`, received {value}: {reason}")
+        super().__init__(*args, **kwargs)
+
+    def _clip_gradients(self, gradients: Sequence[Any]) -> list[Any]:
+        """Returns the gradients, clipped by `clipnorm`, `clipvalue` or `global_clipnorm`; sparse ones remain sparse.
+
+        Slices of the same row are added up first: the parts of a row must not be clipped one by one.
+        """
+        unique = [_with_unique_rows(g) if _is_sparse(g) else g for g in gradients]
+        clipped = super()._clip_gradients([g.values if _is_sparse(g) else g for g in unique])
+        return [_slices(c, g) if _is_sparse(g) else c for c, g in zip(clipped, unique, strict=True)]
+
+
+class RowSparseLossScale(keras.mixed_precision.LossScaleOptimizer):
+    """Keras' loss scale for float16, whose check for overflow would make a dense table of a sparse gradient."""
+
+    def check_finite(self, grads: Sequence[Any]) -> Any:
+        """Returns whether all gradients are finite, a boolean scalar."""
+        return super().check_finite([g.values if _is_sparse(g) else g for g in grads])
+
+
 @keras.saving.register_keras_serializable(package="fieldpool")
-class LazyAdam(keras.optimizers.Adam):
+class LazyAdam(_RowSparse, keras.optimizers.Adam):
     """Adam that updates the value and the moments of a table row only when a batch uses the row.
 
     Unused rows keep their value and moments; Adam would decay the moments and keep changing the value. With sparse
@@ -31,10 +68,11 @@ class LazyAdam(keras.optimizers.Adam):
         learning_rate: A number or a schedule. Default 0.001, as in Adam.
         amsgrad: Must be False.
         name: The optimizer's name.
-        **kwargs: Other arguments of `keras.optimizers.Adam`.
+        **kwargs: Other arguments of `keras.optimizers.Adam`, such as `global_clipnorm`.
 
     Raises:
-        ValueError: for `amsgrad=True`, which is not implemented for sparse gradients.
+        ValueError: for `amsgrad`, `weight_decay`, `gradient_accumulation_steps`, `use_ema` and `loss_scale_factor`:
+            with them every step would use every row, or fail.
 
     Example:
         >>> model = keras.Sequential([keras.Input([2]), keras.layers.Embedding(1000, 4), keras.layers.Flatten()])
@@ -68,7 +106,7 @@ class LazyAdam(keras.optimizers.Adam):
 
 
 @keras.saving.register_keras_serializable(package="fieldpool")
-class RowwiseAdagrad(keras.optimizers.Optimizer):
+class RowwiseAdagrad(_RowSparse):
     """Adagrad with one accumulator per table row: the sum over steps of the mean squared gradient of the row.
 
     Its state is one number per row, 1/17 of Adagrad's and 1/34 of Adam's at `dim` 16. FBGEMM has the same rule as
@@ -82,7 +120,11 @@ class RowwiseAdagrad(keras.optimizers.Optimizer):
         epsilon: Added to the square root, which may be 0. Default 1e-8, as in FBGEMM.
         tables: Prefixes of the names of variables that are tables. Default: those of Keras and of `PooledEmbeddings`.
         name: The optimizer's name.
-        **kwargs: Arguments of `keras.optimizers.Optimizer`.
+        **kwargs: Arguments of `keras.optimizers.Optimizer`, such as `global_clipnorm`.
+
+    Raises:
+        ValueError: for `weight_decay`, `gradient_accumulation_steps`, `use_ema` and `loss_scale_factor`: with them
+            every step would use every row, or fail.
 
     Example:
         >>> model = keras.Sequential([keras.Input([2]), keras.layers.Embedding(1000, 4), keras.layers.Flatten()])
@@ -190,15 +232,17 @@ def _rows(variable: Any, gradient: tf.IndexedSlices) -> tf.Tensor:
 def _slices(values: Any, gradient: tf.IndexedSlices) -> tf.IndexedSlices:
     import tensorflow as tf
 
-    return tf.IndexedSlices(values, gradient.indices)
+    return tf.IndexedSlices(values, gradient.indices, gradient.dense_shape)
 
 
-def optimizer(name: str, learning_rate: Any) -> keras.optimizers.Optimizer:
+def optimizer(name: str, learning_rate: Any, precision: str = "float32") -> keras.optimizers.Optimizer:
     """Returns the optimizer for a `train.optimizer` of the spec.
 
     Args:
         name: `lazy_adam`, `adam` or `rowwise_adagrad`.
         learning_rate: A number or a Keras schedule.
+        precision: The `train.precision`; float16 needs a loss scale.
     """
     kinds = {"lazy_adam": LazyAdam, "adam": keras.optimizers.Adam, "rowwise_adagrad": RowwiseAdagrad}
-    return kinds[name](learning_rate)
+    chosen = kinds[name](learning_rate)
+    return RowSparseLossScale(chosen) if precision == "float16" else chosen

@@ -16,6 +16,7 @@ Function = Callable[..., Any]
 if keras.backend.backend() != "tensorflow":
     collect_ignore = [
         "layers/test_fused_lookup.py",
+        "layers/test_ragged.py",
         "test_evaluation.py",
         "test_examples.py",
         "test_export.py",

@@ -132,6 +132,25 @@ def test_order_of_an_epoch_does_not_depend_on_previous_epochs(run: Run) -> None:
     assert items(endless) == orders[1][6:] + orders[2]
 
 
+def test_each_example_is_parsed_once_an_epoch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shards = [[example(i) for i in range(600 * shard, 600 * shard + 600)] for shard in range(2)]
+    run = Run(write_run(tmp_path / "run", SPEC, {}, {"train": shards}))
+    parsed, parse = tf.Variable(0), tf.io.parse_example
+
+    def counted(records: tf.Tensor, features: dict[str, Any]) -> dict[str, tf.Tensor]:
+        parsed.assign_add(tf.size(records))
+        return parse(records, features)
+
+    monkeypatch.setattr(tf.io, "parse_example", counted)
+    orders = [
+        items(read_examples(run, "train", batch_size=100, shuffle_buffer=500, seed=1, epoch=epoch))
+        for epoch in range(3)
+    ]
+    assert [sorted(order) for order in orders] == [list(range(1200))] * 3
+    assert len({tuple(order) for order in orders}) == 3
+    assert parsed.numpy() == 3 * 1200
+
+
 @pytest.mark.parametrize("workers", [2, 5])
 def test_workers_read_each_example_once(run: Run, workers: int) -> None:
     parts = [items(read_examples(run, "train", batch_size=4, shard=(i, workers))) for i in range(workers)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -133,3 +134,23 @@ def test_content_that_is_not_json_keeps_the_existing_file(tmp_path: Path) -> Non
     with pytest.raises(TypeError):
         write_json(str(tmp_path / "a.json"), {"a": object()})
     assert contents(tmp_path) == {"a.json": "{}"}
+
+
+def test_contents_are_on_the_disk_before_the_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a power failure, a name without its contents would be an empty file."""
+    order: list[str] = []
+    fsync, replace, rename = os.fsync, os.replace, tf.io.gfile.rename
+
+    def synced(handle: int) -> None:
+        order.append(Path(f"/proc/self/fd/{handle}").readlink().name)
+        fsync(handle)
+
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(os, "replace", lambda old, new: (order.append("replace"), replace(old, new)))
+    monkeypatch.setattr(tf.io.gfile, "rename", lambda old, new: (order.append("rename"), rename(old, new)))
+    write_atomically(str(tmp_path / "a.txt"), file_with("new"))
+    assert order == [".unfinished-a.txt", "replace", tmp_path.name]
+    order.clear()
+    write_folder_atomically(str(tmp_path / "b"), folder_with(one="1", two="2"))
+    assert sorted(order[:2]) == ["one", "two"]
+    assert order[-1] == "rename"

@@ -13,6 +13,7 @@ import pytest
 import tensorflow as tf
 
 from fieldpool.model.training.optimizers import LazyAdam, RowwiseAdagrad
+from fieldpool.model.training.optimizers import optimizer as optimizer_of
 
 START = np.arange(8, dtype="float32").reshape(4, 2)
 
@@ -56,11 +57,28 @@ def test_dense_rule_is_applied_to_dense_gradients(optimizer: Callable[..., Any])
     )
 
 
+CLIPPING: list[dict[str, float]] = [{}, {"clipnorm": 1.0}, {"clipvalue": 0.5}, {"global_clipnorm": 1.0}]
+
+
+@pytest.mark.parametrize("arguments", CLIPPING)
 @pytest.mark.parametrize("optimizer", [LazyAdam, RowwiseAdagrad])
-def test_unused_rows_do_not_change(optimizer: Callable[..., Any]) -> None:
-    table = stepped(optimizer(0.1), [slices([[1, 1]], [0]), slices([[1, 1]], [2]), slices([[1, 1]], [2])])
+def test_unused_rows_do_not_change(optimizer: Callable[..., Any], arguments: dict[str, float]) -> None:
+    gradients = [slices([[1, 1]], [0]), slices([[1, 1]], [2]), slices([[1, 1]], [2])]
+    table = stepped(optimizer(0.1, **arguments), gradients)
     np.testing.assert_array_equal(table[[1, 3]], START[[1, 3]])
+    np.testing.assert_array_equal(table[0], stepped(optimizer(0.1, **arguments), gradients[:1])[0])
     assert (table[[0, 2]] < START[[0, 2]]).all()
+
+
+@pytest.mark.parametrize("arguments", CLIPPING)
+@pytest.mark.parametrize("optimizer", [LazyAdam, RowwiseAdagrad])
+def test_sparse_gradients_are_clipped_as_dense_ones(optimizer: Callable[..., Any], arguments: dict[str, float]) -> None:
+    """Row 1 has two slices, as in the gradient of `keras.layers.Embedding`: their sum is clipped, not each of them."""
+    rows = [1, 3, 1, 0, 2]
+    gradients = [slices(np.random.default_rng(seed).normal(size=(5, 2)), rows) for seed in range(4)]
+    dense = [tf.convert_to_tensor(gradient) for gradient in gradients]
+    found, expected = (stepped(optimizer(0.1, **arguments), given) for given in (gradients, dense))
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
 
 
 @pytest.mark.parametrize("optimizer", [LazyAdam, RowwiseAdagrad])
@@ -100,6 +118,48 @@ def test_training_continues_after_saving_and_loading(optimizer: Callable[..., An
     first.save(tmp_path / "model.keras")
     resumed = keras.saving.load_model(tmp_path / "model.keras")
     np.testing.assert_allclose(resumed.fit(x, y, epochs=4, shuffle=False, verbose=0).history["loss"], losses[4:])
+
+
+@pytest.mark.parametrize("optimizer", [LazyAdam, RowwiseAdagrad])
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("weight_decay", 0.1),
+        ("weight_decay", 0.0),
+        ("gradient_accumulation_steps", 2),
+        ("use_ema", True),
+        ("loss_scale_factor", 2.0),
+    ],
+)
+def test_argument_that_needs_every_row_is_an_error(optimizer: Callable[..., Any], name: str, value: Any) -> None:
+    with pytest.raises(ValueError, match=rf"{optimizer.__name__}: expected no `{name}`, received {value}: .* use "):
+        optimizer(**{name: value})
+
+
+@pytest.mark.parametrize("optimizer", [LazyAdam, RowwiseAdagrad])
+def test_optimizer_of_default_arguments_is_restored_from_its_config(optimizer: Callable[..., Any]) -> None:
+    config = optimizer(0.1, clipnorm=1.0).get_config()
+    assert optimizer.from_config(dict(config)).get_config() == config
+
+
+@pytest.mark.parametrize("last", [1.0, np.inf, np.nan])
+def test_loss_scale_checks_only_the_rows_of_a_sparse_gradient(last: float) -> None:
+    """Keras' own check creates a boolean table, so that the time of a step would grow with the table."""
+    scaled = optimizer_of("lazy_adam", 0.1, "float16")
+    variable = keras.Variable(START, name="embeddings")
+    scaled.build([variable])
+
+    @tf.function
+    def step(values: tf.Tensor, rows: tf.Tensor) -> None:
+        scaled.apply([tf.IndexedSlices(values * scaled.dynamic_scale, rows, tf.constant([4, 2]))])
+
+    signature = tf.TensorSpec([None, 2], tf.float32), tf.TensorSpec([None], tf.int32)
+    graph = step.get_concrete_function(*signature).graph.as_graph_def()
+    nodes = [*graph.node, *(node for function in graph.library.function for node in function.node_def)]
+    assert not [node.name for node in nodes if node.op == "TensorScatterUpdate"]
+    step(tf.constant([[1.0, last]]), tf.constant([2]))
+    expected = stepped(LazyAdam(0.1), [slices([[1, last]], [2])]) if np.isfinite(last) else START
+    np.testing.assert_allclose(variable.numpy(), expected)
 
 
 def test_amsgrad_is_an_error() -> None:
