@@ -6,6 +6,7 @@ Every check runs before TensorFlow Transform sees a row: an error inside it woul
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -252,22 +253,23 @@ def _reject(batch: SourceBatch, faults: list[_Fault]) -> tuple[list[Rejected], n
         keep &= ~fault.rows
     rejected = []
     for row, fault in sorted(first_faults.items()):
-        raw = {column: _as_json(value) for column, value in raw_row(batch.data, row).items()}
+        raw = {column: as_json(value) for column, value in raw_row(batch.data, row).items()}
         value = raw.get(fault.column)
         found = "" if value is None else f", found {_truncated(repr(value), _REASON_CHARACTERS)}"
         rejected.append(Rejected(batch.source, int(batch.numbers[row]), fault.column, fault.reason + found, raw))
     return rejected, keep
 
 
-def _as_json(value: Any) -> Any:
-    """Returns a value that can be written as JSON, truncated to a readable length."""
+def as_json(value: Any) -> Any:
+    """Returns a value that can be written as JSON, truncated to a readable length; NaN and infinity as text."""
     if isinstance(value, list):
-        return [_as_json(item) for item in value[:100]]
+        return [as_json(item) for item in value[:100]]
     if isinstance(value, bytes):
         value = value.decode("utf-8", errors="backslashreplace")
     if isinstance(value, str):
         return _truncated(value, _RAW_CHARACTERS)
-    return value if isinstance(value, int | float | bool | None) else str(value)
+    is_json = isinstance(value, int | bool | None) or (isinstance(value, float) and math.isfinite(value))
+    return value if is_json else str(value)
 
 
 def _truncated(text: str, limit: int) -> str:

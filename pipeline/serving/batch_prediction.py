@@ -58,7 +58,7 @@ def predict(
         stats.json     read = predicted + rejected
         DONE           written last
 
-    Bytes of a key that are not valid UTF-8 are escaped, as in `\\xff`.
+    Bytes of a key that are not valid UTF-8 are escaped, as in `\\xff`. A row whose probability is NaN is rejected.
 
     Args:
         model: an exported model, or the folder of a trained model that has been exported.
@@ -113,7 +113,9 @@ def write_predictions(batches: beam.PCollection, export: str, spec: Spec, work: 
         _ = tables | "Write" >> WriteToParquetBatched(prefix, _schema(spec), "snappy", file_name_suffix=".parquet")
     else:
         _ = tables | "AsJson" >> beam.Map(_json_lines) | "Write" >> beam.io.WriteToText(prefix, ".jsonl")
-    rejected = checked | "Rejected" >> beam.FlatMap(attrgetter("rejected"))
+    by_checks = checked | "Rejected" >> beam.FlatMap(attrgetter("rejected"))
+    by_model = predictions | "RejectedByModel" >> beam.FlatMap(attrgetter("rejected"))
+    rejected = (by_checks, by_model) | "AllRejected" >> beam.Flatten()
     _ = rejected | "WriteRejected" >> WriteRejected(FileSystems.join(work.result, REJECTED_FOLDER))
     counts = (
         checked | "CountRead" >> beam.Map(_count_rows, spec),
@@ -124,7 +126,8 @@ def write_predictions(batches: beam.PCollection, export: str, spec: Spec, work: 
 
 def _as_request(checked: Checked, spec: Spec) -> Iterator[RowsToPredict]:
     if checked.rows.num_rows:
-        yield RowsToPredict(checked.source, checked.numbers, as_tft_rows(checked.rows, spec, label=False))
+        features = as_tft_rows(checked.rows, spec, label=False)
+        yield RowsToPredict(checked.source, checked.numbers, checked.rows, features)
 
 
 def _count_rows(checked: Checked, spec: Spec) -> Counts:
@@ -135,7 +138,8 @@ def _count_rows(checked: Checked, spec: Spec) -> Counts:
 
 
 def _count_predicted(predictions: Predictions) -> Counts:
-    counts = Counts(Counter({Counted("predicted"): len(predictions.probabilities)}))
+    predicted, rejected = len(predictions.probabilities), len(predictions.rejected)
+    counts = Counts(Counter({Counted("predicted"): predicted, Counted("rejected"): rejected}))
     counts.add(predictions.counts)
     return counts
 
@@ -163,7 +167,7 @@ def _text(keys: pa.Array) -> pa.Array:
 
 def _json_lines(table: pa.Table) -> str:
     """Returns the rows as JSON Lines, without the last line feed, which the sink adds."""
-    return "\n".join(json.dumps(row, ensure_ascii=False) for row in table.to_pylist())
+    return "\n".join(json.dumps(row, ensure_ascii=False, allow_nan=False) for row in table.to_pylist())
 
 
 def _checked_counts(counts: Counts, spec: Spec, work: WorkFolder, target: str) -> dict[str, int]:

@@ -110,8 +110,8 @@ class Compare(beam.DoFn):
         values = {name: (value.numpy(), ids[name].numpy()) for name, value in features.items()}
         ids_differ = {name: _differ(*pair) for name, pair in values.items()}
         values |= {f"probability by {entry}": (expected, score) for entry, score in scores.items()}
-        distances = {name: np.abs(expected - score) for name, (_, score) in values.items() if name not in ids_differ}
-        scores_differ = {name: ~(distance <= SCORE_TOLERANCE) for name, distance in distances.items()}
+        distances = {name: _distance(*pair) for name, pair in values.items() if name not in ids_differ}
+        scores_differ = {name: distance > SCORE_TOLERANCE for name, distance in distances.items()}
         differing = [
             (row, name)
             for name, rows in (ids_differ | scores_differ).items()
@@ -163,12 +163,19 @@ class _Models:
         return expected, {entry: output[PROBABILITY].numpy() for entry, output in outputs.items()}
 
 
+def _distance(expected: np.ndarray, score: np.ndarray) -> np.ndarray:
+    """Returns the differences of probabilities, `[rows]`: 0 if both are NaN, 1 if one is."""
+    both_nan = np.isnan(expected) & np.isnan(score)
+    return np.where(both_nan, 0.0, np.nan_to_num(np.abs(expected - score), nan=1.0))
+
+
 def _differ(batch: np.ndarray, served: np.ndarray) -> np.ndarray:
-    """Returns which rows differ in any bit, boolean `[rows]`."""
+    """Returns which rows differ in any bit, boolean `[rows]`; two NaN are equal."""
     if batch.shape != served.shape:
         return np.ones(len(batch), bool)
     if batch.dtype == np.float32:
-        batch, served = batch.view(np.int32), served.view(np.int32)
+        # The bits of NaN may differ.
+        batch, served = (np.where(np.isnan(part), np.float32("nan"), part).view(np.int32) for part in (batch, served))
     return (batch != served).reshape(len(batch), -1).any(axis=1)
 
 

@@ -17,9 +17,11 @@ from ...model.export import export_file
 from ...model.run import SPEC_FILE, STATS_FILE, read_resolved_spec
 from ...model.run_stats import RunStats
 from ...model.serving_graph import IDS_SEEN, OOV_IDS, PROBABILITY
-from ...transforms.spec import KEY_FEATURE, Spec
+from ...transforms.spec import KEY_FEATURE, MultivaluedField, Spec, weights_feature
 from ..counts.counters import Counted, Counts
+from ..rows.checks import as_json
 from ..rows.tft_rows import tensor_adapter
+from ..sources.batches import Reason, Rejected, raw_row
 
 
 @dataclass(frozen=True)
@@ -29,11 +31,13 @@ class RowsToPredict:
     Attributes:
         source: The file's path.
         numbers: The row numbers in that file, int64 `[rows]`.
+        rows: The rows, as `Checked.rows`.
         features: The rows without labels, as `tft_rows.as_tft_rows` returns them.
     """
 
     source: str
     numbers: np.ndarray
+    rows: pa.RecordBatch
     features: pa.RecordBatch
 
 
@@ -45,7 +49,8 @@ class Predictions:
         source: The file's path.
         numbers: The row numbers in that file, int64 `[rows]`.
         keys: The rows' keys, large_binary; None if the spec has no key.
-        probabilities: float32 `[rows]`.
+        probabilities: float32 `[rows]`, never NaN.
+        rejected: Other rows, whose probability is NaN.
         counts: By field, the number of ids that the model sees (`seen`), and of OOV ids among them (`oov`).
     """
 
@@ -53,6 +58,7 @@ class Predictions:
     numbers: np.ndarray
     keys: pa.Array | None
     probabilities: np.ndarray
+    rejected: list[Rejected] = dataclasses.field(default_factory=list)
     counts: Counts = dataclasses.field(default_factory=Counts)
 
 
@@ -82,9 +88,12 @@ class ExportedModel(ModelHandler[RowsToPredict, Predictions, Any]):
             # Models that earlier versions exported do not count.
             predict = getattr(model, "predict_and_count", model.predict)
             outputs = predict(self._adapter.ToBatchTensors(rows.features))
-            keys = rows.features[KEY_FEATURE].flatten() if self._spec.key is not None else None
+            probabilities = outputs[PROBABILITY].numpy()
+            is_number = ~np.isnan(probabilities)
+            keys = rows.rows[KEY_FEATURE].filter(pa.array(is_number)) if self._spec.key is not None else None
+            rejected = [_rejected(rows, row, self._spec) for row in np.flatnonzero(~is_number).tolist()]
             counts = _counts(outputs, self._spec) if IDS_SEEN in outputs else Counts()
-            yield Predictions(rows.source, rows.numbers, keys, outputs[PROBABILITY].numpy(), counts)
+            yield Predictions(rows.source, rows.numbers[is_number], keys, probabilities[is_number], rejected, counts)
 
     def get_num_bytes(self, batch: Sequence[RowsToPredict]) -> int:
         """Returns the size of the features in bytes; Beam's default would pickle them to measure it."""
@@ -92,6 +101,17 @@ class ExportedModel(ModelHandler[RowsToPredict, Predictions, Any]):
 
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"_adapter": None}
+
+
+def _rejected(rows: RowsToPredict, row: int, spec: Spec) -> Rejected:
+    """Returns a row whose probability is NaN; its raw values are those that the model reads."""
+    columns = {KEY_FEATURE: spec.key}
+    for name, field in spec.fields.items():
+        columns[name] = spec.column_of(name)
+        if isinstance(field, MultivaluedField):
+            columns[weights_feature(name)] = field.weights
+    raw = {columns[name] or name: as_json(value) for name, value in raw_row(rows.rows, row).items()}
+    return Rejected(rows.source, int(rows.numbers[row]), PROBABILITY, Reason.NAN_PROBABILITY, raw)
 
 
 def _counts(outputs: dict[str, tf.Tensor], spec: Spec) -> Counts:

@@ -38,6 +38,7 @@ class Reason(StrEnum):
     WRONG_WEIGHT = "a weight is not a finite, non-negative number"
     INVALID_UTF8 = "not valid UTF-8"
     LONG_VALUE = "a value is longer than limits.value_bytes ({limit:,} bytes)"
+    NAN_PROBABILITY = "the model's probability is NaN: its numbers overflow for this row"
     LONG_LIST = "the list has more values than limits.list_values ({limit:,})"
 
 

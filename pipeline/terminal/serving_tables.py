@@ -10,6 +10,7 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from ...model.json_text import json_text
 from .console import say, show
 from .example_tables import padded_ids
 from .tables import counts_table
@@ -38,7 +39,7 @@ def show_predictions(counts: dict[str, int], out: str, *, as_json: bool = False)
 def show_parity(parity: Parity, *, as_json: bool = False) -> None:
     """Prints the comparison of batch pipeline and exported model."""
     if as_json:
-        print(json.dumps(asdict(parity) | {"holds": parity.holds}))
+        print(json_text(asdict(parity) | {"holds": parity.holds}))
         return
     show(parity_tables(parity))
 

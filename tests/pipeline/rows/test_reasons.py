@@ -98,10 +98,11 @@ CASES: dict[Reason, tuple[Callable[[Path], Path], dict[str, Any]]] = {
 
 
 def test_every_reason_has_a_case() -> None:
-    assert set(CASES) == set(Reason)
+    of_models = {Reason.NAN_PROBABILITY}  # Not of rows: see tests/pipeline/serving/test_nan.py.
+    assert set(CASES) == set(Reason) - of_models
 
 
-@pytest.mark.parametrize("reason", Reason, ids=lambda reason: reason.name)
+@pytest.mark.parametrize("reason", CASES, ids=lambda reason: reason.name)
 def test_second_row_is_rejected_for_the_reason(reason: Reason, tmp_path: Path) -> None:
     write, changes = CASES[reason]
     spec = Spec.model_validate(SPEC | changes)
