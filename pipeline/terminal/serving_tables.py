@@ -10,7 +10,6 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from ...model.json_text import json_text
 from .console import say, show
 from .example_tables import padded_ids
 from .tables import counts_table
@@ -39,6 +38,8 @@ def show_predictions(counts: dict[str, int], out: str, *, as_json: bool = False)
 def show_parity(parity: Parity, *, as_json: bool = False) -> None:
     """Prints the comparison of batch pipeline and exported model."""
     if as_json:
+        from ...model.json_text import json_text  # Here, because the package imports Keras.
+
         print(json_text(asdict(parity) | {"holds": parity.holds}))
         return
     show(parity_tables(parity))
