@@ -38,7 +38,7 @@ def show_predictions(counts: dict[str, int], out: str, *, as_json: bool = False)
 def show_parity(parity: Parity, *, as_json: bool = False) -> None:
     """Prints the comparison of batch pipeline and exported model."""
     if as_json:
-        from ...model.json_text import json_text  # Here, because the package imports Keras.
+        from ...model.json_text import json_text
 
         print(json_text(asdict(parity) | {"holds": parity.holds}))
         return
