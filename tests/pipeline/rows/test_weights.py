@@ -16,7 +16,7 @@ from fieldpool.transforms.spec import Spec, weights_feature
 SPEC = Spec.model_validate(
     {
         "label": {"field": "y"},
-        "split": {"hash": "y"},
+        "split": {"hash": "user"},
         "fields": {"tags": {"type": "multivalued", "separator": "|", "weights": "w"}},
     }
 )
@@ -27,7 +27,7 @@ def checked(tags: Any, weights: Any) -> Checked:
     good = ["x|y|z", "1|2|3"] if isinstance(tags, str) or isinstance(weights, str) else [["x"], [5.0]]
     rows = [good, [tags, weights], good]
     data = pa.RecordBatch.from_arrays([pa.array([row[i] for row in rows]) for i in (0, 1)], ["tags", "w"])
-    batch = data.append_column("y", pa.array([1, 1, 1]))
+    batch = data.append_column("y", pa.array([1, 1, 1])).append_column("user", pa.array(["u", "u", "u"]))
     return check_rows(SourceBatch("rows", np.arange(1, 4), batch), SPEC)
 
 
