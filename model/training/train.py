@@ -74,7 +74,8 @@ def train(
         resume: Whether to resume from the newest complete checkpoint in `out_dir`; if there is none, training starts
             from scratch.
         callbacks: More callbacks, such as progress bars or `keras.callbacks.ModelCheckpoint`. They are called after
-            those that compute metrics, so the logs have `val_auc` and `val_logloss`.
+            those that compute metrics, so the logs have `val_auc` and `val_logloss`. A training that is resumed calls
+            them again at the end of the last epoch of the checkpoint.
         overwrite: Whether an earlier model, or an unfinished training, in `out_dir` may be replaced.
 
     Raises:

@@ -53,7 +53,6 @@ def checkpoints(folder: Path) -> list[Path]:
     ("name", "value", "step"),
     [
         ("learning_rate", 1e30, 22),  # The weights are huge after one step; the loss is not finite after the next.
-        ("bias", np.nan, 23),
         ("tables_3_momentum", np.nan, 37),  # The weights are NaN after the last step of the epoch, whose loss is not.
         ("tables_3_velocity", np.inf, 24),  # The loss remains finite.
     ],
@@ -93,10 +92,10 @@ def test_training_is_resumed_with_another_learning_rate(run: Run, tmp_path: Path
 
 
 def test_learning_rate_that_a_callback_has_changed_is_resumed(run: Run, tmp_path: Path) -> None:
-    settings = settings_of(run, epochs=2, learning_rate=0.02)
+    settings = settings_of(run, epochs=1, learning_rate=0.02)
     train(run, str(tmp_path / "out"), train_settings=settings, callbacks=[At(3, assign("learning_rate", 0.005))])
     steps = At(0, print)
-    more = settings.model_copy(update={"epochs": 3})
+    more = settings.model_copy(update={"epochs": 2})
     train(run, str(tmp_path / "out"), train_settings=more, resume=True, callbacks=[steps])
     assert steps.rates == pytest.approx([0.005] * STEPS)
 
@@ -104,20 +103,20 @@ def test_learning_rate_that_a_callback_has_changed_is_resumed(run: Run, tmp_path
 def test_error_while_an_epoch_is_measured_loses_no_epoch(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings = settings_of(run, epochs=3)
+    settings = settings_of(run, epochs=2)
     reference = train(run, str(tmp_path / "reference"), train_settings=settings)
     measured, auc = [0], metrics.auc
 
-    def fail_in_epoch_2(labels: np.ndarray, scores: np.ndarray) -> float:
+    def fail_in_epoch_1(labels: np.ndarray, scores: np.ndarray) -> float:
         measured[0] += 1
-        if measured[0] == 2:
+        if measured[0] == 1:
             raise MemoryError
         return auc(labels, scores)
 
-    monkeypatch.setattr(metrics, "auc", fail_in_epoch_2)
+    monkeypatch.setattr(metrics, "auc", fail_in_epoch_1)
     with pytest.raises(MemoryError):
         train(run, str(tmp_path / "out"), train_settings=settings)
     steps = At(0, print)
     resumed = train(run, str(tmp_path / "out"), train_settings=settings, resume=True, callbacks=[steps])
-    assert len(steps.rates) == STEPS  # Those of epoch 3.
+    assert len(steps.rates) == STEPS  # Those of epoch 2.
     assert resumed.history == reference.history
