@@ -40,17 +40,16 @@ def serving_module(spec: Spec, transform: Any, model: keras.Model) -> tuple[tf.M
     def ids(raw: Features) -> dict[str, tf.Tensor]:
         return _transformed(transform.transform_fn, raw)
 
-    def answer(features: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        logit = tf.squeeze(tf.cast(model(features, training=False), tf.float32), axis=1)
-        key = {KEY_FEATURE: features[KEY_FEATURE]} if KEY_FEATURE in features else {}
-        return {PROBABILITY: tf.sigmoid(logit), **key}
-
-    def predict(raw: Features) -> dict[str, tf.Tensor]:
-        return answer(ids(raw))
-
     def predict_and_count(raw: Features) -> dict[str, tf.Tensor]:
         features = ids(raw)
-        return {**answer(features), **_id_counts(features, spec)}
+        logit = tf.squeeze(tf.cast(model(features, training=False), tf.float32), axis=1)
+        key = {KEY_FEATURE: features[KEY_FEATURE]} if KEY_FEATURE in features else {}
+        return {PROBABILITY: tf.sigmoid(logit), **key, **_id_counts(features, spec)}
+
+    def predict(raw: Features) -> dict[str, tf.Tensor]:
+        # Calls the function, whose graph is then saved once; TensorFlow does not compute counts that are not used.
+        outputs = module.predict_and_count(raw)
+        return {name: outputs[name] for name in (PROBABILITY, KEY_FEATURE) if name in outputs}
 
     module.predict_and_count = tf.function(predict_and_count, input_signature=[_ragged_signature(spec)])
     module.predict = tf.function(predict, input_signature=[_ragged_signature(spec)])

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from served_model import SPEC, Served, expected_probabilities
+from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 
 from fieldpool.model.export import export_model, find_export
 from fieldpool.model.layers.deepfm import deepfm
@@ -165,6 +166,13 @@ def test_vocabularies_are_assets_and_no_file_has_a_path_of_the_run(served: Serve
     for file in served.export.rglob("*"):
         if file.is_file():
             assert str(served.run.parent).encode() not in file.read_bytes(), file
+
+
+def test_graph_of_the_model_is_saved_once(served: Served) -> None:
+    saved = SavedModel.FromString((served.export / "saved_model.pb").read_bytes())
+    functions = saved.meta_graphs[0].graph_def.library.function
+    sigmoids = [node.op for function in functions for node in function.node_def if node.op == "Sigmoid"]
+    assert sigmoids == ["Sigmoid"]
 
 
 def test_graph_has_no_checks_of_ids(served: Served) -> None:
