@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from operator import itemgetter
 
 import numpy as np
 import pyarrow as pa
@@ -46,7 +47,7 @@ def joined_lists(texts: pa.Array, least_share: float = 0.0) -> JoinedLists | Non
         if share < max(at_least, least_share):
             continue
         spaced = [character] if character.isspace() else [character, f"{character} ", f" {character} "]
-        found = min((_split(texts, separator, character, share) for separator in spaced), key=lambda it: len(it.untidy))
+        _, found = min((_split(texts, separator, character, share) for separator in spaced), key=itemgetter(0))
         # In lists, the same values occur in several texts.
         if character == "|" or found.values <= found.texts / 2:
             return found
@@ -60,9 +61,11 @@ def present_values(texts_or_lists: pa.Array) -> pa.Array:
     return flat.filter(pc.not_equal(flat, pa.scalar(b"", columns.TEXT)))
 
 
-def _split(texts: pa.Array, separator: str, character: str, share: float) -> JoinedLists:
-    values = pc.unique(present_values(columns.bags(texts, separator, "").values))
+def _split(texts: pa.Array, separator: str, character: str, share: float) -> tuple[int, JoinedLists]:
+    """Returns how often untidy values occur, and the result of `joined_lists` for a separator."""
+    values = present_values(columns.bags(texts, separator, "").values)
     spaced = pc.match_substring_regex(values, r"^\s|\s$")
     joined = pc.match_substring(values, character.encode())
-    untidy = values.filter(pc.or_(spaced, joined)).to_pylist()
-    return JoinedLists(separator, share, pc.count_distinct(texts).as_py(), len(values), untidy)
+    untidy = values.filter(pc.or_(spaced, joined))
+    distinct = pc.count_distinct(texts).as_py(), pc.count_distinct(values).as_py()
+    return len(untidy), JoinedLists(separator, share, *distinct, pc.unique(untidy).to_pylist())

@@ -61,10 +61,8 @@ def _fault(texts: pa.Array, stats: RunStats, field: FieldStats) -> str | None:
     """Returns why texts look like lists, None if they do not."""
     found = joined_lists(texts, _MOST)
     if found is not None:
-        (example,) = texts.filter(pc.match_substring(texts, found.separator.strip(" ").encode() or b" "))[
-            :1
-        ].to_pylist()
-        shown = example.decode("utf-8", "backslashreplace")[:_LONGEST_EXAMPLE]
+        lists = texts.filter(pc.match_substring(texts, found.separator.strip(" ").encode() or b" "))
+        shown = lists[0].as_py().decode("utf-8", "backslashreplace")[:_LONGEST_EXAMPLE]
         return f"{found.share:.0%} of the texts look like lists with the separator {found.separator!r} ({shown!r})"
     # Of a shared vocabulary, `distinct` also counts the values of other fields.
     distinct, of_train = stats.vocabularies[field.vocabulary or ""].distinct, field.values["train"]

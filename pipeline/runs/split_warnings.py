@@ -8,6 +8,7 @@ from math import inf
 from ...model.run_stats import RunStats
 from ...transforms.errors import FieldpoolWarning
 from ...transforms.spec import ColumnSplit, FileSplit, HashSplit, Spec, TimeSplit
+from ...transforms.spec.times import shown
 
 
 def warn_of_empty_splits(spec: Spec, resolved: Spec, stats: RunStats) -> None:
@@ -45,6 +46,8 @@ def _asked(spec: Spec, resolved: Spec, name: str) -> str | None:
         reason = "are all the same, or too many rows have the same one"
         return f"the times in column {split.time!r} {reason}, for a share of {share:g}" if share else None
     if name == "eval":
-        until = f"from {found.eval_from} to before {found.test_from}"
+        until = f"from {shown(found.eval_from)} to before {shown(found.test_from)}"
         return f"no row has a time {until} in column {split.time!r}" if split.eval_from != split.test_from else None
-    return f"no row has a time from {found.test_from} on in column {split.time!r}" if found.test_from != inf else None
+    if found.test_from == inf:
+        return None
+    return f"no row has a time from {shown(found.test_from)} on in column {split.time!r}"

@@ -14,8 +14,8 @@ from .console import say
 _COUNTED_ROWS = 200_000
 _SHOWN_REASONS = 2
 
-# The text after this in a reason is data, different for each row.
-_DATA_IN_REASON = re.compile(r": |, found ")
+# The text after this in a reason is data, different for each row, or the next step.
+_REST_OF_REASON = re.compile(r": |, found |; ")
 
 
 def show_rejected(folder: str, rejected: int) -> None:
@@ -43,6 +43,6 @@ def rejected_line(folder: str, rejected: int) -> str:
 
 
 def _reason(row: Mapping[str, Any]) -> str:
-    """Returns the field and the reason of a rejected row, without data."""
-    reason = _DATA_IN_REASON.split(row["reason"], maxsplit=1)[0]
+    """Returns the field and the reason of a rejected row, without data and next step."""
+    reason = _REST_OF_REASON.split(row["reason"], maxsplit=1)[0]
     return f"{row['field']}: {reason}" if row["field"] else reason

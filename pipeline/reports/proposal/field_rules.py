@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from ...arrow_lists import list_lengths
 from ...rows import columns
 from ...rows.separators import joined_lists
+from ...rows.texts import texts_of
 from .column_sample import ColumnSample
 
 _SEQUENCES = re.compile(r".*(history|recent|last|clicked|viewed|watched|seen|sequence|session).*", re.IGNORECASE)
 
 _WHOLE_FLOAT = re.compile(rb"(-?[1-9]\d*|0)\.0+")
+_TIMESTAMP = re.compile(rb"\d{4}-\d\d-\d\d[T ]\d\d:\d\d.*")
 
 # Vocabularies with fewer tokens get no `min_count`; in others it makes at most the share _MAX_OOV of values OOV.
 _SMALL_VOCABULARY = 1000
@@ -71,7 +76,8 @@ def _categorical(sample: ColumnSample, reasons: list[str]) -> Guess:
 def _other_spelling(sample: ColumnSample) -> list[str]:
     """Returns a note if the texts of a column differ from the tokens of the same values in a typed column.
 
-    For example, `True` and `1.0` in CSV files that pandas wrote are `true` and `1` in Parquet files.
+    For example, `True`, `1.0` and `2024-01-31 10:00:00` in CSV files that pandas wrote are `true`, `1` and
+    `2024-01-31T10:00:00Z` in Parquet files.
     """
     if not sample.is_text:
         return []
@@ -84,9 +90,14 @@ def _other_spelling(sample: ColumnSample) -> list[str]:
 
 
 def _typed_spelling(text: bytes) -> bytes | None:
-    """Returns the token of the boolean or whole number that a text spells, None if it spells neither."""
+    """Returns the token of the boolean, whole number or timestamp that a text spells, None if it spells none."""
     if text.lower() in (b"true", b"false"):
         return text.lower()
+    if _TIMESTAMP.fullmatch(text):
+        with contextlib.suppress(ValueError):
+            token: bytes = texts_of(pa.array([datetime.fromisoformat(text.decode())]), "")[0].as_py()
+            return token
+        return None
     whole = _WHOLE_FLOAT.fullmatch(text)
     return whole[1] if whole else None
 

@@ -150,14 +150,17 @@ def test_reason_of_a_log_scale_names_the_statistics_that_it_compares(log_columns
         (", ", ", ", None),
         (" ; ", " ; ", None),
         ("| ", "| ", None),
-        ("mixed", ",", "such as ' g"),
+        ("mostly ,", ",", "such as ' g"),
+        ("mostly , ", ", ", "such as 'g"),
     ],
 )
 def test_separator_includes_the_spaces_around_it(
     log_columns: Columns, joined: str, separator: str, untidy: str | None
 ) -> None:
     def text(i: int) -> str:
-        by = joined if joined != "mixed" else ", " if i % 21 == 2 else ","
+        by = joined.removeprefix("mostly ")
+        if by != joined and i % 21 == 2:
+            by = ", " if by == "," else ","
         return by.join(f"g{(i * k) % 9}" for k in range(1, 2 + i % 5))
 
     proposal = proposed(log_columns, {"genres": [text(i) for i in range(ROWS)]})
@@ -235,9 +238,18 @@ def test_missing_label_is_reported(log_columns: Columns, change: Change, label: 
             "texts such as 'True': a file with typed values (Parquet, JSON Lines) gives 'true'",
         ),
         (["1.0", "2.0", "3.0"], "texts such as '1.0': a file with typed values (Parquet, JSON Lines) gives '1'"),
+        *(
+            (
+                [time, time.replace("31", "30")],
+                f"texts such as {time!r}: a file with typed values (Parquet, JSON Lines) gives "
+                "'2024-01-31T10:00:00.5Z'",
+            )
+            for time in ("2024-01-31 10:00:00.500", "2024-01-31T12:00:00.5+02:00")
+        ),
         (["true", "false", "true"], None),
         (["1", "2", "007"], None),
         (["v1.0", "1.05", "00.0"], None),
+        (["2024-01-31", "2024-01-30T10:00:00Z", "2024-01-32 10:00:00"], None),
     ],
 )
 def test_texts_that_typed_files_spell_otherwise_are_reported(

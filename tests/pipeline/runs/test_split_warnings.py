@@ -67,6 +67,11 @@ def test_empty_split_that_the_spec_does_not_ask_for(split: dict[str, Any]) -> No
     assert warnings_of(split, {"eval": 0}) == []
 
 
+def test_boundaries_are_shown_without_a_fraction() -> None:
+    (warning,) = warnings_of({"time": "t", "eval_from": 1704700000, "test_from": 1704800000}, {"eval": 0})
+    assert "no row has a time from 1704700000 to before 1704800000 in column 't'" in warning
+
+
 def test_empty_test_split() -> None:
     (warning,) = warnings_of(TIMES, {"test": 0})
     assert warning.startswith("the test split is empty: no row has a time from 2024-01-10 on in column 't'")

@@ -39,6 +39,12 @@ def test_reasons_that_differ_only_in_data_are_counted_together(tmp_path: Path) -
     )
 
 
+def test_next_step_in_a_reason_is_left_out(tmp_path: Path) -> None:
+    reason = "a quote is not closed; if quotes are text in this file, set `source: {quote: none}`"
+    rejected = write_rejected(tmp_path, [{"field": "(row)", "reason": reason}])
+    assert rejected_line(str(tmp_path), rejected).startswith("1 row rejected: (row): a quote is not closed (1); see")
+
+
 def test_of_many_rejected_rows_only_the_first_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rejected_rows, "_COUNTED_ROWS", 2)
     rejected = write_rejected(tmp_path, [NO_USER, NO_USER, NO_TIME])
