@@ -44,7 +44,7 @@ def write_atomically(path: str, write: Callable[[str], object]) -> None:
 def write_folder_atomically(path: str, write: Callable[[str], object]) -> None:
     """Calls `write` with a temporary folder next to `path`, then renames it; an existing folder is replaced.
 
-    A process that is killed between removing the old folder and renaming the new one leaves neither.
+    A process that is killed between renaming the old folder and renaming the new one leaves neither at `path`.
     """
     path = path.rstrip("/")
     temporary = _temporary_folder(path)
@@ -54,20 +54,29 @@ def write_folder_atomically(path: str, write: Callable[[str], object]) -> None:
             for file in Path(temporary).rglob("*"):
                 _sync(str(file))
         with uninterrupted():
-            remove_folder(path)
+            old = _moved_away(path)
             tf.io.gfile.rename(temporary, path)
+            if old:
+                tf.io.gfile.rmtree(old)
 
 
 def remove_folder(path: str) -> None:
     """Removes a folder if it exists. On a local disk it is renamed first, so that no part of it is ever seen."""
-    path = path.rstrip("/")
+    old = _moved_away(path.rstrip("/"))
+    if old:
+        tf.io.gfile.rmtree(old)
+
+
+def _moved_away(path: str) -> str | None:
+    """Renames a folder if it exists; returns its new path. In an object store, which copies files, it is removed."""
     if not tf.io.gfile.exists(path):
-        return
-    old = path
-    if "://" not in path:
-        old = _temporary_folder(path)
-        os.rename(path, old)
-    tf.io.gfile.rmtree(old)
+        return None
+    if "://" in path:
+        tf.io.gfile.rmtree(path)
+        return None
+    old = _temporary_folder(path)
+    os.rename(path, old)
+    return old
 
 
 def _sync(path: str) -> None:

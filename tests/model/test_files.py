@@ -106,6 +106,14 @@ def test_only_the_written_folder_remains(tmp_path: Path, ending: str) -> None:
     assert contents(tmp_path) == {"out/a": "1", "out/b": "2"}
 
 
+def test_old_folder_is_removed_when_the_new_one_is_in_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[str] = []
+    monkeypatch.setattr(tf.io.gfile, "rmtree", lambda _: seen.append((tmp_path / "out/a").read_text()))
+    for text in ("old", "new"):
+        write_folder_atomically(str(tmp_path / "out"), folder_with(a=text))
+    assert seen == ["new"]
+
+
 def test_existing_folder_is_replaced_with_all_of_its_files(tmp_path: Path) -> None:
     folder_with(a="old", stale="old")(str(tmp_path / "out"))
     write_folder_atomically(str(tmp_path / "out"), folder_with(a="new"))
