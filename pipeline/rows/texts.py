@@ -23,6 +23,10 @@ TEXT = pa.large_binary()
 # Every float64 below this number that has no fraction fits in int64.
 _INT64 = 2.0**63
 
+# Seconds since 1970 of the first days of the years -32767 and 32767.
+_YEARS = (-1_096_193_779_200, 971_859_427_200)
+_PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6}
+
 
 def texts_of(values: pa.Array, name: str) -> pa.Array:
     """Returns the texts of scalars of any type, large_binary; NaN becomes null.
@@ -64,4 +68,17 @@ def _of_times(values: pa.Array) -> pa.Array:
     texts = pc.strftime(in_utc, "%Y-%m-%dT%H:%M:%S").cast(pa.large_string())
     without_zeros = pc.replace_substring_regex(texts, r"\.?0*$", "") if values.type.unit != "s" else texts
     zone, nothing = (pa.scalar(text, pa.large_string()) for text in ("Z", ""))
-    return pc.binary_join_element_wise(without_zeros, zone, nothing).cast(TEXT)
+    return _with_far_times(in_utc, pc.binary_join_element_wise(without_zeros, zone, nothing)).cast(TEXT)
+
+
+def _with_far_times(times: pa.Array, texts: pa.Array) -> pa.Array:
+    """Returns the texts with those of times beyond the year 32767, where strftime overflows, replaced.
+
+    They become for example `<value out of range: 1000000000000>`, as dates do.
+    """
+    if times.type.unit == "ns":  # These end in 2262.
+        return texts
+    first, last = (year * _PER_SECOND[times.type.unit] for year in _YEARS)
+    numbers = times.cast(pa.int64())
+    is_far = pc.or_(pc.less(numbers, first), pc.greater(numbers, last))
+    return pc.if_else(is_far, times.cast(pa.large_string()), texts) if pc.any(is_far).as_py() else texts

@@ -66,14 +66,16 @@ def read_times(column: pa.Array, name: str) -> Times:
     if pa.types.is_date(kind):
         column = column.cast(pa.timestamp("ms"))
         kind = column.type
-    is_time = pa.types.is_timestamp(kind)
-    if is_time:
-        column = column.cast(pa.int64())
-    if is_time or pa.types.is_integer(kind) or pa.types.is_floating(kind):
-        # A safe cast would refuse nanoseconds, which float64 cannot represent exactly.
+    if pa.types.is_timestamp(kind):
+        numbers = column.cast(pa.int64()).fill_null(0).to_numpy(zero_copy_only=False)
+        if kind.unit == "ns":  # Which float64 cannot represent exactly.
+            numbers, kind = numbers // 1000 + (numbers % 1000 >= 500), pa.timestamp("us")
+        values = np.where(column.is_null(), np.nan, seconds_of(numbers.astype(np.float64), kind.unit))
+        is_number = np.zeros(len(values), bool)
+    elif pa.types.is_integer(kind) or pa.types.is_floating(kind):
+        # A safe cast would refuse large integers.
         values = column.cast(pa.float64(), safe=False).fill_null(np.nan).to_numpy(zero_copy_only=False)
-        values = seconds_of(values, kind.unit) if is_time else values
-        is_number = np.full(len(values), not is_time)
+        is_number = np.ones(len(values), bool)
     else:
         pairs = [_of_text(value) for value in columns.tokens(column, name).values.to_pylist()]
         values = np.array([value for value, _ in pairs], np.float64)

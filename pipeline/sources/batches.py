@@ -110,7 +110,9 @@ def raw_row(batch: pa.RecordBatch, row: int) -> dict[str, Any]:
 def _plain(value: pa.Scalar) -> Any:
     try:
         return value.as_py()
-    except (ValueError, OverflowError):
+    except (ValueError, OverflowError, LookupError):  # LookupError: a time zone that this machine does not know.
+        if pa.types.is_timestamp(value.type):
+            value = value.cast(pa.timestamp(value.type.unit))
         if pa.types.is_string(value.type) or pa.types.is_large_string(value.type):
             return value.cast(pa.large_binary()).as_py()
         if isinstance(value, pa.ListScalar):

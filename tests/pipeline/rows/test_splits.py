@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 
 from fieldpool.pipeline.rows.splits import assign_splits, check_files
 from fieldpool.pipeline.rows.times import read_times
-from fieldpool.pipeline.sources.batches import SourceBatch
+from fieldpool.pipeline.sources.batches import SourceBatch, raw_row
 from fieldpool.transforms.errors import UserError
 from fieldpool.transforms.spec import SPLITS, Spec
 
@@ -106,3 +107,60 @@ def test_split_by_time(eval_from: float | str, test_from: float | str, column: p
 def test_times_with_a_time_zone_are_compared_in_utc() -> None:
     texts = pa.array(["2024-01-01T01:00:00+01:00", "2024-01-01T00:00:00Z", "2024-01-01"])
     assert len(set(read_times(texts, "t").values.tolist())) == 1
+
+
+def extreme_texts() -> list[str]:
+    return [
+        "0001-01-01T00:00:00+05:00",  # In UTC in the year 0.
+        "0001-01-01",
+        "2024-01-31T10:00:00.123456499Z",
+        "2024-01-31T10:00:00.1234565Z",
+        "2024-01-31T12:00:00.123458+02:00",
+        "9999-12-31",
+        "9999-12-31T23:59:59.999Z",
+        "9999-12-31T23:59:59-05:00",  # In UTC in the year 10000.
+    ]
+
+
+def test_times_of_all_years_are_in_order() -> None:
+    values = read_times(pa.array(extreme_texts()), "t").values
+    assert np.all(np.diff(values) > 0)
+
+
+@pytest.mark.parametrize("unit", ["s", "ms", "us"])
+@pytest.mark.parametrize("zone", [None, "America/New_York", "Mars/Olympus"])
+def test_timestamps_of_all_years_are_in_order(unit: str, zone: str | None) -> None:
+    far = [
+        -(2**62),
+        *np.array(["0001-01-01", "2024-01-31", "9999-12-31"], f"datetime64[{unit}]").astype(int).tolist(),
+        2**62,
+    ]
+    column = pa.array([*far, None], pa.timestamp(unit, zone))
+    values = read_times(column, "t").values
+    assert np.all(np.diff(values[:-1]) > 0)
+    assert np.isnan(values[-1])
+    by = {"time": "s", "eval_from": "0001-01-01", "test_from": "9999-12-31"}
+    assert splits(by, column) == ["train", "eval", "eval", "test", "test", None]
+
+
+@pytest.mark.parametrize("kind", [pa.date32(), pa.date64()], ids=str)
+def test_dates_of_all_years_are_in_order(kind: pa.DataType) -> None:
+    days = pa.array([-(2**31), -719162, 0, 2932896, 2**31 - 1], pa.int32())
+    column = days.view(kind) if kind == pa.date32() else pc.multiply(days.cast(pa.int64()), 86_400_000).view(kind)
+    by = {"time": "s", "eval_from": "0001-01-01", "test_from": "9999-12-31"}
+    assert splits(by, column) == ["train", "eval", "eval", "test", "test"]
+
+
+def test_nanoseconds_are_rounded_to_the_same_microsecond_in_every_form() -> None:
+    nanoseconds = [1_706_695_200_123_456_499, 1_706_695_200_123_456_500, 1_706_695_200_123_456_999]
+    texts = [f"2024-01-31T10:00:00.{number % 10**9:09d}Z" for number in nanoseconds]
+    expected = [1_706_695_200.123456, 1_706_695_200.123457, 1_706_695_200.123457]
+    for column in (pa.array(nanoseconds, pa.timestamp("ns")), pa.array(texts)):
+        assert read_times(column, "t").values.tolist() == expected
+
+
+@pytest.mark.parametrize("zone", [None, "Mars/Olympus", "+05:30"])
+def test_rejected_row_with_a_time_that_python_cannot_represent_is_shown(zone: str | None) -> None:
+    column = pa.array([2**62], pa.timestamp("s", zone))
+    raw = raw_row(pa.RecordBatch.from_arrays([column], ["t"]), 0)
+    assert raw == {"t": f"<value out of range: {2**62}>"}

@@ -22,6 +22,9 @@ from fieldpool.pipeline.sources.readers import read_batches
 from fieldpool.transforms.spec import Source
 
 NOON = datetime(2024, 1, 31, 12, 0, 0)
+FIRST, LAST = datetime.min, datetime.max
+# The text of a time that no calendar of Arrow has, with its number.
+FAR = b"<value out of range: %d>"
 
 
 @pytest.mark.parametrize(
@@ -46,6 +49,14 @@ NOON = datetime(2024, 1, 31, 12, 0, 0)
             [b"2024-01-31T12:00:00Z", b"2024-01-31T12:00:00.5Z"],
         ),
         ([NOON], pa.timestamp("ns"), [b"2024-01-31T12:00:00Z"]),
+        ([1_706_702_400_123_456_789], pa.timestamp("ns"), [b"2024-01-31T12:00:00.123456789Z"]),
+        ([FIRST, LAST], pa.timestamp("us"), [b"0001-01-01T00:00:00Z", b"9999-12-31T23:59:59.999999Z"]),
+        ([FIRST, LAST], pa.timestamp("us", "Asia/Tokyo"), [b"0001-01-01T00:00:00Z", b"9999-12-31T23:59:59.999999Z"]),
+        ([FIRST.date(), LAST.date()], pa.date32(), [b"0001-01-01", b"9999-12-31"]),
+        ([FIRST.date(), LAST.date()], pa.date64(), [b"0001-01-01", b"9999-12-31"]),
+        ([971_859_427_200], pa.timestamp("s"), [b"32767-01-01T00:00:00Z"]),
+        ([10**12, None, -2 * 10**12], pa.timestamp("s"), [FAR % 10**12, None, FAR % (-2 * 10**12)]),
+        ([2**62], pa.timestamp("ms", "Asia/Tokyo"), [FAR % 2**62]),
         ([NOON.replace(tzinfo=UTC)], pa.timestamp("us", "Asia/Tokyo"), [b"2024-01-31T12:00:00Z"]),
     ],
 )
