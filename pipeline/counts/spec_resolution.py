@@ -19,11 +19,15 @@ from ...transforms.errors import SourceError
 from ...transforms.spec import MultivaluedField, Spec, TimeSplit
 from ..jobs.job import running_pipeline
 from ..rows.checks import CheckRows
-from ..rows.times import Times, read_times
-from ..sources.batches import SourceBatch
+from ..rows.columns import tokens
+from ..rows.times import EXPECTED, Times, read_times
+from ..sources.batches import SourceBatch, raw_row
 from .counters import Counted, Counts, WriteCounts, read_counts
 from .row_counts import count_rows
 from .time_units import first_times, resolve_unit, with_boundaries
+
+# An error shows this number of characters of a value.
+_SHOWN = 100
 
 # Returns a PTransform that reads SourceBatches; called once for each time that the rows are read.
 ReadRows = Callable[[], beam.PTransform]
@@ -43,14 +47,14 @@ def resolve_spec(
             read until one has a time.
 
     Raises:
-        SourceError: no row has a valid time.
+        SourceError: no row has a time.
         SpecError: the unit of times is ambiguous, or the boundaries are in another unit.
     """
     split = spec.split
     if isinstance(split, TimeSplit) and split.eval_from is None:
         count_times = beam.Map(_count_times, split.time)
         times = _run_pass(read_rows, count_times, options, FileSystems.join(work, "times.json"))
-        spec = spec.model_copy(update={"split": _with_found_boundaries(times, split)})
+        spec = spec.model_copy(update={"split": _with_found_boundaries(times, split, first_rows)})
     elif isinstance(split, TimeSplit):
         unit = resolve_unit(split, first_times(first_rows, split.time))
         spec = spec.model_copy(update={"split": split.model_copy(update={"time_unit": unit})})
@@ -126,27 +130,52 @@ def _run_pass(read_rows: ReadRows, count: beam.PTransform, options: PipelineOpti
     return read_counts(path)
 
 
-def _with_found_boundaries(counts: Counts, split: TimeSplit) -> TimeSplit:
-    """Returns the split with its unit, and the boundaries that bring its shares closest to those of the spec."""
+def _with_found_boundaries(counts: Counts, split: TimeSplit, first_rows: Iterable[SourceBatch]) -> TimeSplit:
+    """Returns the split with its unit, and the boundaries that bring its shares closest to those of the spec.
+
+    Raises:
+        SourceError: there is no time; the message has a value from `first_rows`.
+        SpecError: the unit of times is ambiguous.
+    """
     keys, rows = list(counts.sums), np.array(list(counts.sums.values()))
     times = Times(np.array([key.detail for key in keys]), np.array([key.field == "number" for key in keys], bool))
     unit = resolve_unit(split, times, rows)
-    return with_boundaries(split, *_boundaries(times.seconds(unit), rows, split), unit)
+    seconds = times.seconds(unit)
+    if np.isnan(seconds).all():
+        raise _no_times(split, first_rows)
+    return with_boundaries(split, *_boundaries(seconds, rows, split), unit)
+
+
+def _no_times(split: TimeSplit, first_rows: Iterable[SourceBatch]) -> SourceError:
+    """Returns the error that no row has a time, with the first value of the column, its file and its row."""
+    batches = [batch for batch in first_rows if batch.data.num_rows]
+    for batch in batches:
+        present = np.flatnonzero(tokens(batch.data[split.time], split.time).values.is_valid())
+        if len(present):
+            value = raw_row(batch.data.select([split.time]), int(present[0]))[split.time]
+            return SourceError(
+                f"{batch.source}: row {batch.numbers[present[0]]}: no row has a time that can be read in column "
+                f"{split.time!r} (split.time), this one has {_short(value)}; expected {EXPECTED[split.time_unit]}. "
+                "Convert the column, or split by another one"
+            )
+    fault = f"all values of column {split.time!r} are missing" if batches else "there are no rows"
+    return SourceError(f"split.time: {fault}, so there is no time to split by; correct the files or the column")
+
+
+def _short(value: object) -> str:
+    text = repr(str(value)) if not isinstance(value, int | float) else str(value)
+    return text if len(text) <= _SHOWN else text[:_SHOWN] + "…"
 
 
 def _boundaries(times: np.ndarray, rows: np.ndarray, split: TimeSplit) -> tuple[float, float]:
     """Returns the first times of eval and test for which the splits' sizes are closest to the requested shares.
 
     Args:
-        times: In any order, NaN for values that are not times, float64 `[times]`.
+        times: In any order, NaN for values that are not times, at least one time, float64 `[times]`.
         rows: The number of rows at each time, `[times]`.
         split: The split with the shares.
     """
     is_time = ~np.isnan(times)
-    if not is_time.any():
-        raise SourceError(
-            f"split.time: no row has a valid time in column {split.time!r}; expected numbers, dates or ISO 8601 times"
-        )
     # Values of several units may be the same time.
     distinct, position = np.unique(times[is_time], return_inverse=True)
     before = np.concatenate([[0], np.cumsum(np.bincount(position, weights=rows[is_time]))])

@@ -19,12 +19,14 @@ from ...transforms.spec.times import (
 )
 from . import columns
 
+_ISO = "ISO 8601 such as 2024-01-31T10:00:00Z"
+
 # What a time may be, for the reason of rejected rows.
 EXPECTED = {
-    **{unit: f"{DESCRIPTIONS[unit]} or ISO 8601" for unit in ("s", "ms", "us", "ns")},
-    "date": "a date as YYYYMMDD or ISO 8601",
+    **{unit: f"{DESCRIPTIONS[unit]} or {_ISO}" for unit in ("s", "ms", "us", "ns")},
+    "date": f"a date as YYYYMMDD or {_ISO}",
     "number": "a number",
-    "auto": "a number or ISO 8601",
+    "auto": f"a number or {_ISO}",
 }
 
 

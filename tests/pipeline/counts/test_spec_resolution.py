@@ -7,14 +7,23 @@ from decimal import Decimal
 from fractions import Fraction
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from fieldpool.pipeline.counts.counters import Counted, Counts
-from fieldpool.pipeline.counts.spec_resolution import _boundaries, percentile, with_lengths
+from fieldpool.pipeline.counts.spec_resolution import (
+    _boundaries,
+    _count_times,
+    _with_found_boundaries,
+    percentile,
+    with_lengths,
+)
+from fieldpool.pipeline.sources.batches import SourceBatch
 from fieldpool.transforms.errors import UserError
 from fieldpool.transforms.spec import Spec, TimeSplit
+from fieldpool.transforms.spec.times import TimeUnit
 
 
 @pytest.mark.parametrize(
@@ -87,6 +96,50 @@ def test_shares_of_zero_make_empty_splits() -> None:
     assert boundaries(times, train=0.7, eval=0.3, test=0.0) == (7.0, float("inf"))
 
 
-def test_column_without_valid_times_is_an_error() -> None:
-    with pytest.raises(UserError, match="no row has a valid time in column 't'"):
-        boundaries({})
+def error_without_times(*columns: pa.Array, unit: TimeUnit = "auto") -> str:
+    """Returns the error of a time split by these columns, each in a file."""
+    batches = [
+        SourceBatch(f"{name}.csv", np.arange(1, len(column) + 1), pa.RecordBatch.from_arrays([column], ["t"]))
+        for name, column in zip("ab", columns, strict=False)
+    ]
+    counts = Counts()
+    for batch in batches:
+        counts.add(_count_times(batch, "t"))
+    with pytest.raises(UserError) as error:
+        _with_found_boundaries(counts, TimeSplit(time="t", time_unit=unit), batches)
+    return str(error.value)
+
+
+FORMS = ["2024-01-31 10:00:00 UTC", "31/01/2024", "31.01.2024", "Wed, 31 Jan 2024 10:00:00 GMT", "soon"]
+
+
+@pytest.mark.parametrize("text", FORMS)
+def test_column_without_readable_times_is_an_error_with_a_value(text: str) -> None:
+    assert error_without_times(pa.array([None, text, "later"])) == (
+        f"a.csv: row 2: no row has a time that can be read in column 't' (split.time), this one has {text!r}; expected "
+        "a number or ISO 8601 such as 2024-01-31T10:00:00Z. Convert the column, or split by another one"
+    )
+
+
+def test_numbers_that_are_not_times_of_the_stated_unit_are_an_error_with_a_value() -> None:
+    error = error_without_times(pa.array([None]), pa.array([1704067200]), unit="date")
+    assert "b.csv: row 1" in error
+    assert "this one has 1704067200; expected a date as YYYYMMDD or ISO 8601" in error
+
+
+@pytest.mark.parametrize(
+    ("columns", "fault"),
+    [
+        ([], "there are no rows"),
+        ([pa.array([], pa.string())], "there are no rows"),
+        ([pa.array([None, ""])], "all values of column 't' are missing"),
+        ([pa.array([None, float("nan")])], "all values of column 't' are missing"),
+    ],
+)
+def test_column_without_values_is_an_error(columns: list[pa.Array], fault: str) -> None:
+    assert error_without_times(*columns).startswith(f"split.time: {fault}, so there is no time to split by")
+
+
+def test_long_value_is_shortened_in_the_error() -> None:
+    assert "has 'xxx" in (error := error_without_times(pa.array(["x" * 10_000])))
+    assert len(error) < 400

@@ -70,7 +70,7 @@ def resolved(split: dict[str, Any], column: pa.Array, monkeypatch: pytest.Monkey
     if "eval_from" not in split:
         assert isinstance(spec.split, TimeSplit)
         counts = spec_resolution._count_times(batch_of(column), "t")
-        found = spec_resolution._with_found_boundaries(counts, spec.split)
+        found = spec_resolution._with_found_boundaries(counts, spec.split, [])
         spec = spec.model_copy(update={"split": found})
     else:
         spec = resolve_spec(spec, _never, PipelineOptions([]), "", [batch_of(column[:0]), batch_of(column)])
@@ -200,7 +200,7 @@ def test_numbers_of_another_unit_are_rejected(name: str, other: str, split: dict
     spec = resolved(split | {"time_unit": unit_of_column(name)}, column)
     (bad,) = check_rows(batch_of(column), spec).rejected
     assert (bad.row, bad.field) == (11, "t")
-    assert bad.reason.endswith(f"or ISO 8601, found {column[10]}")
+    assert bad.reason.endswith(f"or ISO 8601 such as 2024-01-31T10:00:00Z, found {column[10]}")
     if split is DATES or name != "YYYYMMDD":
         assert resolved(split, column).split == spec.split
 
