@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -15,6 +14,7 @@ import pyarrow.parquet as pq
 from .pipeline.spec_file import load_spec, parse_spec
 from .transforms.errors import UserError
 from .transforms.spec import Spec
+from .transforms.writing import TEMPORARY, temporary_folder, writing
 
 Path: TypeAlias = "str | os.PathLike[str]"
 # A YAML file's path, its contents, or the spec itself.
@@ -75,9 +75,10 @@ def as_files(data: Data) -> Iterator[Files]:
         yield Files([os.fspath(path) for path in data])
     else:
         name = type(data).__name__
-        with tempfile.TemporaryDirectory(prefix="fieldpool-table-") as folder:
+        with temporary_folder("table") as folder:
             path = os.path.join(folder, "table.parquet")
-            _write_table(data, name, path)
+            with writing(folder, TEMPORARY):
+                _write_table(data, name, path)
             try:
                 yield Files([path], name)
             except UserError as error:

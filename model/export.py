@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import tempfile
 from os.path import join
 from uuid import uuid4
 
@@ -20,6 +19,7 @@ from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 from ..transforms.errors import UserError
 from ..transforms.kinds import Kind, check_kind
 from ..transforms.outputs import check_folder_output, locked, locked_folder
+from ..transforms.writing import TEMPORARY, temporary_folder, writing
 from .compatibility import check_identity, check_model
 from .examples import feature_spec
 from .files import write_folder_atomically, write_json
@@ -71,6 +71,7 @@ def export_model(run: Run, model_path: str, out: str | None = None, *, overwrite
         DifferentRun: if the ids or numbers of the run do not have the meaning that the model was trained on.
         TargetExists: if the folder has an exported model and `overwrite` is false, or has other files; if another
             process is working there.
+        CannotWrite: if the folder cannot be written to.
         UserError: if there is no such model, or it does not fit the run.
     """
     keras_file = model_file(model_path)
@@ -91,8 +92,9 @@ def _export(run: Run, model_path: str, target: str, overwrite: bool) -> None:
         model.embeddings.checks_ids = False  # The ids of an export are those of its own vocabularies.
 
     def write(folder: str) -> None:
-        with tempfile.TemporaryDirectory() as copy:
-            _copy_transform(run, copy)
+        with temporary_folder("export") as copy:
+            with writing(copy, TEMPORARY):
+                _copy_transform(run, copy)
             module, signatures = serving_module(run.spec, tf.saved_model.load(copy), model)
             tf.saved_model.save(module, folder, signatures=signatures)  # Reads the vocabularies from the copy.
         tf.io.gfile.makedirs(join(folder, EXTRA_ASSETS_FOLDER))

@@ -7,52 +7,65 @@ the options of a job.
 
 from __future__ import annotations
 
+import io
 import os
-import tempfile
 import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import keras
 import tensorflow as tf
 
 from ..transforms.stopping import undone, uninterrupted
+from ..transforms.writing import TEMPORARY, UNFINISHED_PREFIX, replacing, sync, temporary_folder, writing
 from .json_text import json_text
 
 
-def write_atomically(path: str, write: Callable[[str], object]) -> None:
+def write_atomically(path: str, write: Callable[[str], object], *, before: Callable[[], object] | None = None) -> None:
     """Calls `write` with a temporary path that ends with the same file name, then moves the file to `path`.
 
     On a local disk the file is renamed within its folder. For an object store (gs://…) it is uploaded from a temporary
     folder, and appears when the upload is complete. An existing file is replaced; if `write` fails, it is kept.
+
+    Args:
+        path: The file.
+        write: Writes it to the given path.
+        before: Called when the new file is complete, just before it is moved; if it fails, the existing file is kept.
+
+    Raises:
+        CannotWrite: the file cannot be written.
     """
-    folder, name = os.path.split(path)
     if "://" in path:
-        with tempfile.TemporaryDirectory() as local:
-            temporary = os.path.join(local, name)
-            write(temporary)
+        with temporary_folder("upload") as folder, writing(path):
+            temporary = os.path.join(folder, os.path.basename(path))
+            with writing(folder, TEMPORARY):
+                write(temporary)
+            if before:
+                before()
             tf.io.gfile.copy(temporary, path, overwrite=True)
         return
-    temporary = os.path.join(folder, f".unfinished-{name}")
-    with undone(lambda: Path(temporary).unlink(missing_ok=True)):
+    with replacing(path) as (temporary,):
         write(temporary)
-        _sync(temporary)
-        os.replace(temporary, path)
-        _sync(folder or ".")
+        if before:
+            before()
 
 
 def write_folder_atomically(path: str, write: Callable[[str], object]) -> None:
     """Calls `write` with a temporary folder next to `path`, then renames it; an existing folder is replaced.
 
     A process that is killed between renaming the old folder and renaming the new one leaves neither at `path`.
+
+    Raises:
+        CannotWrite: the folder cannot be written.
     """
     path = path.rstrip("/")
     temporary = _temporary_folder(path)
-    with undone(lambda: tf.io.gfile.exists(temporary) and tf.io.gfile.rmtree(temporary)):
+    with writing(path), undone(lambda: tf.io.gfile.exists(temporary) and tf.io.gfile.rmtree(temporary)):
         write(temporary)
         if "://" not in path:
             for file in Path(temporary).rglob("*"):
-                _sync(str(file))
+                sync(str(file))
         with uninterrupted():
             old = _moved_away(path)
             tf.io.gfile.rename(temporary, path)
@@ -79,21 +92,9 @@ def _moved_away(path: str) -> str | None:
     return old
 
 
-def _sync(path: str) -> None:
-    """Waits until the contents of a file, or the names in a folder, are on the disk.
-
-    Otherwise a file that was renamed just before a power failure may be empty.
-    """
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
 def _temporary_folder(path: str) -> str:
     folder, name = os.path.split(path)
-    return os.path.join(folder, f".unfinished-{name}-{uuid.uuid4().hex[:8]}")
+    return os.path.join(folder, f"{UNFINISHED_PREFIX}{name}-{uuid.uuid4().hex[:8]}")
 
 
 def write_json(path: str, content: Any) -> None:
@@ -104,3 +105,42 @@ def write_json(path: str, content: Any) -> None:
             file.write(json_text(content, indent=2) + "\n")
 
     write_atomically(path, write)
+
+
+def write_model(path: str, model: keras.Model, *, before: Callable[[], object] | None = None) -> None:
+    """Writes a model to a `.keras` file, as `write_atomically` does.
+
+    Keras converts the weights to HDF5 in memory, and only then writes them: HDF5 itself ends the process with a
+    segmentation fault if it cannot write a file completely, for example on a full disk.
+    """
+
+    def write(temporary: str) -> None:
+        # Opened by its descriptor, the file has no name; if memory is scarce, Keras writes HDF5 beside a file's name.
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
+        with _ModelFile(io.FileIO(descriptor, "w")) as file:
+            model.save(file)
+
+    write_atomically(path, write, before=before)
+
+
+def write_weights(path: str, model: keras.Model) -> None:
+    """Writes the weights of a model, and the state of its optimizer, to a `.weights.h5` file; see `write_model`."""
+
+    def write(temporary: str) -> None:
+        content = _Weights()
+        model.save_weights(content)
+        with open(temporary, "wb") as file:
+            file.write(content.getbuffer())
+
+    write_atomically(path, write)
+
+
+# Keras selects the format by the end of the text of a path, also if it is a file object.
+class _ModelFile(io.BufferedWriter):
+    def __str__(self) -> str:
+        return "model.keras"
+
+
+class _Weights(io.BytesIO):
+    def __str__(self) -> str:
+        return "model.weights.h5"

@@ -9,13 +9,15 @@ late.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from ..transforms.outputs import locked_folder
+from ..transforms.writing import replacing
 from .arrow_lists import offsets
 
 # fmt: off
@@ -103,13 +105,17 @@ class ClickLogFiles:
 
 
 def write_click_log(directory: Path, *, rows: int, seed: int) -> ClickLogFiles:
-    """Writes `clicks.parquet`, its `spec.yaml`, and `truth.parquet`: row_id and true click probability."""
-    directory.mkdir(parents=True, exist_ok=True)
+    """Writes `clicks.parquet`, its `spec.yaml`, and `truth.parquet`: row_id and true click probability.
+
+    Raises:
+        CannotWrite: the folder cannot be written to.
+    """
     files = ClickLogFiles(*(directory / name for name in FILE_NAMES))
     log = generate_click_log(rows, seed)
-    pq.write_table(log.table, files.clicks)
-    pq.write_table(pa.table({"row_id": log.table["row_id"], "probability": log.probabilities}), files.truth)
-    files.spec.write_text(SPEC, encoding="utf-8")
+    with locked_folder(str(directory)), replacing(*map(str, astuple(files))) as (clicks, truth, spec):
+        pq.write_table(log.table, clicks)
+        pq.write_table(pa.table({"row_id": log.table["row_id"], "probability": log.probabilities}), truth)
+        Path(spec).write_text(SPEC, encoding="utf-8")
     return files
 
 

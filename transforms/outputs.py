@@ -10,8 +10,9 @@ import contextlib
 import os
 from collections.abc import Iterator
 
-from .errors import CannotWrite, TargetExists
+from .errors import TargetExists
 from .kinds import Kind, kind_of, names_in
+from .writing import writing
 
 # Added to errors about existing output.
 REPLACE = "choose another one with --out, or replace it with --overwrite"
@@ -70,10 +71,8 @@ def locked_folder(folder: str) -> Iterator[None]:
         yield
         return
     is_new = not os.path.isdir(folder)
-    try:
+    with writing(folder):
         os.makedirs(folder, exist_ok=True)
-    except (FileExistsError, NotADirectoryError):
-        raise CannotWrite(f"{folder}: a folder cannot be created there; choose another one") from None
     try:
         with locked(folder):
             yield
@@ -91,6 +90,7 @@ def locked(folder: str) -> Iterator[None]:
 
     Raises:
         TargetExists: another process has the lock.
+        CannotWrite: there is no permission to open the folder.
     """
     if "://" in folder:
         yield
@@ -98,10 +98,11 @@ def locked(folder: str) -> Iterator[None]:
     import fcntl
 
     in_use = f"{folder}: another process is working in it; wait until it has finished, or stop it"
-    try:
-        handle = os.open(folder, os.O_RDONLY)
-    except FileNotFoundError:  # The other process has removed it.
-        raise TargetExists(in_use) from None
+    with writing(folder):
+        try:
+            handle = os.open(folder, os.O_RDONLY)
+        except FileNotFoundError:  # The other process has removed it.
+            raise TargetExists(in_use) from None
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

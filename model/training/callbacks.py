@@ -11,7 +11,7 @@ import tensorflow as tf
 from ...transforms.spec import Spec, Vocabulary
 from .. import metrics
 from ..evaluation import score, scorer, warn_of_nan
-from ..files import write_atomically
+from ..files import write_weights
 from .checkpoints import Progress, not_finite, save_checkpoint
 from .folder import weights_path
 from .monitor import best_epoch
@@ -99,7 +99,7 @@ class EpochWeights(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         """Writes the weights."""
-        write_atomically(weights_path(self._folder, epoch + 1), self.model.save_weights)
+        write_weights(weights_path(self._folder, epoch + 1), self.model)
 
 
 class Checkpoints(keras.callbacks.Callback):

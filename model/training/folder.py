@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from os.path import join
 
 import keras
 import tensorflow as tf
 
-from ...transforms.errors import TargetExists, UserError
+from ...transforms.errors import CannotWrite, TargetExists, UserError
 from ...transforms.kinds import Kind, check_kind, kind_of, names_in
 from ...transforms.outputs import check_folder_output
-from ..files import remove_folder, write_atomically
+from ...transforms.writing import writing
+from ..files import remove_folder, write_model
 from ..layers import deepfm  # noqa: F401  Registers the layers of a model with Keras.
 
 MODEL_FILE = "model.keras"
@@ -77,7 +79,7 @@ def check_folder(folder: str, *, overwrite: bool, resume: bool) -> None:
         raise UserError("train: --overwrite starts from scratch and --resume continues; give one of them")
     names = names_in(folder)
     is_unfinished = UNFINISHED_FILE in names
-    has_checkpoint = bool(tf.io.gfile.glob(join(folder, CHECKPOINTS_FOLDER, "state-*.npz")))
+    has_checkpoint = _has_checkpoint(folder)
     check_folder_output(folder, Kind.MODEL, overwrite=True, is_ours=is_unfinished)
     if overwrite or not names:
         return
@@ -94,6 +96,10 @@ def check_folder(folder: str, *, overwrite: bool, resume: bool) -> None:
         )
     elif not is_unfinished:
         check_folder_output(folder, Kind.MODEL, overwrite=False)
+
+
+def _has_checkpoint(folder: str) -> bool:
+    return bool(tf.io.gfile.glob(join(folder, CHECKPOINTS_FOLDER, "state-*.npz")))
 
 
 def prepare_folder(folder: str, *, keep_checkpoints: bool) -> None:
@@ -121,24 +127,49 @@ def prepare_folder(folder: str, *, keep_checkpoints: bool) -> None:
             tf.io.gfile.remove(path)
 
 
-def replace_model(folder: str, save: Callable[[str], object], write_summary: Callable[[], object]) -> None:
+@contextlib.contextmanager
+def writing_model(folder: str) -> Iterator[None]:
+    """Turns errors of the file system in `folder` into CannotWrite; removes a training that cannot be resumed then.
+
+    Raises:
+        CannotWrite: the folder cannot be written to.
+    """
+    try:
+        with writing(folder):
+            yield
+    except CannotWrite as error:
+        if _has_checkpoint(folder):
+            raise CannotWrite(f"{error}. The newest checkpoint remains; continue with --resume") from None
+        if UNFINISHED_FILE in names_in(folder):
+            with contextlib.suppress(tf.errors.OpError):  # The error to report is that of writing.
+                for name in (CHECKPOINTS_FOLDER, LOGS_FOLDER, CACHE_FOLDER):
+                    if tf.io.gfile.exists(join(folder, name)):
+                        tf.io.gfile.rmtree(join(folder, name))
+                tf.io.gfile.remove(join(folder, UNFINISHED_FILE))
+        raise
+
+
+def replace_model(folder: str, model: keras.Model, write_summary: Callable[[], object]) -> None:
     """Replaces the model in a folder; first removes what was made from the earlier one: exported model and report.
 
-    If the process is killed at any point, there is never an exported model of the earlier model beside the new one, and
-    `UNFINISHED_FILE` exists.
+    If a file cannot be written, the earlier model and all that was made from it remain. If the process is killed at any
+    point, there is never an exported model of the earlier model beside the new one, and `UNFINISHED_FILE` exists.
 
     Args:
         folder: The folder that `prepare_folder` prepared.
-        save: Saves the new model to the given path.
+        model: The new model.
         write_summary: Writes `training.json`.
     """
-    serving, report = join(folder, SERVING_FOLDER), join(folder, REPORT_FILE)
-    if kind_of(serving) is Kind.EXPORT:
-        remove_folder(serving)
-    if tf.io.gfile.exists(report):
-        tf.io.gfile.remove(report)
-    write_atomically(join(folder, MODEL_FILE), save)
-    write_summary()
+
+    def replace_the_rest() -> None:
+        write_summary()
+        serving, report = join(folder, SERVING_FOLDER), join(folder, REPORT_FILE)
+        if kind_of(serving) is Kind.EXPORT:
+            remove_folder(serving)
+        if tf.io.gfile.exists(report):
+            tf.io.gfile.remove(report)
+
+    write_model(join(folder, MODEL_FILE), model, before=replace_the_rest)
     tf.io.gfile.remove(join(folder, UNFINISHED_FILE))
 
 

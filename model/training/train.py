@@ -6,7 +6,6 @@ Writes a folder with the model, checkpoints, logs and metrics. TensorFlow only.
 from __future__ import annotations
 
 import math
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from os.path import join
@@ -18,6 +17,7 @@ import tensorflow as tf
 from ...transforms.outputs import locked_folder
 from ...transforms.spec import Spec
 from ...transforms.spec.training import Model, Train
+from ...transforms.writing import temporary_folder
 from ..examples import NoExamples, count_examples, read_examples
 from ..layers.deepfm import DeepFM
 from ..run import Run
@@ -33,6 +33,7 @@ from .folder import (
     remove_cache,
     replace_model,
     weights_path,
+    writing_model,
 )
 from .monitor import best_epoch, choose_monitor
 from .multi_worker import is_first_worker, same_batches
@@ -82,6 +83,7 @@ def train(
         TargetExists: if `out_dir` has a model or a checkpoint, without `overwrite` and `resume`; if it has other files
             but no training; if another process is working there.
         NoExamples: if the train split is empty.
+        CannotWrite: if `out_dir` cannot be written to; an earlier model remains, and so does the newest checkpoint.
         UserError: if the loss becomes NaN or infinite; if `resume` finds a checkpoint that was written with another
             model or other settings.
     """
@@ -100,9 +102,9 @@ def train(
     resume_from = training.checkpoints if resume else None
     if not is_first_worker():
         # Reading variables needs all workers, so every worker writes all files; those of the others are not kept.
-        with tempfile.TemporaryDirectory() as scratch:
+        with temporary_folder("train") as scratch:
             return _train(replace(training, folder=scratch), resume_from, callbacks)
-    with locked_folder(out_dir):
+    with locked_folder(out_dir), writing_model(out_dir):
         check_folder(out_dir, overwrite=overwrite, resume=resume)  # Another process may have written to it.
         return _train(training, resume_from, callbacks)
 
@@ -240,7 +242,7 @@ def _save_best(training: _Training, model: DeepFM, result: TrainingResult) -> No
     best = DeepFM.from_config(model.get_config())
     best.build()
     best.load_weights(weights_path(training.checkpoints, result.best_epoch))
-    replace_model(training.folder, best.save, lambda: write_summary(result, training.run, training.spec))
+    replace_model(training.folder, best, lambda: write_summary(result, training.run, training.spec))
 
 
 def _common_settings(run: Run, spec: Spec) -> dict[str, Any]:

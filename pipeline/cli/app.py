@@ -5,6 +5,7 @@ TensorFlow and Beam take seconds to import, so each command imports what it need
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from importlib.metadata import version
@@ -12,8 +13,9 @@ from typing import Annotated
 
 import typer
 
-from ...transforms.errors import UserError
+from ...transforms.errors import CannotWrite, UserError
 from ...transforms.stopping import is_stopping
+from ...transforms.writing import cannot_write
 from ..terminal import console, startup
 from ..terminal.interrupts import EXIT_CODE
 from . import data, reports, serving, training, workflow
@@ -73,7 +75,11 @@ def main() -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     startup.until_exit(startup.quiet_libraries())
     try:
-        app(standalone_mode=True)
+        try:
+            app(standalone_mode=True)
+        finally:
+            if sys.stdout is not None:  # None: closed, with `>&-`.
+                sys.stdout.flush()
     except UserError as error:
         if is_stopping():  # An error caused by ^C; `program.main` reports it.
             raise
@@ -83,3 +89,10 @@ def main() -> None:
         if end.code == EXIT_CODE and not is_stopping():  # Typer exits with this code if a library raises for ^C.
             console.error("stopped")
         raise
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO) or error.filename:
+            raise
+        # Outputs in files raise CannotWrite, so this is standard output. What is left for it would fail again at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        console.error(str(cannot_write("standard output", error, option="")))
+        sys.exit(CannotWrite.exit_code)

@@ -8,18 +8,26 @@ from __future__ import annotations
 
 import contextlib
 import os
+from pathlib import Path
 
 from apache_beam.io.filesystem import BeamIOError
 from apache_beam.io.filesystems import FileSystems
 
+from ...transforms.writing import replacing
+
 
 def write_atomically(path: str, text: str) -> None:
-    """Writes a file atomically: it is complete or absent. Object stores show a file only when it is closed."""
-    temporary = path if "://" in path else f"{path}.unfinished"
-    with FileSystems.create(temporary) as file:
-        file.write(text.encode())
-    if temporary != path:
-        os.replace(temporary, path)
+    """Writes a file atomically: it is complete or absent. Object stores show a file only when it is closed.
+
+    Raises:
+        CannotWrite: a local file cannot be written.
+    """
+    if "://" in path:
+        with FileSystems.create(path) as file:
+            file.write(text.encode())
+        return
+    with replacing(path) as (temporary,):
+        Path(temporary).write_bytes(text.encode())
 
 
 def remove(path: str) -> None:

@@ -33,10 +33,11 @@ from ...model.run import (
     TRANSFORM_FOLDER,
     VOCABULARY_COUNTS_FOLDER,
 )
-from ...transforms.errors import CannotResume, CannotWrite, TargetExists
+from ...transforms.errors import CannotResume, TargetExists
 from ...transforms.kinds import Kind
 from ...transforms.outputs import REPLACE, check_not_a_file, locked
 from ...transforms.stopping import undone, uninterrupted
+from ...transforms.writing import UNFINISHED_PREFIX, writing
 from ..sources.files import FileStamp
 from .storage import children, is_object_store, make_folder, move, remove, write_atomically
 
@@ -146,10 +147,8 @@ def work_folder(
     """
     check_not_a_file(target)
     is_new = not FileSystems.exists(target)
-    try:
+    with writing(target):
         make_folder(target)
-    except FileNotFoundError:
-        raise CannotWrite(f"{target}: a folder cannot be created there; choose another one") from None
     with locked(target):
         stale = [name for name in children(target) if name.startswith(WORK_PREFIX)]
         _check_replaceable(target, stale, kind, overwrite)
@@ -182,7 +181,7 @@ def _undo(target: str, work: WorkFolder, is_new: bool) -> None:
 
 def _check_replaceable(target: str, stale: list[str], kind: Kind, overwrite: bool) -> None:
     """Raises TargetExists if the target contains files that may not be replaced."""
-    existing = [name for name in children(target) if name not in stale]
+    existing = [name for name in children(target) if name not in stale and not name.startswith(UNFINISHED_PREFIX)]
     foreign = [name for name in existing if name not in (*_PARTS, DONE_FILE)]
     if foreign and DONE_FILE not in existing:
         raise TargetExists(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import re
 import signal
 from collections.abc import Callable, Iterator
@@ -11,7 +10,8 @@ from dataclasses import dataclass
 
 import grpc
 
-from ...transforms.errors import CannotWrite, JobFailed, NoWorkers, OutOfMemory, UserError, WorkersDiffer
+from ...transforms.errors import JobFailed, NoWorkers, OutOfMemory, UserError, WorkersDiffer
+from ...transforms.writing import cannot_write
 from .versions import PACKAGES
 
 # Beam appends the step to the message of an error; an error in another process arrives as the text of a traceback.
@@ -29,25 +29,6 @@ _NO_JOB_SERVER = re.compile(r"Unable to fetch remote (job server jar|prism binar
 _FAILED = re.compile(r"Pipeline \S+ failed in state \w+: .*", re.DOTALL)
 _NOT_STAGED = re.compile(r"Could not upload to GCS path .*? write access to it\.", re.DOTALL)
 
-_CANNOT_WRITE = {
-    errno.ENOSPC: "no space left on the disk; free some space, or choose another disk with --out",
-    errno.EDQUOT: "the disk quota is used up; free some space, or choose another disk with --out",
-    errno.EFBIG: "a file exceeds the size limit of this system or user; raise the limit (`ulimit -f`)",
-    errno.EROFS: "the file system is read-only; choose another folder with --out",
-    errno.EACCES: "no permission to write there; choose another folder with --out",
-    errno.EPERM: "no permission to write there; choose another folder with --out",
-    errno.ENOTDIR: "a part of the path is a file; choose another folder with --out",
-    errno.EIO: "the disk reported an input/output error; choose another disk with --out",
-}
-_CANNOT_WRITE_TEXTS = {
-    "No space left on device": errno.ENOSPC,
-    "Disk quota exceeded": errno.EDQUOT,
-    "File too large": errno.EFBIG,
-    "Read-only file system": errno.EROFS,
-    "Permission denied": errno.EACCES,
-    "Not a directory": errno.ENOTDIR,
-    "Input/output error": errno.EIO,
-}
 _DIED = "a worker process ended with exit code"
 # The operating system kills processes if memory runs out.
 _OUT_OF_MEMORY = re.compile(
@@ -67,25 +48,27 @@ def worker_died(code: int, printed: str) -> str:
 
 @dataclass(frozen=True)
 class _Failure:
-    """An error from a pipeline: the chain of exceptions, all their messages, and the output folder."""
+    """An error from a pipeline: the chain of exceptions, all their messages, the output folder and its option."""
 
     chain: list[BaseException]
     text: str
     target: str
+    option: str
 
 
 @contextlib.contextmanager
-def translate_worker_errors(target: str) -> Iterator[None]:
+def translate_worker_errors(target: str, option: str = "--out") -> Iterator[None]:
     """Re-raises a UserError or ^C that Beam wrapped, and turns known failures of system and cloud into UserErrors.
 
     Args:
         target: the output folder.
+        option: what chooses it, for the message that it cannot be written to.
     """
     try:
         yield
     except Exception as error:
         chain = list(_causes(error))
-        failure = _Failure(chain, "\n".join(map(str, chain)), target)
+        failure = _Failure(chain, "\n".join(map(str, chain)), target, option)
         found = next(filter(None, (translate(failure) for translate in _TRANSLATORS)), None)
         if found is None:
             raise
@@ -166,10 +149,8 @@ def _out_of_memory(failure: _Failure) -> UserError | None:
 
 
 def _cannot_write(failure: _Failure) -> UserError | None:
-    codes = [cause.errno for cause in failure.chain if isinstance(cause, OSError)]
-    codes += [code for words, code in _CANNOT_WRITE_TEXTS.items() if words in failure.text]
-    reason = next((_CANNOT_WRITE[code] for code in codes if code in _CANNOT_WRITE), None)
-    return None if reason is None else CannotWrite(f"{failure.target}: cannot be written to: {reason}")
+    found = (cannot_write(failure.target, cause, failure.option) for cause in failure.chain)
+    return next(filter(None, found), None)
 
 
 def _refused_by_job_server(failure: _Failure) -> UserError | None:

@@ -68,6 +68,7 @@ def write_report(
 
     Raises:
         TargetExists: `path` exists, and it is not a report or `overwrite` is false.
+        CannotWrite: `path` cannot be written to.
         UserError: the folder has no trained model.
     """
     check_report(path, overwrite=overwrite)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 
 from ...transforms.errors import TargetExists
 from ...transforms.kinds import Kind, kind_of
 from ...transforms.outputs import REPLACE, check_not_a_file, locked_folder
+from ...transforms.writing import replacing
 
 SPEC_NAME, PAGE_NAME = "spec.yaml", "profile.html"
 
@@ -39,17 +41,16 @@ def profile_folder(folder: str, *, overwrite: bool = False) -> Iterator[Callable
 
     Raises:
         TargetExists: see `check_profile_folder`; or another process is working there.
+        CannotWrite: the folder cannot be written to; existing files are kept.
     """
     check_profile_folder(folder, overwrite=overwrite)
     with locked_folder(folder):
         paths = check_profile_folder(folder, overwrite=overwrite)  # Another process may have written to it.
 
         def write(texts: Sequence[str]) -> list[str]:
-            for path, text in zip(paths, texts, strict=True):
-                with open(f"{path}.unfinished", "w", encoding="utf-8") as file:
-                    file.write(text)
-            for path in paths:
-                os.replace(f"{path}.unfinished", path)
+            with replacing(*paths) as temporary:
+                for path, text in zip(temporary, texts, strict=True):
+                    Path(path).write_text(text, encoding="utf-8")
             return paths
 
         yield write

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -13,6 +12,7 @@ from ...model.run import TRANSFORM_FOLDER, Run
 from ...model.run_stats import RunStats, total
 from ...transforms.errors import SourceError
 from ...transforms.spec import SPLITS, Spec
+from ...transforms.writing import TEMPORARY, temporary_folder
 from ..counts.counters import COUNTS_FILE, WriteCounts, read_counts
 from ..counts.stats import run_stats
 from ..folders.work_folder import TFT_FOLDER
@@ -60,7 +60,7 @@ def check(run: Run, patterns: Sequence[str], options: PipelineOptions | None = N
     spec, ranges = run.spec, _ranges(run.stats)
     found = set(all_columns(job.paths, spec.source))
     check_all_columns(job.paths, spec.source, raw_columns(spec), is_optional=True)
-    with tempfile.TemporaryDirectory(prefix="fieldpool-check-") as folder, translate_worker_errors(folder):
+    with temporary_folder("check") as folder, translate_worker_errors(folder, TEMPORARY):
         path = FileSystems.join(folder, COUNTS_FILE)
         with running_pipeline(job.options) as pipeline:
             rows = pipeline | "Read" >> job.rows(spec.source, raw_columns(spec))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -13,8 +12,9 @@ import apache_beam as beam
 
 from ...model.run import Run
 from ...model.run_stats import RunStats
-from ...transforms.errors import UserError
+from ...transforms.errors import CannotWrite, UserError
 from ...transforms.spec import SPLITS, Spec
+from ...transforms.writing import TEMPORARY, temporary_folder
 from ..rows.checks import check_rows, raw_columns
 from ..rows.splits import check_files
 from ..sources.batches import Rejected, SourceBatch, raw_row
@@ -63,9 +63,11 @@ def explain(spec: Spec, patterns: Sequence[str], *, sample: int = 1000, shown: i
     tolerant = spec.model_copy(update={"max_rejected": float(sum(batch.read for batch in batches))})
     check_files([file.path for file in files], spec)
     source = RowSource(lambda: beam.Create(batches, reshuffle=False), first_rows=lambda: batches)
-    with tempfile.TemporaryDirectory(prefix="fieldpool-explain-") as folder:
+    with temporary_folder("explain") as folder:
         try:
             result = transform_rows(tolerant, source, os.path.join(folder, "run"))
+        except CannotWrite as error:
+            raise CannotWrite(str(error).replace("--out", TEMPORARY)) from None
         except UserError as error:
             raise UserError(str(error).replace(f"{folder}/run", f"the first {sample} rows")) from None
         rows = _explained_rows(batches, Run(result.path), shown)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 from collections.abc import Iterator
 from dataclasses import asdict
 
@@ -24,6 +23,7 @@ from ...model.export import check_export, find_export
 from ...model.run import TRANSFORM_FOLDER, Run
 from ...transforms.errors import UserError
 from ...transforms.spec import LABEL_FEATURE, Spec
+from ...transforms.writing import TEMPORARY, temporary_folder
 from ..counts.spec_resolution import ReadRows
 from ..jobs.errors import translate_worker_errors
 from ..jobs.job import running_pipeline
@@ -65,10 +65,10 @@ def verify(run: Run, model: str, read_rows: ReadRows, options: PipelineOptions |
         )
     passed_through = {REQUEST: columns.BAG, SOURCE: columns.BAG, ROW: NUMBERS}
     config = adapter_config(spec, passthrough=passed_through)
-    with tempfile.TemporaryDirectory(prefix="fieldpool-verify-") as folder:
+    with temporary_folder("verify") as folder:
         found = os.path.join(folder, "parity.json")
         with (
-            translate_worker_errors(folder),
+            translate_worker_errors(folder, TEMPORARY),
             tft_beam.Context(temp_dir=folder, passthrough_keys=set(passed_through), use_deep_copy_optimization=False),
             running_pipeline(options or beam_options()) as pipeline,
         ):

@@ -15,6 +15,7 @@ from typing import Any
 
 from ...transforms.errors import FieldpoolWarning
 from ...transforms.stopping import is_stopping
+from ...transforms.writing import checked_temporary_folder
 from . import console
 from .console import err
 from .progress import working
@@ -66,7 +67,7 @@ def importing() -> Iterator[None]:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     sys.stderr.flush()
     saved = os.dup(2)
-    with tempfile.TemporaryFile() as aside, working("Starting"):
+    with tempfile.TemporaryFile(dir=checked_temporary_folder()) as aside, working("Starting"):
         os.dup2(aside.fileno(), 2)
         try:
             import keras  # noqa: F401

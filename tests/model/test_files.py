@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import keras
 import pytest
 import tensorflow as tf
+from keras.src.saving import saving_lib
+from small_files import limited_files
 
-from fieldpool.model.files import write_atomically, write_folder_atomically, write_json
+from fieldpool.model.files import write_atomically, write_folder_atomically, write_json, write_model, write_weights
+from fieldpool.transforms.errors import CannotWrite
 
 Write = Callable[[str], object]
 
@@ -40,6 +46,13 @@ def failing_after(write: Write) -> Write:
         raise DiskFull
 
     return fail
+
+
+def contents_in_bytes(folder: Path) -> dict[str, bytes | None]:
+    """Returns the content of each file in a folder, None for folders."""
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes() if path.is_file() else None for path in folder.rglob("*")
+    }
 
 
 def contents(folder: Path) -> dict[str, str]:
@@ -128,6 +141,64 @@ def test_failed_write_keeps_the_existing_folder(tmp_path: Path, old: dict[str, s
         write_folder_atomically(str(tmp_path / "out"), failing_after(folder_with(a="half")))
     assert contents(tmp_path) == {f"out/{name}": text for name, text in old.items()}
     assert [path.name for path in tmp_path.iterdir()] == (["out"] if old else [])
+
+
+@pytest.fixture(scope="module")
+def model() -> keras.Model:
+    model = keras.Sequential([keras.Input((100,)), keras.layers.Dense(100)])
+    model.compile("sgd", "mse")
+    return model
+
+
+def keras_model(model: keras.Model, folder: str) -> None:
+    write_model(f"{folder}/a.keras", model)
+
+
+def keras_weights(model: keras.Model, folder: str) -> None:
+    write_weights(f"{folder}/a.weights.h5", model)
+
+
+def json_file(model: keras.Model, folder: str) -> None:
+    write_json(f"{folder}/a.json", ["x" * 40_000])
+
+
+def text_folder(model: keras.Model, folder: str) -> None:
+    write_folder_atomically(f"{folder}/out", folder_with(a="1", b="x" * 40_000))
+
+
+@pytest.mark.parametrize("write", [keras_model, keras_weights, json_file, text_folder])
+@pytest.mark.parametrize("old", [False, True], ids=["new", "existing"])
+@pytest.mark.parametrize("size", [0, 1, 100, 5_000, 30_000])
+def test_write_that_fails_at_any_byte_keeps_the_existing_output(
+    model: keras.Model, tmp_path: Path, write: Callable[[keras.Model, str], None], old: bool, size: int
+) -> None:
+    """With HDF5 on the disk, the process would end with a segmentation fault."""
+    if old:
+        write(model, str(tmp_path))
+    before = contents_in_bytes(tmp_path)
+    with limited_files(size), pytest.raises(CannotWrite, match="a file exceeds the size limit"):
+        write(model, str(tmp_path))
+    assert contents_in_bytes(tmp_path) == before
+
+
+@pytest.mark.parametrize("write", [keras_model, keras_weights])
+def test_hdf5_is_written_to_memory_only(
+    model: keras.Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, write: Callable[[keras.Model, str], None]
+) -> None:
+    opened: list[object] = []
+    file = saving_lib.h5py.File
+
+    def record(name: object, *arguments: Any, **options: Any) -> Any:
+        opened.append(name)
+        return file(name, *arguments, **options)
+
+    monkeypatch.setattr(saving_lib.h5py, "File", record)
+    monkeypatch.setattr(saving_lib, "is_memory_sufficient", lambda _: False)  # Then Keras prefers the disk.
+    write(model, str(tmp_path))
+    assert [isinstance(name, io.BytesIO) for name in opened] == [True]
+    monkeypatch.setattr(saving_lib.h5py, "File", file)
+    (path,) = tmp_path.iterdir()
+    model.load_weights(path)
 
 
 def test_json_has_null_for_numbers_that_are_not_finite(tmp_path: Path) -> None:

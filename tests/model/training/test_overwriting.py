@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any
 
 import keras
 import pytest
+from small_files import limited_files
 from tiny_run import settings_of
 
 from fieldpool.model.run import Run
-from fieldpool.model.training import folder as training_folder
+from fieldpool.model.training.folder import replace_model
 from fieldpool.model.training.train import train
-from fieldpool.transforms.errors import TargetExists, UserError
+from fieldpool.transforms.errors import CannotWrite, TargetExists, UserError
 
 MADE_FROM_MODEL = ("serving/saved_model.pb", "serving/assets.extra/spec.yaml", "report.html")
 
@@ -80,18 +83,62 @@ def test_killed_training_keeps_the_old_model_and_can_be_resumed(run: Run, out: P
 def test_kill_while_the_model_is_replaced_leaves_no_old_export_beside_the_new_model(
     run: Run, out: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def kill(*_: Any) -> None:
-        raise Killed
+    replace = os.replace
+
+    def kill(source: str, target: str) -> None:
+        if target.endswith("model.keras"):
+            raise Killed
+        replace(source, target)
 
     old = model_of(out)["model.keras"]
     with monkeypatch.context() as patch:
-        patch.setattr(training_folder, "write_atomically", kill)
+        patch.setattr(os, "replace", kill)
         with pytest.raises(Killed):
             train(run, str(out), train_settings=settings_of(run, epochs=1), overwrite=True)
     left = model_of(out)
     assert (left["model.keras"], left["serving/saved_model.pb"]) == (old, None)
     train(run, str(out), train_settings=settings_of(run, epochs=1), overwrite=True)  # From scratch.
     assert not (out / "UNFINISHED").exists()
+
+
+@pytest.mark.parametrize("failing", ["model", "summary"])
+def test_full_disk_keeps_the_old_model_and_what_was_made_from_it(out: Path, failing: str) -> None:
+    before = model_of(out)
+    new = keras.Sequential([keras.Input((100,)), keras.layers.Dense(100)])
+    size = 100 if failing == "model" else 100_000
+
+    def write_summary() -> None:
+        raise CannotWrite("full")
+
+    with limited_files(size), pytest.raises(CannotWrite):
+        replace_model(str(out), new, write_summary)
+    assert model_of(out) == before
+
+
+def test_full_disk_in_the_first_epoch_keeps_the_old_model_and_leaves_nothing(run: Run, out: Path) -> None:
+    before = model_of(out)
+    with (
+        limited_files(100),
+        pytest.raises(CannotWrite, match=r"checkpoints/.*: cannot be written to: .* --out$"),
+    ):
+        train(run, str(out), train_settings=settings_of(run, epochs=1), overwrite=True)
+    assert model_of(out) == before
+    assert {path.name for path in out.iterdir()} == {"model.keras", "training.json", "serving", "report.html"}
+
+
+def test_full_disk_in_a_later_epoch_keeps_the_checkpoint_to_resume_from(run: Run, tmp_path: Path) -> None:
+    with contextlib.ExitStack() as full:
+
+        class FillDisk(keras.callbacks.Callback):
+            def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+                if epoch == 1:
+                    full.enter_context(limited_files(100))
+
+        settings = settings_of(run, epochs=2)
+        with pytest.raises(CannotWrite, match=r"The newest checkpoint remains; continue with --resume"):
+            train(run, str(tmp_path), train_settings=settings, callbacks=[FillDisk()])
+    assert [path.name for path in (tmp_path / "checkpoints").iterdir() if path.name.startswith(".")] == []
+    assert len(train(run, str(tmp_path), train_settings=settings, resume=True).history) == 2
 
 
 def test_training_killed_before_its_first_checkpoint_needs_no_option(run: Run, tmp_path: Path) -> None:

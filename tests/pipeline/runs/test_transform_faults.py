@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import resource
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from small_files import limited_files
 
 from fieldpool.pipeline.runs import run_directory
 from fieldpool.pipeline.runs.run_directory import transform
@@ -49,15 +49,6 @@ def before_reading(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], ob
     return register
 
 
-@pytest.fixture
-def small_files() -> Iterator[None]:
-    """Limits the size of every file to 3,000 bytes."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (3000, hard))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-
-
 def check_failure(error: type[UserError], match: str, spec: Spec, data: Path, target: Path) -> str:
     with pytest.raises(error, match=match) as raised:
         transform(spec, [str(data)], str(target))
@@ -81,8 +72,9 @@ def test_source_deleted_before_it_is_read_is_an_error(
     )
 
 
-def test_file_size_limit_is_reported(spec: Spec, data: Path, small_files: None) -> None:
-    check_failure(CannotWrite, "a file exceeds the size limit of this system or user", spec, data, data.parent / "run")
+def test_file_size_limit_is_reported(spec: Spec, data: Path) -> None:
+    with limited_files(3000):
+        check_failure(CannotWrite, "a file exceeds the size limit of this system", spec, data, data.parent / "run")
 
 
 def test_target_below_a_file_is_reported(spec: Spec, data: Path) -> None:
