@@ -184,8 +184,9 @@ def _key(batch: SourceBatch, spec: Spec) -> _Converted:
 def _label(batch: SourceBatch, spec: Spec) -> _Converted:
     name = spec.label.field
     label = columns.numbers(batch.data[name], name)
+    reason = Reason.WRONG_LABEL if label.reason == Reason.NOT_FINITE else label.reason
     faults = [
-        _Fault(name, label.bad, label.reason),
+        _Fault(name, label.bad, reason),
         _Fault(name, _is_null(label.values), Reason.NO_LABEL),
         _Fault(name, ~np.isin(label.values.fill_null(0), (0, 1)), Reason.WRONG_LABEL),
     ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import apache_beam as beam
@@ -13,9 +13,23 @@ from apache_beam.io.filesystems import FileSystems
 from ...model.run import REJECTED_FOLDER
 from ...transforms.errors import TooManyRejected
 from ...transforms.spec import Spec
-from ..sources.batches import Rejected
+from ..sources.batches import Reason, Rejected
 
-_SHOWN = 5
+# An error shows this number of rows, so that it has at most six lines.
+_SHOWN = 3
+
+# If at least this share of the rows is rejected, the spec does not fit the data.
+_NEARLY_ALL = 0.9
+
+# The probable fault of the spec if nearly all rows are rejected for the same reason.
+_REMEDIES = {
+    Reason.WRONG_LABEL: "is {field!r} the label? `label: {{field: …}}` has its column; convert other labels to 0 and 1",
+    Reason.NOT_FINITE: "is column {field!r} categorical? Then set `type: categorical`",
+    Reason.UNKNOWN_SPLIT: "state the values of column {field!r}: `split: {{column: {field}, train: [a, b], …}}`",
+    Reason.NO_TIME: "convert column {field!r}, or split by another one (`split: {{hash: user}}`)",
+    Reason.SEVERAL_VALUES: "column {field!r} has lists; use `type: multivalued`",
+    Reason.NO_LABEL: "is {field!r} the label? `label: {{field: …}}` has its column",
+}
 
 
 class RejectedLimit:
@@ -51,6 +65,17 @@ def check_rejected(rejected: int, read: int, spec: Spec, work: str) -> None:
         raise TooManyRejected(_message(rejected, read, spec.max_rejected, rows, stopped=False))
 
 
+def why_all_rejected(rejected: int, read: int, work: str) -> str | None:
+    """Returns the first rejected row of a run, and how to correct the spec, if nearly all rows were rejected."""
+    rows = list(itertools.islice(read_rejected(work), _SHOWN))
+    if not rows or rejected < _NEARLY_ALL * read:
+        return None
+    source, row, field, reason = _cells(rows[0])
+    remedy = probable_remedy(rejected, read, rows)
+    first = f"{rejected:,} of {read:,} rows were rejected, the first is {source}, row {row}, {field}: {reason}"
+    return f"{first}; {remedy}" if remedy else first
+
+
 def read_rejected(run: str) -> Iterator[dict[str, Any]]:
     """Yields the rejected rows of a run as dicts: source, row, field, reason, raw."""
     pattern = FileSystems.join(run, REJECTED_FOLDER, "*.jsonl")
@@ -80,16 +105,28 @@ def as_json_line(row: Rejected) -> str:
     return json.dumps(vars(row), ensure_ascii=False).encode("utf-8", "backslashreplace").decode()
 
 
-def _message(rejected: int, read: int, most: float, rows: Iterable[Mapping[str, Any]], *, stopped: bool) -> str:
+def _message(rejected: int, read: int, most: float, rows: Sequence[Mapping[str, Any]], *, stopped: bool) -> str:
+    ends = [" (stopped here; there may be more)"] if stopped else []
+    ends += [f"; the first {_SHOWN}"] if rejected > _SHOWN else []
+    remedy = probable_remedy(rejected, read, rows)
+    allow = "allow rejected rows: `max_rejected: 100`, or a share such as `0.01`"
     lines = [
-        f"{rejected:,} of {read:,} rows were rejected, but max_rejected is {most:g}"
-        + (" (stopped here; there may be more):" if stopped else ":"),
+        f"{rejected:,} of {read:,} rows were rejected, but max_rejected is {most:g}{''.join(ends)}:",
         *_table([("source", "row", "field", "reason")] + [_cells(row) for row in rows]),
+        f"Nearly all rows were rejected: {remedy}" if remedy else f"Fix the data or the spec, or {allow}",
     ]
-    if rejected > _SHOWN:
-        lines.append("  …")
-    lines.append("Fix the data or the spec, or allow rejected rows: `max_rejected: 100`, or a share such as `0.01`")
     return "\n".join(lines)
+
+
+def probable_remedy(rejected: int, read: int, rows: Sequence[Mapping[str, Any]]) -> str | None:
+    """Returns how to correct the spec if nearly all rows are rejected, and the given ones for the same reason."""
+    if rejected < _NEARLY_ALL * read:
+        return None
+    for reason, remedy in _REMEDIES.items():
+        if all(row["reason"].startswith(reason.partition("{")[0]) for row in rows):
+            fields = {row["field"] for row in rows}
+            return remedy.format(field=fields.pop()) if len(fields) == 1 else None
+    return None
 
 
 def _cells(row: Mapping[str, Any]) -> tuple[str, str, str, str]:

@@ -44,7 +44,7 @@ from ..jobs.job import new_pipeline, run_pipeline
 from ..jobs.options import FieldpoolOptions, beam_options
 from ..rows.checks import raw_columns
 from ..rows.prepared_job import PreparedJob, prepare_job
-from ..rows.rejected import check_rejected
+from ..rows.rejected import check_rejected, why_all_rejected
 from ..rows.splits import check_files
 from ..rows.tft_rows import raw_metadata
 from ..sources.batches import SourceBatch
@@ -197,7 +197,7 @@ def _make_run(
     stats = run_stats(counts, resolved, vocabularies, columns)
     check_rejected(stats.rejected, stats.read, spec, work.result)
     if using is None:
-        _check_analyzed(counts, stats, target)
+        _check_analyzed(counts, stats, target, work.result)
     _check_written(counts, stats, target)
     _write_metadata(resolved, stats, work.result)
 
@@ -247,7 +247,7 @@ def _count_lines(path: str) -> int:
         return sum(block.count(b"\n") for block in iter(lambda: file.read(1 << 20), b""))
 
 
-def _check_analyzed(counts: Counts, stats: RunStats, target: str) -> None:
+def _check_analyzed(counts: Counts, stats: RunStats, target: str, folder: str) -> None:
     """Checks that both passes read the same number of train rows, and at least one.
 
     Raises:
@@ -263,7 +263,7 @@ def _check_analyzed(counts: Counts, stats: RunStats, target: str) -> None:
     if not stats.train:
         raise EmptyTrainSplit(
             f"{target}: no row is in the train split (eval {stats.eval}, test {stats.test}); "
-            "compare `split` in the spec with the data"
+            + (why_all_rejected(stats.rejected, stats.read, folder) or "compare `split` in the spec with the data")
         )
 
 

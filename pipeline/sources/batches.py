@@ -28,7 +28,7 @@ class Reason(StrEnum):
     NO_LABEL = "the label is missing"
     NO_VALUE = "the value is missing"
     EMPTY_LIST = "the list is empty"
-    WRONG_LABEL = "expected a label of 0 or 1"
+    WRONG_LABEL = "expected a label of 0 or 1 (as text '0' or '1') or a boolean"
     NOT_FINITE = "not a finite number"
     UNKNOWN_SPLIT = "expected one of {expected}"
     NO_TIME = "not a time: expected {expected}"

@@ -51,8 +51,14 @@ def test_valid_row_passes() -> None:
     [
         ({"id": None}, "id", "the key is missing"),
         ({"click": None}, "click", "the label is missing"),
-        ({"click": "2"}, "click", "expected a label of 0 or 1, found '2'"),
-        ({"click": "yes"}, "click", "not a finite number, found 'yes'"),
+        *(
+            (
+                {"click": label},
+                "click",
+                f"expected a label of 0 or 1 (as text '0' or '1') or a boolean, found {label!r}",
+            )
+            for label in ("2", "yes", "True", "-1", "inf", "1e99", "0.5")
+        ),
         ({"part": "training"}, "part", "expected one of 'train', 'eval', 'test', found 'training'"),
         ({"user": ""}, "user", "the value is missing, found ''"),
         ({"tags": "|", "w": "1|1"}, "tags", "the list is empty, found '|'"),

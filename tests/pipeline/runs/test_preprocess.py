@@ -30,7 +30,11 @@ def test_record_batches_become_examples(spec_data: dict[str, Any], rows: list[di
             label="examples",
         )
         reasons = result["rejected"] | beam.Map(lambda row: (row.row, row.reason))
-        assert_that(reasons, equal_to([(3, "expected a label of 0 or 1, found 3")]), label="rejected")
+        assert_that(
+            reasons,
+            equal_to([(3, "expected a label of 0 or 1 (as text '0' or '1') or a boolean, found 3")]),
+            label="rejected",
+        )
         read = result["counts"] | beam.Map(lambda counts: (counts.of("rows", split="train"), counts.of("rejected")))
         assert_that(read, equal_to([(4, 1)]), label="counts")
         clipped = result["counts"] | "Clipped" >> beam.Map(

@@ -208,7 +208,10 @@ def test_invalid_rows_fail_the_run_by_default(spec_data: dict[str, Any], with_ba
     with pytest.raises(UserError) as error:
         transform(Spec.model_validate(spec_data), [with_bad_rows], str(tmp_path / "run"))
     assert "2 of 8 rows were rejected" in str(error.value)
-    assert f"{with_bad_rows}  3    click  expected a label of 0 or 1, found '7'" in str(error.value)
+    assert (
+        f"{with_bad_rows}  3    click  expected a label of 0 or 1 (as text '0' or '1') or a boolean, found '7'"
+        in str(error.value)
+    )
     assert not (tmp_path / "run").exists()
 
 
