@@ -99,6 +99,8 @@ class RunStats(_Counts):
 
     Attributes:
         positives: Number of rows with label 1, by split.
+        duplicate_keys: Number of accepted rows minus that of distinct keys; None if the spec has no `key`, or if a
+            version that did not count them wrote the run.
         vocabularies: The vocabularies by name.
         fields: The fields by name, in the order of the spec.
         columns: All columns of the source files, also those that the spec does not read; None if unknown.
@@ -110,6 +112,7 @@ class RunStats(_Counts):
     test: int
     rejected: int
     positives: BySplit
+    duplicate_keys: int | None = None
     vocabularies: dict[str, VocabularyStats]
     fields: dict[str, FieldStats]
     columns: list[str] | None = None

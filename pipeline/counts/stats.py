@@ -32,6 +32,7 @@ def run_stats(
         **{split: counts.of("rows", split=split) for split in SPLITS},
         rejected=counts.of("rejected"),
         positives=_by_split(counts, "positives"),
+        duplicate_keys=None if spec.key is None else counts.of("duplicate_keys"),
         vocabularies=dict(vocabularies),
         fields={name: _field_stats(counts, details, spec, name) for name in spec.fields},
         columns=columns,

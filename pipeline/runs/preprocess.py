@@ -20,6 +20,7 @@ from ...model.run import EXAMPLES_FOLDER, REJECTED_FOLDER, TRANSFORM_FOLDER, VOC
 from ...transforms.preprocessing import preprocessing_fn
 from ...transforms.spec import Spec
 from ..counts.counters import COUNTS_FILE, Counted, Counts, SumCounts, WriteCounts
+from ..counts.duplicate_keys import CountDuplicateKeys
 from ..counts.row_counts import Ranges, count_clipped, count_ids, count_rows
 from ..folders.work_folder import SHARDS_FOLDER, TFT_FOLDER
 from ..rows.checks import Checked, CheckRows
@@ -81,6 +82,8 @@ class PreprocessClickLog(beam.PTransform):
         checked = sources["transform"] | "CheckRows" >> self._checks()
         tft_rows = checked | "TftRows" >> beam.FlatMap(_as_tft_rows, spec)
         counts = [checked | "CountRows" >> beam.Map(count_rows, spec, self._ranges)]
+        if spec.key is not None:
+            counts.append(checked | "CountDuplicateKeys" >> CountDuplicateKeys())
         # A deep copy includes an upstream reshuffle, which breaks jobs on runners that need the reshuffle.
         with tft_beam.Context(temp_dir=self._temp_dir, passthrough_keys={_SPLIT}, use_deep_copy_optimization=False):
             if self._transform_path is None:

@@ -98,7 +98,8 @@ def check_columns(path: str, found: Sequence[str], wanted: Sequence[str]) -> Non
     if missing:
         raise SourceError(
             f"{path}: has no column {', '.join(map(repr, missing))}; it has {', '.join(map(repr, found))}. "
-            f"Correct the name in the spec (a field reads another column with `column:`)"
+            "Correct the name in the spec (a field reads another column with `column:`). If the spec is that of a run "
+            "or model, the data must have its columns: add or rename the column in the files"
         )
 
 

@@ -34,11 +34,13 @@ def show_stats(stats: RunStats, *, as_json: bool = False) -> None:
 def stats_tables(stats: RunStats) -> list[Table]:
     """Returns the counts of a run: a table of its rows, and one of its fields.
 
-    Numbers that are limited by `clip` have a column if there are any.
+    Duplicate keys, and numbers that are limited by `clip`, have a column if there are any.
     """
     from ...model.run_stats import total
 
     counts = {name: getattr(stats, name) for name in ("read", *SPLITS, "rejected")}
+    if stats.duplicate_keys:
+        counts["duplicate keys"] = stats.duplicate_keys
     fields = Table(title="Fields", title_justify="left")
     fields.add_column("field", no_wrap=True)
     clipped = {name: total(field.clipped) for name, field in stats.fields.items() if field.clipped is not None}
