@@ -45,7 +45,8 @@ BIAS, SPREAD = -1.4, 1.35
 START = 1_700_000_000
 
 # The files of a click log, in the order of `ClickLogFiles`.
-FILE_NAMES = ("clicks.parquet", "truth.parquet", "spec.yaml")
+TRUTH_NAME = "truth.parquet"
+FILE_NAMES = ("clicks.parquet", TRUTH_NAME, "spec.yaml")
 
 SPEC = """\
 # The spec of the generated click log: how the columns of clicks.parquet become features.

@@ -54,7 +54,9 @@ def run(
     Example: `fieldpool run spec.yaml clicks.parquet --out runs/monday`
     """
     where = RunnerOptions(mode, workers, runner, beam)
-    run_workflow(spec, data, out, where, epochs=epochs, seed=seed, overwrite=overwrite, as_json=as_json)
+    _check_output(out, where, overwrite)
+    with locked_folder(out):
+        run_workflow(spec, data, out, where, epochs=epochs, seed=seed, overwrite=overwrite, as_json=as_json)
     if not as_json:
         console.say_next("predict", os.path.join(out, "model"), "DATA...", "--out", "OUT")
 
@@ -70,30 +72,75 @@ def demo(
 
     Example: `fieldpool demo --rows 10000`
     """
-    from ..demo_log import FILE_NAMES, best_auc, write_click_log
+    from ..demo_log import best_auc, write_click_log
 
-    check_not_a_file(out)
-    names = names_in(out)
-    other = sorted(names - {*FILE_NAMES, *_PARTS})
-    if other:
-        raise TargetExists(
-            f"{out}: exists already and is not a demo (it contains {', '.join(other[:3])}); choose another folder with "
-            "--out"
-        )
-    if names and not overwrite:
-        raise TargetExists(f"{out}: exists already and is a demo; {REPLACE}")
-    with working(f"Generating {rows:,} rows"):
-        files = write_click_log(Path(out), rows=rows, seed=seed)
-    if not as_json:
-        console.say(f"The click log and its spec, spec.yaml, are in {out}.")
-    with startup.importing():  # `best_auc` imports `fieldpool.model`.
-        best = {"test": best_auc(files)}
-    where, data = RunnerOptions(), [str(files.clicks)]
-    run_workflow(str(files.spec), data, out, where, seed=seed, best_auc=best, overwrite=overwrite, as_json=as_json)
+    where = RunnerOptions()
+    with locked_folder(out):
+        _check_demo(out, overwrite)
+        _check_output(out, where, overwrite)
+        with working(f"Generating {rows:,} rows"):
+            files = write_click_log(Path(out), rows=rows, seed=seed)
+        if not as_json:
+            console.say(f"The click log and its spec, spec.yaml, are in {out}.")
+        with startup.importing():  # `best_auc` imports `fieldpool.model`.
+            best = {"test": best_auc(files)}
+        spec, data = str(files.spec), [str(files.clicks)]
+        run_workflow(spec, data, out, where, seed=seed, best_auc=best, overwrite=overwrite, as_json=as_json)
     if not as_json:
         console.say("The best possible AUC is that of the true click probabilities, which are known for this log.")
         console.say_next("inspect", os.path.join(out, "run"))
         console.say("For your own data: fieldpool profile DATA... --out DIR")
+
+
+def _check_output(out: str, where: RunnerOptions, overwrite: bool) -> None:
+    """Checks that the parts of OUT do not exist, or may be replaced, before the first step.
+
+    Raises:
+        TargetExists: they may not be replaced, or OUT is something else.
+        UserError: OUT or the runner is remote.
+    """
+    from ..jobs.dataflow import is_dataflow
+
+    if is_dataflow(where.runner or ""):
+        raise UserError(
+            "`run` also trains, on this machine; on Dataflow, use `fieldpool transform` and then `fieldpool train`"
+        )
+    if "://" in out:
+        raise UserError(
+            f"--out {out}: `run` also trains, on this machine; choose a local folder, or use `fieldpool transform` "
+            "with this folder and then `fieldpool train`"
+        )
+    check_not_a_file(out)
+    found = kind_of(out)
+    if found in (Kind.RUN, Kind.UNFINISHED_RUN, Kind.MODEL, Kind.EXPORT, Kind.PREDICTIONS):
+        raise TargetExists(f"{out}: exists already and is {found}; choose another folder with --out")
+    run, model, report = (os.path.join(out, name) for name in _PARTS)
+    if kind_of(run) is not Kind.UNFINISHED_RUN:  # `transform` starts it from scratch.
+        check_folder_output(run, Kind.RUN, overwrite=overwrite)
+    with startup.importing():
+        from ...model.training.folder import check_folder
+        from ..reports.pages import check_report
+    check_folder(model, overwrite=overwrite, resume=False)
+    check_report(report, overwrite=overwrite)
+
+
+def _check_demo(out: str, overwrite: bool) -> None:
+    """Checks that a folder is empty, or a demo that may be replaced: one that has the true probabilities.
+
+    Raises:
+        TargetExists: it has other files, or `overwrite` is false.
+    """
+    from ..demo_log import FILE_NAMES, TRUTH_NAME
+
+    names = names_in(out)
+    other = sorted(names - {*FILE_NAMES, *_PARTS})
+    if other or (names and TRUTH_NAME not in names):
+        shown = ", ".join((other or sorted(names))[:3])
+        raise TargetExists(
+            f"{out}: exists already and is not a demo (it contains {shown}); choose another folder with --out"
+        )
+    if names and not overwrite:
+        raise TargetExists(f"{out}: exists already and is a demo; {REPLACE}")
 
 
 def run_workflow(
@@ -109,54 +156,6 @@ def run_workflow(
     as_json: bool = False,
 ) -> None:
     """Runs all steps and prints their results."""
-    from ..jobs.dataflow import is_dataflow
-
-    if is_dataflow(where.runner or ""):
-        raise UserError(
-            "`run` also trains, on this machine; on Dataflow, use `fieldpool transform` and then `fieldpool train`"
-        )
-    if "://" in out:
-        raise UserError(
-            f"--out {out}: `run` also trains, on this machine; choose a local folder, or use `fieldpool transform` "
-            "with this folder and then `fieldpool train`"
-        )
-    _check_output(out, overwrite)
-    with locked_folder(out):
-        _run_steps(spec, data, out, where, epochs, seed, best_auc, overwrite=overwrite, as_json=as_json)
-
-
-def _check_output(out: str, overwrite: bool) -> None:
-    """Checks that the parts of OUT do not exist, or may be replaced, before the first step.
-
-    Raises:
-        TargetExists: they may not be replaced, or OUT is something else.
-    """
-    check_not_a_file(out)
-    found = kind_of(out)
-    if found in (Kind.RUN, Kind.UNFINISHED_RUN, Kind.MODEL, Kind.EXPORT, Kind.PREDICTIONS):
-        raise TargetExists(f"{out}: exists already and is {found}; choose another folder with --out")
-    run, model, report = (os.path.join(out, name) for name in _PARTS)
-    if kind_of(run) is not Kind.UNFINISHED_RUN:  # `transform` starts it from scratch.
-        check_folder_output(run, Kind.RUN, overwrite=overwrite)
-    with startup.importing():
-        from ...model.training.folder import check_folder
-        from ..reports.pages import check_report
-    check_folder(model, overwrite=overwrite, resume=False)
-    check_report(report, overwrite=overwrite)
-
-
-def _run_steps(
-    spec: str,
-    data: list[str],
-    out: str,
-    where: RunnerOptions,
-    epochs: int | None,
-    seed: int | None,
-    best_auc: dict[str, float] | None,
-    *,
-    overwrite: bool,
-    as_json: bool,
-) -> None:
     run, model, report = (os.path.join(out, name) for name in _PARTS)
     stats = make_run(spec, data, run, where, overwrite=overwrite)
     from ..terminal import serving_tables, tables

@@ -37,8 +37,8 @@ WORK = {
     "export": "model.export.write_folder_atomically",
     "report": "pipeline.reports.model_report._measure_quality",
     "profile": "pipeline.reports.data_profile.profile_data",
-    "run": "pipeline.cli.workflow._run_steps",
-    "demo": "pipeline.cli.workflow._run_steps",
+    "run": "pipeline.cli.workflow.run_workflow",
+    "demo": "pipeline.cli.workflow.run_workflow",
 }
 # The files in the output of each command; {} makes the output itself a file.
 RUN = ("DONE", "spec.yaml", "stats.json", "examples/train-00000-of-00001.tfrecord.gz")
@@ -123,6 +123,7 @@ FOREIGN = [
     ("run", ("model/thesis.txt",)),
     ("run", ("report.html/thesis.txt",)),
     ("profile", ("spec.yaml/thesis.txt",)),
+    ("demo", ("clicks.parquet", "spec.yaml", "report.html")),
 ]
 OTHER_OUTPUTS = [
     *((command, RUN) for command in COMMANDS if command != "transform"),
@@ -161,6 +162,14 @@ def test_second_writer_of_a_folder_is_refused(run: Run, tmp_path: Path, command:
     (tmp_path / "out").mkdir()
     with locked(str(tmp_path / "out")):
         assert "another process is working in it" in run(command)
+
+
+def test_second_demo_does_not_replace_the_click_log_of_the_first(run: Run, tmp_path: Path) -> None:
+    fill(tmp_path / "out", OUTPUTS["demo"])
+    before = contents(tmp_path)
+    with locked(str(tmp_path / "out")):
+        assert "another process is working in it" in run("demo", "--overwrite")
+    assert contents(tmp_path) == before
 
 
 def test_export_is_refused_while_its_model_is_trained(fieldpool: Fieldpool, served: Served, tmp_path: Path) -> None:
