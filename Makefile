@@ -10,7 +10,13 @@ WORKERS ?= 2
 # Sizes for `make bench`.
 ROWS ?= 10000,100000,1000000,3000000
 FIELDS ?= 18
+# Processes for each figure of the benchmarks, and where they keep data and results.
 REPEAT ?= 3
+FOLDER ?= bench-data
+# Further options of `make bench-train` and `make bench-serving`.
+TRAIN ?=
+STEP ?=
+SERVING ?=
 PIP := -m pip --disable-pip-version-check --no-input
 VENV := .venv
 SETUP := $(VENV)/.installed
@@ -25,7 +31,7 @@ export PYTHONUNBUFFERED := 1
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 .PHONY: help setup demo test lint types pytest test-quality test-faults test-runners test-browser test-backends \
-    test-layers test-package test-matrix layers-wheel bench bench-train bench-serving docs lock clean
+    test-layers test-package test-matrix test-benchmarks layers-wheel bench bench-train bench-serving docs lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -45,7 +51,8 @@ types: $(SETUP) ## Check types
 	@mkdir -p $(TYPED)
 	@rm -f $(TYPED)/*
 	@for path in api/* transforms model pipeline; do ln -sfn ../../../$$path $(TYPED)/; done
-	MYPYPATH=$(VENV)/src $(VENV)/bin/mypy -p fieldpool
+	MYPYPATH=$(VENV)/src $(VENV)/bin/mypy -p fieldpool -p benchmarks
+	MYPYPATH=$(VENV)/src $(VENV)/bin/mypy examples
 
 pytest: $(SETUP)
 	$(VENV)/bin/pytest -n $(WORKERS) </dev/null
@@ -101,17 +108,28 @@ test-browser: $(SETUP) ## Open the report in headless Chromium: an installed one
 	    || $(VENV)/bin/playwright install chromium
 	$(VENV)/bin/pytest -m browser tests/pipeline/reports/test_model_report.py </dev/null
 
+# A fresh folder, so that no data of an earlier version are used.
+test-benchmarks: ## Run each benchmark once on few rows, with polars but without the other training systems: 4 minutes
+	rm -rf bench-data/test
+	$(MAKE) bench ROWS=10000 REPEAT=1 FOLDER=bench-data/test
+	$(MAKE) bench-train REPEAT=1 FOLDER=bench-data/test STEP="--steps 2 --repeat 1" \
+	    TRAIN="--systems fieldpool,keras --epochs 1 --steps 10 --rows 60000 --seeds 1 --quality-epochs 1"
+	$(MAKE) bench-serving REPEAT=1 FOLDER=bench-data/test SERVING="--rows 10000"
+
 bench: $(SETUP) ## Compare the pipeline with TFT's recipe and a polars script: minutes (ROWS=10000,1000000 REPEAT=3)
 	$(VENV)/bin/python $(PIP) install --quiet "polars>=1"
-	$(VENV)/bin/python -m benchmarks.pipelines.compare --rows $(ROWS) --fields $(FIELDS) --repeat $(REPEAT)
+	$(VENV)/bin/python -m benchmarks.pipelines.compare --rows $(ROWS) --fields $(FIELDS) --repeat $(REPEAT) \
+	    --folder $(FOLDER)
 	$(VENV)/bin/python -m benchmarks.pipelines.vocabularies --repeat $(REPEAT)
 
 bench-train: $(SETUP) ## Compare training with DeepCTR, FuxiCTR, FBGEMM and stock Keras; installs them: 6 GB, half an hour
-	$(VENV)/bin/python -m benchmarks.training.compare --repeat $(REPEAT)
-	for variant in lazy_adam rowwise_adagrad; do $(VENV)/bin/python -m benchmarks.training.step --variant $$variant; done
+	$(VENV)/bin/python -m benchmarks.training.compare --repeat $(REPEAT) --folder $(FOLDER) $(TRAIN)
+	for variant in lazy_adam rowwise_adagrad; do \
+	    $(VENV)/bin/python -m benchmarks.training.step --variant $$variant $(STEP); \
+	done
 
 bench-serving: $(SETUP) ## Measure an exported model: p50 and p99 of 1 and 256 rows, rows/s of batch prediction
-	$(VENV)/bin/python -m benchmarks.serving --repeat $(REPEAT)
+	$(VENV)/bin/python -m benchmarks.serving --repeat $(REPEAT) --folder $(FOLDER) $(SERVING)
 
 docs: $(SETUP) ## Build the documentation as a site, in site/; broken links are errors
 	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --quiet

@@ -14,7 +14,7 @@ rows = [
     for hour in range(2000)
 ]
 df = pd.DataFrame(rows)
-df["clicked"] = [int(("Drama" in row["genres"]) == (row["user"] < "u2")) for row in rows]
+df["clicked"] = [int(("Drama" in seen) == (user < "u2")) for seen, user in zip(df["genres"], df["user"], strict=True)]
 df["day"] = df.index // 24
 
 spec = {

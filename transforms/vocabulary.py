@@ -96,7 +96,10 @@ def lookup(tokens: tf.Tensor | tf.RaggedTensor, path: tf.Tensor, num_oov_buckets
     layout = Vocabulary(num_oov_buckets=num_oov_buckets)
     # A token's id is its line number, from 0, plus the first token's id. The default value gives unknown tokens id 1.
     first = layout.first_token_id
-    ids = tft.apply_vocabulary(tokens, path, default_value=1 - first) + first
+    if tf.io.gfile.stat(path.numpy()).length:
+        ids = tft.apply_vocabulary(tokens, path, default_value=1 - first) + first
+    else:  # TensorFlow cannot load a lookup table from an empty file.
+        ids = tf.ones_like(tokens, tf.int64)
     if num_oov_buckets == 1:
         return ids
     # A stable hash (FarmHash Fingerprint64).

@@ -29,9 +29,6 @@ _COMPACT_AT = 200_000
 _COUNTS = pa.schema([("token", pa.large_binary()), ("count", pa.int64())])
 _NOT_IN_TEXT = r"[\n\r]"
 
-# TensorFlow cannot load a lookup table from an empty file; TFT writes the same token to an empty vocabulary.
-_NO_TOKENS = b"49d0cd50-04bb-48c0-bc6f-5b575dce351a\n"
-
 _LINES_AT_ONCE = 100_000
 
 # Name, min_count and top_k of one vocabulary.
@@ -216,8 +213,7 @@ class _WriteInOrder(beam.DoFn):
         tf.io.gfile.makedirs(folder)
         path = os.path.join(folder, name)
         with tf.io.gfile.GFile(path, "wb") as file:
-            if ordered.num_rows == 0:
-                file.write(_NO_TOKENS)
+            file.write(b"")  # Creates the file, also if there are no tokens.
             for chunk in ordered["token"].chunks:
                 for start in range(0, len(chunk), _LINES_AT_ONCE):
                     file.write(b"".join(token + b"\n" for token in chunk[start : start + _LINES_AT_ONCE].to_pylist()))
@@ -230,7 +226,6 @@ def _write_counts(counts: pa.ChunkedArray, path: str) -> None:
     """Writes one line per line of the vocabulary file. A retried bundle writes the same bytes."""
     tf.io.gfile.makedirs(os.path.dirname(path))
     with tf.io.gfile.GFile(path, "wb") as file:
-        if not len(counts):
-            file.write(b"0\n")  # The count of `_NO_TOKENS`.
+        file.write(b"")  # Creates the file, also if there are no tokens.
         for start in range(0, len(counts), _LINES_AT_ONCE):
             file.write(b"".join(b"%d\n" % count for count in counts[start : start + _LINES_AT_ONCE].to_pylist()))

@@ -101,7 +101,7 @@ def main() -> None:
     medians = {number: statistics.median(values) for number, values in seconds.items()}
     table = Table("vocabularies", "analysis s", "ratio", "pipeline.pb bytes", "ratio")
     for number in NUMBERS:
-        ratios = f"{medians[number] / medians[10]:.2f}", f"{sizes[number] / sizes[10]:.2f}"
+        ratios = f"{medians[number] / medians[NUMBERS[0]]:.2f}", f"{sizes[number] / sizes[NUMBERS[0]]:.2f}"
         table.add_row(str(number), f"{medians[number]:.2f}", ratios[0], f"{sizes[number]:,}", ratios[1])
     Console(width=120).print(table)
 

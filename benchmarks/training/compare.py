@@ -112,6 +112,8 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.steps < WINDOW:
         parser.error(f"--steps: expected at least the {WINDOW} that are timed together, found {arguments.steps}")
+    if "records" in arguments.parts and 0.8 * arguments.rows < 1.1 * WINDOW * BATCH:  # 80 % are train rows.
+        parser.error(f"--rows: expected at least {1.1 * WINDOW * BATCH / 0.8:,.0f}, found {arguments.rows:,}")
     arguments.folder = arguments.folder.resolve()  # The processes run in the repository root.
     arguments.folder.mkdir(exist_ok=True)
     workers = Workers(arguments.folder, arguments.systems.split(","), on_cores(arguments.cores))

@@ -177,7 +177,7 @@ def _sums_of_squares(values: _Values, w: tf.Tensor, factors: tf.Tensor, square_n
     return tf.reshape(sums, [-1, factors.shape[1]])
 
 
-@tf.custom_gradient  # type: ignore[untyped-decorator]
+@tf.custom_gradient
 def _sums_of_rows(
     rows_read: tf.Tensor, row_indices: tf.Tensor, bag_indices: tf.Tensor, num_bags: tf.Tensor
 ) -> tuple[tf.Tensor, Callable[[tf.Tensor], tuple[tf.Tensor, None, None, None]]]:

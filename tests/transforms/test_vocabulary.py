@@ -15,8 +15,6 @@ from hypothesis import strategies as st
 
 from fieldpool.transforms.vocabulary_counts import CountAndOrder
 
-NO_TOKENS = [b"49d0cd50-04bb-48c0-bc6f-5b575dce351a"]
-
 
 def packed(batch: tuple[list[bytes], ...]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Returns the batch in the form in which the analyzer of `packed_vocabularies` gets it."""
@@ -68,7 +66,7 @@ def test_most_frequent_tokens_first_ties_in_byte_order(tmp_path: Path) -> None:
         (1, None, [b"c", b"b", b"a", b"d"]),
         (2, None, [b"c", b"b"]),
         (1, 3, [b"c", b"b", b"a"]),
-        (9, None, NO_TOKENS),
+        (9, None, []),
     ],
 )
 def test_min_count_and_top_k(tmp_path: Path, min_count: int, top_k: int | None, expected: list[bytes]) -> None:
@@ -92,8 +90,8 @@ def test_tokens_are_any_bytes_except_empty_text_and_line_ends(tmp_path: Path) ->
     ]
 
 
-def test_empty_vocabulary_has_the_placeholder_of_tft(tmp_path: Path) -> None:
-    assert single_vocabulary([[], [b""]], tmp_path) == NO_TOKENS
+def test_vocabulary_without_tokens_is_an_empty_file(tmp_path: Path) -> None:
+    assert single_vocabulary([[], [b""]], tmp_path) == []
 
 
 FIELDS = 5  # Each pipeline counts this number of random examples at once, one per field.
@@ -114,7 +112,7 @@ def test_equals_counting_in_python(
     def python_count(field: int, min_count: int, top_k: int | None) -> list[bytes]:
         counts = Counter(token for batch in batches for token in batch[field])
         allowed = [t for t, n in counts.items() if n >= min_count and t and b"\n" not in t and b"\r" not in t]
-        return sorted(allowed, key=lambda token: (-counts[token], token))[:top_k] or NO_TOKENS
+        return sorted(allowed, key=lambda token: (-counts[token], token))[:top_k]
 
     counted = vocabularies(
         batches, tmp_path, fed=list(range(FIELDS)), thresholds=[(f"v{i}", *t) for i, t in enumerate(thresholds)]
