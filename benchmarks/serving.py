@@ -64,7 +64,7 @@ def requests(data: Path, rows: int, number: int) -> dict[str, list[dict[str, Any
 
     spec = Spec.model_validate(click_rows.spec(click_rows.columns_of(str(data))))
     batch = next(read_batches(str(data), spec.source, feature_columns(spec)))
-    checked = check_rows(batch, spec, for_prediction=True)
+    checked = check_rows(batch, spec, label=False, split=False)
     serialized = encode_examples(as_tft_rows(checked.rows, spec, label=False)).to_numpy(zero_copy_only=False)
     chosen = [np.arange(i * rows, (i + 1) * rows) % len(serialized) for i in range(number)]
     examples = [tf.constant(serialized[rows_of_request]) for rows_of_request in chosen]

@@ -99,7 +99,8 @@ def transform(
 def check(run: RunPath, data: Data, as_json: AsJson = False) -> None:
     """Compares new rows with a run: OOV, missing values, list lengths, ranges, columns, label rate.
 
-    Exits with code 3 if a threshold in the `check:` section of the run's spec is exceeded. Writes nothing.
+    The files need neither label nor split. Exits with code 3 if a threshold in the `check:` section of the run's spec
+    is exceeded. Writes nothing.
 
     Example: `fieldpool check runs/monday tuesday.parquet`
     """

@@ -66,7 +66,7 @@ def predict(
     overwrite: Overwrite = False,
     as_json: AsJson = False,
 ) -> None:
-    """Predicts a probability for each raw row; rows need no label.
+    """Predicts a probability for each raw row; rows need no label. Predictions have keys, but no defined order.
 
     Example: `fieldpool predict models/monday 'candidates/*.parquet' --out scores/tuesday`
     """

@@ -48,7 +48,7 @@ class Checked:
         rows: The valid rows. The columns are those of `transforms.preprocessing.raw_feature_spec`, named by field:
             tokens and numbers that may be null, bags as lists. No columns if there are no rows.
         numbers: The number of each row in the source, int64 `[rows]`.
-        splits: The split of each row, int8 `[rows]`: an index into SPLITS, or NO_SPLIT for rows to predict.
+        splits: The split of each row, int8 `[rows]`: an index into SPLITS, or NO_SPLIT if it was not read.
         rejected: The rejected rows, in the order of their numbers.
     """
 
@@ -68,9 +68,10 @@ class Checked:
         return dataclasses.replace(self, rows=rows, numbers=self.numbers[is_in], splits=self.splits[is_in])
 
 
-def raw_columns(spec: Spec) -> list[str]:
-    """Returns the columns that the spec reads, each once."""
-    return _each_once([spec.key, spec.label.field, split_column(spec), *feature_columns(spec)])
+def raw_columns(spec: Spec, *, label: bool = True, split: bool = True) -> list[str]:
+    """Returns the columns that the spec reads, each once; with or without those of the label and the split."""
+    of_rows = [spec.label.field if label else None, split_column(spec) if split else None]
+    return _each_once([spec.key, *of_rows, *feature_columns(spec)])
 
 
 def feature_columns(spec: Spec) -> list[str]:
@@ -87,24 +88,27 @@ def _each_once(columns: list[str | None]) -> list[str]:
     return [column for column in dict.fromkeys(columns) if column is not None]
 
 
-def check_rows(batch: SourceBatch, spec: Spec, *, for_prediction: bool = False) -> Checked:
+def check_rows(batch: SourceBatch, spec: Spec, *, label: bool = True, split: bool = True) -> Checked:
     """Returns the valid and the rejected rows; a row is rejected for the first fault found.
 
     Args:
-        batch: Rows with the columns of `raw_columns`.
+        batch: Rows with the columns of `raw_columns`; those of the label and the split only if they are read.
         spec: The spec of the rows.
-        for_prediction: Whether to ignore the label and the split; the columns of `feature_columns` are then enough.
+        label: Whether to read the label.
+        split: Whether to read the split.
     """
     if batch.data.num_rows == 0:
         nothing = pa.RecordBatch.from_pylist([])
         return Checked(batch.source, batch.read, nothing, np.array([], np.int64), np.array([], np.int8), batch.rejected)
     parts = [_key(batch, spec)]
     splits = np.full(batch.data.num_rows, NO_SPLIT, np.int8)
-    if not for_prediction:
+    if label:
+        parts.append(_label(batch, spec))
+    if split:
         assigned = assign_splits(batch, spec)
         splits = assigned.codes
         no_split = _Fault(split_column(spec) or "(file)", splits == NO_SPLIT, assigned.reason)
-        parts += [_label(batch, spec), _Converted(faults=[no_split])]
+        parts.append(_Converted(faults=[no_split]))
     parts += [_field(name, batch, spec) for name in spec.fields]
 
     values = {name: column for part in parts for name, column in part.values.items()}
@@ -125,7 +129,8 @@ class CheckRows(beam.DoFn):
 
     Args:
         spec: The spec of the rows.
-        for_prediction: See `check_rows`.
+        label: See `check_rows`.
+        split: See `check_rows`.
         limit_rejected: Whether to stop as soon as a single worker has rejected more rows than `max_rejected`, if that
             is a count.
 
@@ -133,20 +138,20 @@ class CheckRows(beam.DoFn):
         TooManyRejected: on a worker, with `limit_rejected`.
     """
 
-    def __init__(self, spec: Spec, *, for_prediction: bool = False, limit_rejected: bool = True) -> None:
-        self._spec, self._for_prediction, self._limit_rejected = spec, for_prediction, limit_rejected
+    def __init__(self, spec: Spec, *, label: bool = True, split: bool = True, limit_rejected: bool = True) -> None:
+        self._spec, self._label, self._split, self._limit_rejected = spec, label, split, limit_rejected
 
     def setup(self) -> None:
         """Starts counting the rows that this worker rejects."""
         self._limit = RejectedLimit(self._spec)
-        self._columns = feature_columns(self._spec) if self._for_prediction else raw_columns(self._spec)
+        self._columns = raw_columns(self._spec, label=self._label, split=self._split)
 
     def process(self, batch: SourceBatch | pa.RecordBatch) -> Iterator[Checked]:
         """Yields the checked rows of a batch."""
         if isinstance(batch, pa.RecordBatch):
             read = batch.select([name for name in batch.schema.names if name in self._columns])
             batch = SourceBatch("(rows)", np.arange(1, batch.num_rows + 1), plain_rows(read, "(rows)"))
-        checked = check_rows(batch, self._spec, for_prediction=self._for_prediction)
+        checked = check_rows(batch, self._spec, label=self._label, split=self._split)
         if self._limit_rejected:
             self._limit.add(checked.read, checked.rejected)
         yield checked

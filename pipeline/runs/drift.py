@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+import apache_beam as beam
+import numpy as np
+import pyarrow as pa
 from apache_beam.io.filesystems import FileSystems
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from ...model.run import TRANSFORM_FOLDER, Run
 from ...model.run_stats import RunStats, total
 from ...transforms.errors import SourceError
-from ...transforms.spec import SPLITS, Spec
+from ...transforms.spec import LABEL_FEATURE, SPLITS, Spec
 from ...transforms.writing import TEMPORARY, temporary_folder
 from ..counts.counters import COUNTS_FILE, WriteCounts, read_counts
 from ..counts.stats import run_stats
 from ..folders.work_folder import TFT_FOLDER
 from ..jobs.errors import translate_worker_errors
 from ..jobs.job import running_pipeline
-from ..rows.checks import raw_columns
+from ..rows.checks import Checked, CheckRows, raw_columns
 from ..rows.prepared_job import prepare_job
+from ..sources.batches import SourceBatch
 from ..sources.readers import all_columns, check_all_columns
 from .preprocess import PreprocessClickLog
 
@@ -50,7 +56,8 @@ class Finding:
 def check(run: Run, patterns: Sequence[str], options: PipelineOptions | None = None) -> list[Finding]:
     """Returns the comparisons of the files' rows with the run. Only temporary files are written.
 
-    The rows are read and transformed as by `transform --using`, on this machine.
+    The rows are read and transformed as by `transform --using`, on this machine. The split is not read, and the label
+    only if a file has its column; without it, the label rate is not compared.
 
     Raises:
         SourceError: a file cannot be read, or no file has rows.
@@ -59,16 +66,19 @@ def check(run: Run, patterns: Sequence[str], options: PipelineOptions | None = N
     job = prepare_job(patterns, options=options)
     spec, ranges = run.spec, _ranges(run.stats)
     found = set(all_columns(job.paths, spec.source))
-    check_all_columns(job.paths, spec.source, raw_columns(spec), is_optional=True)
+    labelled = spec.label.field in found
+    columns = raw_columns(spec, label=labelled, split=False)
+    check_all_columns(job.paths, spec.source, columns, is_optional=True)
     with temporary_folder("check") as folder, translate_worker_errors(folder, TEMPORARY):
         path = FileSystems.join(folder, COUNTS_FILE)
         with running_pipeline(job.options) as pipeline:
-            rows = pipeline | "Read" >> job.rows(spec.source, raw_columns(spec))
-            result = {"transform": rows} | "Preprocess" >> PreprocessClickLog(
+            rows = pipeline | "Read" >> job.rows(spec.source, columns)
+            result = {"transform": rows} | "Preprocess" >> _PreprocessNewRows(
                 spec,
                 FileSystems.join(folder, TFT_FOLDER),
                 transform_path=FileSystems.join(run.path, TRANSFORM_FOLDER),
                 ranges=ranges,
+                labelled=labelled,
             )
             _ = result["counts"] | "WriteCounts" >> WriteCounts(path)
         counts = read_counts(path)
@@ -77,7 +87,30 @@ def check(run: Run, patterns: Sequence[str], options: PipelineOptions | None = N
         raise SourceError(f"{', '.join(job.paths)}: no rows to check; pass files with rows")
     outside = {name: sum(counts.of("outside", name, split) for split in SPLITS) for name in ranges}
     unknown = sorted(found - set(run.stats.columns or found) - set(raw_columns(spec)))
-    return compare(run.stats, stats, spec, outside=outside, unknown_columns=unknown)
+    findings = compare(run.stats, stats, spec, outside=outside, unknown_columns=unknown)
+    return [finding for finding in findings if labelled or finding.measure != "label"]
+
+
+class _PreprocessNewRows(PreprocessClickLog):
+    """PreprocessClickLog of rows whose split is not read. If they are not `labelled`, the label is not read either."""
+
+    def __init__(self, *arguments: Any, labelled: bool, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self._labelled = labelled
+
+    def _checks(self) -> beam.ParDo:
+        return beam.ParDo(_CheckNewRows(self._spec, label=self._labelled, split=False, limit_rejected=False))
+
+
+class _CheckNewRows(CheckRows):
+    """CheckRows that puts all rows in one split; the label is 0 if it is not read."""
+
+    def process(self, batch: SourceBatch | pa.RecordBatch) -> Iterator[Checked]:
+        for checked in super().process(batch):
+            rows = checked.rows
+            if rows.num_rows and not self._label:
+                rows = rows.append_column(LABEL_FEATURE, pa.array(np.zeros(rows.num_rows, np.float32)))
+            yield dataclasses.replace(checked, rows=rows, splits=np.zeros(len(checked.splits), np.int8))
 
 
 def _ranges(stats: RunStats) -> dict[str, tuple[float, float]]:

@@ -104,7 +104,7 @@ def predict_job(job: PreparedJob, *, output: Format = "parquet", overwrite: bool
 
 def write_predictions(batches: beam.PCollection, export: str, spec: Spec, work: WorkFolder, output: Format) -> None:
     """Adds the steps that write predictions, rejected rows and counts to the pipeline of `batches` (SourceBatch)."""
-    checked = batches | "CheckRows" >> beam.ParDo(CheckRows(spec, for_prediction=True))
+    checked = batches | "CheckRows" >> beam.ParDo(CheckRows(spec, label=False, split=False))
     requests = checked | "AsRequests" >> beam.FlatMap(_as_request, spec)
     predictions = requests | "Predict" >> RunInference(ExportedModel(export, spec))
     tables = predictions | "AsTables" >> beam.Map(_table)

@@ -58,11 +58,7 @@ def verify(run: Run, model: str, read_rows: ReadRows, options: PipelineOptions |
     """
     export, spec = find_export(model), run.spec
     check_export(export, run)
-    if read_spec(export).fields != spec.fields:
-        raise UserError(
-            f"{export}: was exported from a run with other fields than {run.path}; pass the run that it was exported "
-            "from"
-        )
+    _check_same_fields(read_spec(export), spec, export, run.path)
     passed_through = {REQUEST: columns.BAG, SOURCE: columns.BAG, ROW: NUMBERS}
     config = adapter_config(spec, passthrough=passed_through)
     with temporary_folder("verify") as folder:
@@ -73,7 +69,7 @@ def verify(run: Run, model: str, read_rows: ReadRows, options: PipelineOptions |
             running_pipeline(options or beam_options()) as pipeline,
         ):
             transform_fn = pipeline | "ReadTransform" >> tft_beam.ReadTransformFn(f"{run.path}/{TRANSFORM_FOLDER}")
-            checks = CheckRows(spec, for_prediction=True, limit_rejected=False)
+            checks = CheckRows(spec, label=False, split=False, limit_rejected=False)
             checked = pipeline | "Read" >> read_rows() | "CheckRows" >> beam.ParDo(checks)
             with_requests = checked | "WithRequests" >> beam.FlatMap(_with_requests, spec)
             (transformed, _) = ((with_requests, config), transform_fn) | "Transform" >> tft_beam.TransformDataset(
@@ -88,6 +84,24 @@ def verify(run: Run, model: str, read_rows: ReadRows, options: PipelineOptions |
                 | "Write" >> beam.Map(_write, found)
             )
         return _read(found)
+
+
+def _check_same_fields(exported: Spec, spec: Spec, export: str, run: str) -> None:
+    """Raises UserError with the first entries of the fields that differ between an exported model and a run."""
+    ours, theirs = (
+        {f"{name}.{entry}": value for name, field in of.fields.items() for entry, value in field.model_dump().items()}
+        for of in (spec, exported)
+    )
+    found = [
+        f"fields.{entry}: {theirs.get(entry)!r} in the exported model, {ours.get(entry)!r} in the run"
+        for entry in ours | theirs
+        if ours.get(entry) != theirs.get(entry)
+    ]
+    if found:
+        raise UserError(
+            f"{export}: was exported from a run with other fields than {run} ({'; '.join(found[:3])}); pass the run "
+            "that it was exported from"
+        )
 
 
 def verify_job(job: PreparedJob, rows: int | None = None) -> Parity:

@@ -85,7 +85,7 @@ def test_row_is_rejected_only_for_its_first_fault() -> None:
 def test_label_and_split_are_ignored_for_predictions() -> None:
     data = pa.RecordBatch.from_pylist([GOOD | {"click": "5", "part": "?"}, GOOD | {"age": "old"}])
     batch = SourceBatch("rows.csv", np.array([7, 9]), data)
-    checked = check_rows(batch, Spec.model_validate(SPEC), for_prediction=True)
+    checked = check_rows(batch, Spec.model_validate(SPEC), label=False, split=False)
     assert (checked.numbers.tolist(), [bad.row for bad in checked.rejected]) == ([7], [9])
     assert "label" not in checked.rows.schema.names
 

@@ -98,6 +98,17 @@ def test_data_drift_is_found(run: TransformResult, rows: Rows, folder: Path) -> 
     assert (unknown.new, unknown.note, unknown.is_broken) == (1, "device", False)
 
 
+@pytest.mark.parametrize("without", [["part"], ["click", "part"]], ids=" and ".join)
+def test_new_rows_need_neither_label_nor_split(
+    run: TransformResult, rows: Rows, folder: Path, without: list[str]
+) -> None:
+    eval_rows = [row for row in rows if row["part"] == "eval"]
+    new = [{name: value for name, value in row.items() if name not in without} for row in eval_rows]
+    found = check(Run(run.path), [write(new, folder / "unlabelled.parquet")])
+    expected = check(Run(run.path), [write(eval_rows, folder / "labelled.parquet")])
+    assert found == [finding for finding in expected if finding.measure != "label" or "click" not in without]
+
+
 def stats_of(rows: int, oov: int, positives: int) -> RunStats:
     def split(number: int) -> dict[str, int]:
         return {"train": 0, "eval": number, "test": 0}
