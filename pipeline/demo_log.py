@@ -16,8 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ..transforms.outputs import locked_folder
-from ..transforms.writing import replacing
+from ..transforms.writing import replacing, writing
 from .arrow_lists import offsets
 
 # fmt: off
@@ -113,7 +112,9 @@ def write_click_log(directory: Path, *, rows: int, seed: int) -> ClickLogFiles:
     """
     files = ClickLogFiles(*(directory / name for name in FILE_NAMES))
     log = generate_click_log(rows, seed)
-    with locked_folder(str(directory)), replacing(*map(str, astuple(files))) as (clicks, truth, spec):
+    with writing(str(directory)):
+        directory.mkdir(parents=True, exist_ok=True)
+    with replacing(*map(str, astuple(files))) as (clicks, truth, spec):
         pq.write_table(log.table, clicks)
         pq.write_table(pa.table({"row_id": log.table["row_id"], "probability": log.probabilities}), truth)
         Path(spec).write_text(SPEC, encoding="utf-8")

@@ -79,17 +79,17 @@ def check_folder(folder: str, *, overwrite: bool, resume: bool) -> None:
         raise UserError("train: --overwrite starts from scratch and --resume continues; give one of them")
     names = names_in(folder)
     is_unfinished = UNFINISHED_FILE in names
-    has_checkpoint = _has_checkpoint(folder)
+    can_resume = has_checkpoint(folder)
     check_folder_output(folder, Kind.MODEL, overwrite=True, is_ours=is_unfinished)
     if overwrite or not names:
         return
     if resume:
-        if MODEL_FILE in names and not (has_checkpoint or is_unfinished):
+        if MODEL_FILE in names and not (can_resume or is_unfinished):
             raise TargetExists(
                 f"{folder}: has a trained model but no checkpoint to resume from; choose another folder with --out, or "
                 "train from scratch with --overwrite"
             )
-    elif is_unfinished and (has_checkpoint or MODEL_FILE in names):
+    elif is_unfinished and (can_resume or MODEL_FILE in names):
         raise TargetExists(
             f"{folder}: exists already and has an unfinished training; continue it with --resume, choose another "
             "folder with --out, or train from scratch with --overwrite"
@@ -98,7 +98,8 @@ def check_folder(folder: str, *, overwrite: bool, resume: bool) -> None:
         check_folder_output(folder, Kind.MODEL, overwrite=False)
 
 
-def _has_checkpoint(folder: str) -> bool:
+def has_checkpoint(folder: str) -> bool:
+    """Returns whether the folder of a training has a checkpoint to resume from."""
     return bool(tf.io.gfile.glob(join(folder, CHECKPOINTS_FOLDER, "state-*.npz")))
 
 
@@ -117,12 +118,17 @@ def prepare_folder(folder: str, *, keep_checkpoints: bool) -> None:
     remove_cache(folder)
     for name in (CHECKPOINTS_FOLDER, LOGS_FOLDER, CACHE_FOLDER):
         tf.io.gfile.makedirs(join(folder, name))
-    earlier = (
+    if not keep_checkpoints:
+        remove_checkpoints(folder)
+
+
+def remove_checkpoints(folder: str) -> None:
+    """Removes the checkpoints, weights and logs of an earlier training."""
+    for pattern in (
         join(CHECKPOINTS_FOLDER, "state-*.npz"),
         join(CHECKPOINTS_FOLDER, "epoch-*.weights.h5"),
         join(LOGS_FOLDER, "*", "events.out.tfevents.*"),
-    )
-    for pattern in () if keep_checkpoints else earlier:
+    ):
         for path in tf.io.gfile.glob(join(folder, pattern)):
             tf.io.gfile.remove(path)
 
@@ -138,7 +144,7 @@ def writing_model(folder: str) -> Iterator[None]:
         with writing(folder):
             yield
     except CannotWrite as error:
-        if _has_checkpoint(folder):
+        if has_checkpoint(folder):
             raise CannotWrite(f"{error}. The newest checkpoint remains; continue with --resume") from None
         if UNFINISHED_FILE in names_in(folder):
             with contextlib.suppress(tf.errors.OpError):  # The error to report is that of writing.

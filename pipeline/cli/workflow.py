@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ...transforms.errors import TargetExists, UserError
+from ...transforms.errors import CannotResume, TargetExists, UserError
 from ...transforms.kinds import Kind, kind_of, names_in
 from ...transforms.outputs import REPLACE, check_folder_output, check_not_a_file, locked_folder
 from ..terminal import console, startup
@@ -32,8 +33,20 @@ from .reports import REPORT_NAME, write_report
 from .serving import SAMPLE_ROWS, check_parity, export_run, verify_export
 from .training import evaluate_splits, list_fields, train_run
 
-# What `run` creates in OUT.
-_PARTS = ("run", "model", REPORT_NAME)
+if TYPE_CHECKING:
+    from ..folders.work_folder import Fingerprint
+    from ..sources.files import FileStamp
+
+# What `run` creates in OUT, and the file that identifies the inputs of OUT/run.
+_PARTS, _INPUTS = ("run", "model", REPORT_NAME), "inputs.json"
+
+
+@dataclass(frozen=True)
+class Replacement:
+    """The options of a command that say what happens to earlier output."""
+
+    overwrite: bool = False
+    resume: bool = False
 
 
 def run(
@@ -47,16 +60,21 @@ def run(
     epochs: Epochs = None,
     seed: Seed = None,
     overwrite: Overwrite = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Continue in --out: keep the run if its inputs are unchanged.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Runs the complete workflow: transform, train, evaluate, export, verify, report.
+    """Runs the complete workflow: transform, train, evaluate, export, verify, report. After ^C, --resume continues.
 
     Example: `fieldpool run spec.yaml clicks.parquet --out runs/monday`
     """
-    where = RunnerOptions(mode, workers, runner, beam)
-    _check_output(out, where, overwrite)
+    if overwrite and resume:
+        raise UserError("run: --overwrite starts from scratch and --resume continues; give one of them")
+    where, earlier = RunnerOptions(mode, workers, runner, beam), Replacement(overwrite, resume)
+    _check_output(out, where, earlier)
     with locked_folder(out):
-        run_workflow(spec, data, out, where, epochs=epochs, seed=seed, overwrite=overwrite, as_json=as_json)
+        run_workflow(spec, data, out, where, earlier, epochs=epochs, seed=seed, as_json=as_json)
     if not as_json:
         console.say_next("predict", os.path.join(out, "model"), "DATA...", "--out", "OUT")
 
@@ -74,10 +92,10 @@ def demo(
     """
     from ..demo_log import best_auc, write_click_log
 
-    where = RunnerOptions()
+    where, earlier = RunnerOptions(), Replacement(overwrite)
     with locked_folder(out):
         _check_demo(out, overwrite)
-        _check_output(out, where, overwrite)
+        _check_output(out, where, earlier)
         with working(f"Generating {rows:,} rows"):
             files = write_click_log(Path(out), rows=rows, seed=seed)
         if not as_json:
@@ -85,15 +103,15 @@ def demo(
         with startup.importing():  # `best_auc` imports `fieldpool.model`.
             best = {"test": best_auc(files)}
         spec, data = str(files.spec), [str(files.clicks)]
-        run_workflow(spec, data, out, where, seed=seed, best_auc=best, overwrite=overwrite, as_json=as_json)
+        run_workflow(spec, data, out, where, earlier, seed=seed, best_auc=best, as_json=as_json)
     if not as_json:
         console.say("The best possible AUC is that of the true click probabilities, which are known for this log.")
         console.say_next("inspect", os.path.join(out, "run"))
         console.say("For your own data: fieldpool profile DATA... --out DIR")
 
 
-def _check_output(out: str, where: RunnerOptions, overwrite: bool) -> None:
-    """Checks that the parts of OUT do not exist, or may be replaced, before the first step.
+def _check_output(out: str, where: RunnerOptions, earlier: Replacement) -> None:
+    """Checks that the parts of OUT do not exist, or may be replaced or resumed, before the first step.
 
     Raises:
         TargetExists: they may not be replaced, or OUT is something else.
@@ -115,13 +133,22 @@ def _check_output(out: str, where: RunnerOptions, overwrite: bool) -> None:
     if found in (Kind.RUN, Kind.UNFINISHED_RUN, Kind.MODEL, Kind.EXPORT, Kind.PREDICTIONS):
         raise TargetExists(f"{out}: exists already and is {found}; choose another folder with --out")
     run, model, report = (os.path.join(out, name) for name in _PARTS)
-    if kind_of(run) is not Kind.UNFINISHED_RUN:  # `transform` starts it from scratch.
-        check_folder_output(run, Kind.RUN, overwrite=overwrite)
+    is_unfinished = kind_of(run) is Kind.UNFINISHED_RUN  # `transform` starts it from scratch, or resumes it.
+    if not is_unfinished:
+        check_folder_output(run, Kind.RUN, overwrite=True)
     with startup.importing():
         from ...model.training.folder import check_folder
         from ..reports.pages import check_report
-    check_folder(model, overwrite=overwrite, resume=False)
-    check_report(report, overwrite=overwrite)
+    check_folder(model, overwrite=True, resume=False)
+    check_report(report, overwrite=True)
+    if earlier.overwrite or earlier.resume:
+        return
+    made = [path for path in (run, model) if names_in(path) and not (path == run and is_unfinished)]
+    made += [report] if os.path.exists(report) else []
+    if made:
+        raise TargetExists(
+            f"{made[0]}: exists already; continue with --resume, {REPLACE.replace('replace it', 'start from scratch')}"
+        )
 
 
 def _check_demo(out: str, overwrite: bool) -> None:
@@ -133,7 +160,7 @@ def _check_demo(out: str, overwrite: bool) -> None:
     from ..demo_log import FILE_NAMES, TRUTH_NAME
 
     names = names_in(out)
-    other = sorted(names - {*FILE_NAMES, *_PARTS})
+    other = sorted(names - {*FILE_NAMES, *_PARTS, _INPUTS})
     if other or (names and TRUTH_NAME not in names):
         shown = ", ".join((other or sorted(names))[:3])
         raise TargetExists(
@@ -143,26 +170,73 @@ def _check_demo(out: str, overwrite: bool) -> None:
         raise TargetExists(f"{out}: exists already and is a demo; {REPLACE}")
 
 
+def _is_kept(spec: str, data: list[str], out: str, earlier: Replacement) -> bool:
+    """Returns whether OUT/run is complete, so that only the later steps remain.
+
+    Raises:
+        CannotResume: it was made from other inputs, or these are unknown.
+    """
+    from ..folders.work_folder import WORK_PREFIX
+    from ..sources.files import find_files
+
+    run, recorded = os.path.join(out, "run"), os.path.join(out, _INPUTS)
+    is_complete = kind_of(run) is Kind.RUN and not any(name.startswith(WORK_PREFIX) for name in names_in(run))
+    if not (earlier.resume and is_complete):
+        return False
+    differences = ["this file is missing"]
+    if os.path.exists(recorded):
+        with open(recorded, encoding="utf-8") as file:
+            differences = _inputs_of(spec, find_files(data), out).differences(json.load(file))
+    if differences:
+        raise CannotResume(
+            f"{recorded}: {run} was made from other inputs; changed since: {', '.join(differences[:5])}. Give the same "
+            "spec and data, or start from scratch with --overwrite"
+        )
+    return True
+
+
+def _inputs_of(spec: str, files: list[FileStamp], out: str) -> Fingerprint:
+    """Returns the fingerprint of spec, data files and the `DONE` file of OUT/run, which is new for each run."""
+    from ..runs.run_directory import fingerprint_of
+    from ..sources.files import find_files
+    from ..spec_file import load_spec
+
+    return fingerprint_of(load_spec(spec), [*files, *find_files([os.path.join(out, "run", "DONE")])], [])
+
+
 def run_workflow(
     spec: str,
     data: list[str],
     out: str,
     where: RunnerOptions,
+    earlier: Replacement,
     *,
     epochs: int | None = None,
     seed: int | None = None,
     best_auc: dict[str, float] | None = None,
-    overwrite: bool = False,
     as_json: bool = False,
 ) -> None:
     """Runs all steps and prints their results."""
     run, model, report = (os.path.join(out, name) for name in _PARTS)
-    stats = make_run(spec, data, run, where, overwrite=overwrite)
+    overwrite = earlier.overwrite or earlier.resume
+    with startup.importing():
+        from ...model.files import write_json
+        from ...model.run import Run
+        from ...model.training.folder import has_checkpoint, remove_checkpoints
+        from ..sources.files import find_files
     from ..terminal import serving_tables, tables
 
+    if _is_kept(spec, data, out, earlier):
+        stats = Run(run).stats
+    else:
+        files = find_files(data)
+        stats = make_run(spec, data, run, where, overwrite=overwrite, resume=earlier.resume)
+        remove_checkpoints(model)  # Of an earlier run: before the new inputs are recorded, so --resume never uses them.
+        write_json(os.path.join(out, _INPUTS), asdict(_inputs_of(spec, files, out)))
     if not as_json:
         show_run(run, stats)
-    training = train_run(run, model, epochs, seed, overwrite=overwrite)
+    resume = earlier.resume and has_checkpoint(model)
+    training = train_run(run, model, epochs, seed, resume=resume, overwrite=overwrite and not resume)
     metrics = evaluate_splits(run, model, ["train", "eval", "test"])
     export = export_run(run, model, overwrite=overwrite)
     parity = verify_export(run, export, data, SAMPLE_ROWS, RunnerOptions())

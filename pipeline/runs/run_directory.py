@@ -48,7 +48,7 @@ from ..rows.rejected import check_rejected, why_all_rejected
 from ..rows.splits import check_files
 from ..rows.tft_rows import raw_metadata
 from ..sources.batches import SourceBatch
-from ..sources.files import find_files
+from ..sources.files import FileStamp, find_files
 from ..sources.readers import all_columns, check_all_columns, check_readable
 from ..sources.sample import first_rows
 from ..spec_file import dump_spec
@@ -127,12 +127,8 @@ def transform_job(
     columns = raw_columns(spec)
     check_readable(job.paths[0], spec.source, columns)
     check_all_columns(job.paths, spec.source, columns)
-    fingerprint = Fingerprint(
-        spec.model_dump(mode="json", exclude_unset=True),
-        [*job.files, *(find_files([FileSystems.join(using.path, DONE_FILE)]) if using else [])],
-        all_columns(job.paths, spec.source),
-        {name: version(name) for name in ("fieldpool", "tensorflow-transform")},
-    )
+    base = find_files([FileSystems.join(using.path, DONE_FILE)]) if using else []
+    fingerprint = fingerprint_of(spec, [*job.files, *base], all_columns(job.paths, spec.source))
     check_files(job.paths, spec)
 
     def first_of_files() -> Iterator[SourceBatch]:
@@ -144,6 +140,12 @@ def transform_job(
     if using is None:
         warn_of_empty_splits(spec, result.spec, result.stats)
     return result
+
+
+def fingerprint_of(spec: Spec, files: list[FileStamp], columns: list[str]) -> Fingerprint:
+    """Returns the fingerprint of work with a spec on files that have these columns."""
+    versions = {name: version(name) for name in ("fieldpool", "tensorflow-transform")}
+    return Fingerprint(spec.model_dump(mode="json", exclude_unset=True), files, columns, versions)
 
 
 def transform_rows(
