@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date, datetime
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 
 from fieldpool.pipeline.reports.spec_proposal import Proposal, propose
 from fieldpool.transforms.errors import UserError
+from fieldpool.transforms.spec import Spec
 
 ROWS = 400
 Columns = dict[str, list[Any]]
@@ -258,3 +260,25 @@ def test_texts_that_typed_files_spell_otherwise_are_reported(
     values = [texts[i // 7 % len(texts)] for i in range(ROWS)]
     reasons = proposed(log_columns | {"flag_id": values}).reasons["flag_id"]
     assert [reason for reason in reasons if reason.startswith("texts such as")] == ([note] if note else [])
+
+
+EXTREME_TIMES = {
+    "nanoseconds": pa.array([1_706_695_200_123_456_789, 1, None], pa.timestamp("ns")),
+    "first and last day": pa.array([datetime.min, datetime.max, None], pa.timestamp("us")),
+    "another zone": pa.array([datetime.min, datetime.max, None], pa.timestamp("us")).cast(
+        pa.timestamp("us", "Asia/Tokyo")
+    ),
+    "beyond the calendar": pa.array([2**62, -(2**62), None], pa.timestamp("s")),
+    "date32": pa.array([date.min, date.max, None], pa.date32()),
+    "date64": pa.array([date.min, date.max, None], pa.date64()),
+    "lists": pa.array([[datetime.min], [datetime.max], None], pa.list_(pa.timestamp("us"))),
+    "texts": pa.array(["0001-01-01", "9999-12-31T23:59:59-05:00", None]),
+}
+
+
+@pytest.mark.parametrize("name", EXTREME_TIMES)
+def test_times_of_any_year_in_a_column_do_not_stop_the_proposal(name: str) -> None:
+    times = EXTREME_TIMES[name].take(pa.array(np.arange(60) % 3))
+    table = pa.table({"t": times, "click": np.arange(60) % 2, "user": [f"u{i % 7}" for i in range(60)]})
+    spec = propose(table, ["rows.parquet"]).spec
+    assert Spec.model_validate(spec).fields["user"].type == "categorical"

@@ -119,5 +119,5 @@ def test_mistakes_are_reported_before_the_job_starts(
 
 def test_missing_column_is_reported(served: Served, tmp_path: Path) -> None:
     files = written(tmp_path, [{"id": "r1", "user": "u1"}])
-    with pytest.raises(UserError, match="has no column 'item'"):
+    with pytest.raises(UserError, match=r"has no column 'item'.* If the spec is that of a run or model, the data must"):
         predict(str(served.export), files, str(tmp_path / "out"))
