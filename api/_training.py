@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import keras
+from pydantic import ValidationError
 from rich.console import RenderableType
 
 from ._inputs import Path
@@ -17,8 +18,10 @@ from .model import evaluation
 from .model.run import Run as RunDirectory
 from .model.training import folder, result
 from .model.training import train as training
+from .pipeline.spec_errors import messages_of
 from .pipeline.terminal.tables import metrics_tables, training_table
-from .transforms.spec import MultivaluedField
+from .transforms.errors import UserError
+from .transforms.spec import MultivaluedField, Train
 
 # Affects only speed and memory.
 _BATCH_SIZE = 4096
@@ -75,13 +78,23 @@ def train(
             empty, the loss is not finite, or `resume` finds a checkpoint that was written with another model or other
             settings.
     """
-    opened = as_run(run)
     changes = {name: value for name, value in (("epochs", epochs), ("seed", seed)) if value is not None}
+    _check_settings(changes)
+    opened = as_run(run)
     settings = opened.spec.train.model_copy(update=changes)
     done = training.train(
         opened, os.fspath(out), train_settings=settings, resume=resume, callbacks=callbacks, overwrite=overwrite
     )
     return Training(done.history, done.best_epoch, done.monitor, done.folder)
+
+
+def _check_settings(changes: dict[str, int]) -> None:
+    """Raises UserError if a value cannot be one of the spec's section `train`."""
+    try:
+        Train.model_validate(changes)
+    except ValidationError as error:
+        messages = messages_of(error.errors(), changes)
+        raise UserError("; ".join(f"{name}: {message}" for name, message in messages.items())) from None
 
 
 @dataclass(frozen=True)

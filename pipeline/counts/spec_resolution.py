@@ -18,7 +18,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from ...transforms.errors import SourceError
 from ...transforms.spec import MultivaluedField, Spec, TimeSplit
 from ..jobs.job import running_pipeline
-from ..rows.checks import CheckRows
+from ..rows.checks import CheckRows, as_json
 from ..rows.columns import tokens
 from ..rows.times import EXPECTED, Times, read_times
 from ..sources.batches import SourceBatch, raw_row
@@ -152,7 +152,7 @@ def _no_times(split: TimeSplit, first_rows: Iterable[SourceBatch]) -> SourceErro
     for batch in batches:
         present = np.flatnonzero(tokens(batch.data[split.time], split.time).values.is_valid())
         if len(present):
-            value = raw_row(batch.data.select([split.time]), int(present[0]))[split.time]
+            value = as_json(raw_row(batch.data.select([split.time]), int(present[0]))[split.time])
             return SourceError(
                 f"{batch.source}: row {batch.numbers[present[0]]}: no row has a time that can be read in column "
                 f"{split.time!r} (split.time), this one has {_short(value)}; expected {EXPECTED[split.time_unit]}. "

@@ -167,3 +167,16 @@ def test_a_wrong_argument_is_reported(
     with pytest.raises(fieldpool.UserError, match=message):
         fieldpool.transform(*arguments)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"epochs": 0}, r"epochs: expected a number greater than or equal to 1 \(found 0\)"),
+        ({"epochs": 1.5}, r"epochs: expected a whole number \(found 1.5\)"),
+        ({"seed": 2**40}, r"seed: expected a number less than or equal to 4294967295"),
+    ],
+)
+def test_a_wrong_setting_of_training_is_reported(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(fieldpool.UserError, match=message):
+        fieldpool.train("nowhere", "out", **settings)

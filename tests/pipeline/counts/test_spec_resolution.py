@@ -113,9 +113,10 @@ def error_without_times(*columns: pa.Array, unit: TimeUnit = "auto") -> str:
 FORMS = ["2024-01-31 10:00:00 UTC", "31/01/2024", "31.01.2024", "Wed, 31 Jan 2024 10:00:00 GMT", "soon"]
 
 
+@pytest.mark.parametrize("kind", [pa.string(), pa.large_binary()], ids=str)
 @pytest.mark.parametrize("text", FORMS)
-def test_column_without_readable_times_is_an_error_with_a_value(text: str) -> None:
-    assert error_without_times(pa.array([None, text, "later"])) == (
+def test_column_without_readable_times_is_an_error_with_a_value(text: str, kind: pa.DataType) -> None:
+    assert error_without_times(pa.array([None, text, "later"], kind)) == (
         f"a.csv: row 2: no row has a time that can be read in column 't' (split.time), this one has {text!r}; expected "
         "a number or ISO 8601 such as 2024-01-31T10:00:00Z. Convert the column, or split by another one"
     )
