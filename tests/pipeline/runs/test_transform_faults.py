@@ -103,7 +103,11 @@ def test_share_of_rejected_rows_is_checked_at_the_end(spec: Spec, data: Path) ->
     data.write_text(data.read_text() + "r200,7,train,u,a,b,x,1\n" * 8 + "r208\n" * 3)
     few, many = (spec.model_copy(update={"max_rejected": share}) for share in (0.05, 0.06))
     check_failure(
-        TooManyRejected, r"11 of 211 rows were rejected, but max_rejected is 0.05:", few, data, data.parent / "run"
+        TooManyRejected,
+        r"11 of 211 rows were rejected, but max_rejected is 0.05; the first 3:",
+        few,
+        data,
+        data.parent / "run",
     )
     stats = transform(many, [str(data)], str(data.parent / "run")).stats
     assert (stats.read, stats.train, stats.rejected) == (211, 200, 11)
