@@ -64,8 +64,9 @@ test-faults: $(SETUP) ## Kill 200 processes, interrupt 300, mutate 19,000 inputs
 	$(VENV)/bin/pytest -m faults -s tests/test_faults.py tests/test_interrupts.py tests/test_fuzz.py \
 	    tests/test_reference_reader.py </dev/null
 
-test-runners: $(SETUP) ## Run jobs on other runners with remote workers, no cloud: Dataflow replayed, job servers; 9 minutes
-	$(VENV)/bin/pytest -n $(WORKERS) -m "runners or not runners" tests/runners </dev/null
+test-runners: $(SETUP) ## Run jobs on other runners with remote workers, no cloud, and train on two workers: 9 minutes
+	$(VENV)/bin/pytest -n $(WORKERS) -m "runners or not runners" tests/runners \
+	    tests/model/training/test_strategies.py </dev/null
 
 test-backends: layers-wheel $(BACKENDS)/tests ## Run the layers' tests on JAX and on PyTorch, without TensorFlow
 	for backend in jax torch; do \

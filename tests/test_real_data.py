@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import apache_beam as beam
+import pyarrow.parquet as pq
 import pytest
 import tensorflow as tf
 
@@ -50,15 +51,20 @@ def test_movielens_has_all_rows(movielens: TransformResult) -> None:
     assert [len(records(movielens, split)) for split in ("train", "eval", "test")] == [80_000, 10_000, 10_000]
 
 
-def test_movielens_as_csv_gives_the_same_run_byte_for_byte(
-    movielens: TransformResult, real_data: Path, tmp_path: Path
-) -> None:
-    from_csv = transformed("movielens.yaml", real_data / "ml100k/ratings.csv", tmp_path / "run")
-    assert from_csv.stats == movielens.stats
+@pytest.mark.parametrize("rows", [8000, pytest.param(100_000, marks=pytest.mark.quality)])
+def test_movielens_as_csv_gives_the_same_run_byte_for_byte(real_data: Path, tmp_path: Path, rows: int) -> None:
+    lines = (real_data / "ml100k/ratings.csv").read_bytes().splitlines(keepends=True)
+    (tmp_path / "rows.csv").write_bytes(b"".join(lines[: rows + 1]))
+    pq.write_table(pq.read_table(real_data / "ml100k/ratings.parquet").slice(0, rows), tmp_path / "rows.parquet")
+    csv, parquet = (
+        transformed("movielens.yaml", tmp_path / f"rows.{ending}", tmp_path / ending) for ending in ("csv", "parquet")
+    )
+    assert csv.stats == parquet.stats
+    assert csv.stats.read == rows
     for split in ("train", "eval", "test"):
-        assert records(from_csv, split) == records(movielens, split)
-    for vocabulary in movielens.spec.vocabulary_fields():
-        assert Run(from_csv.path).tokens(vocabulary) == Run(movielens.path).tokens(vocabulary)
+        assert records(csv, split) == records(parquet, split)
+    for vocabulary in csv.spec.vocabulary_fields():
+        assert Run(csv.path).tokens(vocabulary) == Run(parquet.path).tokens(vocabulary)
 
 
 def test_movielens_auc_of_one_seed(movielens: TransformResult, tmp_path: Path) -> None:

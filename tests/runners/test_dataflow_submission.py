@@ -136,7 +136,7 @@ def test_graph_does_not_grow_with_the_number_of_vocabularies(
         proto = beam_runner_api_pb2.Pipeline.FromString(staged_pipeline(bucket, job))
         return len(proto.components.transforms)
 
-    assert steps(2) == steps(200)
+    assert steps(2) == steps(20)
 
 
 def test_missing_bucket_is_reported_before_anything_is_staged(

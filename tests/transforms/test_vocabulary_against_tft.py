@@ -45,17 +45,15 @@ def in_fieldpool_order(path: Path) -> list[bytes]:
 
 @given(
     rows=st.lists(st.tuples(*[st.lists(TOKEN, max_size=4)] * 3), min_size=1, max_size=40),
-    min_count=st.integers(1, 3),
-    top_k=st.none() | st.integers(1, 6),
+    thresholds=st.tuples(*[st.tuples(st.integers(1, 3), st.none() | st.integers(1, 6))] * 3),
 )
-@example(rows=[([b"; ", b" ;", b"  ", b" "], [b" a", b"a"], [b" "])], min_count=1, top_k=None)
-# A pipeline takes seconds, and shrinking would run hundreds of them.
-@settings(max_examples=3, deadline=None, phases=[Phase.explicit, Phase.generate])
-def test_random_tokens(
-    tmp_path_factory: pytest.TempPathFactory, rows: list[Any], min_count: int, top_k: int | None
-) -> None:
+@example(rows=[([b"; ", b" ;", b"  ", b" "], [b" a", b"a"], [b" "])], thresholds=((1, None),) * 3)
+# A pipeline takes seconds, and shrinking would run hundreds of them. Each field has other thresholds. `generate` starts
+# with the smallest example, so two are the least that have many rows.
+@settings(max_examples=2, deadline=None, phases=[Phase.explicit, Phase.generate])
+def test_random_tokens(tmp_path_factory: pytest.TempPathFactory, rows: list[Any], thresholds: Any) -> None:
     folder = tmp_path_factory.mktemp("both")
-    own = {name: Vocabulary(min_count=min_count, top_k=top_k) for name in FIELDS}
+    own = {name: Vocabulary(min_count=m, top_k=k) for name, (m, k) in zip(FIELDS, thresholds, strict=True)}
 
     def both(inputs: dict[str, Any]) -> dict[str, Any]:
         paths = packed_vocabularies({name: [inputs[name]] for name in FIELDS}, own)
@@ -64,7 +62,7 @@ def test_random_tokens(
             tft_ids = tft.compute_and_apply_vocabulary(
                 inputs[name],
                 default_value=-1,
-                frequency_threshold=min_count,
+                frequency_threshold=own[name].min_count,
                 vocab_filename=f"tft_{name}",
                 store_frequency=True,
             )
@@ -82,12 +80,12 @@ def test_random_tokens(
     assets = folder / "out/transform_fn/assets"
     for name in FIELDS:
         tokens = [token for token in (assets / name).read_bytes().split(b"\n") if token]
-        assert tokens == in_fieldpool_order(assets / f"tft_{name}")[:top_k]
+        assert tokens == in_fieldpool_order(assets / f"tft_{name}")[: own[name].top_k]
         ids = {token: rank + 2 for rank, token in enumerate(tokens)}
         for row, transformed in zip(dicts, examples, strict=True):
             expected = [ids.get(token, 1) for token in row[name]]
             assert transformed[f"ids_{name}"].tolist()[: len(expected)] == expected
-            if top_k is None:
+            if own[name].top_k is None:
                 is_oov = transformed[f"tft_ids_{name}"][: len(expected)] == -1
                 np.testing.assert_array_equal(is_oov, np.array(expected) == 1)
 

@@ -91,6 +91,7 @@ def test_two_replicas_equal_a_single_process(runs: list[Run], single: list[Histo
     assert uneven == [pytest.approx(epoch, rel=0, abs=1e-6) for epoch in single[1]]
 
 
+@pytest.mark.runners
 def test_two_workers_equal_a_single_process(runs: list[Run], single: list[History], tmp_path: Path) -> None:
     cluster = {"worker": [f"localhost:{port}" for port in free_ports(2)]}
     workers = [

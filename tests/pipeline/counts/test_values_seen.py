@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -60,11 +61,15 @@ SCHEMA = pa.schema(
 )
 
 
+@cache
+def transform_layer(run: str) -> Any:
+    return tft.TFTransformOutput(f"{run}/transform").transform_features_layer()
+
+
 def stats_of(run: Run, rows: list[Row]) -> RunStats:
     """Returns the statistics of rows that get the run's transform."""
     batch = SourceBatch("rows", np.arange(len(rows)), pa.RecordBatch.from_pylist(rows, schema=SCHEMA))
     checked = check_rows(batch, run.spec)
-    layer = tft.TFTransformOutput(f"{run.path}/transform").transform_features_layer()
     inputs: dict[str, Any] = {}
     for name, feature in raw_feature_spec(run.spec).items():
         values = checked.rows[name].to_pylist()
@@ -72,7 +77,10 @@ def stats_of(run: Run, rows: list[Row]) -> RunStats:
             inputs[name] = tf.constant([b"" if value is None else value for value in values], feature.dtype)
         else:
             inputs[name] = tf.ragged.constant(values, dtype=feature.dtype, ragged_rank=1, row_splits_dtype=tf.int64)
-    ids = {name: tensor.numpy().reshape(len(rows), -1).tolist() for name, tensor in layer(inputs).items()}
+    ids = {
+        name: tensor.numpy().reshape(len(rows), -1).tolist()
+        for name, tensor in transform_layer(run.path)(inputs).items()
+    }
     counts = count_rows(checked, run.spec)
     counts.add(count_ids(Examples(pa.RecordBatch.from_pydict(ids), checked.splits), run.spec))
     return run_stats(counts, run.spec, run.stats.vocabularies)

@@ -85,7 +85,8 @@ def test_more_rejected_rows_than_allowed_are_an_error(served: Served, tmp_path: 
 
 
 def test_predictions_without_a_key_have_source_and_row(tmp_path: Path) -> None:
-    spec = {name: value for name, value in SPEC.items() if name != "key"}
+    spec = {name: value for name, value in SPEC.items() if name not in ("key", "vocabularies")}
+    spec["fields"] = {"age": {"type": "numeric"}, "user": {"type": "categorical"}}
     served = make_served(tmp_path, spec, [click_row(i) for i in range(20)], trained=False)
     predict(str(served.model), [str(served.data)], str(tmp_path / "out"))
     rows = predictions(tmp_path / "out")
