@@ -15,7 +15,7 @@ import yaml
 from pydantic import ValidationError
 
 from ..transforms.errors import UserError
-from ..transforms.kinds import Kind, check_kind
+from ..transforms.kinds import Kind, check_cloud_access, check_kind
 from ..transforms.spec import Spec
 from .identity import Identity, read_identity
 from .run_stats import RunStats
@@ -46,6 +46,7 @@ class Run:
 
     def __init__(self, path: str) -> None:
         self.path = path
+        check_cloud_access(path)
         missing = [name for name in (DONE_FILE, SPEC_FILE) if not tf.io.gfile.exists(join(path, name))]
         if missing:
             found = check_kind(path, Kind.RUN, NotARun, accepted=(Kind.UNFINISHED_RUN,))

@@ -9,7 +9,7 @@ import yaml
 from pydantic import ValidationError
 
 from ..transforms.errors import SpecError
-from ..transforms.kinds import Kind, check_kind
+from ..transforms.kinds import Kind, check_cloud_access, check_kind
 from ..transforms.spec import Spec
 from .spec_errors import messages_of
 
@@ -62,6 +62,7 @@ def _read(path: str) -> str:
 def _open(path: str) -> IO[str]:
     if "://" not in path:
         return open(path, encoding="utf-8")
+    check_cloud_access(path)
     from apache_beam.io.filesystems import FileSystems  # Imported here because it takes seconds and is rarely needed.
 
     try:

@@ -1,18 +1,27 @@
 """Recognises the kind of a path, by its files or its name, so that an error can name an argument in the wrong position.
 
+Also checks that a path on gs:// can be used, before clients of Google Cloud retry for minutes.
+
 It is in this package because both `model` and `pipeline` use it. It imports only the standard library and, for remote
 folders, TensorFlow.
 """
 
 from __future__ import annotations
 
+import functools
 import os
+import socket
+import urllib.request
 from enum import StrEnum
+from urllib.parse import urlsplit
 
 from .errors import UserError
 
 # Added to an error as a note; the command line replaces it by the usage of its command.
 ORDER = "Order of arguments: SPEC or RUN first, then MODEL, then DATA."
+
+# The storage service, and how long it may take to answer.
+_HOST, _PORT, _SECONDS = "storage.googleapis.com", 443, 5.0
 
 
 class Kind(StrEnum):
@@ -110,3 +119,38 @@ def names_in(folder: str) -> set[str]:
         return {name.rstrip("/") for name in tf.io.gfile.listdir(folder)}
     except tf.errors.OpError:
         return set()
+
+
+def check_cloud_access(*paths: str) -> None:
+    """Checks, if one of the paths is on gs://, that there is a network and that there are credentials.
+
+    An emulator of the storage service (`STORAGE_EMULATOR_HOST`) needs neither.
+
+    Raises:
+        UserError: the service cannot be reached within 5 seconds, or there are no credentials.
+    """
+    path = next((path for path in paths if path.startswith("gs://")), None)
+    if path is None or "STORAGE_EMULATOR_HOST" in os.environ:
+        return
+    problem = _problem()
+    if problem:
+        raise UserError(f"{path}: cannot be used: {problem}")
+
+
+@functools.cache
+def _problem() -> str | None:
+    """Returns why the service cannot be used; None if it can."""
+    proxy = urllib.request.getproxies().get("https")
+    at = urlsplit(proxy if "://" in proxy else f"http://{proxy}") if proxy else None
+    host, port = (at.hostname or "", at.port or _PORT) if at else (_HOST, _PORT)
+    try:
+        socket.create_connection((host, port), _SECONDS).close()
+    except OSError as error:
+        return f"{host} does not answer ({error.strerror or error}); check the network{' and the proxy' if at else ''}"
+    import google.auth
+
+    try:
+        google.auth.default()
+    except google.auth.exceptions.DefaultCredentialsError:
+        return "there are no credentials for Google Cloud; run `gcloud auth application-default login`"
+    return None

@@ -11,7 +11,7 @@ import os
 from collections.abc import Iterator
 
 from .errors import TargetExists
-from .kinds import Kind, kind_of, names_in
+from .kinds import Kind, check_cloud_access, kind_of, names_in
 from .writing import writing
 
 # Added to errors about existing output.
@@ -28,8 +28,10 @@ def check_folder_output(folder: str, kind: Kind, *, overwrite: bool, is_ours: bo
         is_ours: Whether the folder is such an output, although `kind_of` does not recognise it.
 
     Raises:
+        UserError: it is on gs://, and Google Cloud cannot be used.
         TargetExists: it is a file, has other contents, or has an output and `overwrite` is false.
     """
+    check_cloud_access(folder)
     check_not_a_file(folder)
     names = sorted(names_in(folder))
     if not names:

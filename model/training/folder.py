@@ -11,7 +11,7 @@ import keras
 import tensorflow as tf
 
 from ...transforms.errors import CannotWrite, TargetExists, UserError
-from ...transforms.kinds import Kind, check_kind, kind_of, names_in
+from ...transforms.kinds import Kind, check_cloud_access, check_kind, kind_of, names_in
 from ...transforms.outputs import check_folder_output
 from ...transforms.writing import writing
 from ..files import remove_folder, write_model
@@ -40,6 +40,7 @@ def load_model(path: str) -> keras.Model:
         UserError: if there is no model, or it cannot be loaded.
     """
     file = model_file(path)
+    check_cloud_access(file)
     if not tf.io.gfile.exists(file):
         check_kind(path, Kind.MODEL, UserError)
         raise UserError(f"{file}: no such model; train one with `fieldpool train`")

@@ -19,6 +19,7 @@ from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOpt
 from apache_beam.runners.runner import PipelineResult, PipelineState
 
 from ...transforms.errors import TimeLimitExceeded
+from ...transforms.kinds import check_cloud_access
 from ...transforms.stopping import undone
 from . import dataflow, portable
 from .errors import translate_worker_errors
@@ -46,14 +47,16 @@ def prepare_paths(options: PipelineOptions, reads: Sequence[str], target: str) -
         target: The folder that workers write to; "" for none.
 
     Raises:
-        UserError: Dataflow would reject the job, its workers could not read a path, or nothing answers at the job
-            endpoint.
+        UserError: Dataflow would reject the job, its workers could not read a path, nothing answers at the job
+            endpoint, or a path is on gs:// and Google Cloud cannot be used.
     """
     FileSystems.set_options(options)
     if runs_in_process(options):
+        check_cloud_access(*reads, target)
         return list(reads), target
     if dataflow.is_dataflow(str(options.view_as(StandardOptions).runner)):
         dataflow.check_job(options, reads, target)
+        check_cloud_access(*reads, target)
         with translate_worker_errors(target):
             dataflow.check_buckets(options, target)
     else:

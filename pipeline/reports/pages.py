@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from ...transforms.errors import TargetExists
+from ...transforms.kinds import check_cloud_access
 from ...transforms.outputs import REPLACE
 from .field_profile import FieldProfile, Truncation
 
@@ -40,6 +41,7 @@ def check_report(path: str, *, overwrite: bool) -> None:
     Raises:
         TargetExists: the path exists, and it is not a report or `overwrite` is false.
     """
+    check_cloud_access(path)
     import tensorflow as tf  # Takes seconds to import; the other functions do not need it.
 
     if not tf.io.gfile.exists(path):

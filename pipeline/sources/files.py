@@ -11,7 +11,7 @@ from apache_beam.io.filesystem import BeamIOError
 from apache_beam.io.filesystems import FileSystems
 
 from ...transforms.errors import SourceChanged, SourceError
-from ...transforms.kinds import Kind, check_kind
+from ...transforms.kinds import Kind, check_cloud_access, check_kind
 
 
 @dataclass(frozen=True, order=True)
@@ -29,8 +29,10 @@ def find_files(patterns: Sequence[str]) -> list[FileStamp]:
     Each pattern costs one listing, not a request for each file: ten thousand requests would take minutes.
 
     Raises:
+        UserError: a pattern is on gs://, and Google Cloud cannot be used.
         SourceError: a pattern matches no file, or names a folder or a file that is not data.
     """
+    check_cloud_access(*patterns)
     files: dict[str, FileStamp] = {}
     for pattern in patterns:
         if "://" not in pattern:

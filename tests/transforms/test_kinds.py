@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import socket
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import google.auth
 import pytest
 
+from fieldpool.transforms import kinds
 from fieldpool.transforms.errors import SourceError, SpecError, UserError
-from fieldpool.transforms.kinds import ORDER, Kind, check_kind, kind_of
+from fieldpool.transforms.kinds import ORDER, Kind, check_cloud_access, check_kind, kind_of
 
 if TYPE_CHECKING:
     from served_model import Served
@@ -115,3 +119,73 @@ def test_a_spec_in_json_is_taken_for_a_spec(tmp_path: Path) -> None:
     (tmp_path / "spec.json").write_text('{"fields": {}}')
     with pytest.raises(SpecError, match="the spec is not valid"):
         load_spec(str(tmp_path / "spec.json"))
+
+
+@pytest.fixture
+def no_emulator(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("STORAGE_EMULATOR_HOST", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    kinds._problem.cache_clear()
+
+
+def connect_to(answer: OSError | None, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
+    """Lets connections succeed or fail; returns the list of addresses that were tried."""
+    tried: list[tuple[str, int]] = []
+
+    def connect(address: tuple[str, int], timeout: float) -> socket.socket:
+        tried.append(address)
+        assert timeout <= 5
+        if answer:
+            raise answer
+        return socket.socket()
+
+    monkeypatch.setattr(socket, "create_connection", connect)
+    return tried
+
+
+def refuse_credentials(**_: object) -> None:
+    raise google.auth.exceptions.DefaultCredentialsError("none")
+
+
+@pytest.mark.usefixtures("no_emulator")
+def test_missing_network_is_reported_before_a_client_retries(monkeypatch: pytest.MonkeyPatch) -> None:
+    tried = connect_to(TimeoutError("timed out"), monkeypatch)
+    for _ in range(2):
+        with pytest.raises(UserError, match=r"^gs://pool/a.csv: cannot be used: storage\.googleapis\.com .*timed out"):
+            check_cloud_access("b.csv", "gs://pool/a.csv")
+    assert tried == [("storage.googleapis.com", 443)]  # Once for all paths of a process.
+
+
+@pytest.mark.usefixtures("no_emulator")
+def test_proxy_is_used_if_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("https_proxy", "http://proxy.example:3128")
+    tried = connect_to(ConnectionRefusedError(111, "Connection refused"), monkeypatch)
+    with pytest.raises(UserError, match=r"proxy\.example does not answer \(Connection refused\); .* the proxy"):
+        check_cloud_access("gs://pool/a.csv")
+    assert tried == [("proxy.example", 3128)]
+
+
+@pytest.mark.usefixtures("no_emulator")
+def test_missing_credentials_are_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    connect_to(None, monkeypatch)
+    monkeypatch.setattr(google.auth, "default", refuse_credentials)
+    with pytest.raises(UserError, match="no credentials for Google Cloud; run `gcloud auth application-default login`"):
+        check_cloud_access("gs://pool/a.csv")
+
+
+@pytest.mark.usefixtures("no_emulator")
+@pytest.mark.parametrize("path", ["gs://pool/spec.yaml", "gs://pool/run"])
+def test_each_command_checks_the_network_first(
+    fieldpool: Callable[..., tuple[int, str, str]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, path: str
+) -> None:
+    connect_to(TimeoutError("timed out"), monkeypatch)
+    command = ["transform", path, "a.csv"] if path.endswith(".yaml") else ["train", path]
+    code, _, err = fieldpool(*command, "--out", tmp_path / "out")
+    assert (code, err.startswith(f"error: {path}: cannot be used: storage.googleapis.com")) == (2, True)
+    assert len(err.splitlines()) == 1
+
+
+def test_local_paths_need_no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    tried = connect_to(TimeoutError(), monkeypatch)
+    check_cloud_access("a.csv", "", "s3://pool/a.csv")
+    assert tried == []
