@@ -66,7 +66,9 @@ def predict(
     overwrite: Overwrite = False,
     as_json: AsJson = False,
 ) -> None:
-    """Predicts a probability for each raw row; rows need no label. Predictions have keys, but no defined order.
+    """Predicts a probability for each raw row; rows need no label.
+
+    With several workers, predictions have no defined order: join them by key.
 
     Example: `fieldpool predict models/monday 'candidates/*.parquet' --out scores/tuesday`
     """

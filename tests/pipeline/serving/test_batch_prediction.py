@@ -88,10 +88,14 @@ def test_predictions_without_a_key_have_source_and_row(tmp_path: Path) -> None:
     spec = {name: value for name, value in SPEC.items() if name not in ("key", "vocabularies")}
     spec["fields"] = {"age": {"type": "numeric"}, "user": {"type": "categorical"}}
     served = make_served(tmp_path, spec, [click_row(i) for i in range(20)], trained=False)
-    predict(str(served.model), [str(served.data)], str(tmp_path / "out"))
-    rows = predictions(tmp_path / "out")
-    assert sorted(row["row"] for row in rows) == list(range(1, 21))
-    assert {row["source"] for row in rows} == {str(served.data)}
+    table = pq.read_table(served.data)
+    files = [str(tmp_path / f"{name}.parquet") for name in ("b", "a", "c")]
+    for file in files:
+        pq.write_table(table, file, row_group_size=7)
+    predict(str(served.model), files, str(tmp_path / "out"))
+    (part,) = (tmp_path / "out" / "predictions").iterdir()
+    found = [(row["source"], row["row"]) for row in pq.read_table(part).to_pylist()]
+    assert found == [(file, row) for file in sorted(files) for row in range(1, 21)]  # One worker keeps the order.
 
 
 def test_key_that_is_not_utf8_is_escaped(served: Served, tmp_path: Path) -> None:
