@@ -16,7 +16,7 @@ from ..counts.spec_resolution import open_lengths
 from ..counts.time_units import resolve_unit, with_boundaries
 from ..rows.times import read_times
 from ..sources.files import find_files
-from ..sources.readers import all_columns
+from ..sources.readers import shown, usable_columns
 from ..sources.sample import sample_rows
 from ..spec_file import parse_spec
 from .field_profile import FieldProfile
@@ -65,12 +65,12 @@ def profile_data(
         UserError: a file cannot be read, there are no rows, or no column is a label.
     """
     files, source = [file.path for file in find_files(patterns)], source or Source()
-    names = all_columns(files[:1], source)
+    names, left_out = usable_columns(files, source)
     batches = [batch for batch in sample_rows(files, source, names, rows) if batch.data.num_rows]
     if not batches:
-        raise UserError(f"{files[0]}: has no rows; pass a file with rows")
+        raise UserError(f"{shown(files)}: no rows; pass files with rows")
     table = pa.concat_tables([pa.Table.from_batches([b.data]) for b in batches], promote_options="permissive")
-    proposal = propose(table, files, label=label)
+    proposal = propose(table, files, label=label, left_out=left_out)
     of_source = source.model_dump(mode="json", exclude_unset=True)
     if of_source:
         proposal.spec = {"source": of_source, **proposal.spec}

@@ -48,20 +48,22 @@ class Proposal:
     left_out: dict[str, str] = field(default_factory=dict)
 
 
-def propose(table: pa.Table, files: Sequence[str], *, label: str | None = None) -> Proposal:
+def propose(
+    table: pa.Table, files: Sequence[str], *, label: str | None = None, left_out: Mapping[str, str] | None = None
+) -> Proposal:
     """Returns the spec proposed for a click log.
 
     Args:
-        table: A sample of its rows, with all columns.
+        table: A sample of its rows.
         files: Its paths. Names such as train.csv and test.csv define the split if no column does.
         label: The label's column, if it cannot be guessed.
+        left_out: Columns that are not in the table, and the reasons.
 
     Raises:
         UserError: there is no label column, or it has other values than 0 and 1, or no column can be a field.
     """
     samples = {n: ColumnSample(n, table[n].combine_chunks()) for n in table.column_names}
-    samples = {n: s for n, s in samples.items() if s.is_list or not pa.types.is_nested(s.values.type)}
-    proposal = Proposal({})
+    proposal = Proposal({}, left_out=dict(left_out or {}))
     taken = {_propose_label(proposal, samples, label), _propose_key(proposal, samples)}
     taken |= _propose_split(proposal, samples, files, taken)
     proposal.spec |= {"max_rejected": 0.01, "vocabularies": {}, "fields": {}}

@@ -15,7 +15,6 @@ from apache_beam.options.pipeline_options import PipelineOptions
 
 from ...model.run import TRANSFORM_FOLDER, Run
 from ...model.run_stats import RunStats, total
-from ...transforms.errors import SourceError
 from ...transforms.spec import LABEL_FEATURE, SPLITS, Spec
 from ...transforms.writing import TEMPORARY, temporary_folder
 from ..counts.counters import COUNTS_FILE, WriteCounts, read_counts
@@ -26,7 +25,7 @@ from ..jobs.job import running_pipeline
 from ..rows.checks import Checked, CheckRows, raw_columns
 from ..rows.prepared_job import prepare_job
 from ..sources.batches import SourceBatch
-from ..sources.readers import all_columns, check_all_columns
+from ..sources.readers import check_input
 from .preprocess import PreprocessClickLog
 
 
@@ -65,10 +64,9 @@ def check(run: Run, patterns: Sequence[str], options: PipelineOptions | None = N
     """
     job = prepare_job(patterns, options=options)
     spec, ranges = run.spec, _ranges(run.stats)
-    found = set(all_columns(job.paths, spec.source))
+    found = set(check_input(job.paths, spec.source, raw_columns(spec, label=False, split=False), is_optional=True))
     labelled = spec.label.field in found
     columns = raw_columns(spec, label=labelled, split=False)
-    check_all_columns(job.paths, spec.source, columns, is_optional=True)
     with temporary_folder("check") as folder, translate_worker_errors(folder, TEMPORARY):
         path = FileSystems.join(folder, COUNTS_FILE)
         with running_pipeline(job.options) as pipeline:
@@ -83,8 +81,6 @@ def check(run: Run, patterns: Sequence[str], options: PipelineOptions | None = N
             _ = result["counts"] | "WriteCounts" >> WriteCounts(path)
         counts = read_counts(path)
     stats = run_stats(counts, spec, run.stats.vocabularies)
-    if not stats.read:
-        raise SourceError(f"{', '.join(job.paths)}: no rows to check; pass files with rows")
     outside = {name: sum(counts.of("outside", name, split) for split in SPLITS) for name in ranges}
     unknown = sorted(found - set(run.stats.columns or found) - set(raw_columns(spec)))
     findings = compare(run.stats, stats, spec, outside=outside, unknown_columns=unknown)

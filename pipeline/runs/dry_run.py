@@ -19,7 +19,7 @@ from ..rows.checks import check_rows, raw_columns
 from ..rows.splits import check_files
 from ..sources.batches import Rejected, SourceBatch, raw_row
 from ..sources.files import find_files
-from ..sources.readers import check_all_columns
+from ..sources.readers import check_input
 from ..sources.sample import first_rows
 from ..tfrecords.decoding import DecodedExample, decoded_examples
 from .list_warnings import warn_of_unsplit_lists
@@ -57,7 +57,7 @@ def explain(spec: Spec, patterns: Sequence[str], *, sample: int = 1000, shown: i
         UserError: as for `transform`; also if no sampled row is in the train split.
     """
     files = find_files(patterns)
-    check_all_columns([file.path for file in files], spec.source, raw_columns(spec))
+    check_input([file.path for file in files], spec.source, raw_columns(spec))
     rows_of_a_file, columns = max(1, sample // len(files)), raw_columns(spec)
     batches = [b for file in files for b in first_rows(file.path, spec.source, columns, rows_of_a_file)]
     tolerant = spec.model_copy(update={"max_rejected": float(sum(batch.read for batch in batches))})

@@ -49,7 +49,7 @@ from ..rows.splits import check_files
 from ..rows.tft_rows import raw_metadata
 from ..sources.batches import SourceBatch
 from ..sources.files import FileStamp, find_files
-from ..sources.readers import all_columns, check_all_columns, check_readable
+from ..sources.readers import check_input
 from ..sources.sample import first_rows
 from ..spec_file import dump_spec
 from .list_warnings import LOOKED_AT, warn_of_unsplit_lists
@@ -125,10 +125,9 @@ def transform_job(
 ) -> TransformResult:
     """Builds a run as `transform` does, from a prepared job."""
     columns = raw_columns(spec)
-    check_readable(job.paths[0], spec.source, columns)
-    check_all_columns(job.paths, spec.source, columns)
+    found = check_input(job.paths, spec.source, columns)
     base = find_files([FileSystems.join(using.path, DONE_FILE)]) if using else []
-    fingerprint = fingerprint_of(spec, [*job.files, *base], all_columns(job.paths, spec.source))
+    fingerprint = fingerprint_of(spec, [*job.files, *base], found)
     check_files(job.paths, spec)
 
     def first_of_files() -> Iterator[SourceBatch]:

@@ -35,7 +35,7 @@ from ..rows.checks import Checked, CheckRows, feature_columns
 from ..rows.prepared_job import PreparedJob, prepare_job
 from ..rows.rejected import WriteRejected, check_rejected
 from ..rows.tft_rows import as_tft_rows
-from ..sources.readers import check_all_columns, check_readable
+from ..sources.readers import check_input
 from .exported_model import ExportedModel, Predictions, RowsToPredict, read_spec, read_stats
 
 Format = Literal["parquet", "jsonl"]
@@ -83,8 +83,7 @@ def predict_job(job: PreparedJob, *, output: Format = "parquet", overwrite: bool
     check_export(export)
     spec = read_spec(export)
     columns = feature_columns(spec)
-    check_readable(job.paths[0], spec.source, columns)
-    check_all_columns(job.paths, spec.source, columns, is_optional=True)
+    check_input(job.paths, spec.source, columns, is_optional=True)
     with translate_worker_errors(target), work_folder(target, kind=Kind.PREDICTIONS, overwrite=overwrite) as work:
         with running_pipeline(job.options) as pipeline:
             batches = pipeline | "Read" >> job.rows(spec.source, columns)

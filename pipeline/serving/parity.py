@@ -32,7 +32,7 @@ from ..rows import columns
 from ..rows.checks import Checked, CheckRows, feature_columns
 from ..rows.prepared_job import PreparedJob
 from ..rows.tft_rows import NUMBERS, adapter_config, as_tft_rows
-from ..sources.readers import check_all_columns
+from ..sources.readers import check_input
 from ..sources.sample import sample_rows
 from ..tfrecords.encoding import encode_examples
 from .comparison import REQUEST, ROW, SOURCE, Compare, Difference, Parity, sum_parity
@@ -108,7 +108,7 @@ def verify_job(job: PreparedJob, rows: int | None = None) -> Parity:
     """Compares the run and the model of a job on all of its rows, or on about `rows`, spread evenly. See `verify`."""
     run, model = Run(job.run or ""), job.model or ""
     source, wanted = run.spec.source, feature_columns(run.spec)
-    check_all_columns(job.paths, source, wanted, is_optional=True)
+    check_input(job.paths, source, wanted, is_optional=True)
     if rows is None:
         return verify(run, model, lambda: job.rows(source, wanted), job.options)
     sample = sample_rows(job.paths, source, wanted, rows)

@@ -89,18 +89,28 @@ def selected(batch: pa.RecordBatch | pa.Table, columns: list[str]) -> Any:
     )
 
 
-def check_columns(path: str, found: Sequence[str], wanted: Sequence[str]) -> None:
-    """Raises SourceError if a file lacks a requested column, or has several columns of that name."""
+def check_columns(path: str, found: Sequence[str], wanted: Sequence[str], other: str | None = None) -> None:
+    """Raises SourceError if a file lacks a requested column, or has several columns of that name.
+
+    Args:
+        path: The file.
+        found: Its columns.
+        wanted: The requested columns.
+        other: A file that has the columns, if there is one.
+    """
     duplicates = [column for column in wanted if list(found).count(column) > 1]
     if duplicates:
         raise SourceError(f"{path}: has several columns named {duplicates[0]!r}; rename all but one")
     missing = [column for column in wanted if column not in found]
     if missing:
-        raise SourceError(
-            f"{path}: has no column {', '.join(map(repr, missing))}; it has {', '.join(map(repr, found))}. "
-            "Correct the name in the spec (a field reads another column with `column:`). If the spec is that of a run "
-            "or model, the data must have its columns: add or rename the column in the files"
+        fix = (
+            f"{other} has it: add the column to this file, empty if its values are missing, or leave the file out"
+            if other
+            else "Correct the name in the spec (a field reads another column with `column:`). If the spec is that of a "
+            "run or model, the data must have its columns: add or rename the column in the files"
         )
+        names = ", ".join(map(repr, missing)), ", ".join(map(repr, found))
+        raise SourceError(f"{path}: has no column {names[0]}; it has {names[1]}. {fix}")
 
 
 def raw_row(batch: pa.RecordBatch, row: int) -> dict[str, Any]:

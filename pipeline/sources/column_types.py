@@ -40,18 +40,17 @@ def plain_rows(rows: pa.RecordBatch, source: str) -> pa.RecordBatch:
 
 def check_types(source: str, schema: pa.Schema, columns: list[str]) -> None:
     """Raises SourceError if the type of one of the columns cannot be read: a struct, a list of lists."""
-    for name, kind in unreadable(schema).items():
-        if name in columns:
+    for name, kind in columns_of_schema(schema).items():
+        if kind and name in columns:
             raise SourceError(
                 f"{source}: column {name!r} has the type {kind}; expected text, numbers, times or a list of these. "
                 f"Write its parts as separate columns, or remove it from the spec"
             )
 
 
-def unreadable(schema: pa.Schema) -> dict[str, str]:
-    """Returns the columns whose type cannot be read, and the type, truncated to a readable length."""
-    types = {field.name: field.type for field in schema if not _can_be_read(field.type)}
-    return {name: f"{kind}"[:_MOST_CHARACTERS] for name, kind in types.items()}
+def columns_of_schema(schema: pa.Schema) -> dict[str, str]:
+    """Returns for each column "", or its type, truncated to a readable length, if the type cannot be read."""
+    return {field.name: "" if _can_be_read(field.type) else f"{field.type}"[:_MOST_CHARACTERS] for field in schema}
 
 
 def _can_be_read(kind: pa.DataType) -> bool:

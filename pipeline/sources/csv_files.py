@@ -39,9 +39,9 @@ class _Block(NamedTuple):
     is_last: bool
 
 
-def column_names(file: SourceFile) -> list[str]:
-    """Returns the names of the columns; none if the file has no rows."""
-    return _header(file) or []
+def columns_of(file: SourceFile) -> dict[str, str]:
+    """Returns the columns; none if the file is empty."""
+    return dict.fromkeys(_header(file) or [], "")
 
 
 def ranges(file: SourceFile, range_bytes: int) -> list[FileRange]:

@@ -17,20 +17,24 @@ import pyarrow.compute as pc
 import pyarrow.json
 
 from .batches import BATCH_ROWS, Reason, Rejected, SourceBatch, no_rows, selected
+from .column_types import columns_of_schema
 from .formats import ROW_BYTES, SourceFile
 from .ranges import BOM, FileRange, line_ranges, open_range
 
 # From here on, not every integer is representable as float64.
 _EXACT = 2**53
 
+# The type of a column in which a line has an object or a list of these.
+_NESTED = "object or list of lists"
+
 _NULL_ROW = re.compile(rb"\}\s*null")
 
 
-def column_names(file: SourceFile) -> list[str]:
+def columns_of(file: SourceFile) -> dict[str, str]:
     """Returns the keys of the first rows."""
     with file.open() as content:
         first = next(json_blocks(content, ROW_BYTES), b"").removeprefix(BOM)
-        return list(parse_json(first, file.path, 1, [])[2])
+        return parse_json(first, file.path, 1, [])[2]
 
 
 def ranges(file: SourceFile, range_bytes: int) -> list[FileRange]:
@@ -69,14 +73,16 @@ def json_blocks(file: Any, block_bytes: int) -> Iterator[bytes]:
         yield rest
 
 
-def parse_json(block: bytes, path: str, first_row: int, columns: list[str]) -> tuple[list[SourceBatch], int, set[str]]:
-    """Returns the rows of a block in batches, the number of its lines without blank lines, and the keys found.
+def parse_json(
+    block: bytes, path: str, first_row: int, columns: list[str]
+) -> tuple[list[SourceBatch], int, dict[str, str]]:
+    """Returns the rows of a block in batches, the number of its lines without blank lines, and the columns found.
 
     A line that is not a JSON object, or has an object where a value is expected, is rejected.
     """
     lines = [line for line in map(bytes.strip, block.split(b"\n")) if line]
     if not lines:
-        return [], 0, set()
+        return [], 0, {}
     # A null where an object is expected crashes pyarrow, and the process with it. pyarrow reads invalid UTF-8 silently.
     are_objects = (
         all(line.startswith(b"{") and line.endswith(b"}") for line in lines)
@@ -85,15 +91,14 @@ def parse_json(block: bytes, path: str, first_row: int, columns: list[str]) -> t
     )
     table = _whole_block(block, columns) if are_objects else None
     if table is None or table.num_rows != len(lines):
-        batches, names = _line_by_line(lines, path, first_row, columns)
-        return batches, len(lines), names
-    names = set(table.schema.names)
+        batches, found = _line_by_line(lines, path, first_row, columns)
+        return batches, len(lines), found
     batches = []
     for batch in selected(table, columns).combine_chunks().to_batches(max_chunksize=BATCH_ROWS):
         rows = np.arange(first_row, first_row + batch.num_rows)
         batches.append(SourceBatch(path, rows, batch))
         first_row += batch.num_rows
-    return batches, len(lines), names
+    return batches, len(lines), columns_of_schema(table.schema)
 
 
 def _is_utf8(block: bytes) -> bool:
@@ -141,14 +146,14 @@ def _as_text(kind: pa.DataType) -> pa.DataType:
 
 def _line_by_line(
     lines: list[bytes], path: str, first_row: int, columns: list[str]
-) -> tuple[list[SourceBatch], set[str]]:
+) -> tuple[list[SourceBatch], dict[str, str]]:
     rejected: list[Rejected] = []
-    names: set[str] = set()
+    found: dict[str, str] = {}
     alike: dict[tuple[str, ...], list[tuple[int, list[Any]]]] = {}
     for number, line in enumerate(lines, first_row):
         try:
             row = _object(line)
-            names |= row.keys()
+            found |= {name: _NESTED if _is_nested(value) else found.get(name, "") for name, value in row.items()}
         except (ValueError, RecursionError) as error:
             is_utf8 = not isinstance(error, UnicodeDecodeError)
             reason = Reason.NO_JSON_OBJECT.format(error=error if is_utf8 else f"not valid UTF-8: {error}")
@@ -167,7 +172,11 @@ def _line_by_line(
         arrays = [pa.array(column) for column in zip(*(values for _, values in rows), strict=True)]
         data = pa.RecordBatch.from_arrays(arrays, columns)
         batches.append(SourceBatch(path, np.array([number for number, _ in rows]), data))
-    return [*batches, SourceBatch(path, np.array([], np.int64), no_rows(), rejected)], names
+    return [*batches, SourceBatch(path, np.array([], np.int64), no_rows(), rejected)], found
+
+
+def _is_nested(value: Any) -> bool:
+    return isinstance(value, dict) or (isinstance(value, list) and any(isinstance(i, dict | list) for i in value))
 
 
 def _object(line: bytes) -> dict[str, Any]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
 
 from .batches import BATCH_ROWS, SourceBatch, check_columns, selected
-from .column_types import check_types, plain_rows
+from .column_types import check_types, columns_of_schema, plain_rows
 from .formats import SourceFile
 from .ranges import FileRange
 
@@ -17,15 +18,14 @@ from .ranges import FileRange
 _DECODED_ROWS = 2 * BATCH_ROWS
 
 
-def column_names(file: SourceFile) -> list[str]:
-    """Returns the names of the columns."""
+def columns_of(file: SourceFile) -> dict[str, str]:
+    """Returns the columns; none if the file has 0 bytes."""
     with file.open() as content:
-        names: list[str] = pa.parquet.ParquetFile(content).schema_arrow.names
-    return names
+        return {} if _is_empty(content) else columns_of_schema(pa.parquet.ParquetFile(content).schema_arrow)
 
 
 def ranges(file: SourceFile, range_bytes: int) -> list[FileRange]:
-    """Returns the ranges of the file, in order."""
+    """Returns the ranges of the file, in order; none if it has no rows."""
     return list(_row_groups(file, range_bytes))
 
 
@@ -56,8 +56,17 @@ def _in_batches(part: FileRange, batches: Iterator[pa.RecordBatch], columns: lis
             first += rows.num_rows
 
 
+def _is_empty(content: Any) -> bool:
+    """Returns whether a file has 0 bytes; Arrow would not accept it. Other programs write such files for no rows."""
+    is_empty = not content.read(1)
+    content.seek(0)
+    return is_empty
+
+
 def _row_groups(file: SourceFile, range_bytes: int) -> Iterator[FileRange]:
     with file.open() as content:
+        if _is_empty(content):
+            return
         metadata = pa.parquet.ParquetFile(content).metadata
     start, rows, first_row, size = 0, 0, 1, 0
     for index in range(metadata.num_row_groups):

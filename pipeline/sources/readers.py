@@ -27,7 +27,7 @@ _OPENED_AT_ONCE = 16
 class _Format(Protocol):
     """The functions of a format's module."""
 
-    def column_names(self, file: SourceFile) -> list[str]: ...
+    def columns_of(self, file: SourceFile) -> dict[str, str]: ...
 
     def ranges(self, file: SourceFile, range_bytes: int) -> list[FileRange]: ...
 
@@ -40,6 +40,9 @@ _FORMATS: dict[Kind, _Format] = {
     "parquet": parquet_files,
     "tfrecord": tfrecord_files,
 }
+
+# Formats in which every file must have all columns, unless it has 0 bytes; in the others, a row may lack a column.
+_HAVE_ALL_COLUMNS: set[Kind] = {"csv", "parquet"}
 
 
 @contextlib.contextmanager
@@ -95,63 +98,92 @@ def read_batches(path: str, source: Source, columns: Sequence[str]) -> Iterator[
         yield from read_range(part, source, columns)
 
 
-def check_readable(path: str, source: Source, columns: Sequence[str]) -> None:
-    """Reads the first rows of a file, so that errors in it are reported before any work starts.
-
-    Raises:
-        SourceError: as `read_range`.
-    """
-    file = source_file(path, source)
-    with _named(file):
-        for part in _FORMATS[file.kind].ranges(file, RANGE_BYTES)[:1]:
-            next(_FORMATS[file.kind].read(file, part, list(columns)), None)
-
-
-def check_all_columns(
+def check_input(
     files: Sequence[str], source: Source, columns: Sequence[str], *, is_optional: bool = False
-) -> None:
-    """Checks that each column is in at least one file: rows and files of JSON Lines and TFRecords may lack a column.
+) -> list[str]:
+    """Checks files before any work starts, and returns the sorted names of their columns.
 
-    Only the first rows of these files are read, and only as many files as it takes to find all columns.
+    Each CSV or Parquet file must have all requested columns, unless it has 0 bytes. Rows and files of JSON Lines and
+    TFRecords may lack a column; it must be in the first rows of at least one file. The first rows of the first file
+    that has rows are read as well.
 
     Args:
         files: Paths, without wildcards.
         source: Their format.
-        columns: The names to look for.
-        is_optional: Warn, with a FieldpoolWarning, instead of raising SourceError.
+        columns: The columns to read.
+        is_optional: For a column that no file of JSON Lines or TFRecords has, warn with a FieldpoolWarning instead of
+            raising SourceError.
 
     Raises:
-        SourceError: no file has one of the columns, or a file is not valid in its format.
+        SourceError: no file has rows, a column is missing or cannot be read, or a file is not valid in its format.
     """
-    found: set[str] = set()
+    by_file = _columns_by_file(files, source)
+    names = sorted({name for of_file in by_file.values() for name in of_file})
+    for path, of_file in by_file.items():
+        if of_file and source_file(path, source).kind in _HAVE_ALL_COLUMNS:
+            absent = [name for name in columns if name not in of_file]
+            other = next((other for other in by_file if absent[0] in by_file[other]), None) if absent else None
+            check_columns(path, list(of_file), columns, other)
+    _check_first_rows(files, source, columns)
+    missing = [name for name in columns if name not in names]
+    if missing and names:
+        name = shown(files)
+        if not is_optional:
+            check_columns(name, names, columns)
+        message = (
+            f"{name}: no row has {', '.join(map(repr, missing))}, so all values count as missing; "
+            f"found {', '.join(map(repr, names))}"
+        )
+        warnings.warn(message, FieldpoolWarning, stacklevel=3)
+    return names
+
+
+def _check_first_rows(files: Sequence[str], source: Source, columns: Sequence[str]) -> None:
+    """Reads the first rows, so that errors in them are reported before any work starts.
+
+    Raises:
+        SourceError: no file has rows, or as `read_range`.
+    """
     for path in files:
-        found.update(_column_names(path, source))
-        if found.issuperset(columns):
-            return
-    if not found:
-        return  # There are no rows.
-    name = files[0] if len(files) == 1 else f"{files[0]} and {len(files) - 1} more"
-    if not is_optional:
-        check_columns(name, sorted(found), columns)
-    missing = ", ".join(repr(column) for column in columns if column not in found)
-    names = ", ".join(map(repr, sorted(found)))
-    message = f"{name}: no row has {missing}, so all values count as missing; found {names}"
-    warnings.warn(message, FieldpoolWarning, stacklevel=3)
+        file = source_file(path, source)
+        with _named(file):
+            for part in _FORMATS[file.kind].ranges(file, RANGE_BYTES)[:1]:
+                if any(batch.read for batch in _FORMATS[file.kind].read(file, part, list(columns))):
+                    return
+    raise SourceError(f"{shown(files)}: no rows; pass files with rows")
 
 
-def all_columns(files: Sequence[str], source: Source) -> list[str]:
-    """Returns the sorted names of all columns of the files; for JSON Lines and TFRecords, those in the first rows.
+def shown(files: Sequence[str]) -> str:
+    """Returns files as errors name them: the first one, and the number of others."""
+    return files[0] if len(files) == 1 else f"{files[0]} and {len(files) - 1} more"
+
+
+def usable_columns(files: Sequence[str], source: Source) -> tuple[list[str], dict[str, str]]:
+    """Returns the sorted names of the columns that can be read from all files, and why others cannot be.
 
     Raises:
         SourceError: as `read_range` does.
     """
+    reasons: dict[str, str] = {}
+    by_file = _columns_by_file(files, source)
+    names = sorted({name for of_file in by_file.values() for name in of_file})
+    for path, of_file in by_file.items():
+        if of_file and source_file(path, source).kind in _HAVE_ALL_COLUMNS:
+            reasons |= {name: f"{path} has no such column" for name in names if name not in of_file}
+        nested = {name: kind for name, kind in of_file.items() if kind}
+        reasons |= {
+            name: f"the type {kind} cannot be read: write its parts as columns" for name, kind in nested.items()
+        }
+    return [name for name in names if name not in reasons], reasons
+
+
+def _columns_by_file(files: Sequence[str], source: Source) -> dict[str, dict[str, str]]:
+    """Returns the columns of each file: by name "", or the type if it cannot be read."""
     with ThreadPoolExecutor(_OPENED_AT_ONCE) as threads:
-        return sorted(
-            {name for names in threads.map(lambda path: _column_names(path, source), files) for name in names}
-        )
+        return dict(zip(files, threads.map(lambda path: _columns_of(path, source), files), strict=True))
 
 
-def _column_names(path: str, source: Source) -> list[str]:
+def _columns_of(path: str, source: Source) -> dict[str, str]:
     file = source_file(path, source)
     with _named(file):
-        return _FORMATS[file.kind].column_names(file)
+        return _FORMATS[file.kind].columns_of(file)

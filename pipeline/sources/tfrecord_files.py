@@ -31,8 +31,8 @@ _HELD_BYTES = 64 << 20
 _NOT_DECODED = (RuntimeError, ValueError)
 
 
-def column_names(file: SourceFile) -> list[str]:
-    """Returns the sorted names of the features of the first 16,384 records.
+def columns_of(file: SourceFile) -> dict[str, str]:
+    """Returns the features of the first 16,384 records.
 
     Raises:
         SourceError: as `read`.
@@ -40,7 +40,7 @@ def column_names(file: SourceFile) -> list[str]:
     with file.open() as content:
         records = next(read_records(content, _RECORD_BYTES, BATCH_ROWS, _HELD_BYTES), [])
     _check_not_sequences(file.path, 1, records)
-    return sorted({name for record in records for name in _features(record) or {}})
+    return {name: "" for record in records for name in _features(record) or {}}
 
 
 def ranges(file: SourceFile, range_bytes: int) -> list[FileRange]:

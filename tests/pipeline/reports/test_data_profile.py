@@ -114,5 +114,5 @@ def test_file_without_header_has_the_given_columns(tmp_path: Path) -> None:
 
 def test_file_without_rows_is_reported(tmp_path: Path) -> None:
     pq.write_table(pa.table({"click": pa.array([], pa.int64())}), tmp_path / "none.parquet")
-    with pytest.raises(UserError, match=r"none.parquet: has no rows"):
+    with pytest.raises(UserError, match=r"none.parquet: no rows"):
         profile_data([str(tmp_path / "none.parquet")])

@@ -13,7 +13,7 @@ import pytest
 from fieldpool.pipeline.rows import columns
 from fieldpool.pipeline.rows.checks import CheckRows
 from fieldpool.pipeline.sources.column_types import plain_rows
-from fieldpool.pipeline.sources.readers import check_readable, read_batches
+from fieldpool.pipeline.sources.readers import check_input, read_batches
 from fieldpool.transforms.errors import SourceError
 from fieldpool.transforms.spec import Source, Spec
 
@@ -127,13 +127,13 @@ def test_other_types_are_an_error_that_names_source_and_column(values: pa.Array)
         texts_of(values)
 
 
-@pytest.mark.parametrize("read", [check_readable, lambda *args: list(read_batches(*args))])
+@pytest.mark.parametrize("read", [check_input, lambda files, *args: list(read_batches(files[0], *args))])
 def test_nested_column_of_a_file_is_an_error_only_if_it_is_read(tmp_path: Path, read: Any) -> None:
     path = str(tmp_path / "rows.parquet")
     pq.write_table(pa.table({"id": [1], "clicks": [[{"item": 5}]]}), path)
-    read(path, Source(), ["id"])
+    read([path], Source(), ["id"])
     with pytest.raises(SourceError, match=r"rows\.parquet: column 'clicks' has the type list<element: struct<item"):
-        read(path, Source(), ["id", "clicks"])
+        read([path], Source(), ["id", "clicks"])
 
 
 def test_rows_of_a_pipeline_may_have_any_type() -> None:

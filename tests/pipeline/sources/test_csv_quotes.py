@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from fieldpool.pipeline.sources.formats import ROW_BYTES
-from fieldpool.pipeline.sources.readers import all_columns, file_ranges, read_batches, read_range
+from fieldpool.pipeline.sources.readers import file_ranges, read_batches, read_range, usable_columns
 from fieldpool.transforms.errors import SourceError
 from fieldpool.transforms.spec import Source
 
@@ -154,7 +154,7 @@ def test_header_is_read_with_the_same_options(
     tmp_path: Path, text: bytes, source: dict[str, Any], names: list[str]
 ) -> None:
     (tmp_path / "rows.csv").write_bytes(text)
-    assert all_columns([str(tmp_path / "rows.csv")], Source(**source)) == sorted(names)
+    assert usable_columns([str(tmp_path / "rows.csv")], Source(**source)) == (sorted(names), {})
 
 
 @pytest.mark.parametrize(("header", "fault"), [(b'a,"b\n1,2\n3,4', UNCLOSED), (b'a,"b"c\n1,2', TEXT_AFTER)])

@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 from mutated_inputs import framed
 
-from fieldpool.pipeline.sources.readers import all_columns, check_all_columns, read_batches
+from fieldpool.pipeline.sources.readers import check_input, read_batches, usable_columns
 from fieldpool.transforms.errors import FieldpoolWarning, SourceError
 from fieldpool.transforms.spec import Source
 
@@ -49,33 +49,23 @@ def write(request: pytest.FixtureRequest, tmp_path: Path) -> Write:
 def test_column_that_no_row_has_is_an_error_that_names_the_others(write: Write) -> None:
     files = write([{"user_id": 1}, {"item": 2}])
     with pytest.raises(SourceError, match=r"0\.\w+: has no column 'user'; it has 'item', 'user_id'"):
-        check_all_columns(files, Source(), ["user", "item"])
+        check_input(files, Source(), ["user", "item"])
     with pytest.raises(SourceError, match=r"0\.\w+ and 1 more: has no column 'user'"):
-        check_all_columns([*files, *files], Source(), ["user", "item"])
+        check_input([*files, *files], Source(), ["user", "item"])
 
 
 def test_optional_column_that_no_row_has_is_a_warning(write: Write) -> None:
     with pytest.warns(FieldpoolWarning, match=r"no row has 'user', so all values count as missing; found 'user_id'"):
-        check_all_columns(write([{"user_id": 1}]), Source(), ["user"], is_optional=True)
+        check_input(write([{"user_id": 1}]), Source(), ["user"], is_optional=True)
 
 
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("is_optional", [True, False])
 def test_column_may_be_absent_from_rows_and_files(write: Write, is_optional: bool) -> None:
     files = write([{"a": 1}], [], [{"a": 2}, {"b": 3}])
-    check_all_columns(files, Source(), ["a", "b"], is_optional=is_optional)
+    assert check_input(files, Source(), ["a", "b"], is_optional=is_optional) == ["a", "b"]
     read = [value for batch in read_batches(files[0], Source(), ["a", "b"]) for value in batch.data["b"].to_pylist()]
     assert read == [None]
-
-
-def test_files_without_rows_lack_nothing(write: Write) -> None:
-    check_all_columns(write([], []), Source(), ["a"])
-
-
-def test_features_are_found_beside_records_that_are_not_examples(tmp_path: Path) -> None:
-    good = tf.train.Example(features=features({"a": 1})).SerializeToString()
-    (tmp_path / "rows.tfrecord").write_bytes(framed([b"no example", good]))
-    assert all_columns([str(tmp_path / "rows.tfrecord")], Source()) == ["a"]
 
 
 def sequence(context: dict[str, int], **lists: int) -> bytes:
@@ -85,7 +75,7 @@ def sequence(context: dict[str, int], **lists: int) -> bytes:
     ).SerializeToString()
 
 
-@pytest.mark.parametrize("read", [all_columns, lambda files, source: list(read_batches(files[0], source, ["a"]))])
+@pytest.mark.parametrize("read", [usable_columns, lambda files, source: list(read_batches(files[0], source, ["a"]))])
 @pytest.mark.parametrize("context", [{}, {"a": 1}, {f"feature {i}": i for i in range(2000)}])
 def test_feature_lists_are_an_error(tmp_path: Path, context: dict[str, int], read: Callable[..., Any]) -> None:
     path = tmp_path / "rows.tfrecord"

@@ -11,7 +11,7 @@ from mutated_inputs import framed
 
 from fieldpool.pipeline.rows.columns import tokens
 from fieldpool.pipeline.sources.batches import SourceBatch
-from fieldpool.pipeline.sources.readers import all_columns, read_batches
+from fieldpool.pipeline.sources.readers import read_batches, usable_columns
 from fieldpool.transforms.spec import Source
 
 LISTS = {
@@ -64,7 +64,7 @@ def test_one_unlike_record_leaves_the_others_together(
     assert len(read) <= 3
     tables = [batch.data for batch in read if batch.data.num_rows]
     assert {token for data in tables for token in tokens(data["id"], "id").values.to_pylist()} == {b"7"}
-    assert all_columns([str(path)], Source()) == sorted({*names, "unused"})
+    assert usable_columns([str(path)], Source()) == (sorted({*names, "unused"}), {})
 
 
 def test_mixed_features_keep_their_row_numbers(tmp_path: Path) -> None:
@@ -81,4 +81,4 @@ def test_mixed_features_keep_their_row_numbers(tmp_path: Path) -> None:
 
 def test_features_are_found_beside_records_that_are_not_examples(tmp_path: Path) -> None:
     (tmp_path / "rows.tfrecord").write_bytes(framed([b"garbage", example(a=1), example(b=None), example(a=2.5)]))
-    assert all_columns([str(tmp_path / "rows.tfrecord")], Source()) == ["a", "b"]
+    assert usable_columns([str(tmp_path / "rows.tfrecord")], Source()) == (["a", "b"], {})
