@@ -107,6 +107,7 @@ def _check_same_fields(exported: Spec, spec: Spec, export: str, run: str) -> Non
 def verify_job(job: PreparedJob, rows: int | None = None) -> Parity:
     """Compares the run and the model of a job on all of its rows, or on about `rows`, spread evenly. See `verify`."""
     run, model = Run(job.run or ""), job.model or ""
+    check_export(find_export(model), run)  # Before the columns of the run are looked for in the files.
     source, wanted = run.spec.source, feature_columns(run.spec)
     check_input(job.paths, source, wanted, is_optional=True)
     if rows is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -26,11 +27,14 @@ class FileStamp:
 def find_files(patterns: Sequence[str]) -> list[FileStamp]:
     """Returns the files that match the patterns, with their current state, sorted by path, each file once.
 
-    Each pattern costs one listing, not a request for each file: ten thousand requests would take minutes.
+    A folder stands for all data files in it and in its subfolders, and so does a pattern that matches no files but
+    folders. Files and folders whose names begin with `.` or `_` and `.crc` files do not count: Spark and Hadoop write
+    such files beside the data. Each pattern costs one or two listings, not a request for each file: ten thousand
+    requests would take minutes.
 
     Raises:
         UserError: a pattern is on gs://, and Google Cloud cannot be used.
-        SourceError: a pattern matches no file, or names a folder or a file that is not data.
+        SourceError: a pattern matches no file, a folder has no data files, or a file or folder is not data.
     """
     check_cloud_access(*patterns)
     files: dict[str, FileStamp] = {}
@@ -39,24 +43,66 @@ def find_files(patterns: Sequence[str]) -> list[FileStamp]:
             check_kind(pattern, Kind.DATA, SourceError)
         try:
             found = _listed(pattern)
-        except BeamIOError as error:
+        except (BeamIOError, OSError) as error:
             raise SourceError(f"{pattern}: cannot be listed ({error}); check the path and your access to it") from None
-        if pattern in found and os.path.isdir(pattern):
-            raise SourceError(
-                f"{pattern}: expected files, found a folder; pass its files, for example '{pattern}/*.parquet'"
-            )
         if not found:
             check_kind(pattern, Kind.DATA, SourceError)
+            if os.path.isdir(pattern):
+                raise SourceError(
+                    f"{pattern}: the folder has no data files; files and folders whose names begin with . or _ and "
+                    f".crc files are not read. Pass files, or another folder"
+                )
             raise SourceError(f"{pattern}: no such file; check the path, or quote the pattern for the shell")
         files |= found
     return sorted(files.values())
 
 
 def _listed(pattern: str) -> dict[str, FileStamp]:
+    if "://" in pattern:
+        # Beam would add `*` to a pattern that ends with a slash.
+        return (not pattern.endswith("/") and _matches(pattern)) or _in_remote_folders(pattern.rstrip("/"))
+    if os.path.isdir(pattern):
+        return _in_folder(pattern)
+    files = _matches(pattern)
+    for folder in [] if files else filter(os.path.isdir, glob.glob(pattern)):
+        if _is_data(os.path.basename(folder.rstrip("/"))):
+            files |= _in_folder(folder)
+    return files
+
+
+def _matches(pattern: str) -> dict[str, FileStamp]:
     return {
         found.path: FileStamp(found.path, found.size_in_bytes, found.last_updated_in_seconds)
         for found in FileSystems.match([pattern])[0].metadata_list
     }
+
+
+def _in_folder(folder: str) -> dict[str, FileStamp]:
+    def fail(error: OSError) -> None:
+        raise error
+
+    files: dict[str, FileStamp] = {}
+    for parent, folders, names in os.walk(folder, onerror=fail):
+        folders[:] = filter(_is_data, folders)
+        for path in (os.path.join(parent, name) for name in names if _is_data(name)):
+            state = os.stat(path)
+            files[path] = FileStamp(path, state.st_size, state.st_mtime)
+    return files
+
+
+def _in_remote_folders(pattern: str) -> dict[str, FileStamp]:
+    *_, folder = of_pattern = pattern.split("/")
+
+    def is_data(path: str) -> bool:
+        names = path.split("/")[len(of_pattern) - 1 :]
+        return all(map(_is_data, names[1:])) and (names[0] == folder or _is_data(names[0]))
+
+    return {path: stamp for path, stamp in _matches(f"{pattern}/**").items() if is_data(path)}
+
+
+def _is_data(name: str) -> bool:
+    """Returns whether a file or folder in an input folder is read, by its name."""
+    return not name.startswith((".", "_")) and not name.endswith(".crc") and name != ""
 
 
 @contextlib.contextmanager

@@ -177,3 +177,13 @@ def test_files_are_found_by_a_pattern(bucket: EmulatedBucket) -> None:
     assert [(file.path, file.size) for file in find_files(["gs://pool/clicks/*.csv"])] == [(path, 5) for path in paths]
     with pytest.raises(SourceError, match="no such file"):
         find_files(["gs://pool/clicks/*.parquet"])
+
+
+@pytest.mark.parametrize("pattern", ["gs://pool/clicks", "gs://pool/clicks/", "gs://pool/cl*", "gs://pool/clicks/dt*"])
+def test_folder_stands_for_the_data_files_in_it(bucket: EmulatedBucket, pattern: str) -> None:
+    paths = [bucket.write(f"clicks/{name}.csv", b"id\n1\n") for name in ("dt=1/part", "dt=2/part")]
+    for name in ("_SUCCESS", ".hidden.csv", "_temporary/part.csv", "dt=1/.part.csv.crc"):
+        bucket.write(f"clicks/{name}", b"")
+    files = find_files([pattern])
+    assert [file.path for file in files] == paths
+    check_unchanged(files, [pattern])

@@ -51,7 +51,6 @@ CASES = [
     (["predict", RUN, DATA, OUT], "run is a run; expected an exported model", "predict MODEL DATA... --out OUT"),
     (["predict", KERAS, DATA, OUT], "model.keras: no exported model", ""),
     (["profile", RUN, OUT], "run is a run; expected data", "profile DATA... --out OUT"),
-    (["profile", "{0}/model/logs", OUT], "logs: expected files, found a folder; pass its files", ""),
 ]
 
 
