@@ -15,7 +15,7 @@ from ..transforms.errors import FieldpoolWarning, UserError
 from ..transforms.spec import Spec
 from . import metrics
 from .compatibility import check_model
-from .examples import NoExamples, read_examples
+from .examples import NoExamples, read_examples, reading_examples
 from .run import Run
 
 Features = dict[str, tf.Tensor]
@@ -137,7 +137,8 @@ def score_split(
     if gauc_by and spec.fields[gauc_by].is_list:
         raise UserError(f"gauc_by: expected a categorical field, found {gauc_by!r}, which has several values per row")
     dataset = read_examples(run, split, batch_size=batch_size)
-    scores = score(scorer(model, dataset.element_spec[0]), dataset, keep)
+    with reading_examples(run):
+        scores = score(scorer(model, dataset.element_spec[0]), dataset, keep)
     if len(scores.labels) == 0:
         raise NoExamples(f"{run.path}: the files of the split {split!r} have no examples; evaluate another split")
     warn_of_nan(scores.logits, f"{run.path}, {split}")

@@ -6,20 +6,33 @@ example at a time takes several times as long.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
+from os.path import join
 from typing import Any
 
 import tensorflow as tf
 
 from ..transforms.errors import UserError
 from ..transforms.spec import KEY_FEATURE, LABEL_FEATURE, SPLITS, Spec, weights_feature
-from .run import Run
+from .damage import reading
+from .run import EXAMPLES_FOLDER, Run
 
 # Up to 16 shards are interleaved, in blocks of 256 records. Both are fixed, not tuned at run time, so that a seed gives
 # the same order on every machine. Single records would cost 4 µs each.
 _SHARDS_AT_ONCE = 16
 _BLOCK = 256
 _THREADS = 2
+
+
+@contextlib.contextmanager
+def reading_examples(run: Run) -> Iterator[None]:
+    """Raises Damaged if a shard that is read in the block is damaged."""
+    try:
+        yield
+    except tf.errors.DataLossError as error:
+        with reading(join(run.path, EXAMPLES_FOLDER), "transform"):
+            raise error
 
 
 class NoExamples(UserError):

@@ -10,6 +10,7 @@ import contextlib
 import json
 import os
 from os.path import join
+from typing import Any
 from uuid import uuid4
 
 import keras
@@ -21,6 +22,7 @@ from ..transforms.kinds import Kind, check_kind
 from ..transforms.outputs import check_folder_output, locked, locked_folder
 from ..transforms.writing import TEMPORARY, temporary_folder, writing
 from .compatibility import check_identity, check_model
+from .damage import reading
 from .examples import feature_spec
 from .files import write_folder_atomically, write_json
 from .identity import Identity, read_identity
@@ -93,9 +95,11 @@ def _export(run: Run, model_path: str, target: str, overwrite: bool) -> None:
 
     def write(folder: str) -> None:
         with temporary_folder("export") as copy:
-            with writing(copy, TEMPORARY):
-                _copy_transform(run, copy)
-            module, signatures = serving_module(run.spec, tf.saved_model.load(copy), model)
+            with reading(join(run.path, TRANSFORM_FN_FOLDER), "transform"):
+                with writing(copy, TEMPORARY):
+                    _copy_transform(run, copy)
+                transform = tf.saved_model.load(copy)
+            module, signatures = serving_module(run.spec, transform, model)
             tf.saved_model.save(module, folder, signatures=signatures)  # Reads the vocabularies from the copy.
         tf.io.gfile.makedirs(join(folder, EXTRA_ASSETS_FOLDER))
         tf.io.gfile.copy(join(run.path, SPEC_FILE), export_file(folder, SPEC_FILE))
@@ -134,13 +138,25 @@ def check_export(export: str, run: Run | None = None) -> None:
         DifferentRun: if they are not.
     """
     spec = read_resolved_spec(export_file(export, SPEC_FILE))
-    of_transform, exported = read_identity(spec, export), ("the exported model", export)
-    if tf.io.gfile.exists(export_file(export, IDENTITY_FILE)):  # Earlier versions wrote none.
-        with tf.io.gfile.GFile(export_file(export, IDENTITY_FILE)) as file:
+    with reading(export, "export"):
+        of_transform, exported = read_identity(spec, export), ("the exported model", export)
+    path = export_file(export, IDENTITY_FILE)
+    if tf.io.gfile.exists(path):  # Earlier versions wrote none.
+        with reading(path, "export"), tf.io.gfile.GFile(path) as file:
             of_model = Identity.from_json(json.loads(file.read()))
         check_identity(of_model, of_transform, ("the model", export_file(export, MODEL_FILE)), exported)
     if run is not None:
         check_identity(of_transform, run.identity, exported, ("the run", run.path))
+
+
+def load_export(export: str) -> Any:
+    """Returns the SavedModel of an exported model.
+
+    Raises:
+        Damaged: it cannot be loaded.
+    """
+    with reading(export, "export"):
+        return tf.saved_model.load(export)
 
 
 def _is_export(folder: str) -> bool:

@@ -163,13 +163,18 @@ def _numbers(spec: Spec, graph_file: str) -> dict[str, dict[str, Any]]:
 
 def _float64_vector(graph_file: str, length: int) -> np.ndarray | None:
     """Returns the constant vector of a graph with this dtype and length; None if it has none, or several."""
-    model = SavedModel()
-    with tf.io.gfile.GFile(graph_file, "rb") as file:
-        model.ParseFromString(file.read())
     constants = [
         node.attr["value"].tensor
-        for node in model.meta_graphs[0].graph_def.node
+        for node in read_saved_model(graph_file).meta_graphs[0].graph_def.node
         if node.op == "Const" and node.attr["dtype"].type == tf.float64.as_datatype_enum
     ]
     vectors = [vector for vector in map(tf.make_ndarray, constants) if vector.shape == (length,)]
     return vectors[0] if len(vectors) == 1 else None
+
+
+def read_saved_model(path: str) -> Any:
+    """Returns the SavedModel in the file `saved_model.pb` at `path`."""
+    model = SavedModel()
+    with tf.io.gfile.GFile(path, "rb") as file:
+        model.ParseFromString(file.read())
+    return model

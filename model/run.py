@@ -17,7 +17,8 @@ from pydantic import ValidationError
 from ..transforms.errors import UserError
 from ..transforms.kinds import Kind, check_cloud_access, check_kind
 from ..transforms.spec import Spec
-from .identity import Identity, read_identity
+from .damage import reading
+from .identity import Identity, read_identity, read_saved_model
 from .run_stats import RunStats
 
 SPEC_FILE = "spec.yaml"
@@ -81,12 +82,13 @@ class Run:
             raise NotARun(
                 f"{self.path}: has no {STATS_FILE}, which is required here; create the run with `fieldpool transform`"
             )
-        with tf.io.gfile.GFile(join(self.path, STATS_FILE)) as file:
+        path = join(self.path, STATS_FILE)
+        with reading(path, "transform"), tf.io.gfile.GFile(path) as file:
             text = file.read()
         try:
             return RunStats.model_validate_json(text)
         except ValidationError as error:
-            raise NotARun(_not_of_this_version(join(self.path, STATS_FILE), error)) from None
+            raise NotARun(_not_of_this_version(path, error)) from None
 
     def shards(self, split: str) -> list[str]:
         """Returns the TFRecord files of `split` ("train", "eval" or "test"), sorted by name."""
@@ -98,7 +100,8 @@ class Run:
 
     def tokens(self, vocabulary: str) -> list[bytes]:
         """Returns the tokens of `vocabulary`; the first has the id `first_token_id`."""
-        with tf.io.gfile.GFile(self.vocabulary_path(vocabulary), "rb") as file:
+        path = self.vocabulary_path(vocabulary)
+        with reading(path, "transform"), tf.io.gfile.GFile(path, "rb") as file:
             return file.read().split(b"\n")[:-1]
 
     def vocabulary(self, name: str) -> pa.Table:
@@ -142,9 +145,25 @@ class Run:
         }
 
     @cached_property
+    def transform_folder(self) -> str:
+        """The folder of the transform, for TensorFlow Transform.
+
+        Raises:
+            Damaged: its graph or a vocabulary is missing or damaged, which TensorFlow would report in each worker.
+        """
+        folder = join(self.path, TRANSFORM_FN_FOLDER)
+        with reading(folder, "transform"):
+            read_saved_model(join(folder, "saved_model.pb"))
+            for name in self.spec.resolved_vocabularies():
+                tf.io.gfile.stat(self.vocabulary_path(name))
+        return join(self.path, TRANSFORM_FOLDER)
+
+    @cached_property
     def identity(self) -> Identity:
         """The meaning of the ids and numbers of the run; equal for all runs that were created with `--using` it."""
-        return read_identity(self.spec, join(self.path, TRANSFORM_FN_FOLDER))
+        folder = join(self.path, TRANSFORM_FN_FOLDER)
+        with reading(folder, "transform"):
+            return read_identity(self.spec, folder)
 
 
 def read_resolved_spec(path: str) -> Spec:
@@ -153,7 +172,7 @@ def read_resolved_spec(path: str) -> Spec:
     Raises:
         NotARun: it is not valid: another version of fieldpool wrote it, for example.
     """
-    with tf.io.gfile.GFile(path) as file:
+    with reading(path, "transform"), tf.io.gfile.GFile(path) as file:
         content = yaml.safe_load(file.read())
     try:
         return Spec.model_validate(content)

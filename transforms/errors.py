@@ -45,6 +45,10 @@ class CannotWrite(UserError):
     """The output cannot be written, for example without permission or space on the disk."""
 
 
+class Damaged(UserError):
+    """A file in a run, a model or an exported model is missing, damaged or written by another program."""
+
+
 class CannotResume(UserError):
     """The unfinished work of an earlier process was started from other inputs."""
 

@@ -10,7 +10,7 @@ from os.path import join
 import keras
 import tensorflow as tf
 
-from ...transforms.errors import CannotWrite, TargetExists, UserError
+from ...transforms.errors import CannotWrite, Damaged, TargetExists, UserError
 from ...transforms.kinds import Kind, check_cloud_access, check_kind, kind_of, names_in
 from ...transforms.outputs import check_folder_output
 from ...transforms.writing import writing
@@ -140,13 +140,14 @@ def writing_model(folder: str) -> Iterator[None]:
 
     Raises:
         CannotWrite: the folder cannot be written to.
+        Damaged: the block raised it, because the examples are damaged.
     """
     try:
         with writing(folder):
             yield
-    except CannotWrite as error:
+    except (CannotWrite, Damaged) as error:
         if has_checkpoint(folder):
-            raise CannotWrite(f"{error}. The newest checkpoint remains; continue with --resume") from None
+            raise type(error)(f"{error}. The newest checkpoint remains; continue with --resume") from None
         if UNFINISHED_FILE in names_in(folder):
             with contextlib.suppress(tf.errors.OpError):  # The error to report is that of writing.
                 for name in (CHECKPOINTS_FOLDER, LOGS_FOLDER, CACHE_FOLDER):

@@ -18,7 +18,7 @@ from ...transforms.outputs import locked_folder
 from ...transforms.spec import Spec
 from ...transforms.spec.training import Model, Train
 from ...transforms.writing import temporary_folder
-from ..examples import NoExamples, count_examples, read_examples
+from ..examples import NoExamples, count_examples, read_examples, reading_examples
 from ..layers.deepfm import DeepFM
 from ..run import Run
 from .callbacks import Checkpoints, EpochHistory, EpochWeights, FiniteLoss, StopEarly, eval_metrics
@@ -104,7 +104,7 @@ def train(
         # Reading variables needs all workers, so every worker writes all files; those of the others are not kept.
         with temporary_folder("train") as scratch:
             return _train(replace(training, folder=scratch), resume_from, callbacks)
-    with locked_folder(out_dir), writing_model(out_dir):
+    with locked_folder(out_dir), writing_model(out_dir), reading_examples(run):
         check_folder(out_dir, overwrite=overwrite, resume=resume)  # Another process may have written to it.
         return _train(training, resume_from, callbacks)
 

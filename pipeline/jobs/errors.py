@@ -131,7 +131,7 @@ def _refused_by_cloud(failure: _Failure) -> UserError | None:
             if _OUT_OF_MEMORY.search(failure.text):
                 return None
             return JobFailed(f"{cause}\nSee docs/dataflow.md, and the job's page above")
-        if type(cause).__module__.startswith("google."):
+        if type(cause).__module__.startswith(("google.api_core.", "google.auth.", "google.cloud.")):
             return JobFailed(
                 f"Google Cloud rejected the request: {cause}. Check --project and --region, that the Dataflow API is "
                 "enabled, and your credentials: `gcloud auth application-default login`"

@@ -99,15 +99,12 @@ class WorkerProcess(SubprocessSdkWorkerHandler):
 
 @contextlib.contextmanager
 def quiet_workers() -> Iterator[None]:
-    """Suppresses what threads that work for a job in this process print and log about errors, which arrive here.
+    """Suppresses what threads that work for a job in this process print about errors, which arrive here.
 
     Raises:
         RuntimeError: A worker process has died.
     """
-    logger = logging.getLogger(sdk_worker.__name__)
     hook = threading.excepthook
-    logger.addFilter(_is_no_error)
-    sdk_worker.print = lambda *_, **__: None
     # The connections to a process that has died break in several threads.
     threading.excepthook = lambda failed: None if isinstance(failed.exc_value, grpc.RpcError) else hook(failed)
     _deaths.clear()
@@ -119,9 +116,8 @@ def quiet_workers() -> Iterator[None]:
         raise
     finally:
         threading.excepthook = hook
-        del sdk_worker.print
-        logger.removeFilter(_is_no_error)
 
 
-def _is_no_error(record: logging.LogRecord) -> bool:
-    return record.levelno < logging.ERROR
+# For good: a thread may print and log its error after the job has failed with that of another one.
+sdk_worker.print = lambda *_, **__: None
+logging.getLogger(sdk_worker.__name__).addFilter(lambda record: record.levelno < logging.ERROR)

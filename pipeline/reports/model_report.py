@@ -16,6 +16,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from ...model.damage import reading
 from ...model.evaluation import Scores, evaluate, measure, score_split
 from ...model.files import write_atomically
 from ...model.run import Run
@@ -101,7 +102,7 @@ def _read_training(folder: str) -> dict[str, Any]:
     if not tf.io.gfile.exists(path):
         check_kind(folder, Kind.MODEL, UserError)
         raise UserError(f"{path}: no such file; pass the folder that `fieldpool train` wrote")
-    with tf.io.gfile.GFile(path) as file:
+    with reading(path, "train"), tf.io.gfile.GFile(path) as file:
         training: dict[str, Any] = json.loads(file.read())
     return training
 

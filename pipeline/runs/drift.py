@@ -13,7 +13,7 @@ import pyarrow as pa
 from apache_beam.io.filesystems import FileSystems
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from ...model.run import TRANSFORM_FOLDER, Run
+from ...model.run import Run
 from ...model.run_stats import RunStats, total
 from ...transforms.spec import LABEL_FEATURE, SPLITS, Spec
 from ...transforms.writing import TEMPORARY, temporary_folder
@@ -74,7 +74,7 @@ def check(run: Run, patterns: Sequence[str], options: PipelineOptions | None = N
             result = {"transform": rows} | "Preprocess" >> _PreprocessNewRows(
                 spec,
                 FileSystems.join(folder, TFT_FOLDER),
-                transform_path=FileSystems.join(run.path, TRANSFORM_FOLDER),
+                transform_path=run.transform_folder,
                 ranges=ranges,
                 labelled=labelled,
             )

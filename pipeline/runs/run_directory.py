@@ -183,7 +183,7 @@ def _make_run(
     if using is None:
         readings["analyze"] = pipeline | "ReadForAnalysis" >> source.read_rows()
     FileSystems.mkdirs(FileSystems.join(work.result, EXAMPLES_FOLDER))
-    transform_path = FileSystems.join(using.path, TRANSFORM_FOLDER) if using else None
+    transform_path = using.transform_folder if using else None
     tft_temp = options.view_as(FieldpoolOptions).tft_temp_location
     write_run(readings, resolved, work.path, work.result, transform_path, tft_temp)
     result = run_pipeline(pipeline)

@@ -17,7 +17,7 @@ from apache_beam.utils.shared import Shared
 
 from ...model.evaluation import scorer
 from ...model.examples import feature_spec
-from ...model.export import export_file
+from ...model.export import export_file, load_export
 from ...model.serving_graph import (
     EXAMPLES_SIGNATURE,
     IDS_SIGNATURE,
@@ -141,7 +141,7 @@ class _Models:
 
     def __init__(self, export: str, spec: Spec) -> None:
         self._spec = spec
-        self.served = tf.saved_model.load(export)
+        self.served = load_export(export)
         features = {
             name: tf.TensorSpec([None, *feature.shape], feature.dtype)
             for name, feature in feature_spec(spec).items()

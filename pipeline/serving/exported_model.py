@@ -13,7 +13,8 @@ import tensorflow as tf
 from apache_beam.ml.inference.base import ModelHandler
 from tfx_bsl.public.tfxio import TensorAdapter
 
-from ...model.export import export_file
+from ...model.damage import reading
+from ...model.export import export_file, load_export
 from ...model.run import SPEC_FILE, STATS_FILE, read_resolved_spec
 from ...model.run_stats import RunStats
 from ...model.serving_graph import IDS_SEEN, OOV_IDS, PROBABILITY
@@ -77,7 +78,7 @@ class ExportedModel(ModelHandler[RowsToPredict, Predictions, Any]):
 
     def load_model(self) -> Any:
         """Returns the SavedModel; Beam calls this once per process."""
-        return tf.saved_model.load(self._path)
+        return load_export(self._path)
 
     def run_inference(
         self, batch: Sequence[RowsToPredict], model: Any, inference_args: dict[str, Any] | None = None
@@ -133,5 +134,5 @@ def read_stats(export: str) -> RunStats | None:
     path = export_file(export, STATS_FILE)
     if not tf.io.gfile.exists(path):
         return None
-    with tf.io.gfile.GFile(path) as file:
+    with reading(path, "export"), tf.io.gfile.GFile(path) as file:
         return RunStats.model_validate_json(file.read())

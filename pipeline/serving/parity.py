@@ -20,7 +20,7 @@ from apache_beam.io.filesystems import FileSystems
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from ...model.export import check_export, find_export
-from ...model.run import TRANSFORM_FOLDER, Run
+from ...model.run import Run
 from ...transforms.errors import UserError
 from ...transforms.spec import LABEL_FEATURE, Spec
 from ...transforms.writing import TEMPORARY, temporary_folder
@@ -68,7 +68,7 @@ def verify(run: Run, model: str, read_rows: ReadRows, options: PipelineOptions |
             tft_beam.Context(temp_dir=folder, passthrough_keys=set(passed_through), use_deep_copy_optimization=False),
             running_pipeline(options or beam_options()) as pipeline,
         ):
-            transform_fn = pipeline | "ReadTransform" >> tft_beam.ReadTransformFn(f"{run.path}/{TRANSFORM_FOLDER}")
+            transform_fn = pipeline | "ReadTransform" >> tft_beam.ReadTransformFn(run.transform_folder)
             checks = CheckRows(spec, label=False, split=False, limit_rejected=False)
             checked = pipeline | "Read" >> read_rows() | "CheckRows" >> beam.ParDo(checks)
             with_requests = checked | "WithRequests" >> beam.FlatMap(_with_requests, spec)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from ...model.examples import feature_spec
+from ...model.examples import feature_spec, reading_examples
 from ...model.run import Run
 from ...transforms.errors import UserError
 from ...transforms.spec import KEY_FEATURE, LABEL_FEATURE, weights_feature
@@ -41,8 +41,9 @@ def decoded_examples(run: Run, split: str, limit: int) -> Iterator[DecodedExampl
         raise UserError(f"{run.path}: has no examples in the {split} split; choose another with --split")
     names = {vocabulary: _names(run, vocabulary) for vocabulary in run.spec.vocabulary_fields()}
     records = tf.data.TFRecordDataset(run.shards(split), "GZIP").take(limit)
-    for record in records:
-        yield _decoded(tf.io.parse_single_example(record, feature_spec(run.spec)), run, names)
+    with reading_examples(run):
+        for record in records:
+            yield _decoded(tf.io.parse_single_example(record, feature_spec(run.spec)), run, names)
 
 
 def _names(run: Run, vocabulary: str) -> list[str]:

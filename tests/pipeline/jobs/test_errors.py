@@ -6,6 +6,7 @@ import errno
 
 import grpc
 import pytest
+from google.protobuf.message import DecodeError
 
 from fieldpool.model.run import NotARun
 from fieldpool.pipeline.jobs.errors import translate_worker_errors
@@ -153,6 +154,7 @@ def test_known_errors_are_translated(raised: Exception, kind: type[Exception], m
         DataflowRuntimeException("Traceback (most recent call last):\nZeroDivisionError: division by zero"),
         RuntimeError("Pipeline p-1 failed in state FAILED: Traceback …\nZeroDivisionError: division by zero"),
         RuntimeError(NO_PACKAGE.format("fieldpools")),
+        DecodeError("Error parsing message"),  # Its module's name begins with `google.`, too.
     ],
 )
 def test_bug_keeps_its_traceback(fault: Exception) -> None:
