@@ -178,8 +178,9 @@ def _check_model_fits(model: keras.Model, run: Run, path: str) -> None:
     try:
         model(features, training=False)
     except (ValueError, tf.errors.InvalidArgumentError) as error:
+        reason = " ".join(str(error).split())[:500]  # Keras' messages have many lines.
         raise UserError(
-            f"{path}: does not fit the run {run.path}; use the run that it was trained on. The model's error: {error}"
+            f"{path}: does not fit the run {run.path}; use the run that it was trained on. The model's error: {reason}"
         ) from None
 
 

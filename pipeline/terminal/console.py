@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Iterable, Sequence
 
@@ -12,6 +13,8 @@ from rich.text import Text
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
 
+# Codes that style text on a terminal, and control characters except tabs and line ends.
+_CONTROL_CODES = re.compile(r"\x1b\[[0-9;]*m|[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 # The number of files that `shortened` keeps.
 _FEW = 3
 
@@ -39,12 +42,17 @@ def show(renderables: Iterable[RenderableType]) -> None:
 
 def error(text: str) -> None:
     """Prints an error, with its label in red."""
-    err.print(Text.assemble(("error: ", "bold red"), text), soft_wrap=True)
+    err.print(Text.assemble(("error: ", "bold red"), _printable(text)), soft_wrap=True)
 
 
 def warning(text: str) -> None:
     """Prints a warning as one line, with its label in yellow."""
-    err.print(Text.assemble(("warning: ", "bold yellow"), " ".join(text.split())), soft_wrap=True)
+    err.print(Text.assemble(("warning: ", "bold yellow"), _printable(" ".join(text.split()))), soft_wrap=True)
+
+
+def _printable(text: str) -> str:
+    """Returns a text without control codes, which messages of libraries and values of rows may contain."""
+    return _CONTROL_CODES.sub("", text)
 
 
 def show_plan(lines: dict[str, str]) -> None:
