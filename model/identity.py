@@ -117,6 +117,7 @@ def read_identity(spec: Spec, saved_model: str) -> Identity:
         name: field.model_dump(mode="json", exclude=_IGNORED)
         | ({"vocabulary": spec.vocabulary_of(name)} if field.has_vocabulary else {})
         | ({"weighted": field.is_weighted} if field.is_list else {})
+        | ({"clip": field.limit} if isinstance(field, NumericField) else {})
         for name, field in spec.fields.items()
     }
     vocabularies = {

@@ -19,7 +19,8 @@ def check_profile_folder(folder: str, *, overwrite: bool) -> list[str]:
     """Returns the paths of spec and page in a folder.
 
     Raises:
-        TargetExists: One of the two exists and `overwrite` is false; the folder is a run; or it is a file.
+        TargetExists: An earlier profile exists and `overwrite` is false; there is a spec without a page; the folder is
+            a run; or it is a file.
     """
     check_not_a_file(folder)
     paths = [os.path.join(folder, name) for name in (SPEC_NAME, PAGE_NAME)]
@@ -28,8 +29,11 @@ def check_profile_folder(folder: str, *, overwrite: bool) -> list[str]:
     for path in paths:
         if os.path.isdir(path):
             raise TargetExists(f"{path}: exists already and is a folder; choose another folder with --out")
-        if os.path.lexists(path) and not overwrite:
-            raise TargetExists(f"{path}: exists already; {REPLACE}")
+    spec, page = map(os.path.lexists, paths)
+    if spec and not page:  # Perhaps the only copy of a spec that was written by hand.
+        raise TargetExists(f"{paths[0]}: exists already, without {PAGE_NAME}; choose another folder with --out")
+    if page and not overwrite:
+        raise TargetExists(f"{paths[0] if spec else paths[1]}: exists already; {REPLACE}")
     return paths
 
 
@@ -48,8 +52,8 @@ def profile_folder(folder: str, *, overwrite: bool = False) -> Iterator[Callable
         paths = check_profile_folder(folder, overwrite=overwrite)  # Another process may have written to it.
 
         def write(texts: Sequence[str]) -> list[str]:
-            with replacing(*paths) as temporary:
-                for path, text in zip(temporary, texts, strict=True):
+            with replacing(*reversed(paths)) as temporary:  # The page first: a spec without a page is never replaced.
+                for path, text in zip(reversed(temporary), texts, strict=True):
                     Path(path).write_text(text, encoding="utf-8")
             return paths
 

@@ -123,6 +123,7 @@ FOREIGN = [
     ("run", ("model/thesis.txt",)),
     ("run", ("report.html/thesis.txt",)),
     ("profile", ("spec.yaml/thesis.txt",)),
+    ("profile", ("spec.yaml",)),  # Written by hand: without a page.
     ("demo", ("clicks.parquet", "spec.yaml", "report.html")),
 ]
 OTHER_OUTPUTS = [

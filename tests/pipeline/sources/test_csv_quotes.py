@@ -184,6 +184,7 @@ def test_quote_that_the_file_never_closes(tmp_path: Path, rows: int) -> None:
         ({"delimiter": "¦"}, "`delimiter`: expected one ASCII character"),
         ({"escape": '"'}, "must differ"),
         ({"delimiter": "'", "quote": "'"}, "must differ"),
+        ({"quote": ","}, "another character than the default delimiters"),
     ],
 )
 def test_special_characters_are_single_and_different(source: dict[str, Any], message: str) -> None:
