@@ -22,6 +22,7 @@ from ..spec_file import parse_spec
 from .field_profile import FieldProfile
 from .pages import Header, megabytes, number, render, share
 from .sample_profile import check_sample, field_profiles
+from .sample_table import sample_table
 from .spec_proposal import Proposal, propose
 
 SAMPLE_ROWS = 200_000
@@ -69,7 +70,7 @@ def profile_data(
     batches = [batch for batch in sample_rows(files, source, names, rows) if batch.data.num_rows]
     if not batches:
         raise UserError(f"{shown(files)}: no rows; pass files with rows")
-    table = pa.concat_tables([pa.Table.from_batches([b.data]) for b in batches], promote_options="permissive")
+    table = sample_table([batch.data for batch in batches])
     proposal = propose(table, files, label=label, left_out=left_out)
     of_source = source.model_dump(mode="json", exclude_unset=True)
     if of_source:

@@ -47,7 +47,9 @@ class Source(Strict):
             if len(character) != 1 or not character.isascii() or character in "\n\r":
                 raise ValueError(f"`{name}`: expected one ASCII character, not a line end; found {character!r}")
             if name != "delimiter" and self.delimiter is None and character in ",\t":
-                raise ValueError(f"`{name}`: expected another character than the default delimiters, found {character!r}")
+                raise ValueError(
+                    f"`{name}`: expected another character than the default delimiters; found {character!r}"
+                )
         if len(set(found.values())) < len(found):
             raise ValueError(f"{' and '.join(f'`{name}`' for name in found)} must differ; found {found}")
         return self

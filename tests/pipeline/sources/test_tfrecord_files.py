@@ -45,6 +45,7 @@ def batches(path: Path, records: list[bytes], columns: list[str]) -> list[Source
         (example(id=7, name=b"x", unused=1.5), ["id", "name", "unused"], None),
         (example(id=7, name=b"x", unused=None), ["id", "name", "unused"], None),
     ],
+    ids=["garbage", "truncated", "float", "text", "unread", "empty"],  # The bytes differ from process to process.
 )
 def test_one_unlike_record_leaves_the_others_together(
     tmp_path: Path, record: bytes, names: list[str], reason: str | None
