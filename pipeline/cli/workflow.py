@@ -219,6 +219,9 @@ def run_workflow(
     """Runs all steps and prints their results."""
     run, model, report = (os.path.join(out, name) for name in _PARTS)
     overwrite = earlier.overwrite or earlier.resume
+    from ..spec_file import load_spec
+
+    load_spec(spec)  # Before the data: data in the position of the spec is recognised.
     with startup.importing():
         from ...model.files import write_json
         from ...model.run import Run
