@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ..arrow_lists import is_list, list_lengths, lists_of, sum_by_row
-from ..sources.batches import Reason
+from ..sources.batches import Reason, is_utf8
 from .texts import TEXT as TEXT
 from .texts import texts_of
 
@@ -107,18 +107,10 @@ def not_utf8(values: pa.Array) -> np.ndarray:
         try:
             texts.cast(pa.large_string())
         except pa.ArrowInvalid:
-            return np.array([text is not None and not _is_utf8(text) for text in texts.to_pylist()])
+            return np.array([text is not None and not is_utf8(text) for text in texts.to_pylist()])
         return np.zeros(len(texts), bool)
 
     return _any_by_row(values, invalid)
-
-
-def _is_utf8(text: bytes) -> bool:
-    try:
-        text.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
 
 
 def _any_by_row(values: pa.Array, holds: Callable[[pa.Array], np.ndarray]) -> np.ndarray:

@@ -129,3 +129,12 @@ def _plain(value: pa.Scalar) -> Any:
         if isinstance(value, pa.ListScalar):
             return [_plain(item) for item in value.values]
         return str(value.cast(pa.string()))
+
+
+def is_utf8(text: bytes) -> bool:
+    """Returns whether a text is valid UTF-8. pyarrow prints a traceback if it cannot decode a row for a handler."""
+    try:
+        text.decode()
+    except UnicodeDecodeError:
+        return False
+    return True

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.csv
 
 from ...transforms.errors import SourceError
-from .batches import BATCH_ROWS, Reason, Rejected, SourceBatch, check_columns, no_rows
+from .batches import BATCH_ROWS, Reason, Rejected, SourceBatch, check_columns, is_utf8, no_rows
 from .csv_rows import Dialect, Rows
 from .formats import ROW_BYTES, SourceFile
 from .ranges import BOM, FileRange, open_range
@@ -200,7 +200,7 @@ def _table(
             quote_char=dialect.quote.decode() or False,
             double_quote=dialect.double_quote,
             escape_char=dialect.escape.decode() or False,
-            invalid_row_handler=skip if _is_utf8(text) else None,
+            invalid_row_handler=skip if is_utf8(text) else None,
         ),
         convert_options=pa.csv.ConvertOptions(
             column_types={column: pa.binary() for column in columns},
@@ -212,15 +212,6 @@ def _table(
         ),
     )
     return table, skipped
-
-
-def _is_utf8(text: bytes) -> bool:
-    """Returns whether pyarrow can decode the rows of a text for a handler; it prints a traceback if it cannot."""
-    try:
-        text.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
 
 
 def _in_batches(path: str, numbers: np.ndarray, table: pa.Table, rejected: list[Rejected]) -> Iterator[SourceBatch]:

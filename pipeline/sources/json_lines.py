@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.json
 
-from .batches import BATCH_ROWS, Reason, Rejected, SourceBatch, no_rows, selected
+from .batches import BATCH_ROWS, Reason, Rejected, SourceBatch, is_utf8, no_rows, selected
 from .column_types import columns_of_schema
 from .formats import ROW_BYTES, SourceFile
 from .ranges import BOM, FileRange, line_ranges, open_range
@@ -87,7 +87,7 @@ def parse_json(
     are_objects = (
         all(line.startswith(b"{") and line.endswith(b"}") for line in lines)
         and not _NULL_ROW.search(block)
-        and _is_utf8(block)
+        and is_utf8(block)
     )
     table = _whole_block(block, columns) if are_objects else None
     if table is None or table.num_rows != len(lines):
@@ -99,14 +99,6 @@ def parse_json(
         batches.append(SourceBatch(path, rows, batch))
         first_row += batch.num_rows
     return batches, len(lines), columns_of_schema(table.schema)
-
-
-def _is_utf8(block: bytes) -> bool:
-    try:
-        block.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
 
 
 def _whole_block(block: bytes, columns: Iterable[str]) -> pa.Table | None:
