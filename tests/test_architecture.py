@@ -27,7 +27,7 @@ FORBIDDEN = {
 LEVELS = [
     {"sources", "jobs", "spec_errors", "arrow_lists"},
     {"rows", "tfrecords", "folders", "demo_log", "spec_file"},
-    {"counts"},
+    {"counts", "proposal"},
     {"runs", "serving", "reports"},
     {"terminal"},
     {"cli"},

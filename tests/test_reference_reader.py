@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 from mutated_inputs import MUTATIONS, Mutations, examples, framed, mutated
 
 from fieldpool.pipeline.sources.batches import SourceBatch
-from fieldpool.pipeline.sources.csv_rows import Dialect
+from fieldpool.pipeline.sources.formats.csv_rows import Dialect
 from fieldpool.pipeline.sources.readers import read_batches
 from fieldpool.transforms.errors import UserError
 from fieldpool.transforms.spec import Source

@@ -67,12 +67,6 @@ def with_boundaries(split: TimeSplit, eval_from: float, test_from: float, unit: 
     return split.model_copy(update={**ends, "time_unit": unit})
 
 
-def has_compact_dates(times: Times) -> bool:
-    """Returns whether most numbers of a column are YYYYMMDD, and none of its values is another time."""
-    rows = _rows_by_unit(times, None)
-    return rows["date"] > sum(rows.values()) / 2 and not _rows_of(times, ~times.is_number, None)
-
-
 def _rows_by_unit(times: Times, rows: np.ndarray | None) -> dict[str, int]:
     """Returns the number of rows with numbers of each unit."""
     return {unit: _rows_of(times, times.is_number & is_of_unit(times.values, unit), rows) for unit in DESCRIPTIONS}

@@ -14,6 +14,7 @@ from ...transforms.errors import UserError
 from ...transforms.spec import SPLITS, Source, Spec, TimeSplit
 from ..counts.spec_resolution import open_lengths
 from ..counts.time_units import resolve_unit, with_boundaries
+from ..proposal.spec_proposal import Proposal, propose
 from ..rows.times import read_times
 from ..sources.files import find_files
 from ..sources.readers import shown, usable_columns
@@ -23,7 +24,6 @@ from .field_profile import FieldProfile
 from .pages import Header, megabytes, number, render, share
 from .sample_profile import check_sample, field_profiles
 from .sample_table import sample_table
-from .spec_proposal import Proposal, propose
 
 SAMPLE_ROWS = 200_000
 

@@ -59,6 +59,13 @@ class Times:
             converted = np.where(is_other, np.nan, converted)
         return np.where(self.is_number, converted, self.values)
 
+    @property
+    def are_compact_dates(self) -> bool:
+        """Whether most numbers are YYYYMMDD, and no value is another time."""
+        is_time = ~np.isnan(self.values)
+        numbers = self.values[is_time & self.is_number]
+        return bool(2 * is_of_unit(numbers, "date").sum() > len(numbers) and self.is_number[is_time].all())
+
 
 def read_times(column: pa.Array, name: str) -> Times:
     """Returns the times of a column with numbers, timestamps, dates or texts; `name` is for errors."""

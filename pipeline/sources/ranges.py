@@ -15,7 +15,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from .formats import ROW_BYTES, SourceFile
+from .source_file import ROW_BYTES, SourceFile
 
 # Target size of a range in bytes (for Parquet, before compression): some hundred thousand rows.
 RANGE_BYTES = 16 << 20

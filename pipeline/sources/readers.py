@@ -15,10 +15,10 @@ from apache_beam.io.filesystem import BeamIOError
 
 from ...transforms.errors import FieldpoolWarning, SourceError
 from ...transforms.spec import Source
-from . import csv_files, json_lines, parquet_files, tfrecord_files
 from .batches import SourceBatch, check_columns
-from .formats import ROW_BYTES, Kind, SourceFile, source_file
+from .formats import csv_files, json_lines, parquet_files, tfrecord_files
 from .ranges import RANGE_BYTES, FileRange
+from .source_file import ROW_BYTES, Kind, SourceFile, source_file
 
 # Files that are opened in parallel, because opening a remote file takes a while.
 _OPENED_AT_ONCE = 16

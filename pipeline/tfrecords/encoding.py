@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ..arrow_lists import list_lengths, offsets
-from ..sources.tfrecord_files import masked_crc
+from ..sources.formats.tfrecord_files import masked_crc
 
 # Protobuf tags (field << 3 | wire type 2, length-delimited).
 _FIELD_1 = b"\x0a"

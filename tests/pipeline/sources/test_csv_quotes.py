@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from fieldpool.pipeline.sources.formats import ROW_BYTES
 from fieldpool.pipeline.sources.readers import file_ranges, read_batches, read_range, usable_columns
+from fieldpool.pipeline.sources.source_file import ROW_BYTES
 from fieldpool.transforms.errors import SourceError
 from fieldpool.transforms.spec import Source
 

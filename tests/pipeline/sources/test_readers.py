@@ -14,8 +14,8 @@ import tensorflow as tf
 
 from fieldpool.pipeline.sources.batches import SourceBatch
 from fieldpool.pipeline.sources.files import find_files
-from fieldpool.pipeline.sources.formats import source_file
 from fieldpool.pipeline.sources.readers import read_batches
+from fieldpool.pipeline.sources.source_file import source_file
 from fieldpool.transforms.errors import UserError
 from fieldpool.transforms.spec import Source
 

@@ -17,8 +17,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .batches import Reason
-from .formats import ROW_BYTES, SourceFile
+from ..batches import Reason
+from ..source_file import ROW_BYTES, SourceFile
 
 _LF, _CR = b"\n\r"
 _LINE = re.compile(rb"[^\n\r]+")

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from ...arrow_lists import list_lengths
-from ...rows import columns
-from ...rows.separators import joined_lists
-from ...rows.texts import texts_of
+from ..arrow_lists import list_lengths
+from ..rows import columns
+from ..rows.separators import joined_lists
+from ..rows.texts import texts_of
 from .column_sample import ColumnSample
 
 _SEQUENCES = re.compile(r".*(history|recent|last|clicked|viewed|watched|seen|sequence|session).*", re.IGNORECASE)

@@ -14,10 +14,10 @@ import google_crc32c
 import numpy as np
 import pyarrow as pa
 
-from ...transforms.errors import SourceError
-from .batches import BATCH_ROWS, Reason, Rejected, SourceBatch, no_rows, selected
-from .formats import SourceFile
-from .ranges import FileRange
+from ....transforms.errors import SourceError
+from ..batches import BATCH_ROWS, Reason, Rejected, SourceBatch, no_rows, selected
+from ..ranges import FileRange
+from ..source_file import SourceFile
 
 _HEAD, _CRC = struct.Struct("<QI"), struct.Struct("<I")
 _READ_BYTES = 1 << 20

@@ -10,9 +10,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ...arrow_lists import is_list
-from ...rows import columns
-from ...rows.separators import present_values
+from ..arrow_lists import is_list
+from ..rows import columns
+from ..rows.separators import present_values
 
 # Whole numbers with at most FEW distinct values (floats: FEW_FLOATS) are treated as categories, not as amounts.
 FEW, FEW_FLOATS = 50, 8

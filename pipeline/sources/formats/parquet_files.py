@@ -9,10 +9,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
 
-from .batches import BATCH_ROWS, SourceBatch, check_columns, selected
-from .column_types import check_types, columns_of_schema, plain_rows
-from .formats import SourceFile
-from .ranges import FileRange
+from ..batches import BATCH_ROWS, SourceBatch, check_columns, selected
+from ..column_types import check_types, columns_of_schema, plain_rows
+from ..ranges import FileRange
+from ..source_file import SourceFile
 
 # Rows that are decoded at a time: takes half as long as with 8,192.
 _DECODED_ROWS = 2 * BATCH_ROWS

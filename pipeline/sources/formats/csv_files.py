@@ -15,11 +15,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.csv
 
-from ...transforms.errors import SourceError
-from .batches import BATCH_ROWS, Reason, Rejected, SourceBatch, check_columns, is_utf8, no_rows
+from ....transforms.errors import SourceError
+from ..batches import BATCH_ROWS, Reason, Rejected, SourceBatch, check_columns, is_utf8, no_rows
+from ..ranges import BOM, FileRange, open_range
+from ..source_file import ROW_BYTES, SourceFile
 from .csv_rows import Dialect, Rows
-from .formats import ROW_BYTES, SourceFile
-from .ranges import BOM, FileRange, open_range
 
 
 class _Block(NamedTuple):

@@ -15,11 +15,10 @@ import numpy as np
 import pyarrow as pa
 
 from ...transforms.errors import UserError
-from ..counts.time_units import has_compact_dates
 from ..rows import columns
 from ..rows.times import read_times
-from .proposal.column_sample import FEW, ColumnSample
-from .proposal.field_rules import propose_field
+from .column_sample import FEW, ColumnSample
+from .field_rules import propose_field
 
 _LABELS = re.compile(r"label|target|click|clicked|is_click|converted|conversion|y", re.IGNORECASE)
 _USERS = re.compile(r".*(user|member|visitor|customer|uid).*", re.IGNORECASE)
@@ -127,7 +126,7 @@ def _propose_split(
     if times:
         proposal.spec["split"] = {"time": times[0], "train": 0.8, "eval": 0.1, "test": 0.1}
         proposal.reasons["split"] = [f"{times[0]} is a time: the oldest rows are for training, the newest for testing"]
-        if has_compact_dates(read_times(samples[times[0]].values, times[0])):
+        if read_times(samples[times[0]].values, times[0]).are_compact_dates:
             proposal.spec["split"]["time_unit"] = "date"
         return set(times)
     users = [name for name in samples if _USERS.fullmatch(name) and name not in taken]

@@ -16,10 +16,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.json
 
-from .batches import BATCH_ROWS, Reason, Rejected, SourceBatch, is_utf8, no_rows, selected
-from .column_types import columns_of_schema
-from .formats import ROW_BYTES, SourceFile
-from .ranges import BOM, FileRange, line_ranges, open_range
+from ..batches import BATCH_ROWS, Reason, Rejected, SourceBatch, is_utf8, no_rows, selected
+from ..column_types import columns_of_schema
+from ..ranges import BOM, FileRange, line_ranges, open_range
+from ..source_file import ROW_BYTES, SourceFile
 
 # From here on, not every integer is representable as float64.
 _EXACT = 2**53

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from fieldpool.pipeline.reports.spec_proposal import Proposal, propose
+from fieldpool.pipeline.proposal.spec_proposal import Proposal, propose
 from fieldpool.transforms.errors import UserError
 from fieldpool.transforms.spec import Spec
 
