@@ -49,9 +49,9 @@ def open_range(file: SourceFile, part: FileRange) -> contextlib.AbstractContextM
         pa.ArrowInvalid: the range is so large that one of its rows must be too long.
     """
     if part.stop is None and part.start == 0:
-        return file.open()
+        return file.open_text()
     most = 2 * RANGE_BYTES + ROW_BYTES
-    with file.open() as content:
+    with file.open_text() as content:
         content.seek(part.start)
         text = content.read(most + 1 if part.stop is None else min(most + 1, part.stop - part.start))
     if len(text) > most:
@@ -62,19 +62,20 @@ def open_range(file: SourceFile, part: FileRange) -> contextlib.AbstractContextM
 def line_ranges(file: SourceFile, range_bytes: int) -> list[FileRange]:
     """Returns the ranges of a file of which each line is a row, in order; each is a whole number of rows.
 
-    The file is read once to find the line ends. Compressed text can only be read from its start: it is one range.
+    The file is read once to find the line ends. Text that is not plain is one range: it must be read
+    from its start.
 
     Args:
         file: The file.
         range_bytes: The target size of a range.
     """
     whole = FileRange(file.path)
-    if file.compression:
+    if not file.is_plain:
         return [whole]
     ranges: list[FileRange] = []
     at, start, first_row = 0, 0, 1
     begun = False  # Whether the line at the end of the last block is not blank so far.
-    with file.open() as text:
+    with file.open_text() as text:
         block = text.read(range_bytes)
         while block:
             following = text.read(range_bytes)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import gzip
 import warnings
 import zlib
 from collections.abc import Iterator, Sequence
@@ -16,6 +15,7 @@ from apache_beam.io.filesystem import BeamIOError
 from ...transforms.errors import FieldpoolWarning, SourceError
 from ...transforms.spec import Source
 from .batches import SourceBatch, check_columns
+from .content_checks import check_content
 from .formats import csv_files, json_lines, parquet_files, tfrecord_files
 from .ranges import RANGE_BYTES, FileRange
 from .source_file import ROW_BYTES, Kind, SourceFile, source_file
@@ -50,7 +50,7 @@ def _named(file: SourceFile) -> Iterator[None]:
     """Turns read errors into SourceErrors that name the file and its format."""
     try:
         yield
-    except (pa.ArrowException, EOFError, gzip.BadGzipFile, zlib.error, UnicodeDecodeError) as error:
+    except (pa.ArrowException, EOFError, zlib.error, UnicodeDecodeError) as error:
         if isinstance(error, MemoryError):
             raise
         message = str(error)
@@ -186,4 +186,5 @@ def _columns_by_file(files: Sequence[str], source: Source) -> dict[str, dict[str
 def _columns_of(path: str, source: Source) -> dict[str, str]:
     file = source_file(path, source)
     with _named(file):
+        check_content(file)
         return _FORMATS[file.kind].columns_of(file)

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import bz2
 import contextlib
-import gzip
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import IO, Any, Literal
 
 from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
 from ...transforms.errors import SourceError
 from ...transforms.spec import Source
+from .streams.chunks import file_of
+from .streams.compression import EXTENSIONS, Compression, decompressed
+from .streams.encodings import in_utf8, is_utf8_name
 
 Kind = Literal["csv", "jsonl", "parquet", "tfrecord"]
-Compression = Literal["gzip", "bzip2"]
 
 _KINDS: dict[str, Kind] = {
     ".csv": "csv",
@@ -29,8 +29,6 @@ _KINDS: dict[str, Kind] = {
     ".tfrecord": "tfrecord",
     ".tfrecords": "tfrecord",
 }
-_COMPRESSIONS: dict[str, Compression] = {".gz": "gzip", ".bz2": "bzip2"}
-_BEAM_COMPRESSIONS = {"gzip": CompressionTypes.GZIP, "bzip2": CompressionTypes.BZIP2}
 
 # Maximum size of one row of text: the block size with which pyarrow reads.
 ROW_BYTES = 4 << 20
@@ -54,16 +52,43 @@ class SourceFile:
     compression: Compression | None
     delimiter: str
 
+    @property
+    def is_text(self) -> bool:
+        """Whether the format is text, with an encoding."""
+        return self.kind not in ("parquet", "tfrecord")
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether `open_text` returns the bytes of the file; otherwise, they can only be read from the start."""
+        return not self.compression and is_utf8_name(self.source.encoding)
+
     def open(self) -> contextlib.AbstractContextManager[Any]:
         """Returns the file's bytes, decompressed."""
-        if "://" in self.path:
-            # For remote files, Beam detects further compressions by extension.
-            default = CompressionTypes.UNCOMPRESSED if self.kind == "parquet" else CompressionTypes.AUTO
-            compression = _BEAM_COMPRESSIONS.get(self.compression or "", default)
-            return contextlib.closing(FileSystems.open(self.path, compression_type=compression))
-        if self.compression == "gzip":
-            return gzip.open(self.path, "rb")
-        return bz2.open(self.path, "rb") if self.compression == "bzip2" else open(self.path, "rb")
+        return contextlib.closing(self._bytes())
+
+    def open_text(self) -> contextlib.AbstractContextManager[Any]:
+        """Returns the file's text as UTF-8. Text that is stated to be UTF-8 may have invalid bytes and a BOM."""
+        text = self._bytes()
+        if not is_utf8_name(self.source.encoding):
+            text = file_of(in_utf8(text, self.source.encoding), text)
+        return contextlib.closing(text)
+
+    def open_stored(self) -> contextlib.AbstractContextManager[Any]:
+        """Returns the file's bytes as they are stored."""
+        return contextlib.closing(self._stored(CompressionTypes.UNCOMPRESSED))
+
+    def _stored(self, compression: str) -> IO[bytes]:
+        return (
+            FileSystems.open(self.path, compression_type=compression) if "://" in self.path else open(self.path, "rb")
+        )
+
+    def _bytes(self) -> IO[bytes]:
+        if self.compression:
+            stored = self._stored(CompressionTypes.UNCOMPRESSED)
+            return file_of(decompressed(stored, self.compression), stored)
+        # For remote files, Beam detects further compressions by extension.
+        is_auto = self.source.compression == "auto" and self.kind != "parquet"
+        return self._stored(CompressionTypes.AUTO if is_auto else CompressionTypes.UNCOMPRESSED)
 
 
 def source_file(path: str, source: Source) -> SourceFile:
@@ -75,11 +100,10 @@ def source_file(path: str, source: Source) -> SourceFile:
         SourceError: neither the spec nor the extension gives the format.
     """
     name = path.lower()
-    compression: Compression | None = None
-    for extension, found in _COMPRESSIONS.items():
-        if name.endswith(extension):
-            name, compression = name.removesuffix(extension), found
-            break
+    extension = next((extension for extension in EXTENSIONS if name.endswith(extension)), "")
+    name, compression = name.removesuffix(extension), EXTENSIONS.get(extension)
+    if source.compression != "auto":
+        compression = None if source.compression == "none" else source.compression
     kind = next((kind for extension, kind in _KINDS.items() if name.endswith(extension)), None)
     if source.format != "auto":
         kind = source.format

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import codecs
+import contextlib
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from .base import Strict
+
+# Encodings of single names, which Python does not decode block by block.
+_NOT_OF_FILES = {"idna", "punycode", "undefined"}
 
 
 class Source(Strict):
@@ -15,7 +20,17 @@ class Source(Strict):
     format: Literal["auto", "csv", "jsonl", "parquet", "tfrecord"] = Field(
         "auto",
         description="auto: by file extension (.csv .tsv .txt .jsonl .ndjson .json .parquet .pq .tfrecord .tfrecords; "
-        "all except Parquet also with .gz or .bz2).",
+        "all except Parquet also with .gz, .bz2, .zst, .xz, .lz4 or .zip).",
+    )
+    compression: Literal["auto", "none", "gzip", "bzip2", "zstd", "xz", "lz4", "zip"] = Field(
+        "auto",
+        description="auto: by the last extension (.gz .bz2 .zst .xz .lz4 .zip). zip: an archive with exactly one file. "
+        "Not for Parquet, which compresses its own pages.",
+    )
+    encoding: str = Field(
+        "utf-8",
+        description="Text formats only: any encoding that Python knows, such as latin-1, cp1252, utf-16 or shift_jis. "
+        "A byte order mark is dropped.",
     )
     delimiter: str | None = Field(
         None, min_length=1, max_length=1, description="CSV only. Default: tab for .tsv, comma otherwise."
@@ -34,6 +49,15 @@ class Source(Strict):
     null_values: list[str] = Field(
         default=[""], description="CSV only: texts that mean a missing value, besides the empty text."
     )
+
+    @field_validator("encoding")
+    @classmethod
+    def _is_text_encoding(cls, name: str) -> str:
+        with contextlib.suppress(LookupError, ValueError):
+            found = codecs.lookup(name)
+            if found._is_text_encoding and found.incrementaldecoder and found.name not in _NOT_OF_FILES:
+                return name
+        raise ValueError(f"expected an encoding that Python knows, such as utf-8, latin-1 or utf-16; found {name!r}")
 
     @model_validator(mode="after")
     def _special_characters(self) -> Source:
@@ -56,11 +80,21 @@ class Source(Strict):
 
     @model_validator(mode="after")
     def _csv_entries_are_of_csv(self) -> Source:
-        of_csv = [f"`{name}`" for name in self.model_fields_set if name != "format"]
+        of_csv = [f"`{name}`" for name in self.model_fields_set - {"format", "compression", "encoding"}]
         if of_csv and self.format not in ("auto", "csv"):
             raise ValueError(
                 f"{', '.join(sorted(of_csv))}: only for CSV, but `format` is {self.format}; remove one of them"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _bytes_fit_the_format(self) -> Source:
+        if self.format == "parquet" and self.compression not in ("auto", "none"):
+            raise ValueError(
+                f"`compression`: expected none, because Parquet compresses its own pages; found {self.compression}"
+            )
+        if self.format in ("parquet", "tfrecord") and codecs.lookup(self.encoding).name != "utf-8":
+            raise ValueError(f"`encoding`: only for text, but `format` is {self.format}; remove one of them")
         return self
 
     @model_validator(mode="after")

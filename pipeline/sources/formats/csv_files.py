@@ -47,18 +47,19 @@ def columns_of(file: SourceFile) -> dict[str, str]:
 def ranges(file: SourceFile, range_bytes: int) -> list[FileRange]:
     """Returns the ranges of the file, in order; none if the file has no rows.
 
-    The file is read once to find its rows. Compressed text can only be read from its start: it is one range.
+    The file is read once to find its rows. Text that is not plain is one range: it must be read
+    from its start.
     """
     header = _header(file)
     if header is None:
         return []
     whole = FileRange(file.path, header=tuple(header))
-    if file.compression:
+    if not file.is_plain:
         return [whole]
     parts: list[FileRange] = []
     at, start, first_row, lines_are_rows = 0, 0, 1, True
     dialect = Dialect.of(file, len(header))
-    with file.open() as text:
+    with file.open_text() as text:
         for block in _row_blocks(text, dialect, range_bytes, mark=True, header=file.source.header, count=True):
             at += block.size
             rows = block.rows
@@ -235,7 +236,7 @@ def _header(file: SourceFile) -> list[str] | None:
         SourceError: the header is longer than the limit, or its quotes are faulty.
     """
     source, dialect = file.source, Dialect.of(file)
-    with file.open() as content:
+    with file.open_text() as content:
         start = content.read(2 * ROW_BYTES).removeprefix(BOM)
     names, rows = source.columns, start
     if source.header:

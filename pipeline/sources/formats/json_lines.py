@@ -32,7 +32,7 @@ _NULL_ROW = re.compile(rb"\}\s*null")
 
 def columns_of(file: SourceFile) -> dict[str, str]:
     """Returns the keys of the first rows."""
-    with file.open() as content:
+    with file.open_text() as content:
         first = next(json_blocks(content, ROW_BYTES), b"").removeprefix(BOM)
         return parse_json(first, file.path, 1, [])[2]
 
