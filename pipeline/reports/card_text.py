@@ -104,7 +104,7 @@ def limits(
         fields: The profiles of the run's fields.
     """
     lines = [
-        f"The labels (column {run.spec.label.field}) come from logged rows: the model has learned nothing about items "
+        f"The labels (column {run.spec.label.rule}) come from logged rows: the model has learned nothing about items "
         "that were never shown.",
         f"{number(run.stats.rejected)} of {number(run.stats.read)} rows were rejected (folder rejected/).",
     ]

@@ -29,6 +29,7 @@ from ..arrow_lists import list_lengths
 from ..sources.batches import Reason, Rejected, SourceBatch, raw_row
 from ..sources.column_types import plain_rows
 from . import columns
+from .labels import labels
 from .rejected import RejectedLimit
 from .splits import NO_SPLIT, assign_splits, split_column
 from .weights import weights_of
@@ -188,10 +189,9 @@ def _key(batch: SourceBatch, spec: Spec) -> _Converted:
 
 def _label(batch: SourceBatch, spec: Spec) -> _Converted:
     name = spec.label.field
-    label = columns.numbers(batch.data[name], name)
-    reason = Reason.WRONG_LABEL if label.reason == Reason.NOT_FINITE else label.reason
+    label = labels(batch.data[name], spec.label)
     faults = [
-        _Fault(name, label.bad, reason),
+        _Fault(name, label.bad, label.reason),
         _Fault(name, _is_null(label.values), Reason.NO_LABEL),
         _Fault(name, ~np.isin(label.values.fill_null(0), (0, 1)), Reason.WRONG_LABEL),
     ]

@@ -7,7 +7,7 @@ reason. Texts are bytes, so invalid UTF-8 is a token like any other.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
@@ -65,16 +65,30 @@ def bags(column: pa.Array, separator: str | None, name: str) -> Column:
 
 def numbers(column: pa.Array, name: str) -> Column:
     """Returns one number a row, float32; null if it is missing (NaN is missing). Bad: not a finite number."""
+    found = doubles(column, name)
+    return replace(found, values=found.values.cast(pa.float32(), safe=False))
+
+
+def doubles(column: pa.Array, name: str) -> Column:
+    """Returns one number a row as `numbers` does, but as float64. Bad: not finite as float32."""
     if is_list(column.type):
         single = _only_values(column, name, as_text=False)
-        inner = numbers(single.values, name)
+        inner = doubles(single.values, name)
         return Column(inner.values, inner.bad | single.bad, single.reason if single.bad.any() else inner.reason)
     values, bad = _float64(column, name)
     dense = values.fill_null(np.nan).to_numpy(zero_copy_only=False)
     with np.errstate(over="ignore"):
-        narrow = dense.astype(np.float32)
-    bad = bad | np.isinf(narrow)
-    return Column(pa.array(narrow, mask=np.isnan(narrow) | bad), bad, Reason.NOT_FINITE)
+        bad = bad | np.isinf(dense.astype(np.float32))
+    return Column(pa.array(dense, mask=np.isnan(dense) | bad), bad, Reason.NOT_FINITE)
+
+
+def in_precision(number: float, kind: pa.DataType) -> float:
+    """Returns a number rounded as the numbers of a column of this type, or of lists of it, are."""
+    kind = kind.value_type if is_list(kind) else kind
+    if not pa.types.is_floating(kind):
+        return number
+    with np.errstate(over="ignore"):
+        return float(kind.to_pandas_dtype()(number))
 
 
 def without_nulls(values: pa.Array) -> pa.Array:

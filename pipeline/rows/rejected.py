@@ -23,7 +23,9 @@ _NEARLY_ALL = 0.9
 
 # The probable fault of the spec if nearly all rows are rejected for the same reason.
 _REMEDIES = {
-    Reason.WRONG_LABEL: "is {field!r} the label? `label: {{field: …}}` has its column; convert other labels to 0 and 1",
+    Reason.WRONG_LABEL: "is {field!r} the label? `label: {{field: …}}` has its column. For labels other than 0 and 1, "
+    "add the positive ones: `positive: [buy]`, or `positive: '>= 4'`",
+    Reason.NO_NUMBER: "if the labels of column {field!r} are texts, list the positive ones: `positive: [buy]`",
     Reason.NOT_FINITE: "is column {field!r} categorical? Then set `type: categorical`",
     Reason.UNKNOWN_SPLIT: "state the values of column {field!r}: `split: {{column: {field}, train: [a, b], …}}`",
     Reason.NO_TIME: "convert column {field!r}, or split by another one (`split: {{hash: user}}`)",

@@ -24,7 +24,7 @@ from ..sources.sample import first_rows
 from ..tfrecords.decoding import DecodedExample, decoded_examples
 from .list_warnings import warn_of_unsplit_lists
 from .run_directory import RowSource, transform_rows
-from .split_warnings import warn_of_empty_splits
+from .split_warnings import warn_of_empty_splits, warn_of_no_positives
 
 
 @dataclass(frozen=True)
@@ -74,6 +74,7 @@ def explain(spec: Spec, patterns: Sequence[str], *, sample: int = 1000, shown: i
     warn_of_unsplit_lists(result.spec, result.stats, batches)
     if all(rows < rows_of_a_file for rows in _rows_by_file(batches).values()):
         warn_of_empty_splits(spec, result.spec, result.stats)
+        warn_of_no_positives(spec, result.stats)
     rejected = [row for batch in batches for row in check_rows(batch, result.spec).rejected]
     return Explanation(rows, rejected, result.spec, result.stats)
 

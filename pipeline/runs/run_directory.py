@@ -54,7 +54,7 @@ from ..sources.sample import first_rows
 from ..spec_file import dump_spec
 from .list_warnings import LOOKED_AT, warn_of_unsplit_lists
 from .preprocess import write_run
-from .split_warnings import warn_of_empty_splits
+from .split_warnings import warn_of_empty_splits, warn_of_no_positives
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ def transform(
     """Builds the run directory `target` from the files that `patterns` match.
 
     Warns of multivalued fields whose texts look like lists that were not split (see `list_warnings`), and, without
-    `using`, of an empty eval or test split that the spec asks for.
+    `using`, of an empty eval or test split that the spec asks for, and if no label is positive.
 
     Args:
         spec: Describes the rows; with `using`, that run's spec.
@@ -138,6 +138,7 @@ def transform_job(
     warn_of_unsplit_lists(result.spec, result.stats, first_rows(job.paths[0], spec.source, columns, LOOKED_AT))
     if using is None:
         warn_of_empty_splits(spec, result.spec, result.stats)
+        warn_of_no_positives(spec, result.stats)
     return result
 
 

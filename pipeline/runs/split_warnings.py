@@ -1,11 +1,11 @@
-"""Warns about an eval or test split without rows that the spec asks for."""
+"""Warns about rows that the spec asks for and that do not exist: those of eval or test, or with a positive label."""
 
 from __future__ import annotations
 
 import warnings
 from math import inf
 
-from ...model.run_stats import RunStats
+from ...model.run_stats import RunStats, total
 from ...transforms.errors import FieldpoolWarning
 from ...transforms.spec import ColumnSplit, FileSplit, HashSplit, Spec, TimeSplit
 from ...transforms.spec.times import shown
@@ -26,6 +26,16 @@ def warn_of_empty_splits(spec: Spec, resolved: Spec, stats: RunStats) -> None:
         if asked and not stats.rows(name):
             message = f"the {name} split is empty: {asked}. Compare `split` in the spec with the data"
             warnings.warn(message, FieldpoolWarning, stacklevel=3)
+
+
+def warn_of_no_positives(spec: Spec, stats: RunStats) -> None:
+    """Warns if no row has a positive label."""
+    if stats.rows() and not total(stats.positives):
+        message = (
+            f"no row has a positive label (column {spec.label.rule}). Compare `label` in the spec with the data; "
+            "`positive:` states which labels are positive"
+        )
+        warnings.warn(message, FieldpoolWarning, stacklevel=3)
 
 
 def _asked(spec: Spec, resolved: Spec, name: str) -> str | None:

@@ -130,7 +130,8 @@ def test_rejected_rows_name_the_table(tmp_path: Path) -> None:
     (file,) = (tmp_path / "run/rejected").iterdir()
     rejected = json.loads(file.read_text())
     assert (rejected["source"], rejected["row"], rejected["field"]) == ("DataFrame", 1, "click")
-    assert "1 row rejected: click: expected a label of 0 or 1 (as text '0' or '1') or a boolean (1); see" in str(run)
+    assert "1 row rejected: click: expected a label of 0 or 1" in str(run)
+    assert "(or set label.positive) (1); see" in str(run)
 
 
 def test_a_run_applies_to_new_rows(job: Job, tmp_path: Path) -> None:

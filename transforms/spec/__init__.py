@@ -15,10 +15,11 @@ from .fields import (
     TokenPolicy,
     VocabularyField,
 )
+from .label import Label
 from .limits import Check, Limits
 from .source import Source
 from .spec import KEY_FEATURE, LABEL_FEATURE, EmbeddingTable, Spec, weights_feature
-from .split import SPLITS, ColumnSplit, FilePatterns, FileSplit, HashSplit, Label, Split, TimeSplit
+from .split import SPLITS, ColumnSplit, FilePatterns, FileSplit, HashSplit, Split, TimeSplit
 from .training import EarlyStopping, Evaluation, Model, Train
 from .vocabularies import Vocabulary
 

@@ -15,9 +15,10 @@ from pydantic import Field, model_validator
 
 from .base import Name, NonNegativeFloat32, Strict
 from .fields import CategoricalField, FieldSpec, FieldType, MultivaluedField, NumericField, VocabularyField
+from .label import Label
 from .limits import Check, Limits
 from .source import Source
-from .split import Label, Split
+from .split import Split
 from .training import Evaluation, Model, Train
 from .vocabularies import Vocabulary
 

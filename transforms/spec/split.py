@@ -1,4 +1,4 @@
-"""The sections `label` and `split`: the column to predict, and which rows are train, eval and test."""
+"""The section `split`: which rows are train, eval and test."""
 
 from __future__ import annotations
 
@@ -11,12 +11,6 @@ from .base import Boundary, Fraction, Strict
 from .times import TimeUnit, boundary_seconds, number_of, shown
 
 SPLITS = ("train", "eval", "test")
-
-
-class Label(Strict):
-    """The column to predict; its values must be 0 or 1."""
-
-    field: str = Field(description="The column with the label.")
 
 
 class _Fractions(Strict):

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from fieldpool.pipeline.rows.checks import Checked, check_rows, raw_columns
-from fieldpool.pipeline.sources.batches import SourceBatch
+from fieldpool.pipeline.sources.batches import Reason, SourceBatch
 from fieldpool.transforms.spec import Spec
 
 SPEC = {
@@ -55,7 +55,7 @@ def test_valid_row_passes() -> None:
             (
                 {"click": label},
                 "click",
-                f"expected a label of 0 or 1 (as text '0' or '1') or a boolean, found {label!r}",
+                f"{Reason.WRONG_LABEL}, found {label!r}",
             )
             for label in ("2", "yes", "True", "-1", "inf", "1e99", "0.5")
         ),

@@ -84,6 +84,7 @@ CASES: dict[Reason, tuple[Callable[[Path], Path], dict[str, Any]]] = {
     Reason.NO_VALUE: (csv(user=""), {}),
     Reason.EMPTY_LIST: (csv(tags="", w=""), {}),
     Reason.WRONG_LABEL: (csv(y="2"), {}),
+    Reason.NO_NUMBER: (csv(y="good"), {"label": {"field": "y", "positive": ">= 1"}}),
     Reason.NOT_FINITE: (csv(age="inf"), {}),
     Reason.UNKNOWN_SPLIT: (csv(s="dev"), {}),
     Reason.NO_TIME: (csv(s="soon"), BY_TIME),

@@ -28,9 +28,11 @@ MISTAKES: list[tuple[dict[str, Any], dict[str, Any], str]] = [
     (
         {},
         {"click": "yes"},
-        "is 'click' the label? `label: {field: …}` has its column; convert other labels to 0 and 1",
+        "is 'click' the label? `label: {field: …}` has its column. For labels other than 0 and 1, add the positive "
+        "ones: `positive: [buy]`, or `positive: '>= 4'`",
     ),
-    ({}, {"click": "-1"}, "convert other labels to 0 and 1"),
+    ({}, {"click": "-1"}, "For labels other than 0 and 1, add the positive ones"),
+    ({"label": {"field": "click", "positive": "> 1"}}, {"click": "buy"}, "if the labels of column 'click' are texts"),
     ({}, {"click": None}, "is 'click' the label?"),
     ({}, {"age": "old"}, "is column 'age' categorical? Then set `type: categorical`"),
     ({}, {"part": "1"}, "state the values of column 'part': `split: {column: part, train: [a, b], …}`"),

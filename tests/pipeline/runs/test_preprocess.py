@@ -11,6 +11,7 @@ import tensorflow_transform.beam as tft_beam
 from apache_beam.testing.util import assert_that, equal_to
 
 from fieldpool.pipeline.runs.preprocess import PreprocessClickLog
+from fieldpool.pipeline.sources.batches import Reason
 from fieldpool.transforms.spec import Spec
 
 
@@ -32,7 +33,7 @@ def test_record_batches_become_examples(spec_data: dict[str, Any], rows: list[di
         reasons = result["rejected"] | beam.Map(lambda row: (row.row, row.reason))
         assert_that(
             reasons,
-            equal_to([(3, "expected a label of 0 or 1 (as text '0' or '1') or a boolean, found 3")]),
+            equal_to([(3, f"{Reason.WRONG_LABEL}, found 3")]),
             label="rejected",
         )
         read = result["counts"] | beam.Map(lambda counts: (counts.of("rows", split="train"), counts.of("rejected")))

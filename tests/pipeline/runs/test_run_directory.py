@@ -19,6 +19,7 @@ from fieldpool.model.examples import feature_spec
 from fieldpool.model.run import NotARun, Run
 from fieldpool.pipeline.rows.rejected import read_rejected
 from fieldpool.pipeline.runs.run_directory import TransformResult, transform
+from fieldpool.pipeline.sources.batches import Reason
 from fieldpool.transforms.errors import UserError
 from fieldpool.transforms.spec import Spec
 
@@ -208,10 +209,7 @@ def test_invalid_rows_fail_the_run_by_default(spec_data: dict[str, Any], with_ba
     with pytest.raises(UserError) as error:
         transform(Spec.model_validate(spec_data), [with_bad_rows], str(tmp_path / "run"))
     assert "2 of 8 rows were rejected" in str(error.value)
-    assert (
-        f"{with_bad_rows}  3    click  expected a label of 0 or 1 (as text '0' or '1') or a boolean, found '7'"
-        in str(error.value)
-    )
+    assert f"{with_bad_rows}  3    click  {Reason.WRONG_LABEL}, found '7'" in str(error.value)
     assert not (tmp_path / "run").exists()
 
 
