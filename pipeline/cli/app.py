@@ -18,16 +18,16 @@ from ...transforms.stopping import is_stopping
 from ...transforms.writing import cannot_write
 from ..terminal import console, startup
 from ..terminal.interrupts import EXIT_CODE
-from . import data, reports, serving, training, workflow
+from . import data, reports, serving, start, training, workflow
 from .beam_options import CommandWithBeamOptions
 from .command import Command
 
 app = typer.Typer(
     name="fieldpool",
     help="Turns click logs with multi-valued fields into trained rankers.\n\n"
-    "Start with `fieldpool demo`. For your own data: `fieldpool profile` proposes a spec, a YAML file that describes "
-    "the columns; `fieldpool explain` shows the first rows before and after the transform; `fieldpool run` transforms, "
-    "trains and evaluates.",
+    "Start with `fieldpool demo`. For your own data: `fieldpool start` proposes a spec, a YAML file that describes the "
+    "columns, and trains a first model. Edit the spec; `fieldpool explain` shows the first rows before and after the "
+    "transform; `fieldpool run` transforms, trains and evaluates.",
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
     rich_markup_mode="markdown",
@@ -64,6 +64,7 @@ app.command(cls=CommandWithBeamOptions)(serving.verify)
 app.command(cls=Command)(reports.profile)
 app.command(cls=Command)(reports.report)
 app.command(cls=Command)(workflow.demo)
+app.command(cls=Command)(start.start)
 
 
 def main() -> None:

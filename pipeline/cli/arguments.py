@@ -52,6 +52,9 @@ Using = Annotated[
 Epochs = Annotated[int | None, typer.Option(min=1, help="Overrides train.epochs of the spec.")]
 Seed = Annotated[int | None, typer.Option(min=0, max=2**32 - 1, help="Overrides train.seed of the spec.")]
 ResumeTraining = Annotated[bool, typer.Option("--resume", help="Continue from the last complete checkpoint in --out.")]
+ResumeWorkflow = Annotated[
+    bool, typer.Option("--resume", help="Continue in --out: keep the run if its inputs are unchanged.")
+]
 Strategy = Annotated[
     Literal["none", "mirrored", "workers"],
     typer.Option(

@@ -22,6 +22,7 @@ from .arguments import (
     Epochs,
     ModeOption,
     Overwrite,
+    ResumeWorkflow,
     Runner,
     RunnerOptions,
     Seed,
@@ -40,6 +41,9 @@ if TYPE_CHECKING:
 # What `run` creates in OUT, and the file that identifies the inputs of OUT/run.
 _PARTS, _INPUTS = ("run", "model", REPORT_NAME), "inputs.json"
 
+# Added to errors about existing output.
+RESUME_OR_REPLACE = f"exists already; continue with --resume, {REPLACE.replace('replace it', 'start from scratch')}"
+
 
 @dataclass(frozen=True)
 class Replacement:
@@ -47,6 +51,15 @@ class Replacement:
 
     overwrite: bool = False
     resume: bool = False
+
+    def __post_init__(self) -> None:
+        if self.overwrite and self.resume:
+            raise UserError("--overwrite starts from scratch and --resume continues; give one of them")
+
+    @property
+    def is_allowed(self) -> bool:
+        """Whether earlier output may be replaced or continued."""
+        return self.overwrite or self.resume
 
 
 def run(
@@ -60,19 +73,15 @@ def run(
     epochs: Epochs = None,
     seed: Seed = None,
     overwrite: Overwrite = False,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Continue in --out: keep the run if its inputs are unchanged.")
-    ] = False,
+    resume: ResumeWorkflow = False,
     as_json: AsJson = False,
 ) -> None:
     """Runs the complete workflow: transform, train, evaluate, export, verify, report. After ^C, --resume continues.
 
     Example: `fieldpool run spec.yaml clicks.parquet --out runs/monday`
     """
-    if overwrite and resume:
-        raise UserError("run: --overwrite starts from scratch and --resume continues; give one of them")
     where, earlier = RunnerOptions(mode, workers, runner, beam), Replacement(overwrite, resume)
-    _check_output(out, where, earlier)
+    check_output(out, where, earlier)
     with locked_folder(out):
         run_workflow(spec, data, out, where, earlier, epochs=epochs, seed=seed, as_json=as_json)
     if not as_json:
@@ -95,7 +104,7 @@ def demo(
     where, earlier = RunnerOptions(), Replacement(overwrite)
     with locked_folder(out):
         _check_demo(out, overwrite)
-        _check_output(out, where, earlier)
+        check_output(out, where, earlier)
         with working(f"Generating {rows:,} rows"):
             files = write_click_log(Path(out), rows=rows, seed=seed)
         if not as_json:
@@ -110,7 +119,7 @@ def demo(
         console.say("For your own data: fieldpool profile DATA... --out DIR")
 
 
-def _check_output(out: str, where: RunnerOptions, earlier: Replacement) -> None:
+def check_output(out: str, where: RunnerOptions, earlier: Replacement) -> None:
     """Checks that the parts of OUT do not exist, or may be replaced or resumed, before the first step.
 
     Raises:
@@ -125,7 +134,7 @@ def _check_output(out: str, where: RunnerOptions, earlier: Replacement) -> None:
         )
     if "://" in out:
         raise UserError(
-            f"--out {out}: `run` also trains, on this machine; choose a local folder, or use `fieldpool transform` "
+            f"--out {out}: the model is trained on this machine; choose a local folder, or use `fieldpool transform` "
             "with this folder and then `fieldpool train`"
         )
     check_not_a_file(out)
@@ -141,14 +150,12 @@ def _check_output(out: str, where: RunnerOptions, earlier: Replacement) -> None:
         from ..reports.pages import check_report
     check_folder(model, overwrite=True, resume=False)
     check_report(report, overwrite=True)
-    if earlier.overwrite or earlier.resume:
+    if earlier.is_allowed:
         return
     made = [path for path in (run, model) if names_in(path) and not (path == run and is_unfinished)]
     made += [report] if os.path.exists(report) else []
     if made:
-        raise TargetExists(
-            f"{made[0]}: exists already; continue with --resume, {REPLACE.replace('replace it', 'start from scratch')}"
-        )
+        raise TargetExists(f"{made[0]}: {RESUME_OR_REPLACE}")
 
 
 def _check_demo(out: str, overwrite: bool) -> None:
@@ -214,11 +221,12 @@ def run_workflow(
     epochs: int | None = None,
     seed: int | None = None,
     best_auc: dict[str, float] | None = None,
+    profile: dict[str, str] | None = None,
     as_json: bool = False,
 ) -> None:
-    """Runs all steps and prints their results."""
+    """Runs all steps and prints their results; with `as_json` also the paths of the `profile`."""
     run, model, report = (os.path.join(out, name) for name in _PARTS)
-    overwrite = earlier.overwrite or earlier.resume
+    overwrite = earlier.is_allowed
     from ..spec_file import load_spec
 
     load_spec(spec)  # Before the data: data in the position of the spec is recognised.
@@ -247,7 +255,7 @@ def run_workflow(
     if as_json:
         from ...model.json_text import json_text
 
-        made = {"run": run, "model": model, "export": export, "report": report}
+        made = {**(profile or {}), "run": run, "model": model, "export": export, "report": report}
         summary = {**made, "rows": stats.as_json(), "metrics": metrics, "parity": asdict(parity)}
         print(json_text(summary | ({"best_auc": best_auc} if best_auc else {})))
     else:

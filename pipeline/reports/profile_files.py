@@ -50,11 +50,16 @@ def profile_folder(folder: str, *, overwrite: bool = False) -> Iterator[Callable
     check_profile_folder(folder, overwrite=overwrite)
     with locked_folder(folder):
         paths = check_profile_folder(folder, overwrite=overwrite)  # Another process may have written to it.
+        yield lambda texts: write_profile(paths, texts)
 
-        def write(texts: Sequence[str]) -> list[str]:
-            with replacing(*reversed(paths)) as temporary:  # The page first: a spec without a page is never replaced.
-                for path, text in zip(reversed(temporary), texts, strict=True):
-                    Path(path).write_text(text, encoding="utf-8")
-            return paths
 
-        yield write
+def write_profile(paths: Sequence[str], texts: Sequence[str]) -> list[str]:
+    """Writes the texts of spec and page, each file atomically; returns their paths.
+
+    Raises:
+        CannotWrite: the folder cannot be written to; existing files are kept.
+    """
+    with replacing(*reversed(paths)) as temporary:  # The page first: a spec without a page is never replaced.
+        for path, text in zip(reversed(temporary), texts, strict=True):
+            Path(path).write_text(text, encoding="utf-8")
+    return list(paths)

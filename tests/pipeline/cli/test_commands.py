@@ -112,7 +112,7 @@ def test_mistakes_exit_with_2_and_one_clear_message(
 
 
 def test_help_teaches_by_example(fieldpool: Fieldpool) -> None:
-    commands = ("explain", "transform", "check", "train", "evaluate", "run", "inspect", "demo")
+    commands = ("explain", "transform", "check", "train", "evaluate", "run", "inspect", "demo", "start")
     for command in (*commands, "export", "predict", "verify", "profile", "report"):
         code, output, _ = fieldpool(command, "-h")
         assert code == 0

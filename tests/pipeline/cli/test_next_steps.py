@@ -12,7 +12,7 @@ from served_model import Served
 
 from fieldpool.model.run import Run
 from fieldpool.model.training.result import TrainingResult
-from fieldpool.pipeline.cli import data, reports, serving, training, workflow
+from fieldpool.pipeline.cli import data, reports, serving, start, training, workflow
 from fieldpool.pipeline.serving.comparison import Parity
 
 Fieldpool = Callable[..., tuple[int, str, str]]
@@ -38,6 +38,8 @@ def project(served: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         (serving, "verify_export", PARITY),
         (reports, "write_report", "my page.html"),
         (workflow, "run_workflow", None),
+        (start, "run_workflow", None),
+        (start, "_write_profile", True),
     ]
     for module, name, result in done:
         monkeypatch.setattr(module, name, lambda *_, result=result, **__: result)
@@ -58,6 +60,7 @@ CASES = [
     (["report", "runs/monday", "models/monday"], "open 'my page.html' in a browser"),
     (["run", "spec.yaml", "a.csv", "--out", "all"], "fieldpool predict all/model DATA... --out OUT"),
     (["demo", "--out", "demo", "--rows", "1000"], "fieldpool inspect demo/run"),
+    (["start", "a.csv", "--out", "all"], "fieldpool run all/spec.yaml a.csv --out all --overwrite"),
 ]
 
 

@@ -28,6 +28,7 @@ COMMANDS = {
     "profile": ["rows.parquet", "--label", "click"],
     "run": ["spec.yaml", "rows.parquet"],
     "demo": ["--rows", "1000"],
+    "start": ["rows.parquet", "--label", "click"],
 }
 # The work of each command, after its checks.
 WORK = {
@@ -39,6 +40,7 @@ WORK = {
     "profile": "pipeline.reports.data_profile.profile_data",
     "run": "pipeline.cli.workflow.run_workflow",
     "demo": "pipeline.cli.workflow.run_workflow",
+    "start": "pipeline.reports.data_profile.profile_data",
 }
 # The files in the output of each command; {} makes the output itself a file.
 RUN = ("DONE", "spec.yaml", "stats.json", "examples/train-00000-of-00001.tfrecord.gz")
@@ -53,6 +55,7 @@ OUTPUTS = {
     "profile": ("spec.yaml", "profile.html"),
     "run": (*(f"run/{name}" for name in RUN), *(f"model/{name}" for name in MODEL), "report.html"),
     "demo": ("clicks.parquet", "truth.parquet", "spec.yaml", *(f"run/{name}" for name in RUN), "report.html"),
+    "start": ("spec.yaml", "profile.html", *(f"run/{name}" for name in RUN), "report.html"),
 }
 REPORT = "<html>\n<title>Model card: models/old</title>"
 STARTED = "the work has started"
@@ -116,14 +119,17 @@ def test_overwrite_replaces_the_output_of_the_same_command(run: Run, tmp_path: P
     assert command == "demo" or contents(tmp_path) == before  # Until the new output is complete.
 
 
-# `profile` and `run` add their files to a folder; these do not exist in it.
+# These add their files to a folder; the files of FOREIGN are not theirs.
+ADDING = ("profile", "run", "start")
 FOREIGN = [
-    *((command, ("thesis.txt",)) for command in COMMANDS if command not in ("profile", "run")),
+    *((command, ("thesis.txt",)) for command in COMMANDS if command not in ADDING),
     ("run", ("run/thesis.txt",)),
     ("run", ("model/thesis.txt",)),
     ("run", ("report.html/thesis.txt",)),
     ("profile", ("spec.yaml/thesis.txt",)),
     ("profile", ("spec.yaml",)),  # Written by hand: without a page.
+    ("start", ("spec.yaml",)),
+    ("start", ("run/thesis.txt",)),
     ("demo", ("clicks.parquet", "spec.yaml", "report.html")),
 ]
 OTHER_OUTPUTS = [
@@ -183,7 +189,7 @@ def test_export_is_refused_while_its_model_is_trained(fieldpool: Fieldpool, serv
     assert not (tmp_path / "model/serving").exists()
 
 
-@pytest.mark.parametrize("command", ["profile", "run"])
+@pytest.mark.parametrize("command", ADDING)
 def test_other_files_of_a_folder_are_kept(run: Run, tmp_path: Path, command: str) -> None:
     fill(tmp_path / "out", ("thesis.txt",))
     assert STARTED in run(command)
