@@ -46,17 +46,23 @@ def single_values(x: TensorLike, default: object) -> tf.Tensor:
     return tf.reshape(x, [-1])
 
 
-def to_lists(x: TensorLike, separator: str | None = None) -> tf.RaggedTensor:
+def to_lists(x: TensorLike, separator: str | None = None, *, trim: bool = False) -> tf.RaggedTensor:
     """Returns `x` as ragged lists `[batch, (values)]`.
 
     Sparse and ragged inputs are lists already. A dense `[batch]` or `[batch, 1]` input has one text per row, which is
     split at `separator`; without a separator, it is the only value. A dense `[batch, n]` input, padded with empty
-    strings for example, has n values per row.
+    strings for example, has n values per row. With `trim`, the white space around each value is removed.
 
     `pipeline.rows.columns` also splits texts, in Arrow, because rows are checked and counted before they are
     transformed. This function is needed because a `preprocessing_fn` also works in other pipelines, and because a
-    serving client may send the raw text.
+    serving client may send the raw text. It cannot parse texts that are lists in the syntax of JSON or Python
+    (`list: json` in the spec), which TensorFlow does not read; `preprocessing_fn` refuses them.
     """
+    lists = _to_lists(x, separator)
+    return lists.with_flat_values(tf.strings.strip(lists.flat_values)) if trim else lists
+
+
+def _to_lists(x: TensorLike, separator: str | None) -> tf.RaggedTensor:
     if isinstance(x, tf.RaggedTensor):
         return x
     if isinstance(x, tf.SparseTensor):

@@ -134,7 +134,17 @@ def _tokens(inputs: Inputs, fields: Mapping[str, CategoricalField]) -> dict[str,
 
 def _lists(inputs: Inputs, fields: Mapping[str, MultivaluedField]) -> dict[str, tf.RaggedTensor]:
     """Returns all tokens of each field, `[batch, (values)]`, including empty strings and those beyond `max_len`."""
-    return {name: bags.to_lists(bags.as_strings(inputs[name]), field.separator) for name, field in fields.items()}
+    for name, field in fields.items():
+        values = inputs[name]
+        if field.list and isinstance(values, tf.Tensor) and (values.shape.rank != 2 or values.shape[1] == 1):
+            raise UserError(
+                f"preprocessing_fn: expected lists in the input {name}, found one text per row, and TensorFlow cannot "
+                f"parse `list: {field.list}`; parse the texts first, and pass a ragged or sparse tensor"
+            )
+    return {
+        name: bags.to_lists(bags.as_strings(inputs[name]), field.separator, trim=field.trim)
+        for name, field in fields.items()
+    }
 
 
 def _kept_positions(

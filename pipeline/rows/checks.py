@@ -215,7 +215,7 @@ def _field(name: str, batch: SourceBatch, spec: Spec) -> _Converted:
 
 def _multivalued(name: str, field: MultivaluedField, batch: SourceBatch, spec: Spec) -> _Converted:
     column = spec.column_of(name)
-    bags = columns.bags(batch.data[column], field.separator, column)
+    bags = columns.bags(batch.data[column], field.separator, column, form=field.list, trim=field.trim)
     lengths, limit = list_lengths(bags.values), spec.limits.list_values
     faults = [
         _Fault(column, bags.bad, bags.reason),
@@ -226,8 +226,10 @@ def _multivalued(name: str, field: MultivaluedField, batch: SourceBatch, spec: S
         faults.append(_Fault(column, columns.bag_lengths(bags.values) == 0, Reason.EMPTY_LIST))
     if field.weights is None:
         return _Converted({name: bags.values}, faults)
-    weights = weights_of(batch.data[field.weights], field.separator, bags.values, field.weights)
+    given = columns.lists(batch.data[field.weights], field.weights, field.separator, field.list)
+    weights = weights_of(given.values, bags.values, field.weights)
     faults += [
+        _Fault(field.weights, given.bad, given.reason),
         _Fault(field.weights, weights.wrong, Reason.WRONG_WEIGHT),
         _Fault(field.weights, weights.differ, Reason.WRONG_WEIGHTS.format(column=repr(column))),
     ]

@@ -13,8 +13,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ...transforms.spec import ListForm
 from ..arrow_lists import is_list, list_lengths, lists_of, sum_by_row
 from ..sources.batches import Reason, is_utf8
+from ..sources.list_texts import EXPECTED, lists_of_texts
 from .texts import TEXT as TEXT
 from .texts import texts_of
 
@@ -42,25 +44,39 @@ def tokens(column: pa.Array, name: str) -> Column:
     return Column(_without_empty(texts_of(column, name)), _none_bad(column))
 
 
-def bags(column: pa.Array, separator: str | None, name: str) -> Column:
+def lists(column: pa.Array, name: str, separator: str | None = None, form: ListForm | None = None) -> Column:
+    """Returns one list a row, with unconverted elements; null if it is missing.
+
+    A column of lists is returned unchanged. Text is split at `separator`, or parsed as a list of the given form (bad:
+    it is not such a list); without both, it becomes a list of one text.
+    """
+    if is_list(column.type):
+        return Column(column, _none_bad(column))
+    text = texts_of(column, name)
+    if form is not None:
+        found, bad = lists_of_texts(text, form)
+        return Column(found, bad, Reason.NO_LIST.format(expected=EXPECTED[form]))
+    if separator is not None:
+        return Column(pc.split_pattern(text, pattern=separator), _none_bad(column))
+    lengths = np.asarray(pc.is_valid(text)).astype(np.int64)
+    return Column(lists_of(lengths, text.drop_null()), _none_bad(column))
+
+
+def bags(
+    column: pa.Array, separator: str | None, name: str, *, form: ListForm | None = None, trim: bool = False
+) -> Column:
     """Returns one list of tokens a row, large_list<large_binary>; empty if it is missing.
 
-    Text is split at `separator`; without a separator it becomes a list of one token. Null elements become empty texts,
-    which the transform drops, so that a parallel list of weights keeps its positions. `transforms.bags.to_lists` splits
-    in the same way, for pipelines that use only the `preprocessing_fn`.
+    Lists are those of `lists`; with `trim`, without the ASCII white space around each element. Null elements become
+    empty texts, which the transform drops, so that a parallel list of weights keeps its positions.
+    `transforms.bags.to_lists` splits and trims in the same way, for pipelines that use only the `preprocessing_fn`.
     """
-    if not is_list(column.type):
-        text = texts_of(column, name)
-        if separator is not None:
-            lists = pc.split_pattern(text.cast(pa.large_binary()), pattern=separator)
-        else:
-            lengths = np.asarray(pc.is_valid(text)).astype(np.int64)
-            lists = lists_of(lengths, text.drop_null())
-    else:
-        lists = column
-    lengths = list_lengths(lists)
-    flat = texts_of(pc.list_flatten(lists), name)
-    return Column(lists_of(lengths, flat.fill_null(b"")), _none_bad(column))
+    found = lists(column, name, separator, form)
+    flat = texts_of(pc.list_flatten(found.values), name).fill_null(b"")
+    if trim:
+        any_bytes = pc.CastOptions(pa.large_string(), allow_invalid_utf8=True)
+        flat = pc.ascii_trim_whitespace(pc.cast(flat, options=any_bytes)).cast(TEXT)
+    return Column(lists_of(list_lengths(found.values), flat), found.bad, found.reason)
 
 
 def numbers(column: pa.Array, name: str) -> Column:

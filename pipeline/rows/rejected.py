@@ -30,6 +30,7 @@ _REMEDIES = {
     Reason.UNKNOWN_SPLIT: "state the values of column {field!r}: `split: {{column: {field}, train: [a, b], …}}`",
     Reason.NO_TIME: "convert column {field!r}, or split by another one (`split: {{hash: user}}`)",
     Reason.SEVERAL_VALUES: "column {field!r} has lists; use `type: multivalued`",
+    Reason.NO_LIST: "how are the lists of column {field!r} written? Set `separator`, `list: json` or `list: python`",
     Reason.NO_LABEL: "is {field!r} the label? `label: {{field: …}}` has its column",
 }
 

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ..arrow_lists import is_list, list_lengths, lists_of, sum_by_row
+from ..arrow_lists import list_lengths, lists_of, sum_by_row
 from . import columns
 
 
@@ -27,19 +27,17 @@ class Weights:
     differ: np.ndarray
 
 
-def weights_of(column: pa.Array, separator: str | None, bags: pa.Array, name: str) -> Weights:
+def weights_of(lists: pa.Array, bags: pa.Array, name: str) -> Weights:
     """Returns the weights of bags.
 
     The transform drops the empty elements of a bag with their weights, so their weights may be anything, also missing.
     A bag without values may have another number of weights if all of them are missing: `""` beside null.
 
     Args:
-        column: The weights as lists or as texts.
-        separator: The separator of texts.
+        lists: The weights, from `columns.lists`.
         bags: The bags, from `columns.bags`.
         name: The column's name, for errors.
     """
-    lists = column if is_list(column.type) else columns.bags(column, separator, name).values
     given = columns.numbers(pc.list_flatten(lists), name)
     numbers = given.values.fill_null(np.nan).to_numpy(zero_copy_only=False)
     lengths, bag_lengths = list_lengths(lists), list_lengths(bags)

@@ -36,13 +36,15 @@ def warn_of_unsplit_lists(spec: Spec, stats: RunStats, batches: Iterable[SourceB
         stats: The counts of the run.
         batches: Its first rows; only iterated if there is such a field.
     """
-    suspects = {n: f for n, f in spec.fields_of(MultivaluedField).items() if _has_only_single_values(stats.fields[n])}
+    lists = {name: field for name, field in spec.fields_of(MultivaluedField).items() if field.list is None}
+    suspects = {name: field for name, field in lists.items() if _has_only_single_values(stats.fields[name])}
     if not suspects:
         return
     data = [batch.data for batch in batches if batch.data.num_rows]
     for name, field in suspects.items():
         raw = [batch[spec.column_of(name)] for batch in data]
-        texts = [present_values(columns.bags(c, field.separator, name).values) for c in raw if not is_list(c.type)]
+        bags = [columns.bags(c, field.separator, name, trim=field.trim) for c in raw if not is_list(c.type)]
+        texts = [present_values(of_batch.values) for of_batch in bags]
         fault = _fault(pa.chunked_array(texts, columns.TEXT).combine_chunks(), stats, stats.fields[name])
         if fault:
             now = f"is {field.separator!r}" if field.separator else "is not set"

@@ -28,6 +28,7 @@ class Reason(StrEnum):
     NO_LABEL = "the label is missing"
     NO_VALUE = "the value is missing"
     EMPTY_LIST = "the list is empty"
+    NO_LIST = "not a list: expected {expected}"
     WRONG_LABEL = "expected a label of 0 or 1 (as text '0' or '1') or a boolean (or set label.positive)"
     NO_NUMBER = "expected a number for label.positive {rule!r}"
     NOT_FINITE = "not a finite number"

@@ -103,13 +103,20 @@ def assert_lengths_agree(counted: pa.Array, lists: tf.RaggedTensor) -> None:
 @given(
     rows=st.lists(st.text("a| ,üß\0\n", max_size=8).map(str.encode), min_size=1, max_size=5),
     separator=st.sampled_from(["|", "||", ", ", "ü", "\0"]),
+    trim=st.booleans(),
 )
 @settings(deadline=None)
-def test_row_checks_split_and_count_texts_in_the_same_way(rows: list[bytes], separator: str) -> None:
-    lists = bags.to_lists(tf.constant(rows), separator)
-    split = columns.bags(pa.array(rows), separator, "tags").values
+def test_row_checks_split_and_count_texts_in_the_same_way(rows: list[bytes], separator: str, trim: bool) -> None:
+    lists = bags.to_lists(tf.constant(rows), separator, trim=trim)
+    split = columns.bags(pa.array(rows), separator, "tags", trim=trim).values
     assert split.to_pylist() == lists.to_list()
     assert_lengths_agree(split, lists)
+
+
+def test_row_checks_trim_the_same_bytes() -> None:
+    texts = [bytes([byte]) + b"a" + bytes([byte]) for byte in range(256)]
+    trimmed = columns.bags(pa.array(texts), None, "tags", trim=True).values
+    assert bags.to_lists(tf.constant(texts), trim=True).to_list() == trimmed.to_pylist()
 
 
 @given(rows=st.lists(VALUES, min_size=1, max_size=5))

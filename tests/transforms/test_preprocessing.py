@@ -222,3 +222,12 @@ def test_can_be_part_of_another_preprocessing_fn(tmp_path: Path) -> None:
         ([0, 0], 1.0),
         ([2, 0], 0.5),
     ]
+
+
+@pytest.mark.parametrize("shape", [[None], [None, 1]])
+def test_texts_that_tensorflow_cannot_parse_are_refused(shape: list[int | None]) -> None:
+    """As text without a separator, such a list would be one token."""
+    tags = {"type": "multivalued", "list": "json", "max_len": 2}
+    spec = Spec.model_validate({"label": {"field": "click"}, "split": {"column": "part"}, "fields": {"tags": tags}})
+    with tf.Graph().as_default(), pytest.raises(UserError, match="lists in the input tags, found one text per row"):
+        preprocessing_fn(spec)({"tags": tf.compat.v1.placeholder(tf.string, shape)})

@@ -136,6 +136,7 @@ def test_yaml_date_as_time_boundary() -> None:
         ({"fields": {"x" * 101: CATEGORICAL}}, "match pattern"),
         ({"fields": {"label": CATEGORICAL}}, "the name `label` is taken"),
         ({"fields": {"key": CATEGORICAL}}, "the name `key` is taken"),
+        ({"fields": {"a": MULTIVALUED | {"list": "json", "separator": "|"}}}, "expected either `separator` or `list`"),
         (
             {"fields": {"a": MULTIVALUED | {"weights": "w"}, "a_weights": CATEGORICAL}},
             "the name `a_weights` is taken",

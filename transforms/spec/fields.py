@@ -1,8 +1,6 @@
-"""The section `fields`.
+"""The section `fields`: each type of field overrides the properties of `AnyField` in which it differs.
 
-`AnyField` has the properties that other code reads, with the values that most field types have; each field type
-overrides those in which it differs. Code that needs TensorFlow or Arrow is in `transforms.preprocessing` and
-`pipeline.rows.checks`.
+Code that needs TensorFlow or Arrow is in `transforms.preprocessing` and `pipeline.rows.checks`.
 """
 
 from __future__ import annotations
@@ -13,13 +11,14 @@ from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
+from .any_field import AnyField, RawForm
 from .base import Float32, Name, NotBoolean, PositiveFloat32, PositiveInt, Strict
 from .vocabularies import Vocabulary
 
 _PERCENTILE = re.compile(r"^p(\d{1,2}(\.\d+)?|100)$")
 
-# A field's raw value in one row: one token, a list of tokens, or one number.
-RawForm = Literal["token", "list", "number"]
+# The syntax of a text that is a list.
+ListForm = Literal["json", "python"]
 
 
 class TokenPolicy(Strict):
@@ -33,58 +32,6 @@ class TokenPolicy(Strict):
         if "\n" in token or "\r" in token:
             raise ValueError(f"expected a text without line feeds and carriage returns, found {token!r}")
         return token
-
-
-class AnyField(Strict):
-    """The properties of every field, with the values that most field types have."""
-
-    raw: ClassVar[RawForm] = "token"
-    has_vocabulary: ClassVar[bool] = False
-
-    @property
-    def is_list(self) -> bool:
-        """Whether a row has a list of values in this field; only lists have a `combiner` and a `max_len`."""
-        return self.raw == "list"
-
-    @property
-    def dtype(self) -> Literal["int64", "float32"]:
-        """The dtype of encoded values: int64 for ids, float32 for numbers."""
-        return "int64"
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """The shape of a row's encoded values: `()` for a single value, `(max_len,)` for a list."""
-        return ()
-
-    @property
-    def is_embedded(self) -> bool:
-        """Whether the encoded values are ids of an embedding table."""
-        return self.has_vocabulary
-
-    @property
-    def buckets(self) -> int | None:
-        """The number of quantile buckets if the encoded values are bucket ids, else None."""
-        return None
-
-    @property
-    def is_weighted(self) -> bool:
-        """Whether each value has a weight."""
-        return False
-
-    @property
-    def combiner(self) -> str | None:
-        """How the vectors of a list's values are combined (`pooling` in the spec); None for a single value."""
-        return None
-
-    @property
-    def rejects_missing(self) -> bool:
-        """Whether a row without a value, or with an empty list, is rejected."""
-        return False
-
-    @property
-    def absent_token(self) -> str | None:
-        """The token that replaces a missing value or an empty list, if any."""
-        return None
 
 
 class VocabularyField(AnyField):
@@ -142,6 +89,12 @@ class MultivaluedField(VocabularyField):
     separator: str | None = Field(
         None, min_length=1, description="Separator of lists written as text; columns of a list type ignore it."
     )
+    list: ListForm | None = Field(
+        None,
+        description="For texts that are lists in another syntax: `json` (`[\"a\", \"b\"]`) or `python` (`['a', 'b']`). "
+        "Columns of a list type ignore it.",
+    )
+    trim: bool = Field(False, description="Whether white space around each element is removed.")
     max_len: Annotated[int, NotBoolean] | str = Field(
         "auto",
         description="Maximum number of values; longer lists are truncated. A number; auto: the longest list in train; "
@@ -169,6 +122,14 @@ class MultivaluedField(VocabularyField):
         elif value != "auto" and not _PERCENTILE.match(value):
             raise ValueError(f"expected a length, `auto`, or a percentile such as `p99`; found {value!r}")
         return value
+
+    @model_validator(mode="after")
+    def _lists_are_written_in_one_way(self) -> MultivaluedField:
+        if self.list and self.separator:
+            raise ValueError(
+                f"expected either `separator` or `list`, found {self.separator!r} and `{self.list}`; remove one of them"
+            )
+        return self
 
     @model_validator(mode="after")
     def _weights_need_a_sum(self) -> MultivaluedField:

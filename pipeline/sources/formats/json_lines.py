@@ -18,6 +18,7 @@ import pyarrow.json
 
 from ..batches import BATCH_ROWS, Reason, Rejected, SourceBatch, is_utf8, no_rows, selected
 from ..column_types import columns_of_schema
+from ..list_texts import text_of, unique_members
 from ..ranges import BOM, FileRange, line_ranges, open_range
 from ..source_file import ROW_BYTES, SourceFile
 
@@ -172,13 +173,7 @@ def _is_nested(value: Any) -> bool:
 
 
 def _object(line: bytes) -> dict[str, Any]:
-    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        row = dict(pairs)
-        if len(row) < len(pairs):
-            raise ValueError("duplicate key")
-        return row
-
-    found = json.loads(line.decode(), object_pairs_hook=unique)
+    found = json.loads(line.decode(), object_pairs_hook=unique_members)
     if not isinstance(found, dict):
         raise ValueError(f"found {type(found).__name__}")
     return found
@@ -189,7 +184,7 @@ def _value(value: Any) -> Any:
     if isinstance(value, list):
         values = [_value(item) for item in value]
         kinds = {_kind(item) for item in values} - {"null"}
-        return values if len(kinds) < 2 or not kinds <= _SCALARS else [_text(item) for item in values]
+        return values if len(kinds) < 2 or not kinds <= _SCALARS else [text_of(item) for item in values]
     if isinstance(value, str):
         return value.encode("utf-8", "surrogatepass")
     # int64 and float64 cannot represent every integer; text can.
@@ -206,11 +201,3 @@ def _kind(value: Any) -> str:
         return f"list of {min(kinds, default='null')}" if kinds <= _SCALARS else "other"
     kind = "null" if value is None else type(value).__name__
     return kind if kind in _SCALARS | {"null"} else "other"
-
-
-def _text(value: Any) -> bytes | None:
-    if value is None or isinstance(value, bytes):
-        return value
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    return str(pa.scalar(value).cast(pa.string()).as_py()).encode()

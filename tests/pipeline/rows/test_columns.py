@@ -10,6 +10,7 @@ import pytest
 
 from fieldpool.pipeline.rows import columns
 from fieldpool.transforms.errors import UserError
+from fieldpool.transforms.spec import ListForm
 
 
 @pytest.mark.parametrize(
@@ -57,6 +58,39 @@ def test_struct_is_an_error_that_names_the_column() -> None:
 )
 def test_bags(raw: pa.Array, separator: str | None, expected: list[list[bytes]]) -> None:
     assert columns.bags(raw, separator, "c").values.to_pylist() == expected
+
+
+@pytest.mark.parametrize(
+    ("raw", "separator", "form", "expected"),
+    [
+        (pa.array(["a | b", " ", " c"]), "|", None, [[b"a", b"b"], [b""], [b"c"]]),
+        (pa.array([" a b\t", None]), None, None, [[b"a b"], []]),
+        (pa.array([[" a\r\n", None], ["b "]]), "|", None, [[b"a", b""], [b"b"]]),
+        (pa.array(['[" a ", null, "\u00a0"]']), None, "json", [[b"a", b"", "\u00a0".encode()]]),
+        (pa.array([b" \xff |b"]), "|", None, [[b"\xff", b"b"]]),
+        (pa.array([[7], []]), None, None, [[b"7"], []]),
+    ],
+)
+def test_trimmed_bags(raw: pa.Array, separator: str | None, form: ListForm | None, expected: list[list[bytes]]) -> None:
+    assert columns.bags(raw, separator, "c", form=form, trim=True).values.to_pylist() == expected
+
+
+def test_trim_removes_the_white_space_of_ascii() -> None:
+    texts = [bytes([byte]) + b"a" + bytes([byte]) for byte in range(256)]
+    expected = [[text.strip()] for text in texts]
+    assert columns.bags(pa.array(texts), None, "c", trim=True).values.to_pylist() == expected
+
+
+def test_bags_of_texts_in_the_syntax_of_json() -> None:
+    raw = pa.array(['["a", null, 1.0]', "", None, "a, b", '["a"]'])
+    column = columns.bags(raw, None, "c", form="json")
+    assert column.values.to_pylist() == [[b"a", b"", b"1"], [], [], [], [b"a"]]
+    assert column.bad.tolist() == [False, False, False, True, False]
+    assert column.reason == 'not a list: expected a JSON list of texts or numbers, such as ["a", "b"]'
+
+
+def test_columns_of_a_list_type_ignore_the_form() -> None:
+    assert columns.bags(pa.array([["[1]"]]), None, "c", form="json").values.to_pylist() == [[b"[1]"]]
 
 
 def test_bags_of_a_sliced_batch() -> None:

@@ -72,6 +72,8 @@ def tfrecords(folder: Path) -> Path:
 
 JSON = '{"id": "1", "y": 1, "s": "train", "user": "u", "tags": "a|b", "w": "1|2", "age": 3}'
 
+JSON_LISTS = {"fields": {"tags": {"type": "multivalued", "list": "json"}}}
+
 CASES: dict[Reason, tuple[Callable[[Path], Path], dict[str, Any]]] = {
     Reason.WRONG_WIDTH: (text("rows.csv", ",".join(COLUMNS), ",".join(GOOD.values()), "1,2"), {}),
     Reason.UNCLOSED_QUOTE: (csv(user='"u'), {}),
@@ -83,6 +85,7 @@ CASES: dict[Reason, tuple[Callable[[Path], Path], dict[str, Any]]] = {
     Reason.NO_LABEL: (csv(y=""), {}),
     Reason.NO_VALUE: (csv(user=""), {}),
     Reason.EMPTY_LIST: (csv(tags="", w=""), {}),
+    Reason.NO_LIST: (text("rows.jsonl", *[JSON.replace('"a|b"', tags) for tags in ('"[]"', '"a|b"')]), JSON_LISTS),
     Reason.WRONG_LABEL: (csv(y="2"), {}),
     Reason.NO_NUMBER: (csv(y="good"), {"label": {"field": "y", "positive": ">= 1"}}),
     Reason.NOT_FINITE: (csv(age="inf"), {}),

@@ -22,13 +22,19 @@ SPEC = Spec.model_validate(
 )
 
 
-def checked(tags: Any, weights: Any) -> Checked:
+JSON = Spec.model_validate(
+    SPEC.model_dump() | {"fields": {"tags": {"type": "multivalued", "list": "json", "weights": "w"}}}
+)
+
+
+def checked(tags: Any, weights: Any, good: Any = None, spec: Spec = SPEC) -> Checked:
     # The other rows of the batch are valid, so that positions in the batch differ from those in the row.
-    good = ["x|y|z", "1|2|3"] if isinstance(tags, str) or isinstance(weights, str) else [["x"], [5.0]]
+    is_text = isinstance(tags, str) or isinstance(weights, str)
+    good = good or (["x|y|z", "1|2|3"] if is_text else [["x"], [5.0]])
     rows = [good, [tags, weights], good]
     data = pa.RecordBatch.from_arrays([pa.array([row[i] for row in rows]) for i in (0, 1)], ["tags", "w"])
     batch = data.append_column("y", pa.array([1, 1, 1])).append_column("user", pa.array(["u", "u", "u"]))
-    return check_rows(SourceBatch("rows", np.arange(1, 4), batch), SPEC)
+    return check_rows(SourceBatch("rows", np.arange(1, 4), batch), spec)
 
 
 @pytest.mark.parametrize(
@@ -84,3 +90,24 @@ def test_row_with_a_value_without_weight_is_rejected(tags: Any, weights: Any, re
     found = checked(tags, weights)
     assert [(bad.row, bad.field, bad.reason.split(", found")[0]) for bad in found.rejected] == [(2, "w", reason)]
     assert found.numbers.tolist() == [1, 3]
+
+
+@pytest.mark.parametrize(
+    ("tags", "weights", "expected"),
+    [
+        ('["a", null, "b"]', "[1, null, 3.5]", [(b"a", 1.0), (b"b", 3.5)]),
+        ("[]", "null", []),
+        ("", "", []),
+    ],
+)
+def test_weights_of_lists_in_the_syntax_of_json(tags: str, weights: str, expected: list[tuple[bytes, float]]) -> None:
+    found = checked(tags, weights, ['["x"]', "[1]"], JSON)
+    assert found.rejected == []
+    pairs = zip(found.rows["tags"][1].as_py(), found.rows[weights_feature("tags")][1].as_py(), strict=True)
+    assert [(token, weight) for token, weight in pairs if token] == expected
+
+
+def test_weights_that_are_not_a_json_list_are_rejected() -> None:
+    (row,) = checked('["a"]', "1|2", ['["x"]', "[1]"], JSON).rejected
+    assert (row.row, row.field) == (2, "w")
+    assert row.reason == 'not a list: expected a JSON list of texts or numbers, such as ["a", "b"], found \'1|2\''

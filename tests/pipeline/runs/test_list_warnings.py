@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import warnings
 from pathlib import Path
 from typing import Any
@@ -79,10 +80,11 @@ def test_unsplit_lists_are_warned_of(values: list[str], field: dict[str, Any], m
         (JOINED, {"separator": "|"}),
         ([*GENRES[:150], *JOINED[:50]], {}),
         ([[v] for v in JOINED], {}),
+        ([json.dumps([v]) for v in JOINED], {"list": "json"}),
         ([f"title {i} of {i % 7}" for i in range(20)], {}),
         ([f"x{i}" for i in range(20)], {}),
     ],
-    ids=["single values", "split", "few lists", "list column", "free text", "few rows"],
+    ids=["single values", "split", "few lists", "list column", "lists as JSON", "free text", "few rows"],
 )
 def test_other_columns_are_not_warned_of(values: list[Any], field: dict[str, Any]) -> None:
     assert warnings_of(values, **field) == []
