@@ -20,7 +20,7 @@ from ...transforms.spec import MultivaluedField, Spec, TimeSplit
 from ..jobs.job import running_pipeline
 from ..rows.checks import CheckRows, as_json
 from ..rows.columns import tokens
-from ..rows.times import EXPECTED, Times, read_times
+from ..rows.times import Times, expected_time, read_times
 from ..sources.batches import SourceBatch, raw_row
 from .counters import Counted, Counts, WriteCounts, read_counts
 from .row_counts import count_rows
@@ -52,11 +52,11 @@ def resolve_spec(
     """
     split = spec.split
     if isinstance(split, TimeSplit) and split.eval_from is None:
-        count_times = beam.Map(_count_times, split.time)
+        count_times = beam.Map(_count_times, split.time, split.time_format)
         times = _run_pass(read_rows, count_times, options, FileSystems.join(work, "times.json"))
         spec = spec.model_copy(update={"split": _with_found_boundaries(times, split, first_rows)})
     elif isinstance(split, TimeSplit):
-        unit = resolve_unit(split, first_times(first_rows, split.time))
+        unit = resolve_unit(split, first_times(first_rows, split))
         spec = spec.model_copy(update={"split": split.model_copy(update={"time_unit": unit})})
     if open_lengths(spec):
         lengths = _run_pass(read_rows, _CountLengths(spec), options, FileSystems.join(work, "lengths.json"))
@@ -109,11 +109,11 @@ class _CountLengths(beam.PTransform):
         return checked | "CountRows" >> beam.Map(count_rows, self._spec)
 
 
-def _count_times(batch: SourceBatch, column: str) -> Counts:
+def _count_times(batch: SourceBatch, column: str, time_format: str | None = None) -> Counts:
     """Returns the number of rows at each distinct time, separately for numbers, whose unit is not yet known."""
     counts = Counts()
     if batch.data.num_rows:
-        times = read_times(batch.data[column], column)
+        times = read_times(batch.data[column], column, time_format)
         for kind, is_kind in (("number", times.is_number), ("time", ~times.is_number)):
             values, rows = np.unique(times.values[is_kind & ~np.isnan(times.values)], return_counts=True)
             pairs = zip(values.tolist(), rows.tolist(), strict=True)
@@ -155,8 +155,9 @@ def _no_times(split: TimeSplit, first_rows: Iterable[SourceBatch]) -> SourceErro
             value = as_json(raw_row(batch.data.select([split.time]), int(present[0]))[split.time])
             return SourceError(
                 f"{batch.source}: row {batch.numbers[present[0]]}: no row has a time that can be read in column "
-                f"{split.time!r} (split.time), this one has {_short(value)}; expected {EXPECTED[split.time_unit]}. "
-                "Convert the column, or split by another one"
+                f"{split.time!r} (split.time), this one has {_short(value)}; expected "
+                f"{expected_time(split, split.time_unit)}. Convert the column, state its `time_format`, or split by "
+                "another one"
             )
     fault = f"all values of column {split.time!r} are missing" if batches else "there are no rows"
     return SourceError(f"split.time: {fault}, so there is no time to split by; correct the files or the column")

@@ -13,11 +13,11 @@ from ..rows.times import Times, boundary_units, read_times
 from ..sources.batches import SourceBatch
 
 
-def first_times(batches: Iterable[SourceBatch], column: str) -> Times:
-    """Returns the times of the first batch that has any; reads no further."""
+def first_times(batches: Iterable[SourceBatch], split: TimeSplit) -> Times:
+    """Returns the times of the first batch that has any in the split's column; reads no further."""
     for batch in batches:
         if batch.data.num_rows:
-            times = read_times(batch.data[column], column)
+            times = read_times(batch.data[split.time], split.time, split.time_format)
             if not np.isnan(times.values).all():
                 return times
     return Times(np.array([]), np.array([], bool))
@@ -36,6 +36,8 @@ def resolve_unit(split: TimeSplit, times: Times, rows: np.ndarray | None = None)
     Raises:
         SpecError: the boundaries are in another unit than the spec or the column, or the unit is ambiguous.
     """
+    if split.time_format is not None:
+        split = split.model_copy(update={"time_unit": "s"})
     if split.time_unit != "auto":
         _check_boundaries(split)
         return split.time_unit

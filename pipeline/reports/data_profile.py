@@ -137,7 +137,7 @@ def _with_boundaries(spec: Spec, table: pa.Table) -> Spec:
     """Returns the spec with the boundaries of a time split, and with open list lengths that truncate nothing."""
     split = spec.split
     if isinstance(split, TimeSplit):
-        times = read_times(table[split.time].combine_chunks(), split.time)
+        times = read_times(table[split.time].combine_chunks(), split.time, split.time_format)
         unit = resolve_unit(split, times)
         ends = np.nanquantile(times.seconds(unit), [split.train, split.train + split.eval])
         split = with_boundaries(split, float(ends[0]), float(ends[1]), unit)

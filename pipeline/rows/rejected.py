@@ -28,7 +28,8 @@ _REMEDIES = {
     Reason.NO_NUMBER: "if the labels of column {field!r} are texts, list the positive ones: `positive: [buy]`",
     Reason.NOT_FINITE: "is column {field!r} categorical? Then set `type: categorical`",
     Reason.UNKNOWN_SPLIT: "state the values of column {field!r}: `split: {{column: {field}, train: [a, b], …}}`",
-    Reason.NO_TIME: "convert column {field!r}, or split by another one (`split: {{hash: user}}`)",
+    Reason.NO_TIME: "convert column {field!r}, state its format (`time_format: '%d.%m.%Y %H:%M'`), or split by another "
+    "one (`split: {{hash: user}}`)",
     Reason.SEVERAL_VALUES: "column {field!r} has lists; use `type: multivalued`",
     Reason.NO_LIST: "how are the lists of column {field!r} written? Set `separator`, `list: json` or `list: python`",
     Reason.NO_LABEL: "is {field!r} the label? `label: {{field: …}}` has its column",

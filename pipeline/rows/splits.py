@@ -15,7 +15,7 @@ from ...transforms.errors import SpecError
 from ...transforms.spec import SPLITS, ColumnSplit, FileSplit, HashSplit, Spec, TimeSplit
 from ..sources.batches import Reason, SourceBatch
 from . import columns
-from .times import EXPECTED, boundaries_of, read_times, split_unit
+from .times import boundaries_of, expected_time, read_times, split_unit
 
 # Index into SPLITS of a row that has no split.
 NO_SPLIT = -1
@@ -55,9 +55,10 @@ def assign_splits(batch: SourceBatch, spec: Spec) -> RowSplits:
         if split.eval_from is None or split.test_from is None:
             raise ValueError("the time split has no boundaries; call counts.spec_resolution.resolve_spec first")
         unit = split_unit(split)
-        times, (evaluation, test) = read_times(column, column_name).seconds(unit), boundaries_of(split, unit)
+        times = read_times(column, column_name, split.time_format).seconds(unit)
+        evaluation, test = boundaries_of(split, unit)
         codes = np.where(times >= test, 2, np.where(times >= evaluation, 1, 0))
-        reason = Reason.NO_TIME.format(expected=EXPECTED[unit])
+        reason = Reason.NO_TIME.format(expected=expected_time(split, unit))
         return RowSplits(np.where(np.isnan(times), NO_SPLIT, codes).astype(np.int8), reason)
     values = columns.tokens(column, column_name).values
     if isinstance(split, HashSplit):

@@ -14,6 +14,7 @@ from ...transforms.spec.times import (
     is_of_unit,
     number_of,
     seconds_of,
+    seconds_of_format,
     seconds_of_text,
     unit_of,
 )
@@ -67,11 +68,17 @@ class Times:
         return bool(2 * is_of_unit(numbers, "date").sum() > len(numbers) and self.is_number[is_time].all())
 
 
-def read_times(column: pa.Array, name: str) -> Times:
-    """Returns the times of a column with numbers, timestamps, dates or texts; `name` is for errors."""
+def read_times(column: pa.Array, name: str, time_format: str | None = None) -> Times:
+    """Returns the times of a column with numbers, timestamps, dates or texts.
+
+    Args:
+        column: The values.
+        name: The column's name, for errors.
+        time_format: The format of texts, and of the texts of numbers; timestamps and dates need none.
+    """
     kind = column.type
     if pa.types.is_dictionary(kind):
-        return read_times(column.dictionary_decode(), name)
+        return read_times(column.dictionary_decode(), name, time_format)
     if pa.types.is_date(kind):
         column = column.cast(pa.timestamp("ms"))
         kind = column.type
@@ -81,6 +88,8 @@ def read_times(column: pa.Array, name: str) -> Times:
             numbers, kind = numbers // 1000 + (numbers % 1000 >= 500), pa.timestamp("us")
         values = np.where(column.is_null(), np.nan, seconds_of(numbers.astype(np.float64), kind.unit))
         is_number = np.zeros(len(values), bool)
+    elif time_format is not None:
+        return _read_texts(columns.tokens(column, name).values, time_format)
     elif pa.types.is_integer(kind) or pa.types.is_floating(kind):
         # A safe cast would refuse large integers.
         values = column.cast(pa.float64(), safe=False).fill_null(np.nan).to_numpy(zero_copy_only=False)
@@ -102,11 +111,33 @@ def _of_text(value: bytes | None) -> tuple[float, bool]:
         return np.nan, False
 
 
+def _read_texts(texts: pa.Array, time_format: str) -> Times:
+    """Returns the times of texts in a format; equal texts are parsed once."""
+    encoded = texts.dictionary_encode()
+    seconds = [_of_format(text, time_format) for text in encoded.dictionary.to_pylist()]
+    values = np.array([*seconds, np.nan])[np.asarray(encoded.indices.fill_null(-1))]
+    return Times(values, np.zeros(len(texts), bool))
+
+
+def _of_format(text: bytes, time_format: str) -> float:
+    try:
+        return seconds_of_format(text.decode(), time_format)
+    except ValueError:
+        return np.nan
+
+
+def expected_time(split: TimeSplit, unit: str) -> str:
+    """Returns what the values of a split's column may be, for errors; `unit` is that of its numbers."""
+    return EXPECTED[unit] if split.time_format is None else f"the format {split.time_format!r}"
+
+
 def split_unit(split: TimeSplit) -> str:
     """Returns the unit of the numbers in the column of a split with boundaries, or `auto` if it is not known.
 
     If the spec does not have it, like those of runs of version 0.1.0, it is that of the boundaries; for dates, seconds.
     """
+    if split.time_format is not None:
+        return "s"
     if split.time_unit != "auto":
         return split.time_unit
     units = boundary_units(split)

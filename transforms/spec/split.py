@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, Discriminator, Field, Tag, field_validator, model_validator
 
 from .base import Boundary, Fraction, Strict
-from .times import TimeUnit, boundary_seconds, number_of, shown
+from .times import TimeUnit, boundary_seconds, check_format, number_of, shown
 
 SPLITS = ("train", "eval", "test")
 
@@ -104,7 +104,7 @@ class TimeSplit(_Fractions):
     given boundaries.
     """
 
-    time: str = Field(description="The column with the time: a number, a timestamp or ISO 8601 text.")
+    time: str = Field(description="The column with the time: a number, a timestamp or text.")
     eval_from: Boundary | str | None = Field(None, description="First time of the eval split.")
     test_from: Boundary | str | None = Field(None, description="First time of the test split.")
     time_unit: TimeUnit = Field(
@@ -112,6 +112,28 @@ class TimeSplit(_Fractions):
         description="The unit of numbers in the column: `s`, `ms`, `us` or `ns` since 1970, `date` (YYYYMMDD) or "
         "`number` (any numbers with an order). `auto` finds it from the size of the numbers.",
     )
+
+    time_format: str | None = Field(
+        None,
+        description='The format of texts in the column, in the words of Python\'s strptime: "%m/%d/%Y %I:%M:%S %p". '
+        "Without it, texts are numbers or ISO 8601.",
+    )
+
+    @field_validator("time_format")
+    @classmethod
+    def _is_format(cls, time_format: str | None) -> str | None:
+        if time_format is not None:
+            check_format(time_format)
+        return time_format
+
+    @model_validator(mode="after")
+    def _formats_have_no_unit(self) -> TimeSplit:
+        if self.time_format is not None and self.time_unit not in ("auto", "s"):
+            raise ValueError(
+                f"`time_unit` is {self.time_unit}, but `time_format` says how the column is read, and boundaries that "
+                "are numbers are in seconds; expected only one of them"
+            )
+        return self
 
     @model_validator(mode="before")
     @classmethod
@@ -137,10 +159,11 @@ class TimeSplit(_Fractions):
         are_dates = {number is None for number in numbers if number is None or not math.isinf(number)}
         if self.time_unit == "number" and True in are_dates:
             raise ValueError(f"{found} must be numbers, because `time_unit` is number")
-        if self.time_unit == "auto" and len(are_dates) > 1:
+        unit = "s" if self.time_format else self.time_unit
+        if unit == "auto" and len(are_dates) > 1:
             raise ValueError(f"{found} must both be dates or both be numbers; or set `time_unit`")
         try:
-            ends = [boundary_seconds(value, self.time_unit) for value in given]
+            ends = [boundary_seconds(value, unit) for value in given]
         except ValueError:
             ends = [math.nan]
         if any(map(math.isnan, ends)):

@@ -15,6 +15,8 @@ _EPOCHS = {"s": (1e8, 1e10), "ms": (1e11, 1e13), "us": (1e14, 1e16), "ns": (1e17
 _DATES = (19000101, 21001231)
 _MICROSECOND = timedelta(microseconds=1)
 _ROUNDED_UP = re.compile(r"[.,]\d{6}[5-9]")  # The digits after microseconds.
+# A time whose year, month, day, hour, minute and second differ.
+_EXAMPLE = datetime(2001, 2, 3, 16, 5, 6, tzinfo=UTC)
 _MICROSECONDS = {"ms": 1e3, "us": 1.0, "ns": 1e-3}
 
 DESCRIPTIONS = {
@@ -83,10 +85,45 @@ def seconds_of_text(text: str) -> float:
         ValueError: the text is not ISO 8601.
     """
     text = text.strip().replace("Z", "+00:00")
-    moment = datetime.fromisoformat(text)
-    # Python's datetime has no year 10000, which 9999-12-31T23:00-05:00 is in UTC, and drops digits after microseconds.
-    since = moment.replace(tzinfo=None) - datetime(1970, 1, 1) - (moment.utcoffset() or timedelta())
-    return (since // _MICROSECOND + bool(_ROUNDED_UP.search(text))) / 1e6
+    # Python's datetime drops digits after microseconds.
+    return (_microseconds(datetime.fromisoformat(text)) + bool(_ROUNDED_UP.search(text))) / 1e6
+
+
+def seconds_of_format(text: str, time_format: str) -> float:
+    """Returns a text in a format of strptime as seconds since 1970; without a time zone, it is taken as UTC.
+
+    Raises:
+        ValueError: the text does not have the format.
+    """
+    return _microseconds(datetime.strptime(text.strip(), time_format.strip())) / 1e6
+
+
+def _microseconds(moment: datetime) -> int:
+    # Python's datetime has no year 10000, which 9999-12-31T23:00-05:00 is in UTC.
+    return (moment.replace(tzinfo=None) - datetime(1970, 1, 1) - (moment.utcoffset() or timedelta())) // _MICROSECOND
+
+
+def check_format(time_format: str) -> None:
+    """Raises ValueError if a format is not one of strptime, or if it would read times wrongly without an error."""
+    directives = set(re.findall(r"%(.)", time_format, re.DOTALL))
+    if ("I" in directives) != ("p" in directives):
+        raise ValueError(f"expected %I together with %p, or %H for 24 hours; found {time_format!r}")
+    if directives & set("UW") and not directives & set("aAwu"):
+        raise ValueError(f"expected a day of the week (%a) beside the week (%U or %W), found {time_format!r}")
+    if "Z" in directives:
+        raise ValueError(
+            f"expected offsets as %z; names of zones (%Z) cannot be read. Found {time_format!r}; if all times have the "
+            "same zone, write its name in place of %Z, and the times are taken as UTC"
+        )
+    try:
+        text = _EXAMPLE.strftime(time_format)
+        has_year = datetime.strptime(text.strip(), time_format.strip()).year == _EXAMPLE.year
+    except (ValueError, re.error) as error:
+        raise ValueError(
+            f"expected a format of Python's strptime, such as '%d.%m.%Y %H:%M'; found {time_format!r} ({error})"
+        ) from None
+    if not has_year:
+        raise ValueError(f"expected a format with a year (%Y or %y), found {time_format!r}")
 
 
 def boundary_seconds(value: float | str, unit: str) -> float:

@@ -118,7 +118,8 @@ FORMS = ["2024-01-31 10:00:00 UTC", "31/01/2024", "31.01.2024", "Wed, 31 Jan 202
 def test_column_without_readable_times_is_an_error_with_a_value(text: str, kind: pa.DataType) -> None:
     assert error_without_times(pa.array([None, text, "later"], kind)) == (
         f"a.csv: row 2: no row has a time that can be read in column 't' (split.time), this one has {text!r}; expected "
-        "a number or ISO 8601 such as 2024-01-31T10:00:00Z. Convert the column, or split by another one"
+        "a number or ISO 8601 such as 2024-01-31T10:00:00Z. Convert the column, state its `time_format`, or split by "
+        "another one"
     )
 
 

@@ -69,7 +69,7 @@ def resolved(split: dict[str, Any], column: pa.Array, monkeypatch: pytest.Monkey
     spec = spec_of(split)
     if "eval_from" not in split:
         assert isinstance(spec.split, TimeSplit)
-        counts = spec_resolution._count_times(batch_of(column), "t")
+        counts = spec_resolution._count_times(batch_of(column), "t", spec.split.time_format)
         found = spec_resolution._with_found_boundaries(counts, spec.split, [])
         spec = spec.model_copy(update={"split": found})
     else:

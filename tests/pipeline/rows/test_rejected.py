@@ -36,7 +36,11 @@ MISTAKES: list[tuple[dict[str, Any], dict[str, Any], str]] = [
     ({}, {"click": None}, "is 'click' the label?"),
     ({}, {"age": "old"}, "is column 'age' categorical? Then set `type: categorical`"),
     ({}, {"part": "1"}, "state the values of column 'part': `split: {column: part, train: [a, b], …}`"),
-    (BY_TIME, {"time": "31/01/2024"}, "convert column 'time', or split by another one"),
+    (
+        BY_TIME,
+        {"time": "31/01/2024"},
+        "convert column 'time', state its format (`time_format: '%d.%m.%Y %H:%M'`), or split",
+    ),
     ({}, {"user": ["u", "v"]}, "column 'user' has lists; use `type: multivalued`"),
 ]
 
