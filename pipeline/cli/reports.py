@@ -22,7 +22,7 @@ def profile(
     out: Annotated[str, typer.Option(help="The folder for spec.yaml and profile.html.")],
     rows: Annotated[int, typer.Option(min=1, help="Approximate number of rows to read, evenly spread.")] = 200_000,
     label: Annotated[str | None, typer.Option(help="The column of the label, if it cannot be guessed.")] = None,
-    delimiter: Annotated[str | None, typer.Option(help="The delimiter of CSV files: a character, or `tab`.")] = None,
+    delimiter: Annotated[str | None, typer.Option(help="The delimiter of CSV files, or `tab`.")] = None,
     columns: Annotated[
         str | None, typer.Option(help="The columns of CSV files without a header, separated by commas.")
     ] = None,
@@ -93,5 +93,5 @@ def _source(delimiter: str | None, columns: str | None) -> Any:
     except ValidationError as error:
         first = error.errors()[0]
         if first["loc"] == ("delimiter",):
-            raise UserError(f"--delimiter: expected one character, or `tab`; found {delimiter!r}") from None
+            raise UserError(f"--delimiter: expected 1 to 8 characters, or `tab`; found {delimiter!r}") from None
         raise UserError(f"--delimiter, --columns: {first['msg'].removeprefix('Value error, ')}") from None

@@ -38,7 +38,7 @@ def csv_rows(data: bytes, delimiter: bytes, columns: Sequence[str]) -> list[Row]
                 values, end = None, line_end
             rows.append(values if values and len(values) == len(header) else None)
         at = max(line_end if values is None else end, at) + 1
-    if rows and any(header.count(column) != 1 for column in columns):
+    if rows and any(column not in header for column in columns):
         raise Refused("column")
     return [row and [row[header.index(column)] for column in columns] for row in rows]
 

@@ -199,8 +199,6 @@ def test_yaml_date_as_time_boundary() -> None:
         ({"source": {"format": "jsonl", "quote": "'"}}, "`quote`: only for CSV, but `format` is jsonl"),
         ({"split": {"by": "luck"}}, "expected one of `column:`, `files:`, `hash:` or `time:`"),
         ({"split": {"column": "part", "hash": "user"}}, "expected one of `column:`, `files:`, `hash:` or `time:`"),
-        ({"source": {"header": False}}, "needs its column names"),
-        ({"source": {"header": False, "columns": ["a", "a"]}}, "contains 'a' twice"),
         (
             {
                 "vocabularies": {"v": {"min_count": 2}},

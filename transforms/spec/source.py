@@ -33,7 +33,10 @@ class Source(Strict):
         "A byte order mark is dropped.",
     )
     delimiter: str | None = Field(
-        None, min_length=1, max_length=1, description="CSV only. Default: tab for .tsv, comma otherwise."
+        None,
+        min_length=1,
+        max_length=8,
+        description="CSV only: 1 to 8 characters between values. Default: tab for .tsv, comma otherwise.",
     )
     quote: str = Field(
         '"', description="CSV only: the character around quoted values, or `none` if quotes are part of the values."
@@ -44,7 +47,9 @@ class Source(Strict):
     double_quote: bool = Field(True, description="CSV only: whether two quotes in a quoted value mean one.")
     header: bool = Field(True, description="CSV only: whether the first line names the columns.")
     columns: Annotated[list[str], Field(min_length=1)] | None = Field(
-        None, description="CSV only: the column names in order, for files without a header."
+        None,
+        description="CSV only: the column names in order, for files without a header. Default: c0, c1, … by the first "
+        "row. A name used twice gets a number, also in a header: tags, tags.1.",
     )
     null_values: list[str] = Field(
         default=[""], description="CSV only: texts that mean a missing value, besides the empty text."
@@ -61,21 +66,21 @@ class Source(Strict):
 
     @model_validator(mode="after")
     def _special_characters(self) -> Source:
-        special = {
-            "delimiter": self.delimiter,
-            "quote": None if self.quote == "none" else self.quote,
-            "escape": self.escape,
-        }
-        found = {name: character for name, character in special.items() if character is not None}
+        given = {"quote": None if self.quote == "none" else self.quote, "escape": self.escape}
+        found = {name: character for name, character in given.items() if character is not None}
         for name, character in found.items():
             if len(character) != 1 or not character.isascii() or character in "\n\r":
                 raise ValueError(f"`{name}`: expected one ASCII character, not a line end; found {character!r}")
-            if name != "delimiter" and self.delimiter is None and character in ",\t":
+            if self.delimiter is None and character in ",\t":
                 raise ValueError(
                     f"`{name}`: expected another character than the default delimiters; found {character!r}"
                 )
-        if len(set(found.values())) < len(found):
-            raise ValueError(f"{' and '.join(f'`{name}`' for name in found)} must differ; found {found}")
+            if character in (self.delimiter or ""):
+                raise ValueError(f"`{name}` and `delimiter` must differ; found {character!r} and {self.delimiter!r}")
+        if found.get("quote") == found.get("escape", ""):
+            raise ValueError(f"`quote` and `escape` must differ; found {found}")
+        if self.delimiter is not None and set(self.delimiter) & {"\n", "\r"}:
+            raise ValueError(f"`delimiter`: expected a text without line ends; found {self.delimiter!r}")
         return self
 
     @model_validator(mode="after")
@@ -99,15 +104,9 @@ class Source(Strict):
 
     @model_validator(mode="after")
     def _columns_without_header(self) -> Source:
-        if not self.header and self.columns is None:
-            raise ValueError("a file without a header needs its column names: add `columns: [first, second, …]`")
         if self.header and self.columns is not None:
             raise ValueError(
                 "`columns` are for files without a header: set `header: false`, or remove `columns` if the first line "
                 "has the names"
             )
-        columns = self.columns or []
-        duplicate = next((name for index, name in enumerate(columns) if name in columns[:index]), None)
-        if duplicate is not None:
-            raise ValueError(f"`columns` contains {duplicate!r} twice; give each column its own name")
         return self

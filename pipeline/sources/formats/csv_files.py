@@ -5,8 +5,6 @@ Values are read as bytes, without type inference: `007` stays `007`.
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -15,10 +13,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.csv
 
-from ....transforms.errors import SourceError
 from ..batches import BATCH_ROWS, Reason, Rejected, SourceBatch, check_columns, is_utf8, no_rows
 from ..ranges import BOM, FileRange, open_range
 from ..source_file import ROW_BYTES, SourceFile
+from .csv_header import header_of
 from .csv_rows import Dialect, Rows
 
 
@@ -41,24 +39,24 @@ class _Block(NamedTuple):
 
 def columns_of(file: SourceFile) -> dict[str, str]:
     """Returns the columns; none if the file is empty."""
-    return dict.fromkeys(_header(file) or [], "")
+    return dict.fromkeys(header_of(file) or [], "")
 
 
 def ranges(file: SourceFile, range_bytes: int) -> list[FileRange]:
     """Returns the ranges of the file, in order; none if the file has no rows.
 
-    The file is read once to find its rows. Text that is not plain is one range: it must be read
-    from its start.
+    The file is read once to find its rows. Text that is not plain, or has a delimiter of several bytes, must be read
+    from its start: it is one range.
     """
-    header = _header(file)
+    header = header_of(file)
     if header is None:
         return []
     whole = FileRange(file.path, header=tuple(header))
-    if not file.is_plain:
+    dialect = Dialect.of(file, len(header))
+    if not file.is_plain or dialect.code:
         return [whole]
     parts: list[FileRange] = []
     at, start, first_row, lines_are_rows = 0, 0, 1, True
-    dialect = Dialect.of(file, len(header))
     with file.open_text() as text:
         for block in _row_blocks(text, dialect, range_bytes, mark=True, header=file.source.header, count=True):
             at += block.size
@@ -78,9 +76,9 @@ def read(file: SourceFile, part: FileRange, columns: list[str]) -> Iterator[Sour
     check_columns(part.path, header, columns)
     dialect, at_start = Dialect.of(file, len(header)), part.start == 0
     next_row = part.first_row
-    with open_range(file, part) as text:
+    with open_range(file, part) as content:
         for block in _row_blocks(
-            text,
+            dialect.coded(content),
             dialect,
             ROW_BYTES,
             mark=at_start,
@@ -143,7 +141,7 @@ def _row_blocks(
             raise pa.ArrowInvalid(f"a row is longer than {ROW_BYTES:,} bytes, or a quote is never closed")
 
 
-def _without_faults(path: str, block: _Block, first_row: int) -> tuple[bytes, list[Rejected]]:
+def _without_faults(path: str, dialect: Dialect, block: _Block, first_row: int) -> tuple[bytes, list[Rejected]]:
     """Returns the text without the rows whose quotes are faulty, and these rows, rejected."""
     if block.rows is None or not block.rows.faults:
         return block.text, []
@@ -152,7 +150,7 @@ def _without_faults(path: str, block: _Block, first_row: int) -> tuple[bytes, li
     for index, reason in sorted(block.rows.faults.items()):
         start, end = int(block.rows.starts[index]), int(ends[index])
         good.append(block.text[at:start])
-        text = block.text[start:end].rstrip(b"\r\n")[:1000].decode(errors="replace")
+        text = dialect.decoded(block.text[start:end].rstrip(b"\r\n"))[:1000].decode(errors="replace")
         rejected.append(Rejected(path, first_row + index, "(row)", reason, {"text": text}))
         at = end
     return b"".join([*good, block.text[at:]]), rejected
@@ -162,13 +160,13 @@ def _parsed(
     file: SourceFile, dialect: Dialect, part: FileRange, block: _Block, columns: list[str], first_row: int
 ) -> tuple[np.ndarray, pa.Table, list[Rejected]]:
     """Returns the numbers and the values of the rows of a block, and the rejected rows."""
-    good, rejected = _without_faults(part.path, block, first_row)
+    good, rejected = _without_faults(part.path, dialect, block, first_row)
     try:
         table, skipped = _table(file, dialect, part.header or (), good, columns)
     except pa.ArrowInvalid:
         # Not valid UTF-8: find the rows with a wrong number of columns here.
         block = block._replace(rows=dialect.rows(block.text, at_end=True, check_width=True))
-        good, rejected = _without_faults(part.path, block, first_row)
+        good, rejected = _without_faults(part.path, dialect, block, first_row)
         table, skipped = _table(file, dialect, part.header or (), good, columns)
     numbers = np.arange(first_row, first_row + table.num_rows + len(skipped) + len(rejected))
     if block.rows is not None and len(numbers) != len(block.rows.starts):
@@ -176,7 +174,7 @@ def _parsed(
             f"after row {first_row - 1:,}: expected {len(block.rows.starts):,} rows, found {len(numbers):,}"
         )
     numbers = np.delete(numbers, [row.row - first_row for row in rejected])
-    rejected += [_wrong_width(part.path, row, int(numbers[row.number - 1])) for row in skipped]
+    rejected += [_wrong_width(part.path, dialect, row, int(numbers[row.number - 1])) for row in skipped]
     return np.delete(numbers, [row.number - 1 for row in skipped]), table, rejected
 
 
@@ -190,6 +188,9 @@ def _table(
         skipped.append(row)
         return "skip"
 
+    nulls = {"", *file.source.null_values}
+    if dialect.code:
+        nulls = {dialect.code.encode(word.encode()).decode() for word in nulls}
     # pyarrow ignores the blank line, without which it would remove a byte order mark that is part of a value.
     text = b"\n" + text if not text or text.startswith(BOM) else text
     table = pa.csv.read_csv(
@@ -197,7 +198,7 @@ def _table(
         # pyarrow reports the number of a skipped row only if it reads with one thread.
         read_options=pa.csv.ReadOptions(use_threads=False, block_size=len(text) + 1, column_names=header),
         parse_options=pa.csv.ParseOptions(
-            delimiter=file.delimiter,
+            delimiter=dialect.delimiter.decode(),
             quote_char=dialect.quote.decode() or False,
             double_quote=dialect.double_quote,
             escape_char=dialect.escape.decode() or False,
@@ -206,12 +207,14 @@ def _table(
         convert_options=pa.csv.ConvertOptions(
             column_types={column: pa.binary() for column in columns},
             include_columns=columns,
-            null_values=sorted({"", *file.source.null_values}),
+            null_values=sorted(nulls),
             strings_can_be_null=True,
             quoted_strings_can_be_null=True,
             check_utf8=False,
         ),
     )
+    if dialect.code and dialect.may_have_codes(text):
+        table = pa.table([dialect.code.decode_column(column) for column in table.columns], table.column_names)
     return table, skipped
 
 
@@ -224,46 +227,6 @@ def _in_batches(path: str, numbers: np.ndarray, table: pa.Table, rejected: list[
         yield SourceBatch(path, numbers, no_rows(), rejected)
 
 
-def _wrong_width(path: str, row: Any, number: int) -> Rejected:
+def _wrong_width(path: str, dialect: Dialect, row: Any, number: int) -> Rejected:
     reason = Reason.WRONG_WIDTH.format(expected=row.expected_columns, found=row.actual_columns)
-    return Rejected(path, number, "(row)", reason, {"text": row.text})
-
-
-def _header(file: SourceFile) -> list[str] | None:
-    """Returns the column names of a CSV file, from its first row or from the spec; None if it has no rows.
-
-    Raises:
-        SourceError: the header is longer than the limit, or its quotes are faulty.
-    """
-    source, dialect = file.source, Dialect.of(file)
-    with file.open_text() as content:
-        start = content.read(2 * ROW_BYTES).removeprefix(BOM)
-    names, rows = source.columns, start
-    if source.header:
-        begin, end, found = dialect.first_row(start)
-        if begin == len(start) < ROW_BYTES:
-            return None
-        fault = found or (f"it is longer than {ROW_BYTES:,} bytes" if end >= ROW_BYTES else None)
-        if fault:
-            raise SourceError(
-                f"{file.path}: cannot be read as csv: the first row, expected to have the column names, is not valid: "
-                f"{fault}; check `source: {{delimiter: …, quote: …}}`"
-            )
-        names, rows = _names(file, dialect, start[begin:end].decode(errors="replace")), start[end:]
-    return names if rows.strip(b"\r\n") else None
-
-
-def _names(file: SourceFile, dialect: Dialect, header: str) -> list[str]:
-    """Returns the column names of a header."""
-    rows = csv.reader(
-        io.StringIO(header, newline=""),
-        delimiter=file.delimiter,
-        quotechar=dialect.quote.decode() or None,
-        quoting=csv.QUOTE_MINIMAL if dialect.quote else csv.QUOTE_NONE,
-        escapechar=dialect.escape.decode() or None,
-        doublequote=dialect.double_quote,
-    )
-    try:
-        return next(rows)
-    except csv.Error as error:
-        raise SourceError(f"{file.path}: cannot be read as csv: {error} in the first row") from None
+    return Rejected(path, number, "(row)", reason, {"text": dialect.decoded(row.text.encode()).decode()})

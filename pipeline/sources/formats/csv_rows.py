@@ -13,12 +13,14 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..batches import Reason
 from ..source_file import ROW_BYTES, SourceFile
+from ..streams.chunks import file_of
+from ..streams.delimiters import DelimiterCode
 
 _LF, _CR = b"\n\r"
 _LINE = re.compile(rb"[^\n\r]+")
@@ -51,7 +53,8 @@ class _Walk(NamedTuple):
 class Dialect:
     """The syntax of CSV text. Delimiter, quote and escape are one byte each; quote and escape may be empty.
 
-    `width` is the number of columns, 0 if it is not yet known.
+    `width` is the number of columns, 0 if it is not yet known. `code` is that of a delimiter of several bytes: the text
+    is then the output of `coded`.
     """
 
     delimiter: bytes
@@ -59,13 +62,28 @@ class Dialect:
     escape: bytes
     double_quote: bool
     width: int = 0
+    code: DelimiterCode | None = None
 
     @classmethod
     def of(cls, file: SourceFile, width: int = 0) -> Dialect:
         """Returns the dialect of a file."""
         source = file.source
         quote = b"" if source.quote == "none" else source.quote.encode()
-        return cls(file.delimiter.encode(), quote, (source.escape or "").encode(), source.double_quote, width)
+        delimiter, escape = file.delimiter.encode(), (source.escape or "").encode()
+        code = DelimiterCode.of(delimiter, quote + escape)
+        return cls(code.codes.delimiter if code else delimiter, quote, escape, source.double_quote, width, code)
+
+    def coded(self, content: Any) -> Any:
+        """Returns a stream of a file's bytes, with one byte for each delimiter."""
+        return file_of(self.code.encoded(content), content) if self.code else content
+
+    def decoded(self, text: bytes) -> bytes:
+        """Returns a part of such a stream as it is in the file."""
+        return self.code.decode(text) if self.code else text
+
+    def may_have_codes(self, text: bytes) -> bool:
+        """Returns whether values of a text may differ from those in the file: see `decoded`."""
+        return self.code is not None and (self.code.codes.stuffing in text or not self.is_plain(text))
 
     def is_plain(self, text: bytes) -> bool:
         """Returns whether a text has neither quotes nor escapes: its lines are its rows."""
@@ -115,7 +133,7 @@ class Dialect:
         rows = np.flatnonzero(is_row)
         if check_width:
             for line in rows.tolist():
-                width = self._width(plain, int(starts[line]), self._walk(plain, int(starts[line]), len(plain)).end)
+                width = self.width_of(plain, int(starts[line]), self._walk(plain, int(starts[line]), len(plain)).end)
                 if line not in faults and width != self.width:
                     faults[line] = Reason.WRONG_WIDTH.format(expected=self.width, found=width)
         by_index = {int(np.searchsorted(rows, line)): fault for line, fault in faults.items()}
@@ -155,7 +173,7 @@ class Dialect:
         if end <= line_end and fault is not Reason.UNCLOSED_QUOTE:
             return line_end, fault
         is_whole = not fault and (end < limit or end == len(plain))
-        width = self._width(plain, start, end)
+        width = self.width_of(plain, start, end)
         if self._walk(plain, start, line_end).fault:
             is_row = is_whole and width == self.width and self._is_one_row(plain, lines, start, line_end, end)
             return (end, None) if is_row else (line_end, Reason.UNCLOSED_QUOTE)
@@ -169,11 +187,11 @@ class Dialect:
         if any(self._is_row(plain, *line) for line in inner):
             return False
         opened = self._walk(plain, start, line_end).end
-        of_first_line = self._width(plain, start, opened) + plain.count(self.delimiter, opened, line_end)
+        of_first_line = self.width_of(plain, start, opened) + plain.count(self.delimiter, opened, line_end)
         return of_first_line != self.width or not self._is_row(plain, *last)
 
     def _is_row(self, plain: bytes, start: int, end: int) -> bool:
-        return not self._walk(plain, start, end).fault and self._width(plain, start, end) == self.width
+        return not self._walk(plain, start, end).fault and self.width_of(plain, start, end) == self.width
 
     def _walk(self, plain: bytes, start: int, stop: int) -> _Walk:
         """Reads the row at `start`, not beyond `stop`."""
@@ -185,7 +203,7 @@ class Dialect:
         is_value_start = end == start or plain.startswith(self.delimiter, end - 1)
         return _Walk(end, Reason.UNCLOSED_QUOTE if is_value_start else Reason.TEXT_AFTER_QUOTE)
 
-    def _width(self, plain: bytes, start: int, end: int) -> int:
+    def width_of(self, plain: bytes, start: int, end: int) -> int:
         """Returns the number of columns between `start` and `end`."""
         width, at = 1, start
         while found := self._patterns[1].match(plain, at, end):

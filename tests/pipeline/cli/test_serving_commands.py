@@ -58,8 +58,8 @@ def test_report(fieldpool: Fieldpool, served: Served, tmp_path: Path) -> None:
         (["predict", "{}/model", "{}/rows.parquet", "--out", "{}/new", "--format", "xml"], "--format"),
         (["verify", "{}/run", "{}/model", "{}/none.csv"], "none.csv: no such file"),
         (["profile", "{}/none.csv", "--out", "{}/look"], "none.csv: no such file"),
-        (["profile", "{}/rows.parquet", "--out", "{}/look", "--delimiter", "two"], "--delimiter: expected one"),
-        (["profile", "{}/rows.parquet", "--out", "{}/look", "--columns", "a,a"], "`columns` contains 'a' twice"),
+        (["profile", "{}/rows.parquet", "--out", "{}/look", "--delimiter", "123456789"], "--delimiter: expected 1"),
+        (["profile", "{}/rows.parquet", "--out", "{}/look", "--delimiter", '"'], "`quote` and `delimiter` must differ"),
         (
             ["profile", "{}/rows.parquet", "--out", "{}/look", "--label", "age"],
             "--label age: expected a column that has both 0 and 1",
