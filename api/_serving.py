@@ -52,6 +52,7 @@ class Parity(comparison.Parity, Tables):
         differing_scores: The number of rows whose probabilities differ by more than 1e-6.
         largest_score_difference: The largest difference of two probabilities of a row.
         differences: The first differences, at most 20, with `source`, `row`, `key`, `field`, `batch` and `served`.
+        first_rejected: A rejected row, with `source`, `row`, `field`, `reason` and `raw`; None if none was rejected.
     """
 
     def _tables(self) -> Sequence[RenderableType]:
@@ -68,7 +69,8 @@ def verify(run: RunDirectory | Path, model: Path, data: Data, *, rows: int | Non
         rows: The approximate number of rows to compare, evenly spread over the files. Default: all.
 
     Raises:
-        UserError: There is no exported model, it was exported from another run, or a file cannot be read.
+        UserError: There is no exported model, it was exported from another run, a file cannot be read, or all rows are
+            rejected.
     """
     opened = as_run(run)
     with as_files(data) as files:

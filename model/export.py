@@ -106,6 +106,7 @@ def _export(run: Run, model_path: str, target: str, overwrite: bool) -> None:
         tf.io.gfile.copy(keras_file, export_file(folder, MODEL_FILE))
         write_json(export_file(folder, IDENTITY_FILE), run.identity.as_json())
         if run.has_stats:
+            _ = run.stats  # Raises an error instead of copying damaged counts.
             tf.io.gfile.copy(join(run.path, STATS_FILE), export_file(folder, STATS_FILE))
 
     with locked_folder(target):

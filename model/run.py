@@ -6,6 +6,7 @@ that TensorFlow supports, such as gs://.
 
 from __future__ import annotations
 
+import json
 from functools import cached_property
 from os.path import join
 
@@ -76,7 +77,8 @@ class Run:
         """The counts of the run: rows by split, and what each field holds.
 
         Raises:
-            NotARun: the run has no counts, because another program created it; or they are not valid.
+            NotARun: the run has no counts, because another program created it; or another version wrote them.
+            Damaged: the file is truncated or unreadable.
         """
         if not self.has_stats:
             raise NotARun(
@@ -84,9 +86,9 @@ class Run:
             )
         path = join(self.path, STATS_FILE)
         with reading(path, "transform"), tf.io.gfile.GFile(path) as file:
-            text = file.read()
+            content = json.loads(file.read())
         try:
-            return RunStats.model_validate_json(text)
+            return RunStats.model_validate(content)
         except ValidationError as error:
             raise NotARun(_not_of_this_version(path, error)) from None
 
@@ -99,10 +101,21 @@ class Run:
         return join(self.path, ASSETS_FOLDER, vocabulary)
 
     def tokens(self, vocabulary: str) -> list[bytes]:
-        """Returns the tokens of `vocabulary`; the first has the id `first_token_id`."""
+        """Returns the tokens of `vocabulary`; the first has the id `first_token_id`.
+
+        Raises:
+            Damaged: the file cannot be read, or does not have the number of tokens that the run's counts have.
+        """
         path = self.vocabulary_path(vocabulary)
         with reading(path, "transform"), tf.io.gfile.GFile(path, "rb") as file:
-            return file.read().split(b"\n")[:-1]
+            *tokens, rest = file.read().split(b"\n")
+        counted = self.stats.vocabularies.get(vocabulary) if self.has_stats else None
+        with reading(path, "transform"):
+            if rest:
+                raise ValueError("the last line is truncated")
+            if counted and counted.tokens != len(tokens):
+                raise ValueError(f"expected {counted.tokens:,} tokens, found {len(tokens):,}")
+        return tokens
 
     def vocabulary(self, name: str) -> pa.Table:
         """Returns a vocabulary as a table: `token` (string), `id` (int64) and `count` (int64), by ascending id.
@@ -149,13 +162,13 @@ class Run:
         """The folder of the transform, for TensorFlow Transform.
 
         Raises:
-            Damaged: its graph or a vocabulary is missing or damaged, which TensorFlow would report in each worker.
+            Damaged: its graph or a vocabulary is missing or damaged. TensorFlow would report it late, or never.
         """
         folder = join(self.path, TRANSFORM_FN_FOLDER)
         with reading(folder, "transform"):
             read_saved_model(join(folder, "saved_model.pb"))
             for name in self.spec.resolved_vocabularies():
-                tf.io.gfile.stat(self.vocabulary_path(name))
+                self.tokens(name)
         return join(self.path, TRANSFORM_FOLDER)
 
     @cached_property

@@ -1,8 +1,10 @@
-"""docs/errors.md has every class of errors, and every reason for which a row is rejected."""
+"""docs/errors.md has every class of errors, every warning, and every reason for which a row is rejected."""
 
 from __future__ import annotations
 
+import ast
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -31,6 +33,56 @@ def test_exit_codes_are_those_of_the_command_line() -> None:
     codes = {int(code) for code in re.findall(r"^\| (\d+) \|", PAGE, re.MULTILINE)}
     assert codes == {0, 1, 130} | {kind.exit_code for kind in kinds()}
     assert "130 for ^C" in (app.main.__doc__ or "")
+
+
+CODE = [
+    path.read_text(encoding="utf-8")
+    for package in ("api", "model", "pipeline", "transforms")
+    for path in sorted((Path(__file__).parents[1] / package).rglob("*.py"))
+]
+
+
+def messages_of_warnings(code: str) -> Iterator[ast.expr]:
+    """Yields the texts of a module's warnings: of `message` in functions that warn, and arguments of `_warn`."""
+    for node in ast.walk(ast.parse(code)):
+        if isinstance(node, ast.FunctionDef) and "warnings.warn(message, FieldpoolWarning" in ast.unparse(node):
+            assigned = [part for part in ast.walk(node) if isinstance(part, ast.Assign)]
+            yield from (part.value for part in assigned if ast.unparse(part.targets[0]) == "message")
+        elif isinstance(node, ast.Call) and ast.unparse(node.func) == "_warn":
+            yield node.args[0]
+
+
+def first_clause(message: ast.expr) -> re.Pattern[str]:
+    """Returns a pattern of a message up to its first semicolon or full stop, with any text for each placeholder.
+
+    The page may leave out a path at its beginning.
+    """
+    parts = message.values if isinstance(message, ast.JoinedStr) else [message]
+    text = "".join(str(part.value) if isinstance(part, ast.Constant) else "\0" for part in parts)
+    clause = re.split(r"; |\. ", text)[0].removeprefix("\0: ")
+    return re.compile(r"\| `+(.+: )?" + ".+".join(map(re.escape, clause.split("\0"))) + ".*`+ \\|")
+
+
+WARNINGS = PAGE.partition("\n## Warnings\n")[2].partition("\n## ")[0]
+MESSAGES = [
+    first_clause(message) for code in CODE if "warnings.warn(" in code for message in messages_of_warnings(code)
+]
+
+
+@pytest.mark.parametrize("message", MESSAGES, ids=lambda message: message.pattern[12:40])
+def test_page_has_every_warning(message: re.Pattern[str]) -> None:
+    assert message.search(WARNINGS)
+
+
+def test_every_warning_in_the_page_is_in_the_code() -> None:
+    rows = [line for line in WARNINGS.splitlines() if line.startswith("| `")]
+    assert [row for row in rows if not any(message.search(row) for message in MESSAGES)] == []
+
+
+def test_all_warnings_have_the_form_that_is_searched() -> None:
+    assert {call for code in CODE for call in re.findall(r"warnings\.warn\(.{0,25}", code)} == {
+        "warnings.warn(message, FieldpoolWarning"
+    }
 
 
 def in_page(reason: Reason) -> re.Pattern[str]:

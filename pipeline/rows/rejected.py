@@ -74,10 +74,15 @@ def why_all_rejected(rejected: int, read: int, work: str) -> str | None:
     rows = list(itertools.islice(read_rejected(work), _SHOWN))
     if not rows or rejected < _NEARLY_ALL * read:
         return None
-    source, row, field, reason = _cells(rows[0])
     remedy = probable_remedy(rejected, read, rows)
-    first = f"{rejected:,} of {read:,} rows were rejected, the first is {source}, row {row}, {field}: {reason}"
+    first = name_first(rejected, read, rows[0])
     return f"{first}; {remedy}" if remedy else first
+
+
+def name_first(rejected: int, read: int, first: Mapping[str, Any]) -> str:
+    """Returns the number of rejected rows and of rows read, and the first rejected row, as text."""
+    source, row, field, reason = _cells(first)
+    return f"{rejected:,} of {read:,} rows were rejected, the first is {source}, row {row}, {field}: {reason}"
 
 
 def read_rejected(run: str) -> Iterator[dict[str, Any]]:

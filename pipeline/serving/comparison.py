@@ -28,6 +28,7 @@ from ...model.serving_graph import (
 )
 from ...model.training.folder import MODEL_FILE, load_model
 from ...transforms.spec import KEY_FEATURE, LABEL_FEATURE, Spec
+from ..sources.batches import Rejected
 from ..tfrecords.encoding import encode_examples
 
 SCORE_TOLERANCE = 1e-6
@@ -70,6 +71,7 @@ class Parity:
         differing_scores: Rows whose probabilities differ by more than `SCORE_TOLERANCE` at any entry point.
         largest_score_difference: The largest difference of probabilities over all rows and entry points.
         differences: The first differences, at most 20.
+        first_rejected: A rejected row: the first, if one worker reads the rows. None if no row was rejected.
     """
 
     rows: int = 0
@@ -78,6 +80,7 @@ class Parity:
     differing_scores: int = 0
     largest_score_difference: float = 0.0
     differences: list[Difference] = field(default_factory=list)
+    first_rejected: Rejected | None = None
 
     @property
     def holds(self) -> bool:
@@ -199,5 +202,6 @@ def sum_parity(parts: Iterable[Parity]) -> Parity:
             differing_scores=total.differing_scores + part.differing_scores,
             largest_score_difference=max(total.largest_score_difference, part.largest_score_difference),
             differences=(total.differences + part.differences)[:_SHOWN],
+            first_rejected=total.first_rejected or part.first_rejected,
         )
     return total

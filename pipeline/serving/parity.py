@@ -31,7 +31,9 @@ from ..jobs.options import beam_options
 from ..rows import columns
 from ..rows.checks import Checked, CheckRows, feature_columns
 from ..rows.prepared_job import PreparedJob
+from ..rows.rejected import name_first
 from ..rows.tft_rows import NUMBERS, adapter_config, as_tft_rows
+from ..sources.batches import Rejected
 from ..sources.readers import check_input
 from ..sources.sample import sample_rows
 from ..tfrecords.encoding import encode_examples
@@ -76,7 +78,7 @@ def verify(run: Run, model: str, read_rows: ReadRows, options: PipelineOptions |
                 output_record_batches=True
             )
             compared = transformed | "Compare" >> beam.ParDo(Compare(export, spec))
-            rejected = checked | "CountRejected" >> beam.Map(lambda batch: Parity(rejected=len(batch.rejected)))
+            rejected = checked | "CountRejected" >> beam.Map(_count_rejected)
             _ = (
                 (rejected, compared)
                 | "All" >> beam.Flatten()
@@ -105,15 +107,24 @@ def _check_same_fields(exported: Spec, spec: Spec, export: str, run: str) -> Non
 
 
 def verify_job(job: PreparedJob, rows: int | None = None) -> Parity:
-    """Compares the run and the model of a job on all of its rows, or on about `rows`, spread evenly. See `verify`."""
+    """Compares the run and the model of a job on all of its rows, or on about `rows`, spread evenly. See `verify`.
+
+    Raises:
+        UserError: also if all rows are rejected, so that none can be compared.
+    """
     run, model = Run(job.run or ""), job.model or ""
     check_export(find_export(model), run)  # Before the columns of the run are looked for in the files.
     source, wanted = run.spec.source, feature_columns(run.spec)
     check_input(job.paths, source, wanted, is_optional=True)
     if rows is None:
-        return verify(run, model, lambda: job.rows(source, wanted), job.options)
-    sample = sample_rows(job.paths, source, wanted, rows)
-    return verify(run, model, lambda: beam.Create(sample, reshuffle=False), job.options)
+        parity = verify(run, model, lambda: job.rows(source, wanted), job.options)
+    else:
+        sample = sample_rows(job.paths, source, wanted, rows)
+        parity = verify(run, model, lambda: beam.Create(sample, reshuffle=False), job.options)
+    if parity.first_rejected is not None and not parity.rows:
+        first = name_first(parity.rejected, parity.rejected, vars(parity.first_rejected))
+        raise UserError(f"nothing was compared: {first}; pass rows that fit the spec of the run")
+    return parity
 
 
 def _with_requests(checked: Checked, spec: Spec) -> Iterator[pa.RecordBatch]:
@@ -130,6 +141,10 @@ def _with_requests(checked: Checked, spec: Spec) -> Iterator[pa.RecordBatch]:
     yield as_tft_rows(rows.append_column(LABEL_FEATURE, no_labels), spec, passthrough=passed_through)
 
 
+def _count_rejected(checked: Checked) -> Parity:
+    return Parity(rejected=len(checked.rejected), first_rejected=next(iter(checked.rejected), None))
+
+
 def _write(parity: Parity, path: str) -> None:
     with FileSystems.create(path) as file:
         file.write(json.dumps(asdict(parity)).encode())
@@ -138,4 +153,6 @@ def _write(parity: Parity, path: str) -> None:
 def _read(path: str) -> Parity:
     with FileSystems.open(path) as file:
         found = json.loads(file.read())
-    return Parity(**found | {"differences": [Difference(**difference) for difference in found["differences"]]})
+    first = found["first_rejected"]
+    differences = [Difference(**difference) for difference in found["differences"]]
+    return Parity(**found | {"differences": differences, "first_rejected": Rejected(**first) if first else None})

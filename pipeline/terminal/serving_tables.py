@@ -55,13 +55,11 @@ def parity_tables(parity: Parity) -> list[RenderableType]:
     table.add_row(*(f"{number:,}" for number in numbers), f"{parity.largest_score_difference:.2g}")
     if parity.holds:
         return [table]
-    if not parity.rows:
-        return [table, Text("Nothing was compared: the data has no valid row.")]
     differences = Table(title="The first differences", title_justify="left")
     for name in ("row", "field", "batch pipeline", "exported model"):
         differences.add_column(name, overflow="fold")
     for difference in parity.differences:
-        shown = (_place(difference), difference.field, _shown(difference.batch), _shown(difference.served))
+        shown = (_place(difference), difference.field, *_shown_pair(difference.batch, difference.served))
         differences.add_row(*(Text(text) for text in shown))
     return [table, differences]
 
@@ -69,6 +67,14 @@ def parity_tables(parity: Parity) -> list[RenderableType]:
 def _place(difference: Difference) -> str:
     key = "" if difference.key is None else f"key {difference.key}, "
     return f"{key}{difference.source}, row {difference.row}"
+
+
+def _shown_pair(batch: Any, served: Any) -> list[str]:
+    """Returns two values as texts; the lengths of lists are shown if they differ."""
+    both = (batch, served)
+    if all(isinstance(value, list) for value in both) and len(batch) != len(served):
+        return [f"{_shown(value)} (length {len(value)})" for value in both]
+    return [_shown(value) for value in both]
 
 
 def _shown(value: Any) -> str:

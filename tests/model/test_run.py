@@ -11,7 +11,7 @@ import yaml
 from handmade_run import write_run
 
 from fieldpool.model.run import NotARun, Run
-from fieldpool.transforms.errors import UserError
+from fieldpool.transforms.errors import Damaged, UserError
 
 SPEC: dict[str, Any] = {
     "label": {"field": "y"},
@@ -43,6 +43,24 @@ def test_counts_under_an_old_name_are_refused(run: str, section: str, old: str, 
     path.write_text(json.dumps(stats))
     with pytest.raises(NotARun, match=rf"stats\.json: not written by this version .*`{old}` is now called `{new}`"):
         _ = Run(run).stats
+
+
+@pytest.mark.parametrize(
+    ("size", "has_stats", "reason"),
+    [
+        (0, True, "expected 2 tokens, found 0"),
+        (6, True, "expected 2 tokens, found 1"),
+        (11, True, "the last line is truncated"),
+        (3, False, "the last line is truncated"),
+    ],
+)
+def test_truncated_vocabulary_is_reported(run: str, size: int, has_stats: bool, reason: str) -> None:
+    path = Path(Run(run).vocabulary_path("genres"))
+    path.write_bytes(b"drama\n\xff war\n"[:size])
+    if not has_stats:
+        (Path(run) / "stats.json").unlink()
+    with pytest.raises(Damaged, match=rf"/genres: missing, damaged .* \({reason}\); copy"):
+        Run(run).tokens("genres")
 
 
 def test_an_entry_of_the_spec_under_an_old_name_is_refused(run: str) -> None:

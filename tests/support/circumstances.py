@@ -128,6 +128,10 @@ def _no_rows(path: Path) -> None:
     pq.write_table(pq.read_table(path).slice(0, 0), path)
 
 
+def _only_header(path: Path) -> None:
+    path.write_text(f"{','.join(pq.read_schema(path).names)}\n")
+
+
 def _wrong_tfrecord(path: Path) -> None:
     _remove(path)
     path.write_bytes(b"\x10" + bytes(40))
@@ -138,10 +142,7 @@ def _notes(path: Path) -> None:
     (path / "notes").write_text("notes")
 
 
-# Commands that have another error without rows, or none.
-_ANY_NUMBER_OF_ROWS = ("explain", "transform", "transform --using", "predict", "verify", "run")
 # Commands that do not read this part of a run.
-_WITHOUT_COUNTS = ("transform --using", "inspect", "evaluate", "export", "verify")
 _WITHOUT_TRANSFORM = ("inspect",)
 _WITHOUT_TRAIN = ("transform --using", "check", "inspect", "evaluate", "export", "verify")
 BROKEN: dict[str, Broken] = {
@@ -155,15 +156,16 @@ BROKEN: dict[str, Broken] = {
     "unreadable spec": Broken("SPEC", _unreadable),
     "missing data": Broken("DATA", _remove),
     "empty data": Broken("DATA", _as_text("")),
-    "empty CSV": Broken("DATA", _as_text(""), ".csv", not_for=_ANY_NUMBER_OF_ROWS),
+    "empty CSV": Broken("DATA", _as_text(""), ".csv"),
+    "CSV with only a header": Broken("DATA", _only_header, ".csv"),
     "empty folder as data": Broken("DATA", _as_folder, "/"),
     "truncated Parquet": Broken("DATA", _truncated()),
     "truncated gzip": Broken("DATA", _half_gzip, ".jsonl.gz"),
     "text as Parquet": Broken("DATA", _as_text("id,click\n1,2\n")),
     "text as TFRecord": Broken("DATA", _wrong_tfrecord, ".tfrecord"),
     "data of an unknown kind": Broken("DATA", _as_text("PNG"), ".png"),
-    "data without rows": Broken("DATA", _no_rows, not_for=_ANY_NUMBER_OF_ROWS),
-    "data of wrong types": Broken("DATA", _wrong_types, not_for=("explain", "check", "verify", "profile", "start")),
+    "data without rows": Broken("DATA", _no_rows),
+    "data of wrong types": Broken("DATA", _wrong_types, not_for=("check", "profile", "start")),
     "nested data": Broken("DATA", _nested, not_for=("profile", "start")),
     "unreadable data": Broken("DATA", _unreadable),
     "missing run": Broken("RUN", _remove),
@@ -173,12 +175,13 @@ BROKEN: dict[str, Broken] = {
     "run without spec": Broken("RUN", _without("spec.yaml")),
     "run with an empty spec": Broken("RUN", _emptied("spec.yaml")),
     "run with a truncated spec": Broken("RUN", _truncated("spec.yaml")),
-    "run with truncated counts": Broken("RUN", _truncated("stats.json"), not_for=_WITHOUT_COUNTS),
-    "run with counts of wrong types": Broken("RUN", _replaced("stats.json", "[]"), not_for=_WITHOUT_COUNTS),
+    "run with truncated counts": Broken("RUN", _truncated("stats.json"), not_for=("evaluate",)),
+    "run with counts of wrong types": Broken("RUN", _replaced("stats.json", "[]"), not_for=("evaluate",)),
     "run without vocabularies": Broken("RUN", _without("transform/transform_fn/assets")),
     "run with a truncated transform": Broken(
         "RUN", _truncated("transform/transform_fn/saved_model.pb"), not_for=_WITHOUT_TRANSFORM
     ),
+    "run with a truncated vocabulary": Broken("RUN", _truncated("transform/transform_fn/assets/user")),
     "run with truncated examples": Broken("RUN", _truncated("examples/train*"), not_for=_WITHOUT_TRAIN),
     "unreadable run": Broken("RUN", _unreadable),
     "missing model": Broken("MODEL", _remove),
@@ -195,6 +198,7 @@ BROKEN: dict[str, Broken] = {
     "export without variables": Broken("EXPORT", _without("variables")),
     "export with truncated variables": Broken("EXPORT", _truncated("variables/variables.data*")),
     "export without vocabularies": Broken("EXPORT", _without("assets")),
+    "export with a truncated vocabulary": Broken("EXPORT", _truncated("assets/user")),
     "export with a truncated spec": Broken("EXPORT", _truncated("assets.extra/spec.yaml")),
     "file as output": Broken("OUT", lambda path: path.write_text("notes")),
     "folder of other files as output": Broken("OUT", _notes, not_for=("profile", "run", "start")),

@@ -90,11 +90,12 @@ def test_a_rejected_row_is_not_a_difference(fieldpool: Fieldpool, served: Served
     assert (found["rows"], found["rejected"], found["holds"]) == (119, 1, True)
 
 
-def test_verify_without_valid_rows_reports_that_nothing_was_compared(
+def test_verify_without_valid_rows_reports_the_first_rejected_row(
     fieldpool: Fieldpool, served: Served, tmp_path: Path
 ) -> None:
     table = pq.read_table(served.data)
     pq.write_table(table.set_column(0, "id", [[None] * table.num_rows]), tmp_path / "rows.parquet")
     code, _, errors = fieldpool("verify", served.run, served.model, tmp_path / "rows.parquet", "--json")
-    assert code == 3
-    assert "nothing was compared: the data has no valid row" in errors
+    assert code == 2
+    first = f"120 of 120 rows were rejected, the first is {tmp_path}/rows.parquet, row 1, id: the key is missing"
+    assert f"nothing was compared: {first}; pass rows that fit" in errors

@@ -88,10 +88,13 @@ def vocabulary_file(run: Path, name: str) -> Path:
 
 
 def with_tokens(name: str, tokens: str) -> Callable[[Path], None]:
-    """Returns the function that replaces a vocabulary of a run."""
+    """Returns the function that replaces a vocabulary of a run, and its counts."""
 
     def change(run: Path) -> None:
         vocabulary_file(run, name).write_text("".join(f"{token}\n" for token in tokens))
+        stats = json.loads((run / "stats.json").read_text())
+        stats["vocabularies"][name] = {"distinct": len(tokens), "tokens": len(tokens)}
+        (run / "stats.json").write_text(json.dumps(stats))
 
     return change
 

@@ -130,6 +130,7 @@ def test_report_has_formula_poolings_versions_counts_and_commands(report: str, s
         f"0 of {ROWS} rows were rejected",
     ):
         assert words in text
+    assert "duplicate keys" not in text
 
 
 def test_names_from_the_data_are_text_not_markup(report: str) -> None:
@@ -147,11 +148,12 @@ def test_every_colour_is_defined_for_light_and_dark(report: str) -> None:
 
 def test_report_needs_no_vocabulary_eval_split_or_slices(tmp_path: Path) -> None:
     spec = {name: value for name, value in SPEC.items() if name != "vocabularies"} | {"fields": {"age": AGE}}
-    rows = [click_row(i) | {"part": "train"} for i in range(20)]
+    rows = [click_row(i) | {"part": "train", "id": f"r{i % 18}"} for i in range(20)]
     served = make_served(tmp_path, spec, rows)
     write_report(Run(str(served.run)), str(served.model), str(tmp_path / "r.html"))
-    _, charts = check_page((tmp_path / "r.html").read_text(encoding="utf-8"))
+    page, charts = check_page((tmp_path / "r.html").read_text(encoding="utf-8"))
     assert "ROC curve of train" in titles(charts)
+    assert page.words[page.words.index("duplicate keys") + 1] == "2"
 
 
 def test_folder_without_training_is_reported(served: Served, tmp_path: Path) -> None:

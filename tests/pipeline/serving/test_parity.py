@@ -46,6 +46,7 @@ def test_export_has_no_skew_in_any_row_or_entry_point(served: Served) -> None:
         "differing_scores": 0,
         "largest_score_difference": 0,
         "differences": [],
+        "first_rejected": None,
     }
 
 
