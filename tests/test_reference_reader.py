@@ -23,7 +23,8 @@ from hypothesis import strategies as st
 from mutated_inputs import MUTATIONS, Mutations, examples, framed, mutated
 
 from fieldpool.pipeline.sources.batches import SourceBatch
-from fieldpool.pipeline.sources.formats.csv_rows import Dialect
+from fieldpool.pipeline.sources.formats import csv_rows
+from fieldpool.pipeline.sources.formats.csv_dialect import Dialect
 from fieldpool.pipeline.sources.readers import read_batches
 from fieldpool.transforms.errors import UserError
 from fieldpool.transforms.spec import Source
@@ -191,6 +192,6 @@ def test_many_mutated_files_have_the_rows_that_a_second_reader_finds(kind: str) 
 def test_comparison_fails_without_the_check_of_quotes(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without it, pyarrow reads several rows as one."""
     monkeypatch.setattr(Dialect, "is_plain", lambda self, text: True)
-    monkeypatch.setattr(Dialect, "_irregular", lambda self, data, starts, *_: starts < 0)
+    monkeypatch.setattr(csv_rows, "_irregular", lambda dialect, data, starts, *_: starts < 0)
     with pytest.raises(AssertionError):
         compare_mutated(KINDS[kind], FEW, derandomize=True)

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from .base import Strict
+from .base import NonNegativeInt, Strict
 
 # Encodings of single names, which Python does not decode block by block.
 _NOT_OF_FILES = {"idna", "punycode", "undefined"}
@@ -51,6 +51,12 @@ class Source(Strict):
         description="CSV only: the column names in order, for files without a header. Default: c0, c1, … by the first "
         "row. A name used twice gets a number, also in a header: tags, tags.1.",
     )
+    skip_rows: NonNegativeInt = Field(0, description="CSV only: the number of lines before the header or first row.")
+    comment: str | None = Field(
+        None,
+        min_length=1,
+        description="CSV only: the text at the start of lines that are comments. Lines inside an open quote are not.",
+    )
     null_values: list[str] = Field(
         default=[""], description="CSV only: texts that mean a missing value, besides the empty text."
     )
@@ -81,6 +87,12 @@ class Source(Strict):
             raise ValueError(f"`quote` and `escape` must differ; found {found}")
         if self.delimiter is not None and set(self.delimiter) & {"\n", "\r"}:
             raise ValueError(f"`delimiter`: expected a text without line ends; found {self.delimiter!r}")
+        syntax = {"\n", "\r", *found.values(), *(self.delimiter or ",\t")}
+        if self.comment is not None and syntax & set(self.comment):
+            raise ValueError(
+                f"`comment`: expected a text without line ends and characters of delimiter, quote and escape; "
+                f"found {self.comment!r}"
+            )
         return self
 
     @model_validator(mode="after")

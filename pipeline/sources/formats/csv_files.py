@@ -16,8 +16,9 @@ import pyarrow.csv
 from ..batches import BATCH_ROWS, Reason, Rejected, SourceBatch, check_columns, is_utf8, no_rows
 from ..ranges import BOM, FileRange, open_range
 from ..source_file import ROW_BYTES, SourceFile
+from .csv_dialect import Dialect
 from .csv_header import header_of
-from .csv_rows import Dialect, Rows
+from .csv_rows import Rows, rows_of
 
 
 class _Block(NamedTuple):
@@ -58,7 +59,7 @@ def ranges(file: SourceFile, range_bytes: int) -> list[FileRange]:
     parts: list[FileRange] = []
     at, start, first_row, lines_are_rows = 0, 0, 1, True
     with file.open_text() as text:
-        for block in _row_blocks(text, dialect, range_bytes, mark=True, header=file.source.header, count=True):
+        for block in _row_blocks(text, dialect, range_bytes, at_start=True, count=True):
             at += block.size
             rows = block.rows
             assert rows is not None
@@ -74,17 +75,10 @@ def read(file: SourceFile, part: FileRange, columns: list[str]) -> Iterator[Sour
     """Yields the rows of a range."""
     header = part.header or ()
     check_columns(part.path, header, columns)
-    dialect, at_start = Dialect.of(file, len(header)), part.start == 0
-    next_row = part.first_row
+    dialect, next_row = Dialect.of(file, len(header)), part.first_row
     with open_range(file, part) as content:
-        for block in _row_blocks(
-            dialect.coded(content),
-            dialect,
-            ROW_BYTES,
-            mark=at_start,
-            header=file.source.header and at_start,
-            lines_are_rows=part.lines_are_rows,
-        ):
+        text, is_plain = dialect.coded(content), part.lines_are_rows
+        for block in _row_blocks(text, dialect, ROW_BYTES, at_start=part.start == 0, lines_are_rows=is_plain):
             numbers, table, rejected = _parsed(file, dialect, part, block, columns, next_row)
             next_row += len(numbers) + len(rejected)
             yield from _in_batches(part.path, numbers, table, rejected)
@@ -95,8 +89,7 @@ def _row_blocks(
     dialect: Dialect,
     size: int,
     *,
-    mark: bool,
-    header: bool,
+    at_start: bool,
     count: bool = False,
     lines_are_rows: bool = False,
 ) -> Iterator[_Block]:
@@ -106,8 +99,7 @@ def _row_blocks(
         stream: The text.
         dialect: Its delimiter, quote and escape.
         size: The number of bytes to read at a time.
-        mark: Whether the text may begin with a byte order mark.
-        header: Whether the first row is a header.
+        at_start: Whether the text is the start of a file, with skipped lines and the header.
         count: Whether `rows` is needed for all blocks.
         lines_are_rows: Whether each line is known to be a row, so that quotes need not be searched.
 
@@ -119,17 +111,13 @@ def _row_blocks(
     while block:
         following = stream.read(size)
         text, at_end = rest + block, not following
-        if mark and (at_end or len(text) >= len(BOM)):
-            mark, skipped = False, len(BOM) if text.startswith(BOM) else 0
-            text = text[skipped:]
-        if header and not mark:
-            _, stop, fault = dialect.first_row(text)
-            if at_end or (stop < len(text) and not fault):
-                header, skipped, text = False, skipped + stop, text[stop:]
+        start = dialect.start_of_rows(text, at_end=at_end) if at_start else None
+        if start is not None:
+            at_start, skipped, text = False, start, text[start:]
         stop = 0
-        if not mark and not header:
+        if not at_start:
             is_plain = lines_are_rows or (not count and dialect.is_plain(text))
-            rows = None if is_plain else dialect.rows(text, at_end=at_end)
+            rows = None if is_plain else rows_of(dialect, text, at_end=at_end)
             if rows is None:
                 stop = len(text) if at_end else max(text.rfind(b"\n"), text.rfind(b"\r")) + 1
             else:
@@ -141,17 +129,21 @@ def _row_blocks(
             raise pa.ArrowInvalid(f"a row is longer than {ROW_BYTES:,} bytes, or a quote is never closed")
 
 
-def _without_faults(path: str, dialect: Dialect, block: _Block, first_row: int) -> tuple[bytes, list[Rejected]]:
-    """Returns the text without the rows whose quotes are faulty, and these rows, rejected."""
-    if block.rows is None or not block.rows.faults:
+def _good_rows(path: str, dialect: Dialect, block: _Block, first_row: int) -> tuple[bytes, list[Rejected]]:
+    """Returns the text without comments and the rows whose quotes are faulty, and these rows, rejected."""
+    if block.rows is None or not (block.rows.faults or block.rows.comments):
         return block.text, []
-    ends = np.append(block.rows.starts[1:], len(block.text))
-    good, rejected, at = [], [], 0
+    removed, rejected = list(block.rows.comments), []
+    ends = np.sort([*block.rows.starts, *(start for start, _ in removed), len(block.text)])
     for index, reason in sorted(block.rows.faults.items()):
-        start, end = int(block.rows.starts[index]), int(ends[index])
-        good.append(block.text[at:start])
+        start = int(block.rows.starts[index])
+        end = int(ends[np.searchsorted(ends, start, "right")])
         text = dialect.decoded(block.text[start:end].rstrip(b"\r\n"))[:1000].decode(errors="replace")
         rejected.append(Rejected(path, first_row + index, "(row)", reason, {"text": text}))
+        removed.append((start, end))
+    good, at = [], 0
+    for start, end in sorted(removed):
+        good.append(block.text[at:start])
         at = end
     return b"".join([*good, block.text[at:]]), rejected
 
@@ -160,13 +152,13 @@ def _parsed(
     file: SourceFile, dialect: Dialect, part: FileRange, block: _Block, columns: list[str], first_row: int
 ) -> tuple[np.ndarray, pa.Table, list[Rejected]]:
     """Returns the numbers and the values of the rows of a block, and the rejected rows."""
-    good, rejected = _without_faults(part.path, dialect, block, first_row)
+    good, rejected = _good_rows(part.path, dialect, block, first_row)
     try:
         table, skipped = _table(file, dialect, part.header or (), good, columns)
     except pa.ArrowInvalid:
         # Not valid UTF-8: find the rows with a wrong number of columns here.
-        block = block._replace(rows=dialect.rows(block.text, at_end=True, check_width=True))
-        good, rejected = _without_faults(part.path, dialect, block, first_row)
+        block = block._replace(rows=rows_of(dialect, block.text, at_end=True, check_width=True))
+        good, rejected = _good_rows(part.path, dialect, block, first_row)
         table, skipped = _table(file, dialect, part.header or (), good, columns)
     numbers = np.arange(first_row, first_row + table.num_rows + len(skipped) + len(rejected))
     if block.rows is not None and len(numbers) != len(block.rows.starts):

@@ -8,9 +8,8 @@ from collections import Counter
 from collections.abc import Sequence
 
 from ....transforms.errors import SourceError
-from ..ranges import BOM
 from ..source_file import ROW_BYTES, SourceFile
-from .csv_rows import Dialect
+from .csv_dialect import Dialect
 
 
 def header_of(file: SourceFile) -> list[str] | None:
@@ -23,13 +22,17 @@ def header_of(file: SourceFile) -> list[str] | None:
     """
     source, dialect = file.source, Dialect.of(file)
     with file.open_text() as content:
-        start = dialect.coded(content).read(2 * ROW_BYTES).removeprefix(BOM)
-    names, rows = source.columns, start
+        text = dialect.coded(content).read(2 * ROW_BYTES)
+    is_complete = len(text) < 2 * ROW_BYTES
+    start = dialect.after_skipped(text)
+    text = b"" if start is None else text[start:]
+    begin, end, found = dialect.first_row(text)
+    if begin == len(text) and is_complete:
+        return None
+    names, rows = source.columns, text
     if names is None:
-        begin, end, found = dialect.first_row(start)
-        if begin == len(start) < ROW_BYTES:
-            return None
-        fault = found or (f"it is longer than {ROW_BYTES:,} bytes" if end >= ROW_BYTES else None)
+        is_long = (start or 0) + end >= ROW_BYTES or begin == len(text)
+        fault = found or (f"it does not end in the first {ROW_BYTES:,} bytes" if is_long else None)
         if fault:
             expected = ", expected to have the column names," if source.header else ""
             raise SourceError(
@@ -37,10 +40,11 @@ def header_of(file: SourceFile) -> list[str] | None:
                 f"check `source: {{delimiter: …, quote: …}}`"
             )
         if source.header:
-            names, rows = _names(file, dialect, start[begin:end].decode(errors="replace")), start[end:]
+            names, rows = _names(file, dialect, text[begin:end].decode(errors="replace")), text[end:]
         else:
-            names = [f"c{index}" for index in range(dialect.width_of(start, begin, end))]
-    return unique_names(names) if rows.strip(b"\r\n") else None
+            names = [f"c{index}" for index in range(dialect.width_of(text, begin, end))]
+    has_rows = dialect.first_row(rows)[0] < len(rows) or not is_complete
+    return unique_names(names) if has_rows else None
 
 
 def unique_names(names: Sequence[str]) -> list[str]:
