@@ -15,7 +15,7 @@ from apache_beam.io.filesystem import BeamIOError
 from ...transforms.errors import FieldpoolWarning, SourceError
 from ...transforms.spec import Source
 from .batches import SourceBatch, check_columns
-from .content_checks import check_content
+from .content_checks import check_content, check_name, is_empty
 from .formats import csv_files, json_lines, parquet_files, tfrecord_files
 from .ranges import RANGE_BYTES, FileRange
 from .source_file import ROW_BYTES, Kind, SourceFile, source_file
@@ -36,6 +36,7 @@ class _Format(Protocol):
 
 _FORMATS: dict[Kind, _Format] = {
     "csv": csv_files,
+    "json": json_lines,
     "jsonl": json_lines,
     "parquet": parquet_files,
     "tfrecord": tfrecord_files,
@@ -150,7 +151,8 @@ def _check_first_rows(files: Sequence[str], source: Source, columns: Sequence[st
             for part in _FORMATS[file.kind].ranges(file, RANGE_BYTES)[:1]:
                 if any(batch.read for batch in _FORMATS[file.kind].read(file, part, list(columns))):
                     return
-    raise SourceError(f"{shown(files)}: no rows; pass files with rows")
+    empty = " (it has 0 bytes: was the download complete?)" if len(files) == 1 and is_empty(file) else ""
+    raise SourceError(f"{shown(files)}: no rows; pass files with rows{empty}")
 
 
 def shown(files: Sequence[str]) -> str:
@@ -184,7 +186,7 @@ def _columns_by_file(files: Sequence[str], source: Source) -> dict[str, dict[str
 
 
 def _columns_of(path: str, source: Source) -> dict[str, str]:
-    file = source_file(path, source)
+    file = check_name(path, source)
     with _named(file):
         check_content(file)
         return _FORMATS[file.kind].columns_of(file)

@@ -14,8 +14,9 @@ from ...transforms.spec import Source
 from .streams.chunks import file_of
 from .streams.compression import EXTENSIONS, Compression, decompressed
 from .streams.encodings import in_utf8, is_utf8_name
+from .streams.json_arrays import lines_of_array
 
-Kind = Literal["csv", "jsonl", "parquet", "tfrecord"]
+Kind = Literal["csv", "json", "jsonl", "parquet", "tfrecord"]
 
 _KINDS: dict[str, Kind] = {
     ".csv": "csv",
@@ -60,17 +61,22 @@ class SourceFile:
     @property
     def is_plain(self) -> bool:
         """Whether `open_text` returns the bytes of the file; otherwise, they can only be read from the start."""
-        return not self.compression and is_utf8_name(self.source.encoding)
+        return not self.compression and self.kind != "json" and is_utf8_name(self.source.encoding)
 
     def open(self) -> contextlib.AbstractContextManager[Any]:
         """Returns the file's bytes, decompressed."""
         return contextlib.closing(self._bytes())
 
     def open_text(self) -> contextlib.AbstractContextManager[Any]:
-        """Returns the file's text as UTF-8. Text that is stated to be UTF-8 may have invalid bytes and a BOM."""
+        """Returns the file's text in UTF-8; that of a JSON array as JSON Lines.
+
+        Text that is stated to be UTF-8 may begin with a byte order mark and have invalid bytes.
+        """
         text = self._bytes()
         if not is_utf8_name(self.source.encoding):
             text = file_of(in_utf8(text, self.source.encoding), text)
+        if self.kind == "json":
+            text = file_of(lines_of_array(text, ROW_BYTES), text)
         return contextlib.closing(text)
 
     def open_stored(self) -> contextlib.AbstractContextManager[Any]:

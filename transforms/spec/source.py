@@ -17,10 +17,11 @@ _NOT_OF_FILES = {"idna", "punycode", "undefined"}
 class Source(Strict):
     """How the raw files are read. The defaults fit plain CSV and Parquet files."""
 
-    format: Literal["auto", "csv", "jsonl", "parquet", "tfrecord"] = Field(
+    format: Literal["auto", "csv", "json", "jsonl", "parquet", "tfrecord"] = Field(
         "auto",
-        description="auto: by file extension (.csv .tsv .txt .jsonl .ndjson .json .parquet .pq .tfrecord .tfrecords; "
-        "all except Parquet also with .gz, .bz2, .zst, .xz, .lz4 or .zip).",
+        description="json: one array of objects. jsonl: an object a line. auto: by file extension (.csv .tsv .txt "
+        ".jsonl .ndjson .json .parquet .pq .tfrecord .tfrecords; all except Parquet also with .gz, .bz2, .zst, .xz, "
+        ".lz4 or .zip); .json is jsonl.",
     )
     compression: Literal["auto", "none", "gzip", "bzip2", "zstd", "xz", "lz4", "zip"] = Field(
         "auto",

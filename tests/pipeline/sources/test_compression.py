@@ -149,7 +149,7 @@ def test_compression_that_nobody_stated_is_refused(tmp_path: Path, compression: 
     (path := tmp_path / "rows.csv").write_bytes(COMPRESSIONS[compression][1](CSV))
     with pytest.raises(
         SourceError,
-        match=rf"rows\.csv: expected csv .*found .* {compression}\. Set `source: {{compression: {compression}}}`",
+        match=rf"rows\.csv: expected CSV .*found .* {compression}\. Set `source: {{compression: {compression}}}`",
     ):
         check_input([str(path)], Source(), ["tag"])
 
