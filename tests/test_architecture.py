@@ -26,7 +26,7 @@ FORBIDDEN = {
 # The packages of `pipeline/` by level: each imports only from levels below its own.
 LEVELS = [
     {"sources", "jobs", "spec_errors", "arrow_lists"},
-    {"rows", "tfrecords", "folders", "demo_log", "spec_file"},
+    {"rows", "sniffing", "tfrecords", "folders", "demo_log", "spec_file"},
     {"counts", "proposal"},
     {"runs", "serving", "reports"},
     {"terminal"},

@@ -1,0 +1,1 @@
+"""Determines how files are to be read: compression, encoding, format and CSV dialect, from samples of them."""
