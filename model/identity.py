@@ -21,7 +21,7 @@ from ..transforms.spec import NumericField, Spec
 # Entries of a field that do not change the meaning of its ids and numbers: how raw text is read, settings by which
 # tokens were selected (the tokens themselves are compared), and settings of the model.
 _IGNORED = {
-    *("column", "separator", "list", "trim", "text", "weights", "vocabulary"),
+    *("column", "separator", "percent", "list", "trim", "text", "weights", "vocabulary"),
     *("min_count", "top_k", "num_oov_buckets", "dim", "pooling"),
 }
 

@@ -21,6 +21,7 @@ from ...transforms.spec import (
     LABEL_FEATURE,
     SPLITS,
     MultivaluedField,
+    NumericField,
     Spec,
     VocabularyField,
     weights_feature,
@@ -32,6 +33,7 @@ from . import columns
 from .labels import labels
 from .rejected import RejectedLimit
 from .splits import NO_SPLIT, assign_splits, split_column
+from .texts import NumberRule
 from .weights import weights_of
 
 # A text value is truncated to this many characters in the raw values of a rejected row, and in its reason.
@@ -189,7 +191,7 @@ def _key(batch: SourceBatch, spec: Spec) -> _Converted:
 
 def _label(batch: SourceBatch, spec: Spec) -> _Converted:
     name = spec.label.field
-    label = labels(batch.data[name], spec.label)
+    label = labels(batch.data[name], spec.label, NumberRule.of(spec.source))
     faults = [
         _Fault(name, label.bad, label.reason),
         _Fault(name, _is_null(label.values), Reason.NO_LABEL),
@@ -203,8 +205,10 @@ def _field(name: str, batch: SourceBatch, spec: Spec) -> _Converted:
     if isinstance(field, MultivaluedField):
         return _multivalued(name, field, batch, spec)
     column = spec.column_of(name)
-    convert = columns.numbers if field.raw == "number" else columns.tokens
-    found = convert(batch.data[column], column)
+    if isinstance(field, NumericField):
+        found = columns.numbers(batch.data[column], column, NumberRule.of(spec.source, percent=field.percent))
+    else:
+        found = columns.tokens(batch.data[column], column)
     faults = [_Fault(column, found.bad, found.reason)]
     if isinstance(field, VocabularyField):
         faults += _token_faults(column, found.values, field, spec)
@@ -227,7 +231,7 @@ def _multivalued(name: str, field: MultivaluedField, batch: SourceBatch, spec: S
     if field.weights is None:
         return _Converted({name: bags.values}, faults)
     given = columns.lists(batch.data[field.weights], field.weights, field.separator, field.list)
-    weights = weights_of(given.values, bags.values, field.weights)
+    weights = weights_of(given.values, bags.values, field.weights, NumberRule.of(spec.source))
     faults += [
         _Fault(field.weights, given.bad, given.reason),
         _Fault(field.weights, weights.wrong, Reason.WRONG_WEIGHT),

@@ -17,8 +17,8 @@ from ...transforms.spec import ListForm
 from ..arrow_lists import is_list, list_lengths, lists_of, sum_by_row
 from ..sources.batches import Reason, is_utf8
 from ..sources.list_texts import EXPECTED, lists_of_texts
+from .texts import PLAIN_NUMBERS, NumberRule, numbers_of, texts_of
 from .texts import TEXT as TEXT
-from .texts import texts_of
 
 BAG = pa.large_list(pa.large_binary())
 WEIGHTS = pa.large_list(pa.float32())
@@ -79,19 +79,22 @@ def bags(
     return Column(lists_of(list_lengths(found.values), flat), found.bad, found.reason)
 
 
-def numbers(column: pa.Array, name: str) -> Column:
-    """Returns one number a row, float32; null if it is missing (NaN is missing). Bad: not a finite number."""
-    found = doubles(column, name)
+def numbers(column: pa.Array, name: str, rule: NumberRule = PLAIN_NUMBERS) -> Column:
+    """Returns one number a row, float32; null if it is missing (NaN is missing). Bad: not a finite number.
+
+    Texts are read by the rule; it does not change typed numbers.
+    """
+    found = doubles(column, name, rule)
     return replace(found, values=found.values.cast(pa.float32(), safe=False))
 
 
-def doubles(column: pa.Array, name: str) -> Column:
+def doubles(column: pa.Array, name: str, rule: NumberRule = PLAIN_NUMBERS) -> Column:
     """Returns one number a row as `numbers` does, but as float64. Bad: not finite as float32."""
     if is_list(column.type):
         single = _only_values(column, name, as_text=False)
-        inner = doubles(single.values, name)
+        inner = doubles(single.values, name, rule)
         return Column(inner.values, inner.bad | single.bad, single.reason if single.bad.any() else inner.reason)
-    values, bad = _float64(column, name)
+    values, bad = _float64(column, name, rule)
     dense = values.fill_null(np.nan).to_numpy(zero_copy_only=False)
     with np.errstate(over="ignore"):
         bad = bad | np.isinf(dense.astype(np.float32))
@@ -170,29 +173,11 @@ def _without_empty(text: pa.Array) -> pa.Array:
     return pc.if_else(empty, pa.scalar(None, TEXT), text)
 
 
-def _float64(column: pa.Array, name: str) -> tuple[pa.Array, np.ndarray]:
+def _float64(column: pa.Array, name: str, rule: NumberRule) -> tuple[pa.Array, np.ndarray]:
     """Returns float64 values, and which rows are not numbers, bool `[rows]`."""
     kind = column.type
     if pa.types.is_null(kind) or pa.types.is_boolean(kind) or pa.types.is_integer(kind):
         return column.cast(pa.float64(), safe=False), _none_bad(column)
     if pa.types.is_floating(kind) or pa.types.is_decimal(kind):
         return column.cast(pa.float64()), _none_bad(column)
-    text = texts_of(column, name)
-    try:
-        trimmed = pc.utf8_trim_whitespace(text.cast(pa.large_string()))
-        trimmed = pc.if_else(pc.equal(trimmed, ""), None, trimmed)
-        return trimmed.cast(pa.float64()), _none_bad(column)
-    except pa.ArrowInvalid:
-        parsed = [_float_or_none(value) for value in text.to_pylist()]
-        bad = np.array([value is None for value in parsed])
-        return pa.array([0.0 if value is None else value for value in parsed], pa.float64()), bad
-
-
-def _float_or_none(text: bytes | None) -> float | None:
-    """Returns the number in `text`, NaN if it is missing or blank, None if it is not a number."""
-    if text is None or not text.strip():
-        return float("nan")
-    try:
-        return float(text.decode("ascii").replace("_", "x"))  # float() would accept "1_000", which pyarrow rejects.
-    except ValueError:
-        return None
+    return numbers_of(texts_of(column, name), rule)

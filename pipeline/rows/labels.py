@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 from ...transforms.spec import Label
 from ..sources.batches import Reason
 from . import columns
+from .texts import PLAIN_NUMBERS, NumberRule
 
 _COMPARE: dict[str, Callable[[pa.Array, pa.Scalar], pa.Array]] = {
     ">=": pc.greater_equal,
@@ -20,7 +21,7 @@ _COMPARE: dict[str, Callable[[pa.Array, pa.Scalar], pa.Array]] = {
 }
 
 
-def labels(column: pa.Array, label: Label) -> columns.Column:
+def labels(column: pa.Array, label: Label, rule: NumberRule = PLAIN_NUMBERS) -> columns.Column:
     """Returns the labels, float32, null if missing: 0 or 1 with `positive`, otherwise the numbers of the column.
 
     With `positive`, any text is a label, or any number for a comparison. Words are compared with the texts of tokens:
@@ -34,9 +35,9 @@ def labels(column: pa.Array, label: Label) -> columns.Column:
         return replace(texts, values=is_positive.cast(pa.float32()))
     if label.comparison is not None:
         operator, bound = label.comparison
-        numbers = columns.doubles(column, label.field)
+        numbers = columns.doubles(column, label.field, rule)
         reason = Reason.NO_NUMBER.format(rule=label.positive) if numbers.reason == Reason.NOT_FINITE else numbers.reason
         is_positive = _COMPARE[operator](numbers.values, pa.scalar(columns.in_precision(bound, column.type)))
         return columns.Column(is_positive.cast(pa.float32()), numbers.bad, reason)
-    found = columns.numbers(column, label.field)
+    found = columns.numbers(column, label.field, rule)
     return replace(found, reason=Reason.WRONG_LABEL) if found.reason == Reason.NOT_FINITE else found

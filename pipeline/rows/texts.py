@@ -1,4 +1,6 @@
-"""Converts typed values to the texts of tokens: equal values have equal texts in every type and file format.
+"""Converts typed values to the texts of tokens, and texts to numbers.
+
+Equal values have equal texts in every type and file format:
 
 | value | text |
 |---|---|
@@ -12,11 +14,15 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from ...transforms.errors import SourceError
+from ...transforms.spec import Source
+from ..sources.batches import is_utf8
 
 TEXT = pa.large_binary()
 
@@ -26,6 +32,86 @@ _INT64 = 2.0**63
 # Seconds since 1970 of the first days of the years -32767 and 32767.
 _YEARS = (-1_096_193_779_200, 971_859_427_200)
 _PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6}
+
+# Characters that are the same sign: spaces that do not break a line, and the typographic apostrophe.
+_SAME_SIGN = {" ": " \u00a0\u202f", "'": "'\u2019"}
+
+
+@dataclass(frozen=True)
+class NumberRule:
+    """How texts are read as numbers: see the entries of `source`, and `percent` of numeric fields."""
+
+    decimal: str = "."
+    thousands: str | None = None
+    percent: bool = False
+
+    @classmethod
+    def of(cls, source: Source, *, percent: bool = False) -> NumberRule:
+        """Returns the rule of files."""
+        return cls(source.decimal, source.thousands, percent)
+
+
+PLAIN_NUMBERS = NumberRule()
+
+
+def numbers_of(texts: pa.Array, rule: NumberRule = PLAIN_NUMBERS) -> tuple[pa.Array, np.ndarray]:
+    """Returns the numbers in texts, float64, null or NaN if blank; and which texts are not numbers, bool `[rows]`.
+
+    Args:
+        texts: large_binary.
+        rule: A thousands sign must be between groups of three digits, the first of one to three without a leading zero:
+            `1,002.5`, not `1,2,3`.
+    """
+    if rule == PLAIN_NUMBERS:
+        return _plain_numbers(texts)
+    texts = pc.utf8_trim_whitespace(_as_utf8(texts))
+    is_percent = pc.match_substring_regex(texts, r"[0-9.,]\s*%$") if rule.percent else None
+    if is_percent is not None:
+        texts = pc.if_else(is_percent, pc.replace_substring_regex(texts, r"\s*%$", ""), texts)
+    is_bad = pc.match_substring(texts, ".") if rule.decimal != "." else pa.scalar(False)
+    if rule.thousands is not None:
+        sign = f"[{_SAME_SIGN.get(rule.thousands, rule.thousands)}]"
+        grouped = rf"^[+-]?[1-9][0-9]{{0,2}}({sign}[0-9]{{3}})+([{rule.decimal}][0-9]*)?([eE][+-]?[0-9]+)?$"
+        is_grouped, has_sign = pc.match_substring_regex(texts, grouped), pc.match_substring_regex(texts, sign)
+        is_bad = pc.and_not(pc.or_(is_bad, has_sign), is_grouped)
+        texts = pc.if_else(is_grouped, pc.replace_substring_regex(texts, sign, ""), texts)
+    if rule.decimal != ".":
+        texts = pc.replace_substring(texts, rule.decimal, ".")
+    is_bad = pc.fill_null(pc.and_(pc.is_valid(texts), is_bad), False)
+    values, others = _plain_numbers(pc.if_else(is_bad, None, texts).cast(TEXT))
+    if is_percent is not None:
+        values = pc.if_else(is_percent, pc.divide(values, 100.0), values)
+    return values, others | np.asarray(is_bad)
+
+
+def _plain_numbers(texts: pa.Array) -> tuple[pa.Array, np.ndarray]:
+    try:
+        trimmed = pc.utf8_trim_whitespace(texts.cast(pa.large_string()))
+        trimmed = pc.if_else(pc.equal(trimmed, ""), None, trimmed)
+        return trimmed.cast(pa.float64()), np.zeros(len(texts), bool)
+    except pa.ArrowInvalid:
+        parsed = [_float_or_none(value) for value in texts.to_pylist()]
+        bad = np.array([value is None for value in parsed])
+        return pa.array([0.0 if value is None else value for value in parsed], pa.float64()), bad
+
+
+def _float_or_none(text: bytes | None) -> float | None:
+    """Returns the number in `text`, NaN if it is missing or blank, None if it is not a number."""
+    if text is None or not text.strip():
+        return float("nan")
+    try:
+        return float(text.decode("ascii").replace("_", "x"))  # float() would accept "1_000", which pyarrow rejects.
+    except ValueError:
+        return None
+
+
+def _as_utf8(texts: pa.Array) -> pa.Array:
+    """Returns texts as large_string; those that are not valid UTF-8 become `?`, which is not a number."""
+    try:
+        return texts.cast(pa.large_string())
+    except pa.ArrowInvalid:
+        valid = [text if text is None or is_utf8(text) else b"?" for text in texts.to_pylist()]
+        return pa.array(valid, TEXT).cast(pa.large_string())
 
 
 def texts_of(values: pa.Array, name: str) -> pa.Array:

@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 
 from ..arrow_lists import list_lengths, lists_of, sum_by_row
 from . import columns
+from .texts import PLAIN_NUMBERS, NumberRule
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class Weights:
     differ: np.ndarray
 
 
-def weights_of(lists: pa.Array, bags: pa.Array, name: str) -> Weights:
+def weights_of(lists: pa.Array, bags: pa.Array, name: str, rule: NumberRule = PLAIN_NUMBERS) -> Weights:
     """Returns the weights of bags.
 
     The transform drops the empty elements of a bag with their weights, so their weights may be anything, also missing.
@@ -37,8 +38,9 @@ def weights_of(lists: pa.Array, bags: pa.Array, name: str) -> Weights:
         lists: The weights, from `columns.lists`.
         bags: The bags, from `columns.bags`.
         name: The column's name, for errors.
+        rule: How texts are read as numbers.
     """
-    given = columns.numbers(pc.list_flatten(lists), name)
+    given = columns.numbers(pc.list_flatten(lists), name, rule)
     numbers = given.values.fill_null(np.nan).to_numpy(zero_copy_only=False)
     lengths, bag_lengths = list_lengths(lists), list_lengths(bags)
     is_same = lengths == bag_lengths

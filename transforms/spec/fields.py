@@ -188,6 +188,7 @@ class NumericField(AnyField):
     type: Literal["numeric"]
     column: str | None = Field(None, description="The raw column; default: the field's name.")
     scale: Literal["zscore", "minmax", "log1p", "none"] | Quantiles = "zscore"
+    percent: bool = Field(False, description="Whether texts may end with %: `3%` is 0.03.")
     missing: Literal["mean", "reject"] | Float32 = Field(
         "mean",
         description="mean: the mean of train; a number: that number (before scaling); reject: the row is rejected. In "

@@ -13,6 +13,9 @@ from .base import NonNegativeInt, Strict
 # Encodings of single names, which Python does not decode block by block.
 _NOT_OF_FILES = {"idna", "punycode", "undefined"}
 
+# Entries that are not only for CSV.
+_OF_ALL_FORMATS = {"format", "compression", "encoding", "decimal", "thousands"}
+
 
 class Source(Strict):
     """How the raw files are read. The defaults fit plain CSV and Parquet files."""
@@ -61,6 +64,10 @@ class Source(Strict):
     null_values: list[str] = Field(
         default=[""], description="CSV only: texts that mean a missing value, besides the empty text."
     )
+    decimal: Literal[".", ","] = Field(".", description="The decimal sign in texts that are read as numbers.")
+    thousands: Literal[",", ".", " ", "'"] | None = Field(
+        None, description="The sign between groups of three digits in texts that are read as numbers: 1,002.50."
+    )
 
     @field_validator("encoding")
     @classmethod
@@ -98,7 +105,7 @@ class Source(Strict):
 
     @model_validator(mode="after")
     def _csv_entries_are_of_csv(self) -> Source:
-        of_csv = [f"`{name}`" for name in self.model_fields_set - {"format", "compression", "encoding"}]
+        of_csv = [f"`{name}`" for name in self.model_fields_set - _OF_ALL_FORMATS]
         if of_csv and self.format not in ("auto", "csv"):
             raise ValueError(
                 f"{', '.join(sorted(of_csv))}: only for CSV, but `format` is {self.format}; remove one of them"
@@ -113,6 +120,19 @@ class Source(Strict):
             )
         if self.format in ("parquet", "tfrecord") and codecs.lookup(self.encoding).name != "utf-8":
             raise ValueError(f"`encoding`: only for text, but `format` is {self.format}; remove one of them")
+        return self
+
+    @model_validator(mode="after")
+    def _numbers_can_be_read(self) -> Source:
+        if self.decimal == self.thousands:
+            other = "," if self.decimal == "." else "."
+            example = f"for 1{self.decimal}002{other}50, set `decimal: '{other}'`"
+            raise ValueError(f"`decimal` and `thousands` must differ; found {self.decimal!r} in both; {example}")
+        signs = {"decimal": self.decimal, "thousands": self.thousands}
+        syntax = {self.quote, self.escape, self.delimiter if self.quote == "none" and not self.escape else None}
+        for name, sign in signs.items():
+            if sign is not None and sign in syntax:
+                raise ValueError(f"`{name}`: expected another sign than delimiter, quote and escape; found {sign!r}")
         return self
 
     @model_validator(mode="after")
