@@ -41,7 +41,7 @@ def profile(
         found = profile_data(data, rows=rows, label=label, source=_source(delimiter, columns))
         paths = write((spec_text(found), profile_page(found, f"Data profile: {', '.join(data)}")))
     profile_table.show_profile(found, paths, as_json=as_json)
-    if not as_json:
+    if not as_json and found.spec is not None:
         console.say_next("explain", paths[0], *console.shortened(data))
 
 

@@ -24,7 +24,6 @@ _IDS = re.compile(
     re.ASCII,
 )
 _LETTERS_AND_DIGITS = re.compile(rb"([A-Za-z]+[-_]?)\d+")
-_TIMES = re.compile(r"(.*_)?(time|timestamp|date|datetime|ts)(_.*)?|.*_at", re.IGNORECASE)
 
 # A column can only be found to leak the label if each of its values has at least this many rows on average: a rarer
 # value may always have the same label by chance.
@@ -151,10 +150,3 @@ class ColumnSample:
     def never_repeats(self) -> bool:
         """Whether no value occurs in two rows; rows may have no value."""
         return len(self.counts) == len(self.texts) and not self.is_list
-
-    @property
-    def is_time(self) -> bool:
-        """Whether the values look like times: by their type, or as numbers by the column's name."""
-        kind = self.values.type
-        by_name = self.numbers is not None and _TIMES.fullmatch(self.name) is not None
-        return pa.types.is_timestamp(kind) or pa.types.is_date(kind) or (by_name and len(self.counts) > FEW)

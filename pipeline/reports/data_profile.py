@@ -30,6 +30,13 @@ SAMPLE_ROWS = 200_000
 # A field is left out if more than this share of its values in the eval split is not in the vocabulary.
 _MAX_NEW = 0.95
 
+# Comments of a spec without a label.
+_NO_LABEL = [
+    "# No column has only the values 0 and 1, so there is no label yet. Add the column to predict, or run",
+    "# `fieldpool profile` again with --label COLUMN.",
+    "# label: {field: COLUMN}",
+]
+
 # The largest `max_len` of a spec.
 _LONGEST = 100_000
 
@@ -40,13 +47,13 @@ class DataProfile:
 
     Attributes:
         proposal: The proposed spec as plain values, with reasons.
-        spec: The same spec, validated.
+        spec: The same spec, validated; None if it has no label, which a person must add.
         fields: The profile of each field under that spec.
         rows: The number of rows in the sample by split, and of `rejected` ones.
     """
 
     proposal: Proposal
-    spec: Spec
+    spec: Spec | None
     fields: list[FieldProfile]
     rows: dict[str, int]
 
@@ -63,7 +70,7 @@ def profile_data(
         source: How to read the files, if their names do not say so.
 
     Raises:
-        UserError: a file cannot be read, there are no rows, or no column is a label.
+        UserError: a file cannot be read, there are no rows, or the given column cannot be the label.
     """
     files, source = [file.path for file in find_files(patterns)], source or Source()
     names, left_out = usable_columns(files, source)
@@ -75,17 +82,20 @@ def profile_data(
     of_source = source.model_dump(mode="json", exclude_unset=True)
     if of_source:
         proposal.spec = {"source": of_source, **proposal.spec}
-    spec = _validated(proposal)
-    sample = check_sample(batches, _with_boundaries(spec, table))
+    spec, has_label = _validated(proposal), "label" in proposal.spec
+    sample = check_sample(batches, _with_boundaries(spec, table), label=has_label)
     fields = _drop_unseen_fields(field_profiles(spec, sample, proposal.reasons), proposal)
     by_split = {split: int(sample.is_in(split).sum()) for split in SPLITS}
-    return DataProfile(proposal, _validated(proposal), fields, by_split | {"rejected": sample.rejected})
+    proposed = _validated(proposal) if has_label else None
+    return DataProfile(proposal, proposed, fields, by_split | {"rejected": sample.rejected})
 
 
 def spec_text(found: DataProfile) -> str:
     """Returns the proposed spec as YAML, with the reasons as comments."""
     proposal = found.proposal
     lines = ["# Proposed by `fieldpool profile`. Review and correct it, then try it with `fieldpool explain`."]
+    if "label" not in proposal.spec:
+        lines += _NO_LABEL
     for section, value in proposal.spec.items():
         if section == "vocabularies" and not value:
             continue
@@ -123,7 +133,8 @@ def profile_page(found: DataProfile, title: str) -> str:
 
 
 def _validated(proposal: Proposal) -> Spec:
-    return parse_spec(proposal.spec, "the proposed spec")
+    """Returns the proposed spec; if it has no label, with one that no column has."""
+    return parse_spec({"label": {"field": "(none)"}, **proposal.spec}, "the proposed spec")
 
 
 def _inline(value: Any) -> str:

@@ -63,17 +63,18 @@ class CheckedSample:
         return max(1, int(columns.bag_lengths(self.column(name))[self.is_in("train")].max(initial=0)))
 
 
-def check_sample(batches: Sequence[SourceBatch], spec: Spec) -> CheckedSample:
+def check_sample(batches: Sequence[SourceBatch], spec: Spec, *, label: bool = True) -> CheckedSample:
     """Checks the rows of a sample as `fieldpool transform` does.
 
     Args:
         batches: At least one, with rows.
         spec: The spec, with a number for each `max_len` and with the boundaries of a time split.
+        label: Whether to check the label.
 
     Raises:
         UserError: all rows are rejected.
     """
-    checked = [check_rows(batch, spec) for batch in batches]
+    checked = [check_rows(batch, spec, label=label) for batch in batches]
     usable = [batch for batch in checked if batch.rows.num_rows]
     if not usable:
         first = checked[0].rejected[0]

@@ -32,7 +32,7 @@ from ..sources.column_types import plain_rows
 from . import columns
 from .labels import labels
 from .rejected import RejectedLimit
-from .splits import NO_SPLIT, assign_splits, split_column
+from .splits import NO_SPLIT, assign_splits, split_columns
 from .texts import NumberRule
 from .weights import weights_of
 
@@ -73,8 +73,8 @@ class Checked:
 
 def raw_columns(spec: Spec, *, label: bool = True, split: bool = True) -> list[str]:
     """Returns the columns that the spec reads, each once; with or without those of the label and the split."""
-    of_rows = [spec.label.field if label else None, split_column(spec) if split else None]
-    return _each_once([spec.key, *of_rows, *feature_columns(spec)])
+    of_split = split_columns(spec) if split else []
+    return _each_once([spec.key, spec.label.field if label else None, *of_split, *feature_columns(spec)])
 
 
 def feature_columns(spec: Spec) -> list[str]:
@@ -110,7 +110,7 @@ def check_rows(batch: SourceBatch, spec: Spec, *, label: bool = True, split: boo
     if split:
         assigned = assign_splits(batch, spec)
         splits = assigned.codes
-        no_split = _Fault(split_column(spec) or "(file)", splits == NO_SPLIT, assigned.reason)
+        no_split = _Fault(next(iter(split_columns(spec)), "(file)"), splits == NO_SPLIT, assigned.reason)
         parts.append(_Converted(faults=[no_split]))
     parts += [_field(name, batch, spec) for name in spec.fields]
 

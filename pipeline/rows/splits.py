@@ -1,4 +1,4 @@
-"""Assigns rows to splits: by a column, by file, by the hash of a column, or by time."""
+"""Assigns rows to splits: by a column, by file, by the hash of columns, or by time."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from .times import boundaries_of, expected_time, read_times, split_unit
 NO_SPLIT = -1
 
 
-def split_column(spec: Spec) -> str | None:
-    """Returns the raw column that the split reads, or None."""
+def split_columns(spec: Spec) -> list[str]:
+    """Returns the raw columns that the split reads."""
     split = spec.split
     if isinstance(split, ColumnSplit):
-        return split.column
+        return [split.column]
     if isinstance(split, HashSplit):
-        return split.hash
-    return split.time if isinstance(split, TimeSplit) else None
+        return split.columns
+    return [split.time] if isinstance(split, TimeSplit) else []
 
 
 @dataclass(frozen=True)
@@ -48,8 +48,7 @@ def assign_splits(batch: SourceBatch, spec: Spec) -> RowSplits:
     split = spec.split
     if isinstance(split, FileSplit):
         return RowSplits(np.full(batch.data.num_rows, SPLITS.index(_split_of_file(batch.source, split)), np.int8))
-    column_name = split_column(spec)
-    assert column_name is not None
+    column_name, *others = split_columns(spec)
     column = batch.data[column_name]
     if isinstance(split, TimeSplit):
         if split.eval_from is None or split.test_from is None:
@@ -62,8 +61,9 @@ def assign_splits(batch: SourceBatch, spec: Spec) -> RowSplits:
         return RowSplits(np.where(np.isnan(times), NO_SPLIT, codes).astype(np.int8), reason)
     values = columns.tokens(column, column_name).values
     if isinstance(split, HashSplit):
-        codes = _hash_codes(values, split)
-        is_null = np.asarray(pc.is_null(values))
+        parts = [values, *(columns.tokens(batch.data[other], other).values for other in others)]
+        codes = _hash_codes(_joined(parts), split)
+        is_null = np.all([np.asarray(pc.is_null(part)) for part in parts], axis=0)
         return RowSplits(np.where(is_null, NO_SPLIT, codes).astype(np.int8), Reason.NOTHING_TO_HASH)
     codes = np.full(len(values), NO_SPLIT, np.int8)
     for index, name in enumerate(SPLITS):
@@ -91,12 +91,18 @@ def _split_of_file(path: str, split: FileSplit) -> str:
     return found[0]
 
 
+def _joined(parts: list[pa.Array]) -> pa.Array:
+    """Returns the texts of several columns as one text a row; a missing value counts as an empty text."""
+    separator = pa.scalar(b"\x1e", columns.TEXT)
+    return pc.binary_join_element_wise(*(part.fill_null(b"") for part in parts), separator)
+
+
 def _hash_codes(values: pa.Array, split: HashSplit) -> np.ndarray:
     import tensorflow as tf  # Imported here because only this split needs it.
 
     # FarmHash Fingerprint64: the same on every machine and in every version.
     salted = pc.binary_join_element_wise(
-        values.fill_null(b""), pa.scalar(split.salt.encode(), columns.TEXT), pa.scalar(b"\x1f", columns.TEXT)
+        values, pa.scalar(split.salt.encode(), columns.TEXT), pa.scalar(b"\x1f", columns.TEXT)
     )
     text = tf.constant(salted.to_numpy(zero_copy_only=False), tf.string)
     share = tf.strings.to_hash_bucket_fast(text, 1 << 30).numpy() / (1 << 30)

@@ -49,7 +49,8 @@ def _asked(spec: Spec, resolved: Spec, name: str) -> str | None:
         return f"no row is in a file that matches {pattern!r}" if pattern else None
     share = getattr(split, name)
     if isinstance(split, HashSplit):
-        return f"the values of column {split.hash!r} are too few for a share of {share:g}" if share else None
+        hashed = " and ".join(map(repr, split.columns))
+        return f"the values of column {hashed} are too few for a share of {share:g}" if share else None
     assert isinstance(split, TimeSplit)
     assert isinstance(found, TimeSplit)
     if split.eval_from is None:

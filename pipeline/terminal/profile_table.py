@@ -24,6 +24,11 @@ def show_profile(found: DataProfile, paths: list[str], *, as_json: bool) -> None
     show([profile_table(found)])
     counts = ", ".join(f"{name} {number:,}" for name, number in found.rows.items())
     say(f"Of the sample: {counts}\nSpec: {paths[0]}\nPage: {paths[1]}")
+    if found.spec is None:
+        say(
+            "No label: no column has only the values 0 and 1. Add `label: {field: COLUMN}` to the spec, or profile "
+            "again with --label COLUMN."
+        )
 
 
 def profile_table(found: DataProfile) -> Table:

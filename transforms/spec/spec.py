@@ -116,7 +116,8 @@ class Spec(Strict):
                     f"fields.{name}.weights: is the column of the values, {weights!r}; name the column of the weights"
                 )
         for kind in ("hash", "time"):
-            if getattr(self.split, kind, None) == label:
+            column = getattr(self.split, kind, None)
+            if label in (column if isinstance(column, list) else [column]):
                 raise ValueError(
                     f"split.{kind}: {label!r} is the label, so all rows with one label would be in one split; use "
                     "another column"

@@ -90,10 +90,20 @@ class FileSplit(Strict):
 
 
 class HashSplit(_Fractions):
-    """The split of a row depends on a stable hash of a column: rows with the same value are in the same split."""
+    """The split of a row depends on a stable hash of one or more columns.
 
-    hash: str = Field(description="The column to hash.")
+    Rows with the same value, or with the same values of all columns, are in the same split.
+    """
+
+    hash: str | Annotated[list[str], Field(min_length=1)] = Field(
+        description="The column to hash, or a list of columns to hash together."
+    )
     salt: str = Field("", description="Another salt gives another split of the same data.")
+
+    @property
+    def columns(self) -> list[str]:
+        """The columns to hash."""
+        return [self.hash] if isinstance(self.hash, str) else self.hash
 
 
 class TimeSplit(_Fractions):

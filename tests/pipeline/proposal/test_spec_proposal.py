@@ -186,12 +186,11 @@ def test_values_with_spaces_around_them_are_reported(log_columns: Columns) -> No
             ["a/train.csv", "a/dev.csv", "a/test.csv"],
             {"files": {"train": "train.csv", "eval": "dev.csv", "test": "test.csv"}},
         ),
-        ({"created_at": None}, ["rows.csv"], {"hash": "user_id", "train": 0.8, "eval": 0.1, "test": 0.1}),
-        ({"created_at": None, "user_id": None}, [], {"hash": "row_id", "train": 0.8, "eval": 0.1, "test": 0.1}),
+        ({"created_at": None}, ["rows.csv"], {"hash": "row_id", "train": 0.8, "eval": 0.1, "test": 0.1}),
     ],
-    ids=["column", "files", "user", "key"],
+    ids=["column", "files", "key"],
 )
-def test_split_without_time_is_by_column_files_user_or_key(
+def test_split_without_time_is_by_column_files_or_key(
     log_columns: Columns, change: Change, files: list[str], split: dict[str, Any]
 ) -> None:
     assert proposed(log_columns, change, files).spec["split"] == split
@@ -222,12 +221,13 @@ def test_invalid_field_name_is_replaced_and_kept_as_column(log_columns: Columns)
 @pytest.mark.parametrize(
     ("change", "label", "message"),
     [
-        ({"clicked": [2] * 400}, None, "no label found: no column of .* has both 0 and 1 and no other values"),
         ({}, "country", "--label country: expected a column that has both 0 and 1"),
         ({}, "kliked", "--label kliked: no such column; expected one of row_id, clicked"),
     ],
 )
-def test_missing_label_is_reported(log_columns: Columns, change: Change, label: str | None, message: str) -> None:
+def test_given_label_that_cannot_be_one_is_reported(
+    log_columns: Columns, change: Change, label: str | None, message: str
+) -> None:
     with pytest.raises(UserError, match=message):
         proposed(log_columns, change, label=label)
 

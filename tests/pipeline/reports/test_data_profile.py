@@ -12,7 +12,7 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
 
-from fieldpool.pipeline.reports.data_profile import DataProfile, profile_data, spec_text
+from fieldpool.pipeline.reports.data_profile import DataProfile, profile_data, profile_page, spec_text
 from fieldpool.pipeline.reports.field_profile import FieldProfile
 from fieldpool.pipeline.reports.sample_profile import check_sample, field_profiles
 from fieldpool.pipeline.sources.batches import SourceBatch
@@ -116,3 +116,15 @@ def test_file_without_rows_is_reported(tmp_path: Path) -> None:
     pq.write_table(pa.table({"click": pa.array([], pa.int64())}), tmp_path / "none.parquet")
     with pytest.raises(UserError, match=r"none.parquet: no rows"):
         profile_data([str(tmp_path / "none.parquet")])
+
+
+def test_data_without_a_label_are_profiled_with_a_spec_that_says_what_to_add(tmp_path: Path) -> None:
+    rows = "".join(f"{i},u{i % 9},{(i * 7) % 60}\n" for i in range(300))
+    (tmp_path / "rows.csv").write_text(f"id,user,item\n{rows}")
+    found = profile_data([str(tmp_path / "rows.csv")])
+    assert (sum(found.rows.values()), found.rows["rejected"], found.spec) == (300, 0, None)
+    assert "# label: {field: COLUMN}" in spec_text(found)
+    completed = spec_text(found).replace("# label: {field: COLUMN}", "label: {field: click}")
+    (tmp_path / "spec.yaml").write_text(completed)
+    assert load_spec(str(tmp_path / "spec.yaml")).label.field == "click"
+    assert "No column has only the values 0 and 1" in profile_page(found, "rows.csv")

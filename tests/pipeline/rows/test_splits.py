@@ -164,3 +164,28 @@ def test_rejected_row_with_a_time_that_python_cannot_represent_is_shown(zone: st
     column = pa.array([2**62], pa.timestamp("s", zone))
     raw = raw_row(pa.RecordBatch.from_arrays([column], ["t"]), 0)
     assert raw == {"t": f"<value out of range: {2**62}>"}
+
+
+def splits_of_columns(split: dict[str, Any], **table: list[Any]) -> list[str | None]:
+    data = pa.RecordBatch.from_pydict(table)
+    codes = assign_splits(SourceBatch("rows.csv", np.arange(data.num_rows), data), spec_of(split)).codes
+    return [None if code < 0 else SPLITS[code] for code in codes]
+
+
+def test_split_by_the_hash_of_several_columns_depends_on_all_of_them() -> None:
+    users, items = [i // 20 for i in range(400)], [i % 20 for i in range(400)]
+    found = splits_of_columns({"hash": ["user", "item"]}, user=users, item=items)
+    assert found == splits_of_columns({"hash": ["user", "item"]}, user=users, item=[str(item) for item in items])
+    in_train = {user for user, split in zip(users, found, strict=True) if split == "train"}
+    assert in_train == set(users)
+    assert 0.7 < found.count("train") / 400 < 0.9
+
+
+def test_hash_of_one_listed_column_is_that_of_the_column() -> None:
+    values = list(range(100))
+    assert splits_of_columns({"hash": ["s"]}, s=values) == splits({"hash": "s"}, pa.array(values))
+
+
+def test_row_is_only_rejected_if_all_columns_to_hash_are_missing() -> None:
+    found = splits_of_columns({"hash": ["a", "b"]}, a=["x", None, None], b=[None, "y", ""])
+    assert [split is None for split in found] == [False, False, True]

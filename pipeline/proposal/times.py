@@ -1,0 +1,107 @@
+"""Finds the columns with times, by their types, texts, numbers and names."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ...transforms.spec.times import DESCRIPTIONS, is_of_unit, iso_text, seconds_of
+from ..rows.columns import TEXT
+from ..rows.times import read_times
+from .column_sample import FEW, ColumnSample
+
+# The share of the texts of a column that must be times.
+_LEAST_TIMES = 0.9
+
+_NAMES = re.compile(
+    r"(?i:(.*[_\-. ])?(time|timestamp|date|datetime|ts)([_\-. ].*)?|.*_at|.*timestamp|.*datetime)"
+    r"|.*[a-z](Time|Date|At)([A-Z].*)?"
+)
+# Numbers in columns with these names are durations, unless they look like times since 1970.
+_DURATIONS = re.compile(r".*(watch|dwell|play|view|load|response|elapsed|spent|wait|read).*", re.IGNORECASE)
+# Times in columns with these names are not those of the event that a row describes.
+_OF_OTHERS = re.compile(
+    r".*(birth|dob|release|publish|signup|sign_up|regist|joined|expir|first_|last_|update|modified|premier).*",
+    re.IGNORECASE,
+)
+_NO_NAMES = re.compile(r"_?c\d+|f\d+|col\d+|(column|field|unnamed)[_: ]*\d*|\d*", re.IGNORECASE)
+
+# Numbers in a column without a name are times if all of them are of these years: from 1995 to 2040.
+_FIRST, _LAST = 788_918_400, 2_208_988_800
+
+
+@dataclass(frozen=True)
+class TimeColumn:
+    """A column with times.
+
+    Attributes:
+        name: The column.
+        rows: The share of the rows that have a time, 0 to 1.
+        distinct: The number of distinct values.
+        settings: Entries of a time split that say how to read the times.
+        reasons: Why the values are times.
+    """
+
+    name: str
+    rows: float
+    distinct: int
+    settings: Mapping[str, Any]
+    reasons: Sequence[str]
+
+    @property
+    def is_of_event(self) -> bool:
+        """Whether it may be the time of what a row describes, and not another time, such as a date of birth."""
+        return _OF_OTHERS.fullmatch(self.name) is None
+
+
+def find_times(samples: Mapping[str, ColumnSample]) -> dict[str, TimeColumn]:
+    """Returns the columns with times, by name."""
+    found = (_time_column(sample) for sample in samples.values() if sample.counts and not sample.is_list)
+    return {column.name: column for column in found if column is not None}
+
+
+def _time_column(sample: ColumnSample) -> TimeColumn | None:
+    kind = sample.values.type
+    if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
+        return _found(sample)
+    if sample.numbers is not None:
+        return _of_numbers(sample, sample.numbers)
+    return _of_texts(sample) if sample.is_text and not sample.is_named_as_id else None
+
+
+def _found(sample: ColumnSample, *reasons: str, share: float = 1.0, **settings: str) -> TimeColumn:
+    rows = share * len(sample.texts) / len(sample.values)
+    return TimeColumn(sample.name, rows, len(sample.counts), settings, reasons)
+
+
+def _of_numbers(sample: ColumnSample, numbers: np.ndarray) -> TimeColumn | None:
+    is_named = _NAMES.fullmatch(sample.name) is not None
+    if is_named and read_times(sample.values, sample.name).are_compact_dates:
+        return _found(sample, "dates as YYYYMMDD", time_unit="date")
+    if len(sample.counts) <= FEW or not (is_named or _NO_NAMES.fullmatch(sample.name)):
+        return None
+    unit = next((unit for unit in ("s", "ms", "us", "ns") if is_of_unit(numbers, unit).all()), None)
+    if unit is None:
+        return _found(sample) if is_named and not _DURATIONS.fullmatch(sample.name) else None
+    first, last = seconds_of(np.array([numbers.min(), numbers.max()]), unit).tolist()
+    if not is_named and not (first >= _FIRST and last <= _LAST and sample.is_whole):
+        return None
+    return _found(sample, f"{DESCRIPTIONS[unit]}, from {iso_text(first)[:10]} to {iso_text(last)[:10]}")
+
+
+def _of_texts(sample: ColumnSample) -> TimeColumn | None:
+    """Returns a column with ISO 8601 texts; a small share of them may be anything else."""
+    is_date = pc.match_substring_regex(sample.texts, rb"^\s*\d{4}-\d\d-\d\d")
+    if pc.mean(is_date).as_py() < _LEAST_TIMES:
+        return None
+    texts, times = zip(*sample.counts.items(), strict=True)
+    found = read_times(pa.array(texts, TEXT), sample.name)
+    is_time = ~np.isnan(found.values) & ~found.is_number
+    share = float(np.average(is_time, weights=times))
+    return _found(sample, "ISO 8601", share=share) if share >= _LEAST_TIMES else None
