@@ -12,7 +12,7 @@ from apache_beam.io.filesystem import BeamIOError
 from ...transforms.errors import SourceError
 from ...transforms.spec import Source
 from .content import HEAD_BYTES, Content, content_of
-from .source_file import Kind, SourceFile, source_file
+from .source_file import SourceFile, source_file
 from .streams.encodings import is_utf8_name
 
 # The format that each content is, and the content of each format.
@@ -22,8 +22,9 @@ _FORMATS = {
     Content.JSON_LINES: "jsonl",
     Content.JSON_ARRAY: "json",
 }
-_NAMES: dict[Kind, str] = {
+_NAMES: dict[str, str] = {
     "csv": "CSV",
+    "libffm": "libffm",
     "json": "a JSON array",
     "jsonl": "JSON Lines",
     "parquet": "Parquet",
@@ -58,9 +59,10 @@ _NOT_TEXT = _BYTES | {Content.BINARY, Content.HTML}
 _JSON = {Content.JSON_ARRAY, Content.JSON_LINES, Content.JSON_OBJECTS, Content.PYTHON}
 
 # What cannot be read as each format. The first line of CSV may be any text if it is not a header: see `_refused`.
-_REFUSED: dict[Kind, set[Content]] = {
+_REFUSED: dict[str, set[Content]] = {
     "csv": _NOT_TEXT | _JSON,
     "jsonl": _NOT_TEXT | _JSON - {Content.JSON_LINES},
+    "libffm": _NOT_TEXT | _JSON,
     "json": _NOT_TEXT | _JSON - {Content.JSON_ARRAY},
     "parquet": set(Content) - {Content.PARQUET, Content.BINARY, Content.EMPTY},
     "tfrecord": set(Content) - {Content.TFRECORD, Content.BINARY, Content.EMPTY},
@@ -82,7 +84,7 @@ def check_content(file: SourceFile) -> None:
         raise SourceError(
             f"{file.path}: expected text in {file.source.encoding}; found {found}. {_step(found, file.path)}"
         )
-    if file.is_text and not is_utf8 and found not in _NOT_TEXT:
+    if file.kind in ("csv", "jsonl") and not is_utf8 and found not in _NOT_TEXT:
         with file.open_text() as content:
             found = content_of(content.read(HEAD_BYTES))
     if found in _refused(file):

@@ -51,10 +51,10 @@ def decompressed(content: IO[bytes], compression: Compression) -> Iterator[bytes
         else:
             yield from blocks_of(pa.CompressedInputStream(pa.PythonFile(content, "r"), _OF_ARROW[compression]))
     except _DAMAGED as error:
-        if isinstance(error, pa.ArrowInvalid) or (isinstance(error, OSError) and error.errno):
+        if isinstance(error, OSError) and error.errno:
             raise
         raise pa.ArrowInvalid(
-            f"expected {compression} data that is complete; found that it is damaged, truncated or not {compression} "
+            f"expected complete {compression} data; found data that is damaged, truncated or not {compression} "
             f"({error}). Copy the file again, or correct `source: {{compression: …}}`"
         ) from None
 

@@ -6,6 +6,7 @@ import bz2
 import gzip
 import io
 import lzma
+import tempfile
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,8 @@ from typing import Any
 
 import pytest
 from apache_beam.io.filesystems import FileSystems
+from hypothesis import assume, given, settings
+from mutated_inputs import MUTATIONS, Mutations, mutated
 from pyarrow import Codec
 
 from fieldpool.pipeline.sources.readers import check_input, file_ranges, read_batches
@@ -111,7 +114,7 @@ def test_damaged_second_stream_is_an_error(tmp_path: Path, compression: str) -> 
     extension, compressed = COMPRESSIONS[compression]
     (path := tmp_path / f"rows.csv{extension}").write_bytes(compressed(CSV) + b"garbage" + compressed(TEXT)[7:])
     with pytest.raises(
-        SourceError, match=rf"rows\.csv\{extension}: cannot be read as csv: expected {compression} data"
+        SourceError, match=rf"rows\.csv\{extension}: cannot be read as csv: expected complete {compression} data"
     ):
         values(path)
 
@@ -122,7 +125,7 @@ def test_truncated_file_is_an_error(tmp_path: Path, compression: str, kept: int)
     extension, compressed = COMPRESSIONS[compression]
     (path := tmp_path / f"rows.csv{extension}").write_bytes(compressed(CSV)[:kept])
     with pytest.raises(
-        SourceError, match=rf"rows\.csv\{extension}: .*expected {compression} data .*Copy the file again"
+        SourceError, match=rf"rows\.csv\{extension}: .*expected complete {compression} data; .*Copy the file again"
     ):
         values(path)
 
@@ -134,8 +137,23 @@ def test_damaged_file_is_an_error(tmp_path: Path, compression: str) -> None:
     data = bytearray(compressed(CSV))
     data[len(data) // 2] ^= 255
     (path := tmp_path / f"rows.csv{extension}").write_bytes(data)
-    with pytest.raises(SourceError, match=rf"rows\.csv\{extension}: .*expected {compression} data"):
+    with pytest.raises(SourceError, match=rf"rows\.csv\{extension}: .*expected complete {compression} data"):
         values(path)
+
+
+@pytest.mark.parametrize("compression", ["gzip", "bzip2", "xz", "zip"])
+@settings(max_examples=15, deadline=None)
+@given(MUTATIONS)
+def test_damaged_file_never_gives_other_rows(compression: str, mutations: Mutations) -> None:
+    extension, compressed = COMPRESSIONS[compression]
+    data = mutated(compressed(CSV), mutations)
+    assume(data)
+    with tempfile.TemporaryDirectory() as folder:
+        (path := Path(folder, f"rows.csv{extension}")).write_bytes(data)
+        try:
+            assert values(path) == ROWS
+        except SourceError as error:
+            assert f"rows.csv{extension}" in str(error)  # noqa: PT017
 
 
 @each

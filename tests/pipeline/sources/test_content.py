@@ -223,6 +223,12 @@ def test_files_that_can_be_read_are_not_refused(
     assert set(columns) <= set(check_input([path], Source.model_validate(source), columns))
 
 
+def test_content_in_another_encoding_is_recognised(tmp_path: Path) -> None:
+    path = write(tmp_path, "rows.jsonl", JSON.encode("utf-16"))
+    with pytest.raises(SourceError, match="found a JSON array. Set `source: {format: json}`"):
+        check_input([path], Source(encoding="utf-16"), ["id"])
+
+
 def test_large_json_array_is_refused_at_once(tmp_path: Path) -> None:
     """Read as JSON Lines, such a file took ten minutes."""
     recipe = json.dumps({"id": 1, "cuisine": "x", "ingredients": ["salt"] * 20}, indent=2)

@@ -8,9 +8,11 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from mutated_inputs import MUTATIONS, Mutations, mutated
 
 from fieldpool.pipeline.sources.batches import SourceBatch
 from fieldpool.pipeline.sources.readers import check_input, file_ranges, read_batches
@@ -73,6 +75,7 @@ def test_array_may_be_compressed_and_have_an_encoding(tmp_path: Path, name: str,
     text = json.dumps(ROWS, ensure_ascii=False).encode(encoding)
     path = write(tmp_path, gzip.compress(text) if name.endswith(".gz") else text, name)
     assert rows(path, "id", "tag", "genres", "price", encoding=encoding) == ROWS
+    assert "tag" in check_input([path], Source(format="json", encoding=encoding), ["id"])
 
 
 VALUES = st.recursive(
@@ -82,7 +85,7 @@ VALUES = st.recursive(
 )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(
     st.lists(VALUES, max_size=6),
     st.sampled_from([None, 0, 3, "\r\t "]),
@@ -100,13 +103,30 @@ def test_lines_are_the_elements_wherever_blocks_end(
     )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.lists(VALUES, max_size=4), st.data())
 def test_truncated_array_is_never_read_in_silence(elements: list[Any], data: st.DataObject) -> None:
     text = json.dumps(elements).encode()
     stop = data.draw(st.integers(1, len(text) - 1))
     with pytest.raises(Exception, match=r"the array is truncated: it ends inside row \d+"):
         lines(text[:stop], data.draw(st.integers(1, 40)))
+
+
+@settings(max_examples=60, deadline=None)
+@given(MUTATIONS, st.integers(1, 40))
+def test_arrays_that_the_json_module_refuses_are_refused_and_no_others(mutations: Mutations, block_bytes: int) -> None:
+    text = mutated(json.dumps(ROWS[:4]).encode(), mutations)
+    assume(text.removeprefix(b"\xef\xbb\xbf").strip())
+    try:
+        expected = json.loads(text.decode("latin-1").removeprefix("ï»¿"))
+    except (json.JSONDecodeError, RecursionError):
+        expected = None
+    if isinstance(expected, list):
+        found = lines(text, block_bytes)
+        assert [repr(json.loads(line.decode("latin-1"))) for line in found] == list(map(repr, expected))
+    else:
+        with pytest.raises(pa.ArrowInvalid):
+            lines(text, block_bytes)
 
 
 def test_elements_that_are_not_objects_are_rejected_with_their_number(tmp_path: Path) -> None:
