@@ -90,6 +90,7 @@ class Predictions(Tables):
         predicted: Rows with a probability.
         rejected: Rejected rows; they are in `path`/rejected.
         format: parquet or jsonl.
+        source_rows: With `source.explode`, the number of rows in the files; the other counts are of exploded rows.
     """
 
     path: str
@@ -97,17 +98,21 @@ class Predictions(Tables):
     predicted: int
     rejected: int
     format: Format
+    source_rows: int | None = None
 
     def table(self) -> pa.Table:
         """Returns the predictions: `probability` (float32) and `key` (string), or `source` and `row` without a key.
 
+        With `source.explode`, they have all of these columns; `row` is a text such as `12.3`, the third part of row 12.
         Only with one file and one worker are the rows in the order of the input; otherwise join them by the key.
         """
         folder = FileSystems.join(self.path, PREDICTIONS_FOLDER)
         return pyarrow.dataset.dataset(folder, format="json" if self.format == "jsonl" else "parquet").to_table()
 
     def _tables(self) -> Sequence[RenderableType]:
-        return [counts_table({"read": self.read, "predicted": self.predicted, "rejected": self.rejected})]
+        exploded = {} if self.source_rows is None else {"source_rows": self.source_rows}
+        counts = {"read": self.read, "predicted": self.predicted, "rejected": self.rejected}
+        return [counts_table(exploded | counts)]
 
 
 def predict(

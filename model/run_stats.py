@@ -98,6 +98,7 @@ class RunStats(_Counts):
     """All counts of a run: read = train + eval + test + rejected.
 
     Attributes:
+        source_rows: With `source.explode`, the number of rows in the files; the other counts are of exploded rows.
         positives: Number of rows with label 1, by split.
         duplicate_keys: Number of accepted rows minus that of distinct keys; None if the spec has no `key`, or if a
             version that did not count them wrote the run.
@@ -106,6 +107,7 @@ class RunStats(_Counts):
         columns: All columns of the source files, also those that the spec does not read; None if unknown.
     """
 
+    source_rows: int | None = None
     read: int
     train: int
     eval: int

@@ -18,10 +18,10 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from ...transforms.errors import SourceError
 from ...transforms.spec import MultivaluedField, Spec, TimeSplit
 from ..jobs.job import running_pipeline
-from ..rows.checks import CheckRows, as_json
+from ..rows.checks import CheckRows
 from ..rows.columns import tokens
 from ..rows.times import Times, expected_time, read_times
-from ..sources.batches import SourceBatch, raw_row
+from ..sources.batches import SourceBatch, as_json, raw_row
 from .counters import Counted, Counts, WriteCounts, read_counts
 from .row_counts import count_rows
 from .time_units import first_times, resolve_unit, with_boundaries

@@ -28,6 +28,7 @@ def run_stats(
     """
     details = counts.by_detail()
     return RunStats(
+        source_rows=None if spec.source.explode is None else counts.of("source_rows"),
         read=counts.of("read"),
         **{split: counts.of("rows", split=split) for split in SPLITS},
         rejected=counts.of("rejected"),

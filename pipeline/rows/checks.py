@@ -6,10 +6,8 @@ Every check runs before TensorFlow Transform sees a row: an error inside it woul
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import apache_beam as beam
 import numpy as np
@@ -27,7 +25,7 @@ from ...transforms.spec import (
     weights_feature,
 )
 from ..arrow_lists import list_lengths
-from ..sources.batches import Reason, Rejected, SourceBatch, raw_row
+from ..sources.batches import Reason, Rejected, SourceBatch, raw_row, rejected_row
 from ..sources.column_types import plain_rows
 from . import columns
 from .labels import labels
@@ -35,10 +33,6 @@ from .rejected import RejectedLimit
 from .splits import NO_SPLIT, assign_splits, split_columns
 from .texts import NumberRule
 from .weights import weights_of
-
-# A text value is truncated to this many characters in the raw values of a rejected row, and in its reason.
-_RAW_CHARACTERS = 1000
-_REASON_CHARACTERS = 200
 
 
 @dataclass(frozen=True)
@@ -50,9 +44,10 @@ class Checked:
         read: The number of rows in the batch, including rejected rows.
         rows: The valid rows. The columns are those of `transforms.preprocessing.raw_feature_spec`, named by field:
             tokens and numbers that may be null, bags as lists. No columns if there are no rows.
-        numbers: The number of each row in the source, int64 `[rows]`.
+        numbers: The number of each row in the source, `[rows]`, as in SourceBatch.
         splits: The split of each row, int8 `[rows]`: an index into SPLITS, or NO_SPLIT if it was not read.
         rejected: The rejected rows, in the order of their numbers.
+        source_rows: As in SourceBatch.
     """
 
     source: str
@@ -61,6 +56,7 @@ class Checked:
     numbers: np.ndarray
     splits: np.ndarray
     rejected: list[Rejected]
+    source_rows: int | None = None
 
     def of_split(self, split: str) -> Checked:
         """Returns a copy with only the valid rows of one split."""
@@ -102,7 +98,8 @@ def check_rows(batch: SourceBatch, spec: Spec, *, label: bool = True, split: boo
     """
     if batch.data.num_rows == 0:
         nothing = pa.RecordBatch.from_pylist([])
-        return Checked(batch.source, batch.read, nothing, np.array([], np.int64), np.array([], np.int8), batch.rejected)
+        numbers, splits = batch.numbers[:0], np.array([], np.int8)
+        return Checked(batch.source, batch.read, nothing, numbers, splits, batch.rejected, batch.source_rows)
     parts = [_key(batch, spec)]
     splits = np.full(batch.data.num_rows, NO_SPLIT, np.int8)
     if label:
@@ -123,7 +120,8 @@ def check_rows(batch: SourceBatch, spec: Spec, *, label: bool = True, split: boo
         rows=rows.filter(pa.array(keep)) if rejected else rows,
         numbers=batch.numbers[keep],
         splits=splits[keep],
-        rejected=sorted(batch.rejected + rejected, key=lambda row: row.row),
+        rejected=sorted(batch.rejected + rejected, key=Rejected.order),
+        source_rows=batch.source_rows,
     )
 
 
@@ -265,24 +263,6 @@ def _reject(batch: SourceBatch, faults: list[_Fault]) -> tuple[list[Rejected], n
         keep &= ~fault.rows
     rejected = []
     for row, fault in sorted(first_faults.items()):
-        raw = {column: as_json(value) for column, value in raw_row(batch.data, row).items()}
-        value = raw.get(fault.column)
-        found = "" if value is None else f", found {_truncated(repr(value), _REASON_CHARACTERS)}"
-        rejected.append(Rejected(batch.source, int(batch.numbers[row]), fault.column, fault.reason + found, raw))
+        raw, number = raw_row(batch.data, row), batch.numbers[row].item()
+        rejected.append(rejected_row(batch.source, number, fault.column, fault.reason, raw))
     return rejected, keep
-
-
-def as_json(value: Any) -> Any:
-    """Returns a value that can be written as JSON, truncated to a readable length; NaN and infinity as text."""
-    if isinstance(value, list):
-        return [as_json(item) for item in value[:100]]
-    if isinstance(value, bytes):
-        value = value.decode("utf-8", errors="backslashreplace")
-    if isinstance(value, str):
-        return _truncated(value, _RAW_CHARACTERS)
-    is_json = isinstance(value, int | bool | None) or (isinstance(value, float) and math.isfinite(value))
-    return value if is_json else str(value)
-
-
-def _truncated(text: str, limit: int) -> str:
-    return text if len(text) <= limit else text[:limit] + "…"

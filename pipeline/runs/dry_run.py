@@ -32,7 +32,7 @@ class ExplainedRow:
     """A raw row (its values by column), its split, and the example made from it."""
 
     source: str
-    row: int
+    row: int | str
     split: str
     raw: dict[str, Any]
     example: DecodedExample

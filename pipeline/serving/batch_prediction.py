@@ -53,7 +53,8 @@ def predict(
     """Writes a probability for each accepted row to the folder `target`; returns the counts.
 
         predictions/   part-?????-of-?????.parquet or .jsonl: key (text) and probability (float32); if the spec has no
-                       key, source and row (its number in that file, from 1) instead
+                       key, source and row (its number in that file, from 1) instead; with `source.explode` also
+                       beside the key, and row is a text such as 12.3
         rejected/      rejected rows, as in a run
         stats.json     read = predicted + rejected
         DONE           written last
@@ -106,7 +107,7 @@ def write_predictions(batches: beam.PCollection, export: str, spec: Spec, work: 
     checked = batches | "CheckRows" >> beam.ParDo(CheckRows(spec, label=False, split=False))
     requests = checked | "AsRequests" >> beam.FlatMap(_as_request, spec)
     predictions = requests | "Predict" >> RunInference(ExportedModel(export, spec))
-    tables = predictions | "AsTables" >> beam.Map(_table)
+    tables = predictions | "AsTables" >> beam.Map(_table, _schema(spec))
     prefix = FileSystems.join(work.result, PREDICTIONS_FOLDER, "part")
     if output == "parquet":
         _ = tables | "Write" >> WriteToParquetBatched(prefix, _schema(spec), "snappy", file_name_suffix=".parquet")
@@ -145,16 +146,22 @@ def _count_predicted(predictions: Predictions) -> Counts:
 
 def _schema(spec: Spec) -> pa.Schema:
     """Returns the columns of the predictions."""
-    origin = [("source", pa.string()), ("row", pa.int64())] if spec.key is None else [(KEY_FEATURE, pa.string())]
-    return pa.schema([*origin, (PROBABILITY, pa.float32())])
+    explode = spec.source.explode is not None
+    key = [] if spec.key is None else [(KEY_FEATURE, pa.string())]
+    # Exploded rows share the key of their row.
+    origin = [("source", pa.string()), ("row", pa.string() if explode else pa.int64())] if explode or not key else []
+    return pa.schema([*key, *origin, (PROBABILITY, pa.float32())])
 
 
-def _table(predictions: Predictions) -> pa.Table:
-    probabilities = pa.array(predictions.probabilities, pa.float32())
-    if predictions.keys is None:
-        source = pa.array([predictions.source]).take(pa.array([0] * len(probabilities), pa.int32()))
-        return pa.table({"source": source, "row": predictions.numbers, PROBABILITY: probabilities})
-    return pa.table({KEY_FEATURE: _text(predictions.keys), PROBABILITY: probabilities})
+def _table(predictions: Predictions, schema: pa.Schema) -> pa.Table:
+    columns = {PROBABILITY: pa.array(predictions.probabilities, pa.float32())}
+    if predictions.keys is not None:
+        columns[KEY_FEATURE] = _text(predictions.keys)
+    if "row" in schema.names:
+        positions = pa.array([0] * len(predictions.probabilities), pa.int32())
+        columns["source"] = pa.array([predictions.source]).take(positions)
+        columns["row"] = pa.array(predictions.numbers.tolist(), schema.field("row").type)
+    return pa.table(columns).select(schema.names)
 
 
 def _text(keys: pa.Array) -> pa.Array:
@@ -170,7 +177,7 @@ def _json_lines(table: pa.Table) -> str:
 
 
 def _checked_counts(counts: Counts, spec: Spec, work: WorkFolder, target: str) -> dict[str, int]:
-    """Returns the numbers of rows read, predicted and rejected.
+    """Returns the numbers of rows read, predicted and rejected; of exploded rows also that of the files' rows.
 
     Raises:
         TooManyRejected: more rows are rejected than `max_rejected`.
@@ -180,4 +187,5 @@ def _checked_counts(counts: Counts, spec: Spec, work: WorkFolder, target: str) -
     if read != predicted + rejected:
         raise RuntimeError(f"{target}: read {read} rows, but predicted {predicted} and rejected {rejected}")
     check_rejected(rejected, read, spec, work.result)
-    return {"read": read, "predicted": predicted, "rejected": rejected}
+    stats = {"read": read, "predicted": predicted, "rejected": rejected}
+    return stats if spec.source.explode is None else {"source_rows": counts.of("source_rows"), **stats}

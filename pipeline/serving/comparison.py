@@ -45,7 +45,7 @@ class Difference:
 
     Attributes:
         source: The file of the row.
-        row: The row's number in the file, from 1.
+        row: The row's number in the file, from 1, or the text of `SourceBatch.numbers`.
         key: The row's key, if the spec has one.
         field: The field, or "probability by …" with the entry point: a signature, or the method `predict`.
         batch: The value that the batch pipeline gives, or the trained model.
@@ -53,7 +53,7 @@ class Difference:
     """
 
     source: str
-    row: int
+    row: int | str
     key: str | None
     field: str
     batch: Any
@@ -128,7 +128,7 @@ class Compare(beam.DoFn):
             differences=[
                 Difference(
                     source=batch[SOURCE][row].as_py()[0].decode(),
-                    row=batch[ROW][row].as_py()[0],
+                    row=_row_number(batch[ROW][row].as_py()[0].decode()),
                     key=_plain(features[KEY_FEATURE].numpy()[row]) if KEY_FEATURE in features else None,
                     field=name,
                     batch=_plain(values[name][0][row]),
@@ -189,6 +189,10 @@ def _rows_with_any(differ: Mapping[str, np.ndarray]) -> int:
 def _plain(value: Any) -> Any:
     """Returns an element of an array as a JSON value."""
     return value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else value.tolist()
+
+
+def _row_number(text: str) -> int | str:
+    return int(text) if text.isdecimal() else text
 
 
 def sum_parity(parts: Iterable[Parity]) -> Parity:

@@ -20,9 +20,8 @@ from ...model.run_stats import RunStats
 from ...model.serving_graph import IDS_SEEN, OOV_IDS, PROBABILITY
 from ...transforms.spec import KEY_FEATURE, MultivaluedField, Spec, weights_feature
 from ..counts.counters import Counted, Counts
-from ..rows.checks import as_json
 from ..rows.tft_rows import tensor_adapter
-from ..sources.batches import Reason, Rejected, raw_row
+from ..sources.batches import Reason, Rejected, as_json, raw_row
 
 
 @dataclass(frozen=True)
@@ -31,7 +30,7 @@ class RowsToPredict:
 
     Attributes:
         source: The file's path.
-        numbers: The row numbers in that file, int64 `[rows]`.
+        numbers: The row numbers in that file, `[rows]`, as in SourceBatch.
         rows: The rows, as `Checked.rows`.
         features: The rows without labels, as `tft_rows.as_tft_rows` returns them.
     """
@@ -48,7 +47,7 @@ class Predictions:
 
     Attributes:
         source: The file's path.
-        numbers: The row numbers in that file, int64 `[rows]`.
+        numbers: The row numbers in that file, `[rows]`, as in SourceBatch.
         keys: The rows' keys, large_binary; None if the spec has no key.
         probabilities: float32 `[rows]`, never NaN.
         rejected: Other rows, whose probability is NaN.
@@ -112,7 +111,7 @@ def _rejected(rows: RowsToPredict, row: int, spec: Spec) -> Rejected:
         if isinstance(field, MultivaluedField):
             columns[weights_feature(name)] = field.weights
     raw = {columns[name] or name: as_json(value) for name, value in raw_row(rows.rows, row).items()}
-    return Rejected(rows.source, int(rows.numbers[row]), PROBABILITY, Reason.NAN_PROBABILITY, raw)
+    return Rejected(rows.source, rows.numbers[row].item(), PROBABILITY, Reason.NAN_PROBABILITY, raw)
 
 
 def _counts(outputs: dict[str, tf.Tensor], spec: Spec) -> Counts:

@@ -32,7 +32,7 @@ from ..rows import columns
 from ..rows.checks import Checked, CheckRows, feature_columns
 from ..rows.prepared_job import PreparedJob
 from ..rows.rejected import name_first
-from ..rows.tft_rows import NUMBERS, adapter_config, as_tft_rows
+from ..rows.tft_rows import adapter_config, as_tft_rows
 from ..sources.batches import Rejected
 from ..sources.readers import check_input
 from ..sources.sample import sample_rows
@@ -61,7 +61,7 @@ def verify(run: Run, model: str, read_rows: ReadRows, options: PipelineOptions |
     export, spec = find_export(model), run.spec
     check_export(export, run)
     _check_same_fields(read_spec(export), spec, export, run.path)
-    passed_through = {REQUEST: columns.BAG, SOURCE: columns.BAG, ROW: NUMBERS}
+    passed_through = {REQUEST: columns.BAG, SOURCE: columns.BAG, ROW: columns.BAG}
     config = adapter_config(spec, passthrough=passed_through)
     with temporary_folder("verify") as folder:
         found = os.path.join(folder, "parity.json")
@@ -135,7 +135,7 @@ def _with_requests(checked: Checked, spec: Spec) -> Iterator[pa.RecordBatch]:
     passed_through = {
         REQUEST: encode_examples(as_tft_rows(rows, spec, label=False)),
         SOURCE: pa.array([checked.source.encode()] * rows.num_rows, columns.TEXT),
-        ROW: pa.array(checked.numbers),
+        ROW: pa.array([str(number).encode() for number in checked.numbers.tolist()], columns.TEXT),
     }
     no_labels = pa.array(np.zeros(rows.num_rows, np.float32))
     yield as_tft_rows(rows.append_column(LABEL_FEATURE, no_labels), spec, passthrough=passed_through)

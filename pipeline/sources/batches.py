@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -14,6 +15,10 @@ from ...transforms.errors import SourceError
 
 BATCH_ROWS = 16_384
 
+# A text value is truncated to this many characters in the raw values of a rejected row, and in its reason.
+_RAW_CHARACTERS = 1000
+_REASON_CHARACTERS = 200
+
 
 class Reason(StrEnum):
     """Why a row is rejected, shown to users; `format` fills in the braces. docs/errors.md lists all reasons."""
@@ -24,6 +29,7 @@ class Reason(StrEnum):
     NO_JSON_OBJECT = "not a JSON object: {error}"
     NESTED_VALUE = "expected text, a number or a list of these, found {found}"
     NO_EXAMPLE = "not a tf.Example"
+    NO_MATCH = "expected an element that matches source.explode.into"
     NO_KEY = "the key is missing"
     NO_LABEL = "the label is missing"
     NO_VALUE = "the value is missing"
@@ -46,13 +52,17 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True)
 class Rejected:
-    """A rejected row. `row` is its number among the data rows of `source`, from 1."""
+    """A rejected row. `row` is its number among the data rows of `source`, from 1, or the text of `exploding`."""
 
     source: str
-    row: int
+    row: int | str
     field: str
     reason: str
     raw: dict[str, Any]
+
+    def order(self) -> tuple[int, ...]:
+        """Returns the row as numbers, by which rows of one source are in order: `12.3` is (12, 3)."""
+        return tuple(map(int, str(self.row).split(".")))
 
 
 @dataclass(frozen=True)
@@ -61,20 +71,22 @@ class SourceBatch:
 
     Attributes:
         source: The file's path.
-        numbers: The number of each row in the file, int64 `[rows]`, from 1.
+        numbers: The number of each row in the file, int64 `[rows]`, from 1; of exploded rows texts such as `12.3`.
         data: The rows, with at least the requested columns, in the plain types of `column_types`; without columns if
             there are no rows.
         rejected: Rows that could not be read.
+        source_rows: The number of rows of the file that exploded rows were made from; None if rows are not exploded.
     """
 
     source: str
     numbers: np.ndarray
     data: pa.RecordBatch
     rejected: list[Rejected] = field(default_factory=list)
+    source_rows: int | None = None
 
     @property
     def read(self) -> int:
-        """The number of rows of the file in this batch, including rejected rows."""
+        """The number of rows in this batch, including rejected rows."""
         return self.data.num_rows + len(self.rejected)
 
 
@@ -118,6 +130,30 @@ def check_columns(path: str, found: Sequence[str], wanted: Sequence[str], other:
 def raw_row(batch: pa.RecordBatch, row: int) -> dict[str, Any]:
     """Returns a row as Python values; invalid UTF-8 as bytes, times that Python cannot represent as text."""
     return {name: _plain(column[row]) for name, column in zip(batch.schema.names, batch.columns, strict=True)}
+
+
+def rejected_row(source: str, number: int | str, column: str, reason: str, raw: Mapping[str, Any]) -> Rejected:
+    """Returns a row that is rejected for a value; its reason has the value found. `raw` are values of `raw_row`."""
+    values = {name: as_json(value) for name, value in raw.items()}
+    value = values.get(column)
+    found = "" if value is None else f", found {_truncated(repr(value), _REASON_CHARACTERS)}"
+    return Rejected(source, number, column, reason + found, values)
+
+
+def as_json(value: Any) -> Any:
+    """Returns a value that can be written as JSON, truncated to a readable length; NaN and infinity as text."""
+    if isinstance(value, list):
+        return [as_json(item) for item in value[:100]]
+    if isinstance(value, bytes):
+        value = value.decode("utf-8", errors="backslashreplace")
+    if isinstance(value, str):
+        return _truncated(value, _RAW_CHARACTERS)
+    is_json = isinstance(value, int | bool | None) or (isinstance(value, float) and math.isfinite(value))
+    return value if is_json else str(value)
+
+
+def _truncated(text: str, limit: int) -> str:
+    return text if len(text) <= limit else text[:limit] + "…"
 
 
 def _plain(value: pa.Scalar) -> Any:

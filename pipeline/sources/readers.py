@@ -16,6 +16,7 @@ from ...transforms.errors import FieldpoolWarning, SourceError
 from ...transforms.spec import Source
 from .batches import SourceBatch, check_columns
 from .content_checks import check_content, check_name, is_empty
+from .exploding import columns_to_read, exploded, exploded_columns
 from .formats import csv_files, json_lines, parquet_files, tfrecord_files
 from .ranges import RANGE_BYTES, FileRange
 from .source_file import ROW_BYTES, Kind, SourceFile, source_file
@@ -74,14 +75,18 @@ def file_ranges(path: str, source: Source, range_bytes: int = RANGE_BYTES) -> li
 
 
 def read_range(part: FileRange, source: Source, columns: Sequence[str]) -> Iterator[SourceBatch]:
-    """Yields the rows of a range in batches of at most 16,384 rows, with at least the given columns.
+    """Yields the rows of a range, exploded if the source says so, in batches of at most 16,384 rows.
+
+    They have at least the given columns.
 
     Raises:
         SourceError: the file lacks a column, or is not valid in its format.
     """
-    file = source_file(part.path, source)
+    file, explode = source_file(part.path, source), source.explode
+    wanted = list(columns) if explode is None else columns_to_read(explode, columns)
     with _named(file):
-        yield from _read_ahead(_FORMATS[file.kind].read(file, part, list(columns)))
+        for batch in _read_ahead(_FORMATS[file.kind].read(file, part, wanted)):
+            yield from [batch] if explode is None else exploded(batch, explode, columns)
 
 
 def _read_ahead(batches: Iterator[SourceBatch]) -> Iterator[SourceBatch]:
@@ -145,14 +150,16 @@ def _check_first_rows(files: Sequence[str], source: Source, columns: Sequence[st
     Raises:
         SourceError: no file has rows, or as `read_range`.
     """
+    # The first rows may be exploded to nothing, so all ranges may have to be read.
+    ranges = None if source.explode else 1
     for path in files:
-        file = source_file(path, source)
-        with _named(file):
-            for part in _FORMATS[file.kind].ranges(file, RANGE_BYTES)[:1]:
-                if any(batch.read for batch in _FORMATS[file.kind].read(file, part, list(columns))):
-                    return
-    empty = " (it has 0 bytes: was the download complete?)" if len(files) == 1 and is_empty(file) else ""
-    raise SourceError(f"{shown(files)}: no rows; pass files with rows{empty}")
+        for part in file_ranges(path, source)[:ranges]:
+            if any(batch.read for batch in read_range(part, source, columns)):
+                return
+    is_one_empty = len(files) == 1 and is_empty(source_file(files[0], source))
+    empty = " (it has 0 bytes: was the download complete?)" if is_one_empty else ""
+    elements = f", or none with elements in column {source.explode.column!r} (source.explode)" if source.explode else ""
+    raise SourceError(f"{shown(files)}: no rows{elements}; pass files with rows{empty}")
 
 
 def shown(files: Sequence[str]) -> str:
@@ -189,4 +196,7 @@ def _columns_of(path: str, source: Source) -> dict[str, str]:
     file = check_name(path, source)
     with _named(file):
         check_content(file)
-        return _FORMATS[file.kind].columns_of(file)
+        of_file = _FORMATS[file.kind].columns_of(file)
+    if source.explode is None:
+        return of_file
+    return exploded_columns(path, source.explode, of_file, has_all=file.kind in _HAVE_ALL_COLUMNS)

@@ -38,7 +38,8 @@ def stats_tables(stats: RunStats) -> list[Table]:
     """
     from ...model.run_stats import total
 
-    counts = {name: getattr(stats, name) for name in ("read", *SPLITS, "rejected")}
+    exploded = [] if stats.source_rows is None else ["source_rows"]
+    counts = {name: getattr(stats, name) for name in (*exploded, "read", *SPLITS, "rejected")}
     if stats.duplicate_keys:
         counts["duplicate keys"] = stats.duplicate_keys
     fields = Table(title="Fields", title_justify="left")

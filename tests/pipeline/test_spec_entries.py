@@ -30,6 +30,7 @@ SECTIONS: dict[str, tuple[str, dict[str, Any]]] = {
     "HashSplit": ("split", {"hash": "user"}),
     "TimeSplit": ("split", {"time": "t", "eval_from": 1, "test_from": 2}),
     "Source": ("source", {}),
+    "Explode": ("source.explode", {"column": "c", "into": "(?P<x>.+)"}),
     "Vocabulary": ("vocabularies.a", {}),
     "CategoricalField": ("fields.a", CATEGORICAL),
     "MultivaluedField": ("fields.a", MULTIVALUED),

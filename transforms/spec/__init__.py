@@ -5,6 +5,7 @@ sections are part of the JSON Schema (`fieldpool schema`), so they are written f
 """
 
 from .base import NAME_PATTERN, Name, Strict
+from .explode import Explode
 from .fields import (
     CategoricalField,
     FieldSpec,
@@ -35,6 +36,7 @@ __all__ = [
     "EarlyStopping",
     "EmbeddingTable",
     "Evaluation",
+    "Explode",
     "FieldSpec",
     "FieldType",
     "FilePatterns",

@@ -9,12 +9,13 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator, model_validator
 
 from .base import NonNegativeInt, Strict
+from .explode import Explode
 
 # Encodings of single names, which Python does not decode block by block.
 _NOT_OF_FILES = {"idna", "punycode", "undefined"}
 
 # Entries that are not only for CSV.
-_OF_ALL_FORMATS = {"format", "compression", "encoding", "decimal", "thousands"}
+_OF_ALL_FORMATS = {"format", "compression", "encoding", "decimal", "thousands", "explode"}
 
 
 class Source(Strict):
@@ -68,6 +69,8 @@ class Source(Strict):
     thousands: Literal[",", ".", " ", "'"] | None = Field(
         None, description="The sign between groups of three digits in texts that are read as numbers: 1,002.50."
     )
+
+    explode: Explode | None = Field(None, description="One row becomes several: one for each element of a column.")
 
     @field_validator("encoding")
     @classmethod
@@ -133,6 +136,17 @@ class Source(Strict):
         for name, sign in signs.items():
             if sign is not None and sign in syntax:
                 raise ValueError(f"`{name}`: expected another sign than delimiter, quote and escape; found {sign!r}")
+        return self
+
+    @model_validator(mode="after")
+    def _exploded_column_exists(self) -> Source:
+        if self.explode is None or self.columns is None:
+            return self
+        if self.explode.column not in self.columns:
+            raise ValueError(f"`explode.column`: expected one of `columns`, found {self.explode.column!r}")
+        taken = [name for name in self.explode.groups if name in self.columns and name != self.explode.column]
+        if taken:
+            raise ValueError(f"`explode.into`: the group {taken[0]!r} is also in `columns`; give it another name")
         return self
 
     @model_validator(mode="after")

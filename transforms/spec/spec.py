@@ -125,6 +125,24 @@ class Spec(Strict):
         return self
 
     @model_validator(mode="after")
+    def _exploded_column_is_gone(self) -> Spec:
+        explode = self.source.explode
+        if explode is None or explode.column in explode.groups:
+            return self
+        read: dict[str, str | list[str] | None] = {"key": self.key, "label.field": self.label.field}
+        read |= {f"split.{kind}": getattr(self.split, kind, None) for kind in ("column", "hash", "time")}
+        for name, field in self.fields.items():
+            weights = field.weights if isinstance(field, MultivaluedField) else None
+            read |= {f"fields.{name}": self.column_of(name), f"fields.{name}.weights": weights}
+        for entry, columns in read.items():
+            if explode.column in (columns if isinstance(columns, list) else [columns]):
+                raise ValueError(
+                    f"{entry}: expected a column of exploded rows, which have {', '.join(explode.groups)} in place of "
+                    f"{explode.column!r} (source.explode), found {explode.column!r}"
+                )
+        return self
+
+    @model_validator(mode="after")
     def _exact_fm_needs_sums(self) -> Spec:
         for name, field in self.fields.items():
             if self.model.exact_fm and field.combiner == "max":

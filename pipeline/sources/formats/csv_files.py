@@ -165,7 +165,7 @@ def _parsed(
         raise pa.ArrowInvalid(
             f"after row {first_row - 1:,}: expected {len(block.rows.starts):,} rows, found {len(numbers):,}"
         )
-    numbers = np.delete(numbers, [row.row - first_row for row in rejected])
+    numbers = np.delete(numbers, [row.order()[0] - first_row for row in rejected])
     rejected += [_wrong_width(part.path, dialect, row, int(numbers[row.number - 1])) for row in skipped]
     return np.delete(numbers, [row.number - 1 for row in skipped]), table, rejected
 
