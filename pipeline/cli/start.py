@@ -41,7 +41,6 @@ def start(
             _check_label(spec, label)
         elif not _write_profile(data, [spec, page], label, as_json=as_json):
             if not as_json:
-                console.say("No model: no column is a label. Name one, or add a column with the values 0 and 1.")
                 again = ["--label", "COLUMN", "--out", out, "--overwrite"]
                 console.say_next("start", *console.shortened(data), *again)
             return
@@ -92,7 +91,7 @@ def _write_profile(data: list[str], paths: list[str], label: str | None, *, as_j
     with working("Reading"):
         found = profile_data(data, label=label)
         write_profile(paths, (spec_text(found), profile_page(found, f"Data profile: {', '.join(data)}")))
-    has_label = "label" in found.proposal.spec
+    has_label = found.spec is not None
     if not (as_json and has_label):
         profile_table.show_profile(found, paths, as_json=as_json)
     return has_label

@@ -113,25 +113,17 @@ def test_second_start_names_the_options(fieldpool: Fieldpool, calls: Calls, log:
 
 
 @pytest.mark.parametrize("as_json", [False, True])
-def test_without_a_label_it_ends_after_the_page(
-    fieldpool: Fieldpool,
-    profile: data_profile.DataProfile,
-    calls: Calls,
-    log: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    as_json: bool,
-) -> None:
-    monkeypatch.delitem(profile.proposal.spec, "label")
-    out = tmp_path / "first"
-    code, output, _ = fieldpool("start", log, "--out", out, *(["--json"] if as_json else []))
+def test_without_a_label_it_ends_after_the_page(fieldpool: Fieldpool, log: Path, tmp_path: Path, as_json: bool) -> None:
+    data, out = tmp_path / "rows.parquet", tmp_path / "first"
+    pq.write_table(pq.read_table(log).drop_columns(["seen_again"]), data)
+    code, output, _ = fieldpool("start", data, "--out", out, *(["--json"] if as_json else []))
     assert code == 0
-    assert calls == []
-    assert (out / "profile.html").exists()
+    assert sorted(path.name for path in out.iterdir()) == ["profile.html", "spec.yaml"]
     if as_json:
         assert "label" not in json.loads(output)["spec"]
     else:
-        assert output.splitlines()[-1] == f"Next: fieldpool start {log} --label COLUMN --out {out} --overwrite"
+        assert "No label" in output
+        assert output.splitlines()[-1] == f"Next: fieldpool start {data} --label COLUMN --out {out} --overwrite"
 
 
 def test_error_leaves_no_folder(fieldpool: Fieldpool, tmp_path: Path) -> None:
