@@ -63,6 +63,7 @@ class Kind(NamedTuple):
         contents: What is mutated.
         file: Returns the file of a mutated content.
         read: The smallest number of rows that must be read, on average.
+        source: How it is read.
     """
 
     name: str
@@ -70,12 +71,17 @@ class Kind(NamedTuple):
     contents: list[bytes]
     file: Callable[[bytes], bytes] = bytes
     read: float = 1
+    source: Source = Source()
 
 
-def csv_kind(name: str, delimiter: str, line_ends: Sequence[str]) -> Kind:
+def csv_kind(name: str, delimiter: str, line_ends: Sequence[str], written: str = "") -> Kind:
+    """Returns a kind of CSV; `written` is the delimiter in the files if the csv module cannot write it."""
     quotings = (None, csv.QUOTE_MINIMAL, csv.QUOTE_ALL, csv.QUOTE_NONNUMERIC)
     contents = [table(delimiter, quoting, end) for quoting in quotings for end in line_ends]
-    return Kind(name, lambda data: reference.csv_rows(data, delimiter.encode(), COLUMNS), contents)
+    source = Source(delimiter=written) if written else Source()
+    written_bytes = (written or delimiter).encode()
+    contents = [content.replace(delimiter.encode(), written_bytes) for content in contents]
+    return Kind(name, lambda data: reference.csv_rows(data, written_bytes, COLUMNS), contents, source=source)
 
 
 def tfrecord_rows(data: bytes) -> list[reference.Row]:
@@ -86,6 +92,7 @@ RECORDS = examples([row | {"tags": "x|y", "w": 0.5} for row in ROWS])
 KINDS = {
     "csv": csv_kind("rows.csv", ",", ["\n", "\r\n"]),
     "tsv": csv_kind("rows.tsv", "\t", ["\n", "\r"]),
+    "pairs": csv_kind("rows.csv", ",", ["\n", "\r\n"], "\x1f:"),
     "jsonl": Kind("rows.jsonl", lambda data: reference.json_rows(data, COLUMNS), [json_lines()]),
     "record": Kind("rows.tfrecord", tfrecord_rows, RECORDS, lambda record: framed([*RECORDS, record, *RECORDS])),
     # Nearly every byte belongs to a checksum: few mutated files can be read.
@@ -140,9 +147,9 @@ def compare(kind: Kind, content: bytes) -> int:
         path.write_bytes(content)
         if isinstance(expected, reference.Refused):
             with pytest.raises(UserError, match=f"^{path}: .*{expected}"):
-                values_by_row(read_batches(str(path), Source(), COLUMNS))
+                values_by_row(read_batches(str(path), kind.source, COLUMNS))
             return 0
-        found = values_by_row(read_batches(str(path), Source(), COLUMNS))
+        found = values_by_row(read_batches(str(path), kind.source, COLUMNS))
     assert sorted(found) == list(range(1, len(expected) + 1))
     for number, row in enumerate(expected, 1):
         mine = found[number]

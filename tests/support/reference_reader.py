@@ -45,22 +45,25 @@ def csv_rows(data: bytes, delimiter: bytes, columns: Sequence[str]) -> list[Row]
 
 def csv_row(text: bytes, at: int, delimiter: bytes, lenient: bool = False) -> tuple[list[bytes | None] | None, int]:
     """Returns the values of a row, None if its quotes are faulty, and its end. `lenient`: an open quote is text."""
-    stops = (b"", b"\r", b"\n", delimiter)
+
+    def is_stop(at: int) -> bool:
+        return text[at : at + 1] in (b"", b"\r", b"\n") or text.startswith(delimiter, at)
+
     values: list[bytes | None] = []
     while True:
         value, end = quoted(text, at) if text[at : at + 1] == b'"' else (None, at)
         if value is None:
             if text[at : at + 1] == b'"' and not lenient:
                 return None, at
-            while text[end : end + 1] not in stops:
+            while not is_stop(end):
                 end += 1
             value = text[at:end]
-        if text[end : end + 1] not in stops:
+        if not is_stop(end):
             return None, end
         values.append(value or None)
-        if text[end : end + 1] != delimiter:
+        if not text.startswith(delimiter, end):
             return values, end
-        at = end + 1
+        at = end + len(delimiter)
 
 
 def quoted(text: bytes, at: int) -> tuple[bytes | None, int]:

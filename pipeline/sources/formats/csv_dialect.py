@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
@@ -135,6 +136,30 @@ class Dialect:
         while found := self._patterns[1].match(plain, at, end):
             width, at = width + 1, found.end()
         return width
+
+    def with_escapes_of(self, words: Iterable[bytes], text: bytes) -> bytes:
+        """Returns rows in which the values that are one of the words keep their escapes when they are parsed.
+
+        With the escape `\\`, `\\N` would become `N`, and no longer be the word for a missing value.
+        """
+        for word in words:
+            if self.escape and self.escape in word and word in text:
+                text = self._with_escapes_of(word, text)
+        return text
+
+    def _with_escapes_of(self, word: bytes, text: bytes) -> bytes:
+        escape, quote, word = re.escape(self.escape), re.escape(self.quote), re.escape(word)
+        end = rb"[%b\n\r]" % re.escape(self.delimiter)
+        cell = rb"(?:%b%b%b|%b)(?=%b|\Z)" % (quote, word, quote, word, end)
+        value = rb"(?:%b(?s:.)|(?!%b)[^%b])*+" % (escape, end, escape)
+        if quote:
+            value = rb"(?>(?:%b(?:[^%b%b]|%b(?s:.))*+%b)++|%b)" % (quote, escape, quote, escape, quote, value)
+        cells = re.compile(rb"(?>(?!%b)%b%b)*+(%b)" % (cell, value, end, cell))
+        parts, at = [], 0
+        while found := cells.match(text, at):
+            parts += [text[at : found.start(1)], found[1].replace(self.escape, 2 * self.escape)]
+            at = found.end()
+        return b"".join([*parts, text[at:]])
 
     def without_escapes(self, text: bytes) -> tuple[bytes, bytes]:
         """Returns the text with a filler for each escape and the byte after it, without and with escaped line ends."""

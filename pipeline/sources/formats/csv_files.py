@@ -180,9 +180,10 @@ def _table(
         skipped.append(row)
         return "skip"
 
-    nulls = {"", *file.source.null_values}
+    nulls = {word.encode() for word in ("", *file.source.null_values)}
     if dialect.code:
-        nulls = {dialect.code.encode(word.encode()).decode() for word in nulls}
+        nulls = {dialect.code.encode(word) for word in nulls}
+    text = dialect.with_escapes_of(nulls, text)
     # pyarrow ignores the blank line, without which it would remove a byte order mark that is part of a value.
     text = b"\n" + text if not text or text.startswith(BOM) else text
     table = pa.csv.read_csv(
@@ -199,7 +200,7 @@ def _table(
         convert_options=pa.csv.ConvertOptions(
             column_types={column: pa.binary() for column in columns},
             include_columns=columns,
-            null_values=sorted(nulls),
+            null_values=sorted(word.decode() for word in nulls),
             strings_can_be_null=True,
             quoted_strings_can_be_null=True,
             check_utf8=False,

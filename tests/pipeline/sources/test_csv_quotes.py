@@ -192,3 +192,14 @@ def test_quote_that_the_file_never_closes(tmp_path: Path, rows: int) -> None:
 def test_special_characters_are_single_and_different(source: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Source(**source)
+
+
+@pytest.mark.parametrize("quote", ['"', "none"])
+def test_null_word_with_the_escape_is_missing(tmp_path: Path, quote: str) -> None:
+    """MySQL writes \\N for a missing value, beside texts with escapes."""
+    rows = [b"\\N", b"x\\,\\N", b"\\\\N", b"N", b"\\NN", b"", b"x\\\\", b"\\N"]
+    expected = [None, b"x,N", b"\\N", b"N", b"NN", None, b"x\\", None]
+    text = b"a,b,c\n" + b"".join(b"\\N,%b,\\N\n" % value for value in rows)
+    # The text \\N, written with an escape, cannot be distinguished from the word.
+    expected[2] = None
+    assert read(tmp_path, text, quote=quote, escape="\\", null_values=["\\N"]) == expected
