@@ -124,7 +124,7 @@ def _signs(value: str) -> tuple[str, str]:
     """Returns the decimal and the thousands sign of a number: "" if it has none, "?" if they are not certain, "!" if
     they contradict each other.
     """
-    digits = re.split(r"[,.' \u00a0]", number := re.sub(r"[^\d,.' \u00a0]", "", value).strip())
+    digits = re.split(r"[,.' ]", number := re.sub(r"[^\d,.' ]", "", _with_plain_spaces(value)).strip())
     used = [sign for sign in number if not sign.isdigit()]
     if not used:
         return "", ""
@@ -140,4 +140,9 @@ def _signs(value: str) -> tuple[str, str]:
 
 def _example(columns: Sequence[Column], name: str, sign: str) -> str:
     values = next(column.values for column in columns if column.name == name)
-    return next(value for value in values if sign in value)
+    return next(value for value in values if sign in _with_plain_spaces(value))
+
+
+def _with_plain_spaces(value: str) -> str:
+    """Returns a value with spaces for no-break spaces, which `source.thousands` does not distinguish."""
+    return re.sub("[\u00a0\u202f]", " ", value)
