@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 from ..arrow_lists import is_list
 from ..rows import columns
 from ..rows.separators import present_values
+from ..rows.texts import PLAIN_NUMBERS, NumberRule
 
 # Whole numbers with at most FEW distinct values (floats: FEW_FLOATS) are treated as categories, not as amounts.
 FEW, FEW_FLOATS = 50, 8
@@ -41,8 +42,8 @@ _TEXT_TYPES = (pa.types.is_string, pa.types.is_large_string, pa.types.is_binary,
 class ColumnSample:
     """A column of the sample and its properties. Expensive properties are computed once, on first use."""
 
-    def __init__(self, name: str, values: pa.Array) -> None:
-        self.name, self.values = name, values
+    def __init__(self, name: str, values: pa.Array, rule: NumberRule = PLAIN_NUMBERS) -> None:
+        self.name, self.values, self.rule = name, values, rule
 
     @cached_property
     def is_list(self) -> bool:
@@ -73,7 +74,7 @@ class ColumnSample:
         """The present values as numbers; None if a value is not a number."""
         if self.is_list or pa.types.is_timestamp(self.values.type) or pa.types.is_date(self.values.type):
             return None
-        converted = columns.numbers(self.values, self.name)
+        converted = columns.numbers(self.values, self.name, self.rule)
         return None if converted.bad.any() else np.asarray(converted.values.drop_null())
 
     @property

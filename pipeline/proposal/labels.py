@@ -3,17 +3,35 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from ...transforms.errors import UserError
+from ...transforms.spec import Label
 from ..rows import columns
+from ..rows.labels import labels
 from .column_sample import ColumnSample
 
 _NAMES = re.compile(r"label|target|click|clicked|is_click|converted|conversion|y", re.IGNORECASE)
+
+# Words of positive and of negative labels, in lower case, without signs and spaces.
+_POSITIVE = re.compile(
+    r"1|\+1|y|yes|t|true|pos|positive|good|up|upvoted?|thumbsup|clicks?|clicked|buys?|bought|purchased?|order(ed)?"
+    r"|cart|(added|add)?to(cart|basket|bag)|basket|checkout|transaction|conversion|converted|liked?|loved?|fav(ou?rited?)?"
+    r"|saved?|shared?|follow(ed)?|subscribed?|install(ed)?|download(ed)?|book(ed)?|apply|applied"
+)
+_NEGATIVE = re.compile(
+    r"0|-1|n|no|none|f|false|neg|negative|bad|down|downvoted?|thumbsdown|pv|(page|detail)?views?|viewed|impressions?|imp"
+    r"|shown?|expos(ure|ed)|display(ed)?|skip(ped)?|ignored?|disliked?|unliked?|hide|hidden|removed?(fromcart)?|refund(ed)?"
+    r"|return(ed)?|(no|non|not)click(ed)?"
+)
+_MOST_WORDS = 50
+
+# At least this share of the labels must be positive.
+_FEWEST = 0.01
 
 
 @dataclass(frozen=True)
@@ -39,7 +57,7 @@ def propose_label(samples: Mapping[str, ColumnSample], given: str | None) -> Pro
         given: The column of the label, if the user named it.
 
     Raises:
-        UserError: the column does not exist, or no rule makes labels of its values.
+        UserError: the column does not exist, has only one value, or has more words than a rule can name.
     """
     if given is not None:
         if given not in samples:
@@ -55,9 +73,67 @@ def propose_label(samples: Mapping[str, ColumnSample], given: str | None) -> Pro
 
 
 def _of_column(sample: ColumnSample) -> ProposedLabel:
-    if not sample.is_binary:
-        raise UserError(f"--label {sample.name}: expected a column that has both 0 and 1 and no other values")
-    return ProposedLabel({"field": sample.name}, ["given by --label"], _numbers(sample))
+    if sample.is_binary:
+        return ProposedLabel({"field": sample.name}, ["given by --label"], _numbers(sample))
+    if len(sample.counts) < 2 or sample.is_list:
+        found = "lists" if sample.is_list else f"only {_quoted(list(sample.counts)) or 'missing values'}"
+        raise UserError(f"--label {sample.name}: expected a column with two or more different values, found {found}")
+    positive, reasons = _comparison(sample) if sample.numbers is not None else _words(sample)
+    label = Label(field=sample.name, positive=positive)
+    found = labels(sample.values, label, sample.rule).values
+    values = np.asarray(found.fill_null(np.nan), np.float64)
+    share = f"{np.nanmean(values):.1%} of the labels are positive"
+    settings = {"field": sample.name, "positive": positive}
+    return ProposedLabel(settings, ["given by --label", *reasons, f"{share}: review the rule"], values)
+
+
+def _comparison(sample: ColumnSample) -> tuple[str, list[str]]:
+    """Returns the rule of numbers: the upper quarter of their scale, or of the rows if that has nearly none of them."""
+    numbers = np.asarray(columns.doubles(sample.values, sample.name, sample.rule).values.drop_null())
+    distinct = np.unique(numbers)
+    low, high = distinct[[0, -1]].tolist()
+    bound = distinct[distinct >= low + 0.75 * (high - low)][0]
+    part = "the upper part of the scale"
+    if len(distinct) == 2:
+        part = "the larger one"
+    elif np.mean(numbers >= bound) < _FEWEST:
+        bound = max(np.quantile(numbers, 0.75, method="higher"), distinct[1])
+        part = "the largest quarter"
+    from_to = " and ".join(map(_shown, (low, high))) if len(distinct) == 2 else f"{_shown(low)} to {_shown(high)}"
+    return f">= {_shown(bound)}", [f"numbers {from_to}: {part} is positive"]
+
+
+def _words(sample: ColumnSample) -> tuple[list[str], list[str]]:
+    """Returns the positive words, and the reason: known words, otherwise all others, otherwise the rarest one."""
+    words = {text.decode("utf-8", "replace"): rows for text, rows in sample.counts.items()}
+    if len(words) > _MOST_WORDS:
+        example = _quoted(list(sample.counts)[:3])
+        raise UserError(
+            f"--label {sample.name}: expected 0 and 1, numbers, or at most {_MOST_WORDS} words; found {len(words):,} "
+            f"different texts, such as {example}"
+        )
+    plain = {word: re.sub(r"[^a-z0-9+-]|(?<=.)-", "", word.lower()) for word in words}
+    positive = [word for word in words if _POSITIVE.fullmatch(plain[word])]
+    negative = [word for word in words if _NEGATIVE.fullmatch(plain[word])]
+    if not positive:
+        positive = (
+            [word for word in words if word not in negative] if negative else [min(words, key=lambda w: words[w])]
+        )
+        reason = "the other words mean no" if negative else "no known word: the rarest one is taken as positive"
+    elif len(positive) == len(words):
+        positive = positive[1:]  # They are ordered by frequency.
+        reason = "the most frequent word is taken as negative"
+    else:
+        reason = "words that usually mean yes"
+    return positive, [f"words {_quoted(list(sample.counts))}: {reason}"]
+
+
+def _quoted(texts: Sequence[bytes]) -> str:
+    return ", ".join(repr(text.decode("utf-8", "replace")) for text in texts)
+
+
+def _shown(number: float) -> str:
+    return np.format_float_positional(number, trim="-")
 
 
 def _numbers(sample: ColumnSample) -> np.ndarray:

@@ -90,7 +90,7 @@ def _of_time(times: Mapping[str, TimeColumn], taken: Collection[str | None]) -> 
     if not usable:
         return None
     time = max(usable, key=lambda time: time.distinct)
-    kind = f"{time.name} is a time" + "".join(f" ({reason})" for reason in time.reasons)
+    kind = f"{time.name} is a time" + (f" ({'; '.join(time.reasons)})" if time.reasons else "")
     reasons = [f"{kind}: the oldest rows are for training, the newest for testing"]
     if time.rows < 1:
         reasons.append(f"{1 - time.rows:.2%} of the rows have no such time and are rejected")

@@ -15,12 +15,13 @@ from ...transforms.spec.times import DESCRIPTIONS, is_of_unit, iso_text, seconds
 from ..rows.columns import TEXT
 from ..rows.times import read_times
 from .column_sample import FEW, ColumnSample
+from .time_formats import TimeFormat, find_compact_format, find_format
 
-# The share of the texts of a column that must be times.
-_LEAST_TIMES = 0.9
+# The share of the texts of a column that must be times, and the number of distinct numbers such as 14102100.
+_LEAST_TIMES, _LEAST_COMPACT = 0.9, 20
 
 _NAMES = re.compile(
-    r"(?i:(.*[_\-. ])?(time|timestamp|date|datetime|ts)([_\-. ].*)?|.*_at|.*timestamp|.*datetime)"
+    r"(?i:(.*[_\-. ])?(time|timestamp|date|datetime|ts|hour)([_\-. ].*)?|.*_at|.*timestamp|.*datetime)"
     r"|.*[a-z](Time|Date|At)([A-Z].*)?"
 )
 # Numbers in columns with these names are durations, unless they look like times since 1970.
@@ -44,7 +45,7 @@ class TimeColumn:
         name: The column.
         rows: The share of the rows that have a time, 0 to 1.
         distinct: The number of distinct values.
-        settings: Entries of a time split that say how to read the times.
+        settings: Entries of a time split that say how to read the times: `time_unit`, `time_format`.
         reasons: Why the values are times.
     """
 
@@ -84,7 +85,12 @@ def _of_numbers(sample: ColumnSample, numbers: np.ndarray) -> TimeColumn | None:
     is_named = _NAMES.fullmatch(sample.name) is not None
     if is_named and read_times(sample.values, sample.name).are_compact_dates:
         return _found(sample, "dates as YYYYMMDD", time_unit="date")
-    if len(sample.counts) <= FEW or not (is_named or _NO_NAMES.fullmatch(sample.name)):
+    if len(sample.counts) < _LEAST_COMPACT or not (is_named or _NO_NAMES.fullmatch(sample.name)):
+        return None
+    compact = find_compact_format(sample.counts) if sample.is_whole else None
+    if compact is not None:
+        return _of_format(sample, compact)
+    if len(sample.counts) <= FEW:
         return None
     unit = next((unit for unit in ("s", "ms", "us", "ns") if is_of_unit(numbers, unit).all()), None)
     if unit is None:
@@ -96,12 +102,18 @@ def _of_numbers(sample: ColumnSample, numbers: np.ndarray) -> TimeColumn | None:
 
 
 def _of_texts(sample: ColumnSample) -> TimeColumn | None:
-    """Returns a column with ISO 8601 texts; a small share of them may be anything else."""
-    is_date = pc.match_substring_regex(sample.texts, rb"^\s*\d{4}-\d\d-\d\d")
-    if pc.mean(is_date).as_py() < _LEAST_TIMES:
-        return None
-    texts, times = zip(*sample.counts.items(), strict=True)
-    found = read_times(pa.array(texts, TEXT), sample.name)
-    is_time = ~np.isnan(found.values) & ~found.is_number
-    share = float(np.average(is_time, weights=times))
-    return _found(sample, "ISO 8601", share=share) if share >= _LEAST_TIMES else None
+    """Returns a column with times as texts; a small share of them may be anything else."""
+    is_iso = pc.match_substring_regex(sample.texts, rb"^\s*\d{4}-\d\d-\d\d")
+    if pc.mean(is_iso).as_py() >= _LEAST_TIMES:
+        texts, times = zip(*sample.counts.items(), strict=True)
+        found = read_times(pa.array(texts, TEXT), sample.name)
+        is_time = ~np.isnan(found.values) & ~found.is_number
+        share = float(np.average(is_time, weights=times))
+        if share >= _LEAST_TIMES:
+            return _found(sample, "ISO 8601", share=share)
+    found_format = find_format(sample.counts)
+    return None if found_format is None else _of_format(sample, found_format)
+
+
+def _of_format(sample: ColumnSample, found: TimeFormat) -> TimeColumn:
+    return _found(sample, f"format {found.text}", *found.reasons, share=found.rows, time_format=found.text)

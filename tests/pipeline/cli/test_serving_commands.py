@@ -61,8 +61,8 @@ def test_report(fieldpool: Fieldpool, served: Served, tmp_path: Path) -> None:
         (["profile", "{}/rows.parquet", "--out", "{}/look", "--delimiter", "123456789"], "--delimiter: expected 1"),
         (["profile", "{}/rows.parquet", "--out", "{}/look", "--delimiter", '"'], "`quote` and `delimiter` must differ"),
         (
-            ["profile", "{}/rows.parquet", "--out", "{}/look", "--label", "age"],
-            "--label age: expected a column that has both 0 and 1",
+            ["profile", "{}/rows.parquet", "--out", "{}/look", "--label", "eye"],
+            "--label eye: no such column; expected one of",
         ),
         (["profile", "{}/rows.parquet", "--out", "{}/run"], "run/spec.yaml: exists already"),
         (["report", "{}/run", "{}/nothing", "--out", "{}/card.html"], "nothing/training.json: no such file"),

@@ -10,7 +10,6 @@ import pyarrow as pa
 import pytest
 
 from fieldpool.pipeline.proposal.spec_proposal import Proposal, propose
-from fieldpool.transforms.errors import UserError
 from fieldpool.transforms.spec import Spec
 
 ROWS = 400
@@ -216,20 +215,6 @@ def test_min_count_makes_few_values_oov(log_columns: Columns) -> None:
 def test_invalid_field_name_is_replaced_and_kept_as_column(log_columns: Columns) -> None:
     proposal = proposed(log_columns, {"home country": log_columns["country"]})
     assert proposal.spec["fields"]["home_country"] == {"type": "categorical", "column": "home country"}
-
-
-@pytest.mark.parametrize(
-    ("change", "label", "message"),
-    [
-        ({}, "country", "--label country: expected a column that has both 0 and 1"),
-        ({}, "kliked", "--label kliked: no such column; expected one of row_id, clicked"),
-    ],
-)
-def test_given_label_that_cannot_be_one_is_reported(
-    log_columns: Columns, change: Change, label: str | None, message: str
-) -> None:
-    with pytest.raises(UserError, match=message):
-        proposed(log_columns, change, label=label)
 
 
 @pytest.mark.parametrize(
