@@ -24,14 +24,14 @@ from ...transforms.spec import (
     VocabularyField,
     weights_feature,
 )
-from ..arrow_lists import list_lengths
-from ..sources.batches import Reason, Rejected, SourceBatch, raw_row, rejected_row
+from ..arrow_lists import is_list, list_lengths
+from ..sources.batches import Reason, Rejected, SourceBatch, at_paths, raw_row, rejected_row
 from ..sources.column_types import plain_rows
 from . import columns
 from .labels import labels
 from .rejected import RejectedLimit
 from .splits import NO_SPLIT, assign_splits, split_columns
-from .texts import NumberRule
+from .texts import PLAIN_NUMBERS, NumberRule
 from .weights import weights_of
 
 
@@ -100,7 +100,8 @@ def check_rows(batch: SourceBatch, spec: Spec, *, label: bool = True, split: boo
         nothing = pa.RecordBatch.from_pylist([])
         numbers, splits = batch.numbers[:0], np.array([], np.int8)
         return Checked(batch.source, batch.read, nothing, numbers, splits, batch.rejected, batch.source_rows)
-    parts = [_key(batch, spec)]
+    batch = at_paths(batch, raw_columns(spec, label=label, split=split))
+    parts = [_unparsed(batch, spec, label=label, split=split), _key(batch, spec)]
     splits = np.full(batch.data.num_rows, NO_SPLIT, np.int8)
     if label:
         parts.append(_label(batch, spec))
@@ -150,8 +151,9 @@ class CheckRows(beam.DoFn):
     def process(self, batch: SourceBatch | pa.RecordBatch) -> Iterator[Checked]:
         """Yields the checked rows of a batch."""
         if isinstance(batch, pa.RecordBatch):
-            read = batch.select([name for name in batch.schema.names if name in self._columns])
-            batch = SourceBatch("(rows)", np.arange(1, batch.num_rows + 1), plain_rows(read, "(rows)"))
+            read = at_paths(SourceBatch("(rows)", np.arange(1, batch.num_rows + 1), batch), self._columns)
+            wanted = read.data.select([name for name in read.data.schema.names if name in self._columns])
+            batch = dataclasses.replace(read, data=plain_rows(wanted, "(rows)"))
         checked = check_rows(batch, self._spec, label=self._label, split=self._split)
         if self._limit_rejected:
             self._limit.add(checked.read, checked.rejected)
@@ -173,6 +175,15 @@ class _Converted:
 
     values: dict[str, pa.Array] = dataclasses.field(default_factory=dict)
     faults: list[_Fault] = dataclasses.field(default_factory=list)
+
+
+def _unparsed(batch: SourceBatch, spec: Spec, *, label: bool, split: bool) -> _Converted:
+    """Rejects texts on the path of a column, unless `list` says how to parse them."""
+    if not batch.in_texts:
+        return _Converted()
+    parsed = spec.model_copy(update={"fields": {n: f for n, f in spec.fields.items() if not getattr(f, "list", None)}})
+    names = [name for name in raw_columns(parsed, label=label, split=split) if name in batch.in_texts]
+    return _Converted(faults=[_Fault(name, ~_is_null(batch.data[name]), Reason.TEXT_ON_PATH) for name in names])
 
 
 def _key(batch: SourceBatch, spec: Spec) -> _Converted:
@@ -217,7 +228,8 @@ def _field(name: str, batch: SourceBatch, spec: Spec) -> _Converted:
 
 def _multivalued(name: str, field: MultivaluedField, batch: SourceBatch, spec: Spec) -> _Converted:
     column = spec.column_of(name)
-    bags = columns.bags(batch.data[column], field.separator, column, form=field.list, trim=field.trim)
+    steps = batch.in_texts.get(column, ())
+    bags = columns.bags(batch.data[column], field.separator, column, form=field.list, steps=steps, trim=field.trim)
     lengths, limit = list_lengths(bags.values), spec.limits.list_values
     faults = [
         _Fault(column, bags.bad, bags.reason),
@@ -228,8 +240,12 @@ def _multivalued(name: str, field: MultivaluedField, batch: SourceBatch, spec: S
         faults.append(_Fault(column, columns.bag_lengths(bags.values) == 0, Reason.EMPTY_LIST))
     if field.weights is None:
         return _Converted({name: bags.values}, faults)
-    given = columns.lists(batch.data[field.weights], field.weights, field.separator, field.list)
-    weights = weights_of(given.values, bags.values, field.weights, NumberRule.of(spec.source))
+    steps = batch.in_texts.get(field.weights, ())
+    # Numbers of JSON and Python have one form.
+    is_parsed = field.list is not None and not is_list(batch.data[field.weights].type)
+    rule = PLAIN_NUMBERS if is_parsed else NumberRule.of(spec.source)
+    given = columns.lists(batch.data[field.weights], field.weights, field.separator, field.list, steps)
+    weights = weights_of(given.values, bags.values, field.weights, rule)
     faults += [
         _Fault(field.weights, given.bad, given.reason),
         _Fault(field.weights, weights.wrong, Reason.WRONG_WEIGHT),

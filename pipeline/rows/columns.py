@@ -16,7 +16,8 @@ import pyarrow.compute as pc
 from ...transforms.spec import ListForm
 from ..arrow_lists import is_list, list_lengths, lists_of, sum_by_row
 from ..sources.batches import Reason, is_utf8
-from ..sources.list_texts import EXPECTED, lists_of_texts
+from ..sources.list_texts import expected, lists_of_texts
+from ..sources.paths import Steps
 from .texts import PLAIN_NUMBERS, NumberRule, numbers_of, texts_of
 from .texts import TEXT as TEXT
 
@@ -44,18 +45,20 @@ def tokens(column: pa.Array, name: str) -> Column:
     return Column(_without_empty(texts_of(column, name)), _none_bad(column))
 
 
-def lists(column: pa.Array, name: str, separator: str | None = None, form: ListForm | None = None) -> Column:
+def lists(
+    column: pa.Array, name: str, separator: str | None = None, form: ListForm | None = None, steps: Steps = ()
+) -> Column:
     """Returns one list a row, with unconverted elements; null if it is missing.
 
     A column of lists is returned unchanged. Text is split at `separator`, or parsed as a list of the given form (bad:
-    it is not such a list); without both, it becomes a list of one text.
+    it is not such a list); without both, it becomes a list of one text. `steps` are the path in the parsed lists.
     """
     if is_list(column.type):
         return Column(column, _none_bad(column))
     text = texts_of(column, name)
     if form is not None:
-        found, bad = lists_of_texts(text, form)
-        return Column(found, bad, Reason.NO_LIST.format(expected=EXPECTED[form]))
+        found, bad = lists_of_texts(text, form, steps)
+        return Column(found, bad, Reason.NO_LIST.format(expected=expected(form, steps)))
     if separator is not None:
         return Column(pc.split_pattern(text, pattern=separator), _none_bad(column))
     lengths = np.asarray(pc.is_valid(text)).astype(np.int64)
@@ -63,7 +66,13 @@ def lists(column: pa.Array, name: str, separator: str | None = None, form: ListF
 
 
 def bags(
-    column: pa.Array, separator: str | None, name: str, *, form: ListForm | None = None, trim: bool = False
+    column: pa.Array,
+    separator: str | None,
+    name: str,
+    *,
+    form: ListForm | None = None,
+    steps: Steps = (),
+    trim: bool = False,
 ) -> Column:
     """Returns one list of tokens a row, large_list<large_binary>; empty if it is missing.
 
@@ -71,7 +80,7 @@ def bags(
     empty texts, which the transform drops, so that a parallel list of weights keeps its positions.
     `transforms.bags.to_lists` splits and trims in the same way, for pipelines that use only the `preprocessing_fn`.
     """
-    found = lists(column, name, separator, form)
+    found = lists(column, name, separator, form, steps)
     flat = texts_of(pc.list_flatten(found.values), name).fill_null(b"")
     if trim:
         any_bytes = pc.CastOptions(pa.large_string(), allow_invalid_utf8=True)

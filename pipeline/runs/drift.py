@@ -64,8 +64,9 @@ def check(run: Run, patterns: Sequence[str], options: PipelineOptions | None = N
     """
     job = prepare_job(patterns, options=options)
     spec, ranges = run.spec, _ranges(run.stats)
-    found = set(check_input(job.paths, spec.source, raw_columns(spec, label=False, split=False), is_optional=True))
-    labelled = spec.label.field in found
+    label, wanted = spec.label.field, raw_columns(spec, label=False, split=False)
+    found = set(check_input(job.paths, spec.source, wanted, is_optional=True, others=[label]))
+    labelled = label in found
     columns = raw_columns(spec, label=labelled, split=False)
     with temporary_folder("check") as folder, translate_worker_errors(folder, TEMPORARY):
         path = FileSystems.join(folder, COUNTS_FILE)

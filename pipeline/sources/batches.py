@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from ...transforms.errors import SourceError
+from .paths import TEXT, Shapes, Steps, columns_at, members_of, root_of, shape_at
 
 BATCH_ROWS = 16_384
 
@@ -28,6 +29,8 @@ class Reason(StrEnum):
     TEXT_AFTER_QUOTE = "text after a closing quote"
     NO_JSON_OBJECT = "not a JSON object: {error}"
     NESTED_VALUE = "expected text, a number or a list of these, found {found}"
+    WRONG_PATH = "the path does not fit: {error}"
+    TEXT_ON_PATH = "the path leads into a text; if the text is a list, set list: json or list: python"
     NO_EXAMPLE = "not a tf.Example"
     NO_MATCH = "expected an element that matches source.explode.into"
     NO_KEY = "the key is missing"
@@ -76,6 +79,7 @@ class SourceBatch:
             there are no rows.
         rejected: Rows that could not be read.
         source_rows: The number of rows of the file that exploded rows were made from; None if rows are not exploded.
+        in_texts: Columns whose path leads into their texts, which are lists, and the steps that are left: see `paths`.
     """
 
     source: str
@@ -83,6 +87,7 @@ class SourceBatch:
     data: pa.RecordBatch
     rejected: list[Rejected] = field(default_factory=list)
     source_rows: int | None = None
+    in_texts: Mapping[str, Steps] = field(default_factory=dict)
 
     @property
     def read(self) -> int:
@@ -103,19 +108,37 @@ def selected(batch: pa.RecordBatch | pa.Table, columns: list[str]) -> Any:
     )
 
 
-def check_columns(path: str, found: Sequence[str], wanted: Sequence[str], other: str | None = None) -> None:
+def at_paths(batch: SourceBatch, paths: Sequence[str]) -> SourceBatch:
+    """Returns a batch with the columns at the given paths, without those that it lacks, in place of its columns.
+
+    Raises:
+        WrongPathError: a path does not fit the type of its column.
+    """
+    names = batch.data.schema.names
+    if set(paths) <= set(names) or not batch.data.num_rows:
+        return batch
+    data, in_texts = columns_at(batch.data, [path for path in paths if root_of(path, names)])
+    return replace(batch, data=data, in_texts={**batch.in_texts, **in_texts})
+
+
+def check_columns(
+    path: str, found: Sequence[str], wanted: Sequence[str], other: str | None = None, shapes: Shapes | None = None
+) -> None:
     """Raises SourceError if a file lacks a requested column, or has several columns of that name.
 
     Args:
         path: The file.
         found: Its columns.
-        wanted: The requested columns.
+        wanted: The requested columns, or paths into nested columns.
         other: A file that has the columns, if there is one.
+        shapes: The shapes of its columns; by default, all are texts.
     """
-    duplicates = [column for column in wanted if list(found).count(column) > 1]
+    shapes = shapes or dict.fromkeys(found, TEXT)
+    names = [root for root, _ in filter(None, (root_of(column, shapes) for column in wanted))]
+    duplicates = [name for name in names if list(found).count(name) > 1]
     if duplicates:
         raise SourceError(f"{path}: has several columns named {duplicates[0]!r}; rename all but one")
-    missing = [column for column in wanted if column not in found]
+    missing = [column for column in wanted if shape_at(column, shapes) is None]
     if missing:
         fix = (
             f"{other} has it: add the column to this file, empty if its values are missing, or leave the file out"
@@ -123,8 +146,9 @@ def check_columns(path: str, found: Sequence[str], wanted: Sequence[str], other:
             else "Correct the name in the spec (a field reads another column with `column:`). If the spec is that of a "
             "run or model, the data must have its columns: add or rename the column in the files"
         )
-        names = ", ".join(map(repr, missing)), ", ".join(map(repr, found))
-        raise SourceError(f"{path}: has no column {names[0]}; it has {names[1]}. {fix}")
+        has = [column for name in found for column in members_of(name, shapes[name])[0] or [name]]
+        shown = ", ".join(map(repr, missing)), ", ".join(map(repr, has))
+        raise SourceError(f"{path}: has no column {shown[0]}; it has {shown[1]}. {fix}")
 
 
 def raw_row(batch: pa.RecordBatch, row: int) -> dict[str, Any]:

@@ -18,10 +18,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ...transforms.errors import SourceError
+from .paths import Shape, Shapes, is_list, is_text, members_of, shape_at
 
 _MOST_CHARACTERS = 100
 
-_LISTS = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
 _LIST_VIEWS = (pa.types.is_list_view, pa.types.is_large_list_view)
 _OTHER_TEXTS = (pa.types.is_fixed_size_binary, pa.types.is_binary_view, pa.types.is_string_view)
 
@@ -32,30 +32,47 @@ def plain_rows(rows: pa.RecordBatch, source: str) -> pa.RecordBatch:
     Raises:
         SourceError: see `check_types`.
     """
-    check_types(source, rows.schema, rows.schema.names)
+    check_types(source, shapes_of_schema(rows.schema), rows.schema.names)
     if all(_is_plain(kind) for kind in rows.schema.types):
         return rows
     return pa.RecordBatch.from_arrays([_plain(column) for column in rows.columns], rows.schema.names)
 
 
-def check_types(source: str, schema: pa.Schema, columns: list[str]) -> None:
-    """Raises SourceError if the type of one of the columns cannot be read: a struct, a list of lists."""
-    for name, kind in columns_of_schema(schema).items():
-        if kind and name in columns:
+def check_types(source: str, shapes: Shapes, columns: Sequence[str]) -> None:
+    """Raises SourceError if the type of one of the columns, or paths, cannot be read: a struct, a list of lists."""
+    for name in columns:
+        shape = shape_at(name, shapes)
+        if shape is not None and shape.unreadable:
+            members, _ = members_of(name, shape)
+            fix = f"Name a member, such as {members[0]!r}" if members else "Write its parts as separate columns"
             raise SourceError(
-                f"{source}: column {name!r} has the type {kind}; expected text, numbers, times or a list of these. "
-                f"Write its parts as separate columns, or remove it from the spec"
+                f"{source}: column {name!r} has the type {shape.unreadable}; expected text, numbers, times or a list "
+                f"of these. {fix}, or remove it from the spec"
             )
 
 
-def columns_of_schema(schema: pa.Schema) -> dict[str, str]:
-    """Returns for each column "", or its type, truncated to a readable length, if the type cannot be read."""
-    return {field.name: "" if _can_be_read(field.type) else f"{field.type}"[:_MOST_CHARACTERS] for field in schema}
+def shapes_of_schema(schema: pa.Schema) -> dict[str, Shape]:
+    """Returns the shape of each column."""
+    return {field.name: _shape(field.type) for field in schema}
+
+
+def _shape(kind: pa.DataType) -> Shape:
+    unreadable = "" if _can_be_read(kind) else f"{kind}"[:_MOST_CHARACTERS]
+    kind = _stored(kind)
+    if pa.types.is_struct(kind):
+        return Shape(unreadable, members={field.name: _shape(field.type) for field in kind.fields})
+    if pa.types.is_map(kind):
+        pair = Shape(unreadable, members={"key": _shape(kind.key_type), "value": _shape(kind.item_type)})
+        has_names = is_text(kind.key_type)
+        return Shape(unreadable, elements=pair, values=_shape(kind.item_type) if has_names else None)
+    if is_list(kind):
+        return Shape(unreadable, elements=_shape(kind.value_type))
+    return Shape(unreadable, is_text=is_text(kind))
 
 
 def _can_be_read(kind: pa.DataType) -> bool:
     kind = _stored(kind)
-    kind = _stored(kind.value_type) if _is(kind, _LISTS + _LIST_VIEWS) else kind
+    kind = _stored(kind.value_type) if is_list(kind) else kind
     return not (pa.types.is_nested(kind) or pa.types.is_run_end_encoded(kind) or pa.types.is_interval(kind))
 
 
@@ -67,7 +84,7 @@ def _stored(kind: pa.DataType) -> pa.DataType:
 
 
 def _is_plain(kind: pa.DataType) -> bool:
-    kind = kind.value_type if _is(kind, _LISTS) else kind
+    kind = kind.value_type if is_list(kind) and not _is(kind, _LIST_VIEWS) else kind
     return _stored(kind) == kind and not _is(kind, _OTHER_TEXTS + _LIST_VIEWS)
 
 
@@ -75,7 +92,7 @@ def _plain(values: pa.Array) -> pa.Array:
     kind = values.type
     if _is_plain(kind):
         return values
-    if _is(kind, _LISTS + _LIST_VIEWS):
+    if is_list(kind):
         ends = pc.cumulative_sum(pc.list_value_length(values).cast(pa.int64()).fill_null(0))
         offsets = pa.concat_arrays([pa.array([0], pa.int64()), ends])
         return pa.LargeListArray.from_arrays(offsets, _plain(pc.list_flatten(values)))

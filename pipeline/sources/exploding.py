@@ -7,7 +7,7 @@ workers.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 from ...transforms.errors import SourceError
 from ...transforms.spec import Explode
 from .batches import BATCH_ROWS, Reason, Rejected, SourceBatch, check_columns, no_rows, raw_row, rejected_row
+from .paths import TEXT, Shape, Shapes
 
 _TEXT = pa.large_binary()
 _LISTS = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
@@ -27,7 +28,7 @@ def columns_to_read(explode: Explode, columns: Sequence[str]) -> list[str]:
     return list(dict.fromkeys([explode.column, *(name for name in columns if name not in explode.groups)]))
 
 
-def exploded_columns(path: str, explode: Explode, of_file: Mapping[str, str], *, has_all: bool) -> dict[str, str]:
+def exploded_columns(path: str, explode: Explode, of_file: Shapes, *, has_all: bool) -> dict[str, Shape]:
     """Returns the columns of the exploded rows of a file.
 
     Args:
@@ -42,15 +43,15 @@ def exploded_columns(path: str, explode: Explode, of_file: Mapping[str, str], *,
     if not of_file:
         return {}
     if has_all:
-        check_columns(path, list(of_file), [explode.column])
-    others = {name: kind for name, kind in of_file.items() if name != explode.column}
+        check_columns(path, list(of_file), [explode.column], shapes=of_file)
+    others = {name: shape for name, shape in of_file.items() if name != explode.column}
     taken = next((name for name in explode.groups if name in others), None)
     if taken is not None:
         raise SourceError(
             f"{path}: has a column {taken!r} already, which source.explode.into makes of {explode.column!r}; "
             f"give the group another name: (?P<{taken}_2>…)"
         )
-    return others | dict.fromkeys(explode.groups, "")
+    return others | dict.fromkeys(explode.groups, TEXT)
 
 
 def exploded(batch: SourceBatch, explode: Explode, columns: Sequence[str]) -> Iterator[SourceBatch]:
@@ -75,7 +76,8 @@ def exploded(batch: SourceBatch, explode: Explode, columns: Sequence[str]) -> It
         matched = some.filter(some.groups.is_valid())
         data = _joined(others.take(pa.array(matched.rows)), matched.groups)
         numbers = _numbers(batch.numbers[matched.rows], matched.parts)
-        yield SourceBatch(batch.source, numbers, data if data.num_rows else no_rows(), rejected, source_rows)
+        data = data if data.num_rows else no_rows()
+        yield SourceBatch(batch.source, numbers, data, rejected, source_rows, batch.in_texts)
         rejected, source_rows = [], 0
 
 

@@ -16,12 +16,15 @@ import numpy as np
 import pyarrow as pa
 
 from ...transforms.spec import ListForm
+from . import paths
+from .paths import Steps, follow
 
-# The expected form, for the reasons of rejected rows.
-EXPECTED: dict[ListForm, str] = {
-    "json": 'a JSON list of texts or numbers, such as ["a", "b"]',
-    "python": "a Python list of texts or numbers, such as ['a', 'b']",
+# Lists of each form, without and with the steps of a path to members, for the reasons of rejected rows.
+_EXAMPLES: dict[ListForm, tuple[str, str]] = {
+    "json": ('["a", "b"]', '[{"name": "a"}]'),
+    "python": ("['a', 'b']", "[{'name': 'a'}]"),
 }
+_NAMES: dict[ListForm, str] = {"json": "JSON", "python": "Python"}
 
 # In these texts, JSON and Python may differ: JSON has other escapes and other words for constants.
 _NOT_BOTH = re.compile(r"\\|true|false|null|NaN|Infinity")
@@ -36,7 +39,15 @@ _FLOATS = {"nan": math.nan, "inf": math.inf}
 _NOT_PARSED = (ValueError, SyntaxError, TypeError, RecursionError, MemoryError)
 
 
-def lists_of_texts(texts: pa.Array, form: ListForm) -> tuple[pa.Array, np.ndarray]:
+def expected(form: ListForm, steps: Steps = ()) -> str:
+    """Returns the expected texts in words."""
+    plain, nested = _EXAMPLES[form]
+    if len(steps) < 2:
+        return f"a {_NAMES[form]} list of texts or numbers, such as {plain}"
+    return f"a {_NAMES[form]} list for the path {paths.text_of(steps)!r}, such as {nested}"
+
+
+def lists_of_texts(texts: pa.Array, form: ListForm, steps: Steps = ()) -> tuple[pa.Array, np.ndarray]:
     """Returns the lists, large_list<large_binary>, and which rows are not valid, bool `[rows]`; these have null.
 
     Elements become the texts of `rows.texts`, as those of typed lists do. Missing elements (null, NaN) remain as
@@ -46,13 +57,14 @@ def lists_of_texts(texts: pa.Array, form: ListForm) -> tuple[pa.Array, np.ndarra
     Args:
         texts: large_binary. Equal texts are parsed once.
         form: Their syntax.
+        steps: The path from a list to the tokens, of which the first step is `[]`; none for lists of tokens.
     """
     distinct = texts.dictionary_encode()
     lists: list[list[bytes | None] | None] = []
     is_bad = []
     for text in distinct.dictionary.to_pylist():
         try:
-            lists.append(_elements(parse(text, form)))
+            lists.append(_elements(follow(parse(text, form), steps)[0]))
             is_bad.append(False)
         except _NOT_PARSED:
             lists.append(None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import warnings
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
 
@@ -18,6 +18,7 @@ from .batches import SourceBatch, check_columns
 from .content_checks import check_content, check_name, is_empty
 from .exploding import columns_to_read, exploded, exploded_columns
 from .formats import csv_files, json_lines, parquet_files, tfrecord_files
+from .paths import Shape, members_of, merged, shape_at
 from .ranges import RANGE_BYTES, FileRange
 from .source_file import ROW_BYTES, Kind, SourceFile, source_file
 
@@ -28,7 +29,7 @@ _OPENED_AT_ONCE = 16
 class _Format(Protocol):
     """The functions of a format's module."""
 
-    def columns_of(self, file: SourceFile) -> dict[str, str]: ...
+    def columns_of(self, file: SourceFile) -> dict[str, Shape]: ...
 
     def ranges(self, file: SourceFile, range_bytes: int) -> list[FileRange]: ...
 
@@ -105,9 +106,16 @@ def read_batches(path: str, source: Source, columns: Sequence[str]) -> Iterator[
 
 
 def check_input(
-    files: Sequence[str], source: Source, columns: Sequence[str], *, is_optional: bool = False
+    files: Sequence[str],
+    source: Source,
+    columns: Sequence[str],
+    *,
+    is_optional: bool = False,
+    others: Sequence[str] = (),
 ) -> list[str]:
     """Checks files before any work starts, and returns the sorted names of their columns.
+
+    They include the paths in `columns` and `others` that a file has.
 
     Each CSV or Parquet file must have all requested columns, unless it has 0 bytes. Rows and files of JSON Lines and
     TFRecords may lack a column; it must be in the first rows of at least one file. The first rows of the first file
@@ -119,23 +127,25 @@ def check_input(
         columns: The columns to read.
         is_optional: For a column that no file of JSON Lines or TFRecords has, warn with a FieldpoolWarning instead of
             raising SourceError.
+        others: Columns to look for, which all files may lack.
 
     Raises:
         SourceError: no file has rows, a column is missing or cannot be read, or a file is not valid in its format.
     """
     by_file = _columns_by_file(files, source)
-    names = sorted({name for of_file in by_file.values() for name in of_file})
+    shapes = _merged(by_file.values())
     for path, of_file in by_file.items():
         if of_file and source_file(path, source).kind in _HAVE_ALL_COLUMNS:
-            absent = [name for name in columns if name not in of_file]
-            other = next((other for other in by_file if absent[0] in by_file[other]), None) if absent else None
-            check_columns(path, list(of_file), columns, other)
+            absent = [name for name in columns if shape_at(name, of_file) is None]
+            having = [other for other in by_file if absent and shape_at(absent[0], by_file[other]) is not None]
+            check_columns(path, list(of_file), columns, next(iter(having), None), of_file)
     _check_first_rows(files, source, columns)
-    missing = [name for name in columns if name not in names]
+    missing = [name for name in columns if shape_at(name, shapes) is None]
+    names = sorted({*shapes, *(name for name in (*columns, *others) if shape_at(name, shapes) is not None)})
     if missing and names:
         name = shown(files)
         if not is_optional:
-            check_columns(name, names, columns)
+            check_columns(name, names, columns, shapes=shapes)
         message = (
             f"{name}: no row has {', '.join(map(repr, missing))}, so all values count as missing; "
             f"found {', '.join(map(repr, names))}"
@@ -175,24 +185,35 @@ def usable_columns(files: Sequence[str], source: Source) -> tuple[list[str], dic
     """
     reasons: dict[str, str] = {}
     by_file = _columns_by_file(files, source)
-    names = sorted({name for of_file in by_file.values() for name in of_file})
+    names = []
+    for name, shape in sorted(_merged(by_file.values()).items()):
+        members, others = members_of(name, shape)
+        names += members or [name]
+        if others:
+            reasons[name] = f"of its members, only {len(members)} are read, and {others:,} are not"
+        elif shape.unreadable and not members:
+            reasons[name] = f"the type {shape.unreadable} cannot be read: write its parts as columns"
     for path, of_file in by_file.items():
         if of_file and source_file(path, source).kind in _HAVE_ALL_COLUMNS:
-            reasons |= {name: f"{path} has no such column" for name in names if name not in of_file}
-        nested = {name: kind for name, kind in of_file.items() if kind}
-        reasons |= {
-            name: f"the type {kind} cannot be read: write its parts as columns" for name, kind in nested.items()
-        }
+            reasons |= {name: f"{path} has no such column" for name in names if shape_at(name, of_file) is None}
     return [name for name in names if name not in reasons], reasons
 
 
-def _columns_by_file(files: Sequence[str], source: Source) -> dict[str, dict[str, str]]:
-    """Returns the columns of each file: by name "", or the type if it cannot be read."""
+def _columns_by_file(files: Sequence[str], source: Source) -> dict[str, dict[str, Shape]]:
+    """Returns the columns of each file."""
     with ThreadPoolExecutor(_OPENED_AT_ONCE) as threads:
         return dict(zip(files, threads.map(lambda path: _columns_of(path, source), files), strict=True))
 
 
-def _columns_of(path: str, source: Source) -> dict[str, str]:
+def _merged(by_file: Iterable[Mapping[str, Shape]]) -> dict[str, Shape]:
+    """Returns the columns of several files."""
+    shapes: dict[str, Shape] = {}
+    for of_file in by_file:
+        shapes |= {name: merged(shapes.get(name, shape), shape) for name, shape in of_file.items()}
+    return shapes
+
+
+def _columns_of(path: str, source: Source) -> dict[str, Shape]:
     file = check_name(path, source)
     with _named(file):
         check_content(file)

@@ -13,7 +13,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.csv
 
-from ..batches import BATCH_ROWS, Reason, Rejected, SourceBatch, check_columns, is_utf8, no_rows
+from ..batches import BATCH_ROWS, Reason, Rejected, SourceBatch, at_paths, check_columns, is_utf8, no_rows
+from ..paths import TEXT, Shape, root_of
 from ..ranges import BOM, FileRange, open_range
 from ..source_file import ROW_BYTES, SourceFile
 from .csv_dialect import Dialect
@@ -38,9 +39,9 @@ class _Block(NamedTuple):
     is_last: bool
 
 
-def columns_of(file: SourceFile) -> dict[str, str]:
+def columns_of(file: SourceFile) -> dict[str, Shape]:
     """Returns the columns; none if the file is empty."""
-    return dict.fromkeys(header_of(file) or [], "")
+    return dict.fromkeys(header_of(file) or [], TEXT)
 
 
 def ranges(file: SourceFile, range_bytes: int) -> list[FileRange]:
@@ -75,6 +76,14 @@ def read(file: SourceFile, part: FileRange, columns: list[str]) -> Iterator[Sour
     """Yields the rows of a range."""
     header = part.header or ()
     check_columns(part.path, header, columns)
+    found = filter(None, (root_of(column, header) for column in columns))
+    needed = list(dict.fromkeys(root for root, _ in found))
+    for batch in _read(file, part, needed):
+        yield at_paths(batch, columns)
+
+
+def _read(file: SourceFile, part: FileRange, columns: list[str]) -> Iterator[SourceBatch]:
+    header = part.header or ()
     dialect, next_row = Dialect.of(file, len(header)), part.first_row
     with open_range(file, part) as content:
         text, is_plain = dialect.coded(content), part.lines_are_rows

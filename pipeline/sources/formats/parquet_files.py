@@ -9,8 +9,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
 
-from ..batches import BATCH_ROWS, SourceBatch, check_columns, selected
-from ..column_types import check_types, columns_of_schema, plain_rows
+from ..batches import BATCH_ROWS, SourceBatch, check_columns
+from ..column_types import check_types, plain_rows, shapes_of_schema
+from ..paths import Shape, columns_at, root_of
 from ..ranges import FileRange
 from ..source_file import SourceFile
 
@@ -18,10 +19,10 @@ from ..source_file import SourceFile
 _DECODED_ROWS = 2 * BATCH_ROWS
 
 
-def columns_of(file: SourceFile) -> dict[str, str]:
+def columns_of(file: SourceFile) -> dict[str, Shape]:
     """Returns the columns; none if the file has 0 bytes."""
     with file.open() as content:
-        return {} if _is_empty(content) else columns_of_schema(pa.parquet.ParquetFile(content).schema_arrow)
+        return {} if _is_empty(content) else shapes_of_schema(pa.parquet.ParquetFile(content).schema_arrow)
 
 
 def ranges(file: SourceFile, range_bytes: int) -> list[FileRange]:
@@ -33,10 +34,13 @@ def read(file: SourceFile, part: FileRange, columns: list[str]) -> Iterator[Sour
     """Yields the rows of a range."""
     with file.open() as content:
         parquet = pa.parquet.ParquetFile(content)
-        check_columns(part.path, parquet.schema_arrow.names, columns)
-        check_types(part.path, parquet.schema_arrow, columns)
+        schema = parquet.schema_arrow
+        shapes = shapes_of_schema(schema)
+        check_columns(part.path, schema.names, columns, shapes=shapes)
+        check_types(part.path, shapes, columns)
         groups = range(part.start, parquet.num_row_groups if part.stop is None else part.stop)
-        batches = parquet.iter_batches(_DECODED_ROWS, row_groups=groups, columns=sorted(set(columns)))
+        needed = {root for root, _ in filter(None, (root_of(column, schema.names) for column in columns))}
+        batches = parquet.iter_batches(_DECODED_ROWS, row_groups=groups, columns=sorted(needed))
         rows = 0
         for batch in _in_batches(part, batches, columns):
             rows += batch.data.num_rows
@@ -51,8 +55,9 @@ def _in_batches(part: FileRange, batches: Iterator[pa.RecordBatch], columns: lis
     for batch in batches:
         for start in range(0, batch.num_rows, BATCH_ROWS):
             rows = batch.slice(start, BATCH_ROWS)
-            data = plain_rows(selected(rows, columns), part.path)
-            yield SourceBatch(part.path, np.arange(first, first + rows.num_rows), data)
+            found, in_texts = columns_at(rows, columns)
+            data = plain_rows(found, part.path)
+            yield SourceBatch(part.path, np.arange(first, first + rows.num_rows), data, in_texts=in_texts)
             first += rows.num_rows
 
 

@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from ....transforms.errors import SourceError
 from ..batches import BATCH_ROWS, Reason, Rejected, SourceBatch, no_rows, selected
+from ..paths import VALUE, Shape
 from ..ranges import FileRange
 from ..source_file import SourceFile
 
@@ -31,7 +32,7 @@ _HELD_BYTES = 64 << 20
 _NOT_DECODED = (RuntimeError, ValueError)
 
 
-def columns_of(file: SourceFile) -> dict[str, str]:
+def columns_of(file: SourceFile) -> dict[str, Shape]:
     """Returns the features of the first 16,384 records.
 
     Raises:
@@ -40,7 +41,7 @@ def columns_of(file: SourceFile) -> dict[str, str]:
     with file.open() as content:
         records = next(read_records(content, _RECORD_BYTES, BATCH_ROWS, _HELD_BYTES), [])
     _check_not_sequences(file.path, 1, records)
-    return {name: "" for record in records for name in _features(record) or {}}
+    return {name: VALUE for record in records for name in _features(record) or {}}
 
 
 def ranges(file: SourceFile, range_bytes: int) -> list[FileRange]:

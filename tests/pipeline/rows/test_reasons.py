@@ -80,6 +80,14 @@ CASES: dict[Reason, tuple[Callable[[Path], Path], dict[str, Any]]] = {
     Reason.TEXT_AFTER_QUOTE: (csv(user='"u"u'), {}),
     Reason.NO_JSON_OBJECT: (text("rows.jsonl", JSON, "{broken", JSON), {}),
     Reason.NESTED_VALUE: (text("rows.jsonl", JSON, JSON.replace('"u"', '{"a": 1}'), JSON), {}),
+    Reason.WRONG_PATH: (
+        text("rows.jsonl", *[JSON.replace('"u"', user) for user in ('{"id": "u"}', '"u"')]),
+        {"fields": {"user": {"type": "categorical", "column": "user.id"}}},
+    ),
+    Reason.TEXT_ON_PATH: (
+        text("rows.jsonl", *[JSON.replace('"a|b"', tags) for tags in ('[{"id": "a"}]', '"a"')]),
+        {"fields": {"tags": {"type": "multivalued", "column": "tags[].id"}}},
+    ),
     Reason.NO_EXAMPLE: (tfrecords, {}),
     Reason.NO_MATCH: (
         csv(user="u5"),

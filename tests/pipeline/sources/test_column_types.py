@@ -122,9 +122,17 @@ NESTED: list[pa.Array] = [
 
 @pytest.mark.parametrize("values", NESTED, ids=[str(values.type) for values in NESTED])
 def test_other_types_are_an_error_that_names_source_and_column(values: pa.Array) -> None:
-    message = r"rows\.parquet: column 'c' has the type .*; expected text, numbers, times or a list of these\. Write"
+    message = r"rows\.parquet: column 'c' has the type .*; expected text, numbers, times or a list of these\. "
     with pytest.raises(SourceError, match=message):
         texts_of(values)
+
+
+@pytest.mark.parametrize("read", [check_input, lambda files, *args: list(read_batches(files[0], *args))])
+def test_error_names_a_member_that_can_be_read(tmp_path: Path, read: Any) -> None:
+    path = str(tmp_path / "rows.parquet")
+    pq.write_table(pa.table({"clicks": [[{"item": 5}]]}), path)
+    with pytest.raises(SourceError, match=r"Name a member, such as 'clicks\[\]\.item', or remove it from the spec"):
+        read([path], Source(), ["clicks"])
 
 
 @pytest.mark.parametrize("read", [check_input, lambda files, *args: list(read_batches(files[0], *args))])
