@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -26,7 +27,9 @@ _REMEDIES = {
     Reason.WRONG_LABEL: "is {field!r} the label? `label: {{field: …}}` has its column. For labels other than 0 and 1, "
     "add the positive ones: `positive: [buy]`, or `positive: '>= 4'`",
     Reason.NO_NUMBER: "if the labels of column {field!r} are texts, list the positive ones: `positive: [buy]`",
-    Reason.NOT_FINITE: "is column {field!r} categorical? Then set `type: categorical`",
+    Reason.NOT_FINITE: "is column {field!r} categorical? Then set `type: categorical`. For numbers such as 1.002,5 or "
+    "3%, set `source: {{decimal: ',', thousands: '.'}}` or `percent: true`",
+    Reason.WRONG_WIDTH: "check `source: {{delimiter: …}}`, and for lines before the header `skip_rows`",
     Reason.UNKNOWN_SPLIT: "state the values of column {field!r}: `split: {{column: {field}, train: [a, b], …}}`",
     Reason.NO_TIME: "convert column {field!r}, state its format (`time_format: '%d.%m.%Y %H:%M'`), or split by another "
     "one (`split: {{hash: user}}`)",
@@ -132,7 +135,8 @@ def probable_remedy(rejected: int, read: int, rows: Sequence[Mapping[str, Any]])
     if rejected < _NEARLY_ALL * read:
         return None
     for reason, remedy in _REMEDIES.items():
-        if all(row["reason"].startswith(reason.partition("{")[0]) for row in rows):
+        form = re.compile(re.sub(r"\\{.*?\\}", ".*", re.escape(reason)))
+        if all(form.match(row["reason"]) for row in rows):
             fields = {row["field"] for row in rows}
             return remedy.format(field=fields.pop()) if len(fields) == 1 else None
     return None

@@ -35,6 +35,7 @@ MISTAKES: list[tuple[dict[str, Any], dict[str, Any], str]] = [
     ({"label": {"field": "click", "positive": "> 1"}}, {"click": "buy"}, "if the labels of column 'click' are texts"),
     ({}, {"click": None}, "is 'click' the label?"),
     ({}, {"age": "old"}, "is column 'age' categorical? Then set `type: categorical`"),
+    ({}, {"age": "1.002,5"}, "set `source: {decimal: ',', thousands: '.'}` or `percent: true`"),
     ({}, {"part": "1"}, "state the values of column 'part': `split: {column: part, train: [a, b], …}`"),
     (
         BY_TIME,
@@ -89,3 +90,8 @@ def test_run_whose_rows_are_all_rejected_names_the_first(tmp_path: Path) -> None
     assert why.startswith("10 of 10 rows were rejected, the first is a.csv, row 1, click: expected a label of 0 or 1")
     assert "found 'yes'; is 'click' the label?" in why
     assert why_all_rejected(10, 100, str(tmp_path)) is None
+
+
+def test_if_all_rows_have_another_width_than_the_header_the_entries_of_source_are_named() -> None:
+    rows = [Rejected("a.csv", row, "(row)", "expected 1 columns, found 3", {}) for row in range(1, 4)]
+    assert "check `source: {delimiter: …}`, and for lines before the header `skip_rows`" in error_of(rows, 3)
