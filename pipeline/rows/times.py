@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from ...transforms.spec import TimeSplit
 from ...transforms.spec.times import (
@@ -114,9 +115,30 @@ def _of_text(value: bytes | None) -> tuple[float, bool]:
 def _read_texts(texts: pa.Array, time_format: str) -> Times:
     """Returns the times of texts in a format; equal texts are parsed once."""
     encoded = texts.dictionary_encode()
-    seconds = [_of_format(text, time_format) for text in encoded.dictionary.to_pylist()]
-    values = np.array([*seconds, np.nan])[np.asarray(encoded.indices.fill_null(-1))]
+    seconds = _seconds_by_arrow(encoded.dictionary, time_format.strip())
+    for row in np.flatnonzero(np.isnan(seconds)).tolist():
+        seconds[row] = _of_format(encoded.dictionary[row].as_py(), time_format)
+    values = np.append(seconds, np.nan)[np.asarray(encoded.indices.fill_null(-1))]
     return Times(values, np.zeros(len(texts), bool))
+
+
+def _seconds_by_arrow(texts: pa.Array, time_format: str) -> np.ndarray:
+    """Returns the times of texts that Arrow certainly reads as Python does, in a third of the time; NaN for others.
+
+    Arrow takes 30 February for 1 March, and knows no offsets and fractions. So its time counts only if it is written as
+    the same text, except for leading zeros.
+    """
+    try:
+        trimmed = pc.utf8_trim_whitespace(texts.cast(pa.large_string()))
+        times = pc.strptime(trimmed, format=time_format, unit="s", error_is_null=True)
+        written, given = (
+            pc.replace_substring_regex(values.cast(pa.large_string()), r"\b0(\d)", r"\1")
+            for values in (pc.strftime(times, format=time_format), trimmed)
+        )
+        seconds = pc.if_else(pc.equal(written, given), times.cast(pa.int64()).cast(pa.float64()), None)
+        return np.array(seconds.fill_null(np.nan))
+    except pa.ArrowException:  # A text is not valid UTF-8, or Arrow does not know the format.
+        return np.full(len(texts), np.nan)
 
 
 def _of_format(text: bytes, time_format: str) -> float:

@@ -92,6 +92,49 @@ def test_times_are_those_of_strptime(time_format: str) -> None:
     assert read_times(pa.array(texts), "t", time_format).seconds("s").tolist() == expected
 
 
+ODD = [
+    "02/30/2024 1:00:00 PM",
+    "1/2/19 1:00:00 PM",
+    "01/02/2019 13:00:00 PM",
+    "01/02/2019 12:00:60 AM",
+    "1/2/2019 0:00:00 AM",
+    "1/2/2019 1:0:0 pm",
+    "1/2/2019  1:00:00  PM",
+    "1/2/2019 1:00:00 PM x",
+    "1/2/0900 01:00:00 PM",
+    "٣/2/2019 1:00:00 PM",
+    "now",
+]
+
+
+@pytest.mark.parametrize(
+    ("time_format", "texts"),
+    [
+        (AMERICAN, ODD),
+        ("%d.%m.%y", ["1.2.68", "01.02.69", "29.2.23", "00.01.20", "1.13.20"]),
+        ("%Y", ["2019", "19", "02019", "0019"]),
+        ("%Y-%m", ["2019-1", "2019-12", "2019-00"]),
+        ("%a %d %b %Y", ["Mon 1 Jan 2024", "Sun 1 Jan 2024", "mon 01 JAN 2024"]),
+        ("%a %U %Y", ["Mon 1 2024", "Mon 01 2024", "Sun 53 2023"]),
+        ("%Y-%m-%d %z", ["2024-01-01 +0000", "2024-01-01 -0700", "2024-01-01 Z", "2024-01-01 +01:30"]),
+        ("%Y %f", ["2024 5", "2024 500000", "2024 1234567"]),
+        ("%j%Y", ["0012024", "3662023", "3662024"]),
+    ],
+    ids=str,
+)
+def test_odd_texts_are_read_or_rejected_as_by_strptime(time_format: str, texts: list[str]) -> None:
+    def reference(text: str) -> float:
+        try:
+            read = datetime.strptime(text, time_format)
+        except ValueError:
+            return np.nan
+        return (read if read.tzinfo else read.replace(tzinfo=UTC)).timestamp()
+
+    expected = np.array([reference(text) for text in texts])
+    found = read_times(pa.array(texts), "t", time_format).seconds("s")
+    assert np.array_equal(found, expected, equal_nan=True)
+
+
 def test_rows_are_split_in_the_order_of_time_and_others_rejected() -> None:
     texts = ["01/31/2024 11:00:00 PM", "02/01/2024 12:30:00 AM", "02/01/2024 1:00:00 PM", "2024-02-01T10:00:00Z", None]
     split = {"eval_from": "2024-02-01", "test_from": "2024-02-01T13:00:00Z", "time_format": AMERICAN}
