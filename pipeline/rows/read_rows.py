@@ -13,6 +13,7 @@ from ..sources.batches import SourceBatch
 from ..sources.files import FileStamp, unchanged
 from ..sources.ranges import FileRange
 from ..sources.readers import file_ranges, read_range
+from ..sources.source_file import check_is_found
 
 
 class ReadBatches(beam.PTransform):
@@ -20,7 +21,7 @@ class ReadBatches(beam.PTransform):
 
     Args:
         files: from `sources.files.find_files`; a file that has changed by the time it is read is an error.
-        source: their format.
+        source: their format; not `detect`.
         columns: the columns to read.
         name: the source that rows report instead of the path of their file; used for a temporary copy of a table.
     """
@@ -29,6 +30,7 @@ class ReadBatches(beam.PTransform):
         self, files: Sequence[FileStamp], source: Source, columns: Sequence[str], name: str | None = None
     ) -> None:
         super().__init__()
+        check_is_found(source)
         self._files, self._source, self._columns, self._name = list(files), source, list(columns), name
 
     def expand(self, pipeline: beam.Pipeline) -> beam.PCollection:

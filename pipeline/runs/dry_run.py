@@ -17,6 +17,7 @@ from ...transforms.spec import SPLITS, Spec
 from ...transforms.writing import TEMPORARY, temporary_folder
 from ..rows.checks import check_rows, raw_columns
 from ..rows.splits import check_files
+from ..sniffing.sniff import with_found_source
 from ..sources.batches import Rejected, SourceBatch, raw_row
 from ..sources.files import find_files
 from ..sources.readers import check_input
@@ -57,6 +58,7 @@ def explain(spec: Spec, patterns: Sequence[str], *, sample: int = 1000, shown: i
         UserError: as for `transform`; also if no sampled row is in the train split.
     """
     files = find_files(patterns)
+    spec = with_found_source(spec, [file.path for file in files])
     check_input([file.path for file in files], spec.source, raw_columns(spec))
     rows_of_a_file, columns = max(1, sample // len(files)), raw_columns(spec)
     batches = [b for file in files for b in first_rows(file.path, spec.source, columns, rows_of_a_file)]

@@ -47,6 +47,7 @@ from ..rows.prepared_job import PreparedJob, prepare_job
 from ..rows.rejected import check_rejected, why_all_rejected
 from ..rows.splits import check_files
 from ..rows.tft_rows import raw_metadata
+from ..sniffing.sniff import with_found_source
 from ..sources.batches import SourceBatch
 from ..sources.files import FileStamp, find_files
 from ..sources.readers import check_input
@@ -124,6 +125,7 @@ def transform_job(
     spec: Spec, job: PreparedJob, *, overwrite: bool = False, resume: bool = False, using: Run | None = None
 ) -> TransformResult:
     """Builds a run as `transform` does, from a prepared job."""
+    spec = with_found_source(spec, job.paths)
     columns = raw_columns(spec)
     found = check_input(job.paths, spec.source, columns)
     base = find_files([FileSystems.join(using.path, DONE_FILE)]) if using else []

@@ -26,7 +26,7 @@ _COLUMN_ROWS = 5000
 
 
 @dataclass
-class Dialect:
+class FoundDialect:
     """How CSV text is read, by the names of the entries of `source`; reasons by the same names.
 
     `delimiter` is None if there is one column. `share` is the share of sampled rows that have the common width.
@@ -46,7 +46,7 @@ class Dialect:
     reasons: dict[str, str] = field(default_factory=dict)
 
 
-def sniff_dialect(pieces: Sequence[Piece], given: dict[str, Any]) -> Dialect:
+def sniff_dialect(pieces: Sequence[Piece], given: dict[str, Any]) -> FoundDialect:
     """Returns the dialect of the sampled text, with reasons for the entries that are not given.
 
     Args:
@@ -58,11 +58,11 @@ def sniff_dialect(pieces: Sequence[Piece], given: dict[str, Any]) -> Dialect:
     return found
 
 
-def _sniffed(pieces: Sequence[Piece], given: dict[str, Any]) -> Dialect:
+def _sniffed(pieces: Sequence[Piece], given: dict[str, Any]) -> FoundDialect:
     fixed = _fixed_syntax(given)
     if not pieces:
-        return Dialect(**{name: given[name] for name in given if name in Dialect.__dataclass_fields__})
-    found = Dialect()
+        return FoundDialect(**{name: given[name] for name in given if name in FoundDialect.__dataclass_fields__})
+    found = FoundDialect()
     start = pieces[0].text
     separator = _SEPARATOR_LINE.match(start)
     if separator and "skip_rows" not in given and "delimiter" not in fixed:
@@ -150,7 +150,7 @@ def _without_comments(piece: Piece, mark: str | None, skip: int) -> Piece:
     return Piece("\n".join(kept), piece.is_start, piece.is_end, piece.file)
 
 
-def _prefer_skipping(found: Dialect, pieces: Sequence[Piece], given: dict[str, Any]) -> None:
+def _prefer_skipping(found: FoundDialect, pieces: Sequence[Piece], given: dict[str, Any]) -> None:
     """States comment lines that only precede the header of one file as skipped lines: later lines are then all rows."""
     mark = found.comment or ""
     lines = pieces[0].text.split("\n")
@@ -165,7 +165,7 @@ def _prefer_skipping(found: Dialect, pieces: Sequence[Piece], given: dict[str, A
         found.reasons["comment"] = f"{len(marked)} sampled {_lines(len(marked))} are no rows: {example}"
 
 
-def _skip_preamble(found: Dialect, rows: list[Row], parsed: Parsed, text: str) -> list[Row]:
+def _skip_preamble(found: FoundDialect, rows: list[Row], parsed: Parsed, text: str) -> list[Row]:
     """Returns the rows without those before the header that are clearly not rows, which `found` then states.
 
     Such lines have fewer values than all rows after them, and the row after them names columns of numbers or times.
@@ -221,7 +221,7 @@ def _is_literal(value: str) -> bool:
     return False
 
 
-def _describe_syntax(found: Dialect, parsed: Parsed, pieces: Sequence[Piece]) -> None:
+def _describe_syntax(found: FoundDialect, parsed: Parsed, pieces: Sequence[Piece]) -> None:
     syntax, width = parsed.syntax, parsed.width
     found.quote, found.escape = syntax.quote or "none", syntax.escape or None
     reasons = found.reasons

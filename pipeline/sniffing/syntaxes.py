@@ -32,9 +32,10 @@ _LEAST_SCORE = 0.2
 # The delimiter of files with one column.
 NO_DELIMITER = "\0"
 
-# Candidates are compared on these many rows of each piece, and the best of them on all rows.
+# Candidates are compared on the first rows of each piece; at most 4 that are nearly as good as the best, on all rows.
 _FIRST_ROWS = 200
 _FINALISTS = 4
+_CLOSE = 0.6
 _TYPED_ROWS = 300
 _ESCAPE = "\\"
 
@@ -56,7 +57,8 @@ def choose_syntax(pieces: Sequence[Piece], given: dict[str, str]) -> Scored:
     """
     scored = [_scored(pieces, syntax, _FIRST_ROWS) for syntax in _candidates(pieces, given)]
     scored.sort(key=lambda candidate: -candidate.score)
-    scored = [_scored(pieces, candidate.parsed.syntax) for candidate in scored[:_FINALISTS]]
+    close = [candidate for candidate in scored[:_FINALISTS] if candidate.score >= _CLOSE * scored[0].score]
+    scored = [_scored(pieces, candidate.parsed.syntax) for candidate in close]
     best = max(scored, key=lambda candidate: candidate.score, default=None)
     if "delimiter" in given and best is not None and best.parsed.rows:
         return best

@@ -147,7 +147,8 @@ def _text(head: bytes) -> Content:
         # Not an array: JSON Lines with arrays on the first lines, which are rejected.
         types = [_json_type(line) for line in lines]
         are_lines = types.count(dict) * 2 >= len(lines) or (types[0] is list and len(lines) > 1)
-        return Content.TEXT if are_lines or not _ARRAY.match(text) else Content.JSON_ARRAY
+        is_array = _ARRAY.match(text) and not are_lines and not _is_first_value(text)
+        return Content.JSON_ARRAY if is_array else Content.TEXT
     if text.startswith(b"{"):
         return _objects(text, lines)
     return Content.LIBFFM if all(map(_LIBFFM.fullmatch, lines)) else Content.TEXT
@@ -159,11 +160,23 @@ def _objects(text: bytes, lines: list[bytes]) -> Content:
         return Content.JSON_LINES
     if all(map(_PYTHON.fullmatch, lines)):
         return Content.PYTHON
+    if _is_first_value(text):
+        return Content.TEXT
     try:
         _, end = json.JSONDecoder().raw_decode(text.decode("latin-1"))
         return Content.JSON_OBJECTS if b"\n" in text[:end] else Content.JSON_LINES
     except (ValueError, RecursionError):
         return Content.JSON_LINES if b"\n" not in text and re.match(rb'\{\s*"', text) else Content.TEXT
+
+
+def _is_first_value(text: bytes) -> bool:
+    """Returns whether a text begins with a JSON value in one line, and other text follows in this line, as in CSV."""
+    line = text.partition(b"\n")[0].decode("latin-1")
+    try:
+        _, end = json.JSONDecoder().raw_decode(line)
+    except (ValueError, RecursionError):
+        return False
+    return line[end:].strip() != ""
 
 
 def _json_type(line: bytes) -> type | None:

@@ -111,6 +111,11 @@ def check_name(path: str, source: Source) -> SourceFile:
         ) from None
 
 
+def refusal(path: str, found: Content) -> SourceError:
+    """Returns the error for a file whose content cannot be read in any format."""
+    return SourceError(f"{path}: expected rows of data; found {_shown(found)}. {_step(found, path)}")
+
+
 def is_empty(file: SourceFile) -> bool:
     """Returns whether a file has 0 bytes."""
     with file.open_stored() as stored:

@@ -103,15 +103,16 @@ def source_file(path: str, source: Source) -> SourceFile:
     Extensions are not case-sensitive: `clicks.TSV.GZ` is gzipped CSV with tabs.
 
     Raises:
-        SourceError: neither the spec nor the extension gives the format.
+        SourceError: neither the spec nor the extension gives the format, or it is `detect`.
     """
+    check_is_found(source, path)
     name = path.lower()
     extension = next((extension for extension in EXTENSIONS if name.endswith(extension)), "")
     name, compression = name.removesuffix(extension), EXTENSIONS.get(extension)
     if source.compression != "auto":
         compression = None if source.compression == "none" else source.compression
     kind = next((kind for extension, kind in _KINDS.items() if name.endswith(extension)), None)
-    if source.format != "auto":
+    if source.format != "auto" and source.format != "detect":
         kind = source.format
     if kind is None:
         raise SourceError(
@@ -120,3 +121,12 @@ def source_file(path: str, source: Source) -> SourceFile:
         )
     delimiter = source.delimiter or ("\t" if name.endswith(".tsv") else ",")
     return SourceFile(path, source, kind, None if kind == "parquet" else compression, delimiter)
+
+
+def check_is_found(source: Source, path: str = "source") -> None:
+    """Raises SourceError if a source does not state the format of files, but asks to detect it."""
+    if source.format == "detect":
+        raise SourceError(
+            f"{path}: expected a `source` that states the format, or `auto`; found `format: detect`, which only "
+            "`transform`, `explain` and `run` replace by what they find in the files"
+        )

@@ -21,11 +21,12 @@ _OF_ALL_FORMATS = {"format", "compression", "encoding", "decimal", "thousands", 
 class Source(Strict):
     """How the raw files are read. The defaults fit plain CSV and Parquet files."""
 
-    format: Literal["auto", "csv", "json", "jsonl", "parquet", "tfrecord"] = Field(
+    format: Literal["auto", "detect", "csv", "json", "jsonl", "parquet", "tfrecord"] = Field(
         "auto",
         description="json: one array of objects. jsonl: an object a line. auto: by file extension (.csv .tsv .txt "
         ".jsonl .ndjson .json .parquet .pq .tfrecord .tfrecords; all except Parquet also with .gz, .bz2, .zst, .xz, "
-        ".lz4 or .zip); .json is jsonl.",
+        ".lz4 or .zip); .json is jsonl. detect: by the content; all entries that are not stated are then found from "
+        "samples, before the work starts, and written into the run's spec. `source: auto` is short for this.",
     )
     compression: Literal["auto", "none", "gzip", "bzip2", "zstd", "xz", "lz4", "zip"] = Field(
         "auto",
@@ -109,7 +110,7 @@ class Source(Strict):
     @model_validator(mode="after")
     def _csv_entries_are_of_csv(self) -> Source:
         of_csv = [f"`{name}`" for name in self.model_fields_set - _OF_ALL_FORMATS]
-        if of_csv and self.format not in ("auto", "csv"):
+        if of_csv and self.format not in ("auto", "detect", "csv"):
             raise ValueError(
                 f"{', '.join(sorted(of_csv))}: only for CSV, but `format` is {self.format}; remove one of them"
             )

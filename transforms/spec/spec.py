@@ -9,9 +9,9 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from .base import Name, NonNegativeFloat32, Strict
 from .fields import CategoricalField, FieldSpec, FieldType, MultivaluedField, NumericField, VocabularyField
@@ -21,6 +21,11 @@ from .source import Source
 from .split import Split
 from .training import Evaluation, Model, Train
 from .vocabularies import Vocabulary
+
+
+def _long_form(source: Any) -> Any:
+    """Returns the section `source` for its short form."""
+    return {"format": "detect"} if source == "auto" else source
 
 
 class Spec(Strict):
@@ -39,7 +44,7 @@ class Spec(Strict):
     key: str | None = Field(None, description="A column that identifies the row; copied to examples and predictions.")
     label: Label
     split: Split
-    source: Source = Source()
+    source: Annotated[Source, BeforeValidator(_long_form, json_schema_input_type=Source | Literal["auto"])] = Source()
     vocabularies: dict[Name, Vocabulary] = Field(default={}, description="Shared vocabularies by name.")
     fields: dict[Name, FieldSpec] = Field(min_length=1, description="The columns that the model uses, by name.")
     max_rejected: NonNegativeFloat32 = Field(

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from fieldpool.pipeline.sniffing.csv_dialect import Dialect, sniff_dialect
+from fieldpool.pipeline.sniffing.csv_dialect import FoundDialect, sniff_dialect
 from fieldpool.pipeline.sniffing.csv_text import Piece
 
 
-def sniffed(*texts: str, **given: Any) -> Dialect:
+def sniffed(*texts: str, **given: Any) -> FoundDialect:
     """Returns the dialect of the parts of one file."""
     last = len(texts) - 1
     pieces = [Piece(text, is_start=index == 0, is_end=index == last) for index, text in enumerate(texts)]
@@ -211,4 +211,4 @@ def test_stated_entries_are_kept(given: str, value: Any) -> None:
 
 @pytest.mark.parametrize("text", ["", "\n\n", "x", '"', "\\", ",", "# only a comment\n", "sep=;\n", "\0\0\n"])
 def test_any_text_has_a_dialect(text: str) -> None:
-    assert isinstance(sniffed(text), Dialect)
+    assert isinstance(sniffed(text), FoundDialect)

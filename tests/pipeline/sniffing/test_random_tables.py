@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from random_tables import WRITERS, random_table, write
 
-from fieldpool.pipeline.sniffing.csv_dialect import Dialect, sniff_dialect
-from fieldpool.pipeline.sniffing.csv_text import Piece
+from fieldpool.pipeline.sniffing.sniff import sniff_files
 from fieldpool.pipeline.sources.formats.csv_header import header_of
 from fieldpool.pipeline.sources.readers import read_batches
 from fieldpool.pipeline.sources.source_file import source_file
@@ -35,20 +36,20 @@ def draw(seed: str, folder: Path, most_rows: int) -> tuple[str, str]:
     written = write(random_table(rng, most_rows), writer, rng)
     if written is None:
         return "skipped", ""
-    path = folder / "table.csv"
+    text = written.content.decode("utf-8-sig")
+    encoding = rng.choice(["utf-8", "utf-8", "utf-8", "utf-8-sig", "utf-16", "utf-16-le", "cp1252", "cp1252"])
+    with contextlib.suppress(UnicodeEncodeError):
+        written = replace(written, content=text.encode(encoding), source=written.source | {"encoding": encoding})
+    path = folder / f"table.{rng.choice(['csv', 'txt', 'tsv', 'dat'])}"
     path.write_bytes(written.content)
-    text = written.content.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
-    found = sniff_dialect([Piece(text)], {})
-    nulls = {"null_values": found.null_values}
-    if table_of(path, stated(found)) == table_of(path, Source(**written.source, **nulls)):
+    found = sniff_files([str(path)], Source())
+    stated = Source(**written.source, null_values=found.source.null_values)
+    if table_of(path, found.source) == table_of(path, stated):
+        if found.is_default:
+            assert table_of(path, Source()) == table_of(path, stated), seed
         return "same", ""
     is_reported = any("not certain" in reason for reason in found.reasons.values())
     return "reported" if is_reported else "other", f"{seed}: {written.options}; found {found}; {text[:200]!r}"
-
-
-def stated(found: Dialect) -> Source:
-    names = ("delimiter", "quote", "escape", "header", "null_values")
-    return Source(format="csv", **{name: getattr(found, name) for name in names})
 
 
 @pytest.mark.parametrize("writer", WRITERS)

@@ -114,6 +114,8 @@ CONTENTS: dict[str, tuple[Content, bytes]] = {
     "array with BOM": (Content.JSON_ARRAY, b"\xef\xbb\xbf" + JSON.encode()),
     "long array": (Content.JSON_ARRAY, ("[" + ", ".join([JSON[1:-1]] * 90) + "]").encode()),
     "empty array": (Content.JSON_ARRAY, b"[]"),
+    "values that begin with an array": (Content.TEXT, b'["x", "y"]\t1\n["y"]\t0\n'),
+    "values that begin with an object": (Content.TEXT, b'{"x": "y"}\t1\n{}\t0\n'),
     "JSON Lines": (Content.JSON_LINES, LINES.encode()),
     "long JSON line": (Content.JSON_LINES, ('{"id": "' + "x" * 2 * HEAD_BYTES + '"}\n').encode()),
     "one JSON object": (Content.JSON_LINES, b'{"id": 1}'),
@@ -225,7 +227,7 @@ def test_files_that_can_be_read_are_not_refused(
 
 def test_content_in_another_encoding_is_recognised(tmp_path: Path) -> None:
     path = write(tmp_path, "rows.jsonl", JSON.encode("utf-16"))
-    with pytest.raises(SourceError, match="found a JSON array. Set `source: {format: json}`"):
+    with pytest.raises(SourceError, match=r"found a JSON array\. Set `source: {format: json}`"):
         check_input([path], Source(encoding="utf-16"), ["id"])
 
 
