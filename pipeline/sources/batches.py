@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
@@ -15,6 +17,10 @@ from ...transforms.errors import SourceError
 from .paths import TEXT, Shapes, Steps, columns_at, members_of, root_of, shape_at
 
 BATCH_ROWS = 16_384
+
+# Delimiters that a name may have if the file is read with another one; and the names of columns without a header.
+_DELIMITERS = ("::", "||", ";", "\t", "|", ",", "^", "~")
+_BY_POSITION = re.compile(r"c\d+")
 
 # A text value is truncated to this many characters in the raw values of a rejected row, and in its reason.
 _RAW_CHARACTERS = 1000
@@ -140,15 +146,28 @@ def check_columns(
         raise SourceError(f"{path}: has several columns named {duplicates[0]!r}; rename all but one")
     missing = [column for column in wanted if shape_at(column, shapes) is None]
     if missing:
-        fix = (
-            f"{other} has it: add the column to this file, empty if its values are missing, or leave the file out"
-            if other
-            else "Correct the name in the spec (a field reads another column with `column:`). If the spec is that of a "
-            "run or model, the data must have its columns: add or rename the column in the files"
-        )
         has = [column for name in found for column in members_of(name, shapes[name])[0] or [name]]
         shown = ", ".join(map(repr, missing)), ", ".join(map(repr, has))
-        raise SourceError(f"{path}: has no column {shown[0]}; it has {shown[1]}. {fix}")
+        raise SourceError(f"{path}: has no column {shown[0]}; it has {shown[1]}. {_next_step(found, missing, other)}")
+
+
+def _next_step(found: Sequence[str], missing: Sequence[str], other: str | None) -> str:
+    """Returns what the user can do if a file with the columns `found` lacks some; `other` has them."""
+    for delimiter in _DELIMITERS:
+        parts = {part.strip(" \"'") for name in found if delimiter in name for part in name.split(delimiter)}
+        if parts.issuperset(missing) and other:
+            return f"Unlike in {other}, its names are separated by {delimiter!r}: use one delimiter in all files"
+        if parts.issuperset(missing):
+            setting = f"`source: {{delimiter: {json.dumps(delimiter)}}}`"
+            return f"Its names are separated by {delimiter!r}: set {setting} or `source: auto` in the spec"
+    if other:
+        return f"{other} has it: add the column to this file, empty if its values are missing, or leave the file out"
+    if all(map(_BY_POSITION.fullmatch, missing)):
+        return "If its first line is a row, set `source: {header: false}` in the spec; the columns are then c0, c1, …"
+    return (
+        "Correct the name in the spec (a field reads another column with `column:`). If the spec is that of a run or "
+        "model, the data must have its columns: add or rename the column in the files"
+    )
 
 
 def raw_row(batch: pa.RecordBatch, row: int) -> dict[str, Any]:

@@ -39,6 +39,7 @@ class Content(StrEnum):
     UTF32 = "UTF-32 text"
     BINARY = "binary data"
     HTML = "an HTML or XML page"
+    LFS = "a pointer of Git LFS"
     JSON_ARRAY = "a JSON array"
     JSON_LINES = "JSON Lines"
     JSON_OBJECTS = "JSON objects of several lines"
@@ -80,6 +81,7 @@ _CONTROLS = bytes([0, *range(4, 9), *range(14, 28)])
 _MOST_CONTROLS = 0.04
 
 _HTML = re.compile(rb"<(!doctype|html|head|body|\?xml)\b", re.IGNORECASE)
+_LFS = b"version https://git-lfs.github.com/spec/"
 _ARRAY = re.compile(rb"\[\s*([\[\]{\"\d-]|null|true|false|$)")
 _PYTHON = re.compile(rb"\{u?'.*\}|\{\}")
 _LIBFFM = re.compile(rb"[-+]?[\d.]+([ \t]+\w+:\w+:[-+.\deE]+)+")
@@ -137,6 +139,8 @@ def _is_not_utf8(text: bytes) -> bool:
 def _text(head: bytes) -> Content:
     """Returns the format of a text."""
     text = head.lstrip()
+    if text.startswith(_LFS):
+        return Content.LFS
     if _HTML.match(text):
         return Content.HTML
     *lines, last = text.split(b"\n", _LINES)

@@ -46,6 +46,7 @@ _STEPS = {
     Content.TAR: "Extract it, and pass the files in it",
     Content.BINARY: "Pass a file of one of the formats of `source: {format: …}`",
     Content.HTML: "Probably a failed download: open the file, and download it again",
+    Content.LFS: "Get the file itself: `git lfs pull`",
     Content.JSON_OBJECTS: "Write each object on one line: `jq -c . FILE > rows.jsonl`",
     Content.PYTHON: "Convert them to JSON Lines: `python -c 'import ast, json, sys; [print(json.dumps("
     "ast.literal_eval(line))) for line in sys.stdin]' < FILE > rows.jsonl`",
@@ -55,7 +56,7 @@ _STEPS = {
 }
 
 _BYTES = {Content.PARQUET, Content.TFRECORD, Content.AVRO, Content.ORC, Content.ARROW, Content.OFFICE, Content.TAR}
-_NOT_TEXT = _BYTES | {Content.BINARY, Content.HTML}
+_NOT_TEXT = _BYTES | {Content.BINARY, Content.HTML, Content.LFS}
 _JSON = {Content.JSON_ARRAY, Content.JSON_LINES, Content.JSON_OBJECTS, Content.PYTHON}
 
 # What cannot be read as each format. The first line of CSV may be any text if it is not a header: see `_refused`.

@@ -107,6 +107,7 @@ CONTENTS: dict[str, tuple[Content, bytes]] = {
     "pdf": (Content.BINARY, b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n1 0 obj"),
     "html": (Content.HTML, b"\n<!DOCTYPE html>\n<html><body>Not found</body></html>"),
     "xml": (Content.HTML, b'<?xml version="1.0"?><Error><Code>AccessDenied</Code></Error>'),
+    "Git LFS": (Content.LFS, b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 123\n"),
     "array": (Content.JSON_ARRAY, JSON.encode()),
     "array with line ends": (Content.JSON_ARRAY, JSON.replace("}, ", "},\n").encode()),
     "array with brackets on their lines": (Content.JSON_ARRAY, b'[\n{"id": 1},\n{"id": 2},\n{"id": 3}\n]\n'),
@@ -165,6 +166,7 @@ REFUSED = [
     ("rows.csv.gz", "html", "found an HTML or XML page. Probably a failed download"),
     ("rows.parquet", "xml", "expected Parquet, .*found an HTML or XML page. Probably a failed download"),
     ("rows.csv", "random", "expected CSV, .*found binary data"),
+    ("rows.parquet", "Git LFS", "found a pointer of Git LFS. Get the file itself: `git lfs pull`"),
     ("rows.jsonl", "sqlite", "expected JSON Lines, .*found binary data"),
     ("rows.csv", "array", rf"expected CSV, .*found a JSON array\. Set `source: {{format: json}}{AUTO}"),
     (

@@ -118,6 +118,31 @@ def test_column_that_no_file_has_is_an_error_that_names_the_ways_out(tmp_path: P
         check_input([file], Source(), ["age"])
 
 
+@pytest.mark.parametrize(
+    ("header", "columns", "step"),
+    [
+        ("user;age", ["age"], r"separated by ';': set `source: \{delimiter: \";\"\}` or `source: auto`"),
+        ("user\tage", ["age"], r"separated by '\\t': set `source: \{delimiter: \"\\t\"\}` or `source: auto`"),
+        ("user::age", ["user", "age"], r"set `source: \{delimiter: \"::\"\}`"),
+        ("1,u2,20", ["c1", "c2"], r"If its first line is a row, set `source: \{header: false\}`"),
+    ],
+)
+def test_column_that_no_file_has_names_the_entry_that_helps(
+    tmp_path: Path, header: str, columns: list[str], step: str
+) -> None:
+    file = write(tmp_path / "a.csv", f"{header}\n1\n".encode())
+    with pytest.raises(SourceError, match=step):
+        check_input([file], Source(), columns)
+
+
+def test_files_of_two_delimiters_are_reported(tmp_path: Path) -> None:
+    a, b = (
+        write(tmp_path / f"{name}.csv", text) for name, text in (("a", b"user,age\n1,2\n"), ("b", b"user;age\n1;2\n"))
+    )
+    with pytest.raises(SourceError, match=r"b\.csv: .*Unlike in .*a\.csv, its names are separated by ';'"):
+        check_input([a, b], Source(), ["user", "age"])
+
+
 @pytest.mark.parametrize("name", ["jsonl", "tfrecord"])
 @pytest.mark.filterwarnings("error")
 def test_file_may_leave_out_an_optional_key(tmp_path: Path, name: str) -> None:
