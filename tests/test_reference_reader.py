@@ -84,6 +84,12 @@ def csv_kind(name: str, delimiter: str, line_ends: Sequence[str], written: str =
     return Kind(name, lambda data: reference.csv_rows(data, written_bytes, COLUMNS), contents, source=source)
 
 
+def commented_kind() -> Kind:
+    contents = [b'#"a,b\n' + table(",", csv.QUOTE_ALL).replace(b'"r', b'# 1,"2"\n"r').replace(b"\nlines", b"\n#lines")]
+    source = Source(comment="#")
+    return Kind("rows.csv", lambda data: reference.csv_rows(data, b",", COLUMNS, b"#"), contents, source=source)
+
+
 def tfrecord_rows(data: bytes) -> list[reference.Row]:
     return reference.tfrecord_rows(data, COLUMNS)
 
@@ -93,6 +99,7 @@ KINDS = {
     "csv": csv_kind("rows.csv", ",", ["\n", "\r\n"]),
     "tsv": csv_kind("rows.tsv", "\t", ["\n", "\r"]),
     "pairs": csv_kind("rows.csv", ",", ["\n", "\r\n"], "\x1f:"),
+    "commented": commented_kind(),
     "jsonl": Kind("rows.jsonl", lambda data: reference.json_rows(data, COLUMNS), [json_lines()]),
     "record": Kind("rows.tfrecord", tfrecord_rows, RECORDS, lambda record: framed([*RECORDS, record, *RECORDS])),
     # Nearly every byte belongs to a checksum: few mutated files can be read.

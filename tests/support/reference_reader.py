@@ -22,19 +22,22 @@ class Refused(Exception):
     """The file must be an error; `str()` is a part of its message."""
 
 
-def csv_rows(data: bytes, delimiter: bytes, columns: Sequence[str]) -> list[Row]:
+def csv_rows(data: bytes, delimiter: bytes, columns: Sequence[str], comment: bytes = b"\n") -> list[Row]:
+    """`comment` begins lines that are comments; by default, none."""
     rows: list[Row] = []
     header: list[str] = []
     data, at = data.removeprefix(b"\xef\xbb\xbf"), 0
     while at < len(data):
         line_end = at + len(re.split(rb"[\r\n]", data[at:], maxsplit=1)[0])
         values, end = csv_row(data, at, delimiter)
-        if line_end > at and not header:
+        if data.startswith(comment, at):
+            values = None
+        elif line_end > at and not header:
             if values is None:
                 raise Refused("column names")
             header = [(value or b"").decode(errors="replace") for value in values]
         elif line_end > at:
-            if end > line_end and not is_one_row(data[at:end], delimiter, len(header)):
+            if end > line_end and not is_one_row(data[at:end], delimiter, len(header), comment):
                 values, end = None, line_end
             rows.append(values if values and len(values) == len(header) else None)
         at = max(line_end if values is None else end, at) + 1
@@ -78,12 +81,12 @@ def quoted(text: bytes, at: int) -> tuple[bytes | None, int]:
     return None, start
 
 
-def is_one_row(text: bytes, delimiter: bytes, width: int) -> bool:
+def is_one_row(text: bytes, delimiter: bytes, width: int, comment: bytes) -> bool:
     """Returns whether several lines are one row, as docs/spec.md says."""
 
     def is_row(line: bytes, lenient: bool = False) -> bool:
         values, _ = csv_row(line, 0, delimiter, lenient)
-        return values is not None and len(values) == width
+        return values is not None and len(values) == width and not line.startswith(comment)
 
     first, *inner, last = [line for line in re.split(rb"[\r\n]", text) if line] + (
         [b""] if text[-1:] in b"\r\n" else []
