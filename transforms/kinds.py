@@ -52,7 +52,7 @@ _EXTENSIONS = {
     ".yaml": Kind.SPEC,
     ".yml": Kind.SPEC,
     ".keras": Kind.MODEL,
-    **dict.fromkeys((".csv", ".tsv", ".txt", ".json", ".jsonl", ".ndjson"), Kind.DATA),
+    **dict.fromkeys((".csv", ".tsv", ".txt", ".json", ".jsonl", ".ndjson", ".ffm", ".libffm"), Kind.DATA),
     **dict.fromkeys((".parquet", ".pq", ".tfrecord", ".tfrecords"), Kind.DATA),
 }
 _COMPRESSIONS = (".gz", ".bz2")

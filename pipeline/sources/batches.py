@@ -37,6 +37,7 @@ class Reason(StrEnum):
     NESTED_VALUE = "expected text, a number or a list of these, found {found}"
     WRONG_PATH = "the path does not fit: {error}"
     TEXT_ON_PATH = "the path leads into a text; if the text is a list, set list: json or list: python"
+    NO_FFM = "not a line of libffm (label field:feature:value …): {found}"
     NO_EXAMPLE = "not a tf.Example"
     NO_MATCH = "expected an element that matches source.explode.into"
     NO_KEY = "the key is missing"

@@ -21,6 +21,7 @@ _FORMATS = {
     Content.TFRECORD: "tfrecord",
     Content.JSON_LINES: "jsonl",
     Content.JSON_ARRAY: "json",
+    Content.LIBFFM: "libffm",
 }
 _NAMES: dict[str, str] = {
     "csv": "CSV",
@@ -50,7 +51,6 @@ _STEPS = {
     Content.JSON_OBJECTS: "Write each object on one line: `jq -c . FILE > rows.jsonl`",
     Content.PYTHON: "Convert them to JSON Lines: `python -c 'import ast, json, sys; [print(json.dumps("
     "ast.literal_eval(line))) for line in sys.stdin]' < FILE > rows.jsonl`",
-    Content.LIBFFM: "Set `source: auto` in the spec",
     Content.EMPTY: "Pass files with rows",
     Content.TEXT: "Set `source: {format: csv}` (or jsonl), or `source: auto`, in the spec",
 }

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -57,6 +58,26 @@ def open_range(file: SourceFile, part: FileRange) -> contextlib.AbstractContextM
     if len(text) > most:
         raise pa.ArrowInvalid(f"after row {part.first_row}, a row is longer than {ROW_BYTES:,} bytes")
     return io.BytesIO(text)
+
+
+def line_blocks(file: Any, block_bytes: int) -> Iterator[bytes]:
+    """Yields the lines of a file in blocks of about `block_bytes`.
+
+    Raises:
+        pa.ArrowInvalid: a line is longer than a block.
+    """
+    rest = b""
+    while block := file.read(block_bytes):
+        end = block.rfind(b"\n") + 1
+        if end:
+            yield rest + block[:end]
+            rest = block[end:]
+        else:
+            rest += block
+        if len(rest) > block_bytes:
+            raise pa.ArrowInvalid(f"a line is longer than {block_bytes:,} bytes")
+    if rest:
+        yield rest
 
 
 def line_ranges(file: SourceFile, range_bytes: int) -> list[FileRange]:

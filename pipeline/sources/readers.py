@@ -17,7 +17,7 @@ from ...transforms.spec import Source
 from .batches import SourceBatch, check_columns
 from .content_checks import check_content, check_name, is_empty
 from .exploding import columns_to_read, exploded, exploded_columns
-from .formats import csv_files, json_lines, parquet_files, tfrecord_files
+from .formats import csv_files, json_lines, libffm_files, parquet_files, tfrecord_files
 from .paths import Shape, members_of, merged, shape_at
 from .ranges import RANGE_BYTES, FileRange
 from .source_file import ROW_BYTES, Kind, SourceFile, source_file
@@ -40,6 +40,7 @@ _FORMATS: dict[Kind, _Format] = {
     "csv": csv_files,
     "json": json_lines,
     "jsonl": json_lines,
+    "libffm": libffm_files,
     "parquet": parquet_files,
     "tfrecord": tfrecord_files,
 }
@@ -117,15 +118,15 @@ def check_input(
 
     They include the paths in `columns` and `others` that a file has.
 
-    Each CSV or Parquet file must have all requested columns, unless it has 0 bytes. Rows and files of JSON Lines and
-    TFRecords may lack a column; it must be in the first rows of at least one file. The first rows of the first file
-    that has rows are read as well.
+    Each CSV or Parquet file must have all requested columns, unless it has 0 bytes. Rows and files of other formats may
+    lack a column; it must be in the first rows of at least one file. The first rows of the first file that has rows are
+    read as well.
 
     Args:
         files: Paths, without wildcards.
         source: Their format.
         columns: The columns to read.
-        is_optional: For a column that no file of JSON Lines or TFRecords has, warn with a FieldpoolWarning instead of
+        is_optional: For a column that no file of these formats has, warn with a FieldpoolWarning instead of
             raising SourceError.
         others: Columns to look for, which all files may lack.
 

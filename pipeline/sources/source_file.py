@@ -16,7 +16,7 @@ from .streams.compression import EXTENSIONS, Compression, decompressed
 from .streams.encodings import in_utf8, is_utf8_name
 from .streams.json_arrays import lines_of_array
 
-Kind = Literal["csv", "json", "jsonl", "parquet", "tfrecord"]
+Kind = Literal["csv", "json", "jsonl", "libffm", "parquet", "tfrecord"]
 
 _KINDS: dict[str, Kind] = {
     ".csv": "csv",
@@ -25,6 +25,8 @@ _KINDS: dict[str, Kind] = {
     ".jsonl": "jsonl",
     ".ndjson": "jsonl",
     ".json": "jsonl",
+    ".ffm": "libffm",
+    ".libffm": "libffm",
     ".parquet": "parquet",
     ".pq": "parquet",
     ".tfrecord": "tfrecord",

@@ -21,12 +21,12 @@ _OF_ALL_FORMATS = {"format", "compression", "encoding", "decimal", "thousands", 
 class Source(Strict):
     """How the raw files are read. The defaults fit plain CSV and Parquet files."""
 
-    format: Literal["auto", "detect", "csv", "json", "jsonl", "parquet", "tfrecord"] = Field(
+    format: Literal["auto", "detect", "csv", "json", "jsonl", "libffm", "parquet", "tfrecord"] = Field(
         "auto",
         description="json: one array of objects. jsonl: an object a line. auto: by file extension (.csv .tsv .txt "
-        ".jsonl .ndjson .json .parquet .pq .tfrecord .tfrecords; all except Parquet also with .gz, .bz2, .zst, .xz, "
-        ".lz4 or .zip); .json is jsonl. detect: by the content; all entries that are not stated are then found from "
-        "samples, before the work starts, and written into the run's spec. `source: auto` is short for this.",
+        ".jsonl .ndjson .json .ffm .libffm .parquet .pq .tfrecord .tfrecords; all except Parquet also with .gz, .bz2, "
+        ".zst, .xz, .lz4 or .zip); .json is jsonl. detect: by the content; all entries that are not stated are then "
+        "found from samples, before the work starts, and written into the run's spec. `source: auto` is short for this.",
     )
     compression: Literal["auto", "none", "gzip", "bzip2", "zstd", "xz", "lz4", "zip"] = Field(
         "auto",

@@ -20,7 +20,7 @@ from ..batches import BATCH_ROWS, Reason, Rejected, SourceBatch, is_utf8, no_row
 from ..column_types import shapes_of_schema
 from ..list_texts import text_of, unique_members
 from ..paths import VALUE, Shape, Steps, WrongPathError, columns_at, is_list, merged, roots, shape_of, value_at
-from ..ranges import BOM, FileRange, line_ranges, open_range
+from ..ranges import BOM, FileRange, line_blocks, line_ranges, open_range
 from ..source_file import ROW_BYTES, SourceFile
 
 # From here on, not every integer is representable as float64.
@@ -32,7 +32,7 @@ _NULL_ROW = re.compile(rb"\}\s*null")
 def columns_of(file: SourceFile) -> dict[str, Shape]:
     """Returns the keys of the first rows."""
     with file.open_text() as content:
-        first = next(json_blocks(content, ROW_BYTES), b"").removeprefix(BOM)
+        first = next(line_blocks(content, ROW_BYTES), b"").removeprefix(BOM)
         return parse_json(first, file.path, 1, [])[2]
 
 
@@ -45,31 +45,11 @@ def read(file: SourceFile, part: FileRange, columns: list[str]) -> Iterator[Sour
     """Yields the rows of a range."""
     next_row = part.first_row
     with open_range(file, part) as text:
-        for block in json_blocks(text, ROW_BYTES):
+        for block in line_blocks(text, ROW_BYTES):
             block = block.removeprefix(BOM) if part.start == 0 and next_row == 1 else block
             batches, rows, _ = parse_json(block, part.path, next_row, columns)
             next_row += rows
             yield from batches
-
-
-def json_blocks(file: Any, block_bytes: int) -> Iterator[bytes]:
-    """Yields the lines of a file in blocks of about `block_bytes`.
-
-    Raises:
-        pa.ArrowInvalid: a line is longer than a block.
-    """
-    rest = b""
-    while block := file.read(block_bytes):
-        end = block.rfind(b"\n") + 1
-        if end:
-            yield rest + block[:end]
-            rest = block[end:]
-        else:
-            rest += block
-        if len(rest) > block_bytes:
-            raise pa.ArrowInvalid(f"a line is longer than {block_bytes:,} bytes")
-    if rest:
-        yield rest
 
 
 def parse_json(

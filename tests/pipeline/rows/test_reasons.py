@@ -88,6 +88,10 @@ CASES: dict[Reason, tuple[Callable[[Path], Path], dict[str, Any]]] = {
         text("rows.jsonl", *[JSON.replace('"a|b"', tags) for tags in ('[{"id": "a"}]', '"a"')]),
         {"fields": {"tags": {"type": "multivalued", "column": "tags[].id"}}},
     ),
+    Reason.NO_FFM: (
+        text("rows.ffm", "1 0:u:1 1:train:1", "1 0:u:1 1:train"),
+        {"label": {"field": "c0"}, "split": {"hash": "1"}, "key": None, "fields": {"0": {"type": "categorical"}}},
+    ),
     Reason.NO_EXAMPLE: (tfrecords, {}),
     Reason.NO_MATCH: (
         csv(user="u5"),
