@@ -25,8 +25,8 @@ class Source(Strict):
         "auto",
         description="json: one array of objects. jsonl: an object a line. auto: by file extension (.csv .tsv .txt "
         ".jsonl .ndjson .json .ffm .libffm .parquet .pq .tfrecord .tfrecords; all except Parquet also with .gz, .bz2, "
-        ".zst, .xz, .lz4 or .zip); .json is jsonl. detect: by the content; all entries that are not stated are then "
-        "found from samples, before the work starts, and written into the run's spec. `source: auto` is short for this.",
+        ".zst, .xz, .lz4 or .zip); .json is jsonl. detect: by the content; entries that are not stated are then found "
+        "from samples, before the work starts, and written into the run's spec. `source: auto` is short for this.",
     )
     compression: Literal["auto", "none", "gzip", "bzip2", "zstd", "xz", "lz4", "zip"] = Field(
         "auto",
