@@ -14,7 +14,7 @@ import google_crc32c
 HEAD_BYTES = 64 << 10
 
 # Lines that are looked at.
-_LINES = 20
+_LINES = 200
 
 
 class Content(StrEnum):

@@ -38,14 +38,14 @@ _ENCODINGS = {
     Content.UTF32: "utf-32",
 }
 
-_CONVERT = "This cannot be read: convert it to Parquet, CSV or JSON Lines"
+_CONVERT = "This format cannot be read: convert it to Parquet, CSV or JSON Lines"
 _STEPS = {
     Content.AVRO: _CONVERT,
     Content.ORC: _CONVERT,
     Content.ARROW: _CONVERT,
     Content.OFFICE: "Save the sheet as CSV",
     Content.TAR: "Extract it, and pass the files in it",
-    Content.BINARY: "Pass a file of one of the formats of `source: {format: …}`",
+    Content.BINARY: "Export the rows as Parquet, CSV or JSON Lines",
     Content.HTML: "Probably a failed download: open the file, and download it again",
     Content.LFS: "Get the file itself: `git lfs pull`",
     Content.JSON_OBJECTS: "Write each object on one line: `jq -c . FILE > rows.jsonl`",
