@@ -112,9 +112,9 @@ def _from_python(text: str) -> Any:
             return _from_json(text)  # Ten times faster.
         except (ValueError, RecursionError):
             pass
+    tree = ast.parse(text, mode="eval")
     if _ADJACENT_QUOTES.search(text) and _joins_texts(text):
         raise ValueError("a comma is missing")
-    tree = ast.parse(text, mode="eval")
     if any(word in text for word in _FLOATS):
         tree = _Floats().visit(tree)
     return ast.literal_eval(tree)

@@ -140,6 +140,20 @@ def test_member_of_a_text_that_is_not_a_list_is_a_missing_column(tmp_path: Path)
         checked(write_csv(tmp_path / "rows.csv", ["{}"]), spec_of(column="tags.name", weights=None))
 
 
+def test_key_label_split_and_single_values_may_be_members(tmp_path: Path) -> None:
+    fields = {"os": {"type": "categorical", "column": "user.os"}, "age": {"type": "numeric", "column": "user.age"}}
+    sections = {"key": "meta.id", "label": {"field": "meta.y"}, "split": {"column": "meta.part.name"}}
+    meta = {"id": 7, "y": True, "part": {"name": "eval"}}
+    lines = [{"meta": meta, "user": {"os": "x", "age": "3.5"}}, {"meta": meta}, {"meta": meta | {"part": None}}]
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    found = checked(str(tmp_path / "rows.jsonl"), Spec.model_validate(sections | {"fields": fields}))
+    assert [row for of_batch in found for row in of_batch.rows.to_pylist()] == [
+        {"key": b"7", "label": 1.0, "os": b"x", "age": 3.5},
+        {"key": b"7", "label": 1.0, "os": None, "age": None},
+    ]
+    assert [(row.row, row.field) for row in rejected(found)] == [(3, "meta.part.name")]
+
+
 def test_rows_of_a_pipeline_may_have_nested_columns() -> None:
     spec = spec_of()
     checks = CheckRows(spec)

@@ -101,6 +101,8 @@ def test_lists_are_read(form: ListForm, text: str | None, expected: list[bytes |
         ("python", "{'a', 'b'}"),
         ("python", "['a' 'b']"),
         ("python", "['Drama'\n 'Sci-Fi']"),
+        ("python", "['Drama', ''"),
+        ("python", "['''a"),
         ("python", "[1 2 3]"),
         ("python", "['a', print()]"),
         ("python", "['a', ...]"),
