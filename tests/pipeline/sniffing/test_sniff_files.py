@@ -193,7 +193,10 @@ def test_several_files(tmp_path: Path, files: dict[str, str | bytes], entries: d
         ({"a.csv": CSV, "b.csv": gzip.compress(CSV.encode())}, "`compression` is 'none' and 'gzip'"),
         ({"a.csv": CSV, "b.csv": "1,2,3\n4,5,6\n"}, "`header` is True and False"),
         ({"a.csv": "ä,b\n1,2\n", "b.csv": "Ä,b\n1,2\n".encode("cp1252")}, "`encoding` is 'utf-8' and 'cp1252'"),
-        ({"a.csv": b"ORC\x00" + bytes(50)}, "a.csv: expected rows of data; found ORC. This format cannot be read: convert it"),
+        (
+            {"a.csv": b"ORC\x00" + bytes(50)},
+            "a.csv: expected rows of data; found ORC. This format cannot be read: convert it",
+        ),
         ({"a.csv": "<!DOCTYPE html><html>\n"}, "found an HTML or XML page. Probably a failed download"),
         ({"a.jsonl": "{'a': 1}\n{'a': 2}\n"}, "found lines of Python literals. Convert them to JSON Lines"),
         (
