@@ -13,7 +13,7 @@ from typing import Any
 from .csv_text import Parsed, Piece, Row, Syntax, parse
 from .headers import has_header
 from .numbers import columns_of, null_words, number_signs
-from .syntaxes import NO_DELIMITER, choose_syntax
+from .syntaxes import NO_DELIMITER, choose_syntax, one_column
 
 _COMMENTS = ("#", "//", "%")
 _SEPARATOR_LINE = re.compile(r"sep=(.)\n?", re.IGNORECASE)
@@ -72,7 +72,6 @@ def _sniffed(pieces: Sequence[Piece], given: dict[str, Any]) -> FoundDialect:
     cleaned = [_without_comments(piece, found.comment, skipped_by_given) for piece in pieces]
     parsed = choose_syntax(cleaned, fixed).parsed
     parsed = _with_escape(cleaned, parsed, fixed)
-    syntax = parsed.syntax
     found.width, found.share = parsed.width, parsed.share
     _describe_syntax(found, parsed, cleaned)
     first_rows = parsed.pieces[0]
@@ -83,6 +82,12 @@ def _sniffed(pieces: Sequence[Piece], given: dict[str, Any]) -> FoundDialect:
         first_rows = [row for row in first_rows if row.line > 0]
     else:
         first_rows = _skip_preamble(found, first_rows, parsed, pieces[0].text)
+        if first_rows and len(first_rows[0].values) == 1 < parsed.width and "delimiter" not in fixed:
+            # A header of one column; what looked like delimiters are parts of the values.
+            parsed = one_column(cleaned, fixed).parsed
+            found.delimiter, found.width, found.share, first_rows = None, parsed.width, parsed.share, parsed.pieces[0]
+            _describe_syntax(found, parsed, cleaned)
+            found.reasons["delimiter"] = f"not certain: the first row has only one value, {first_rows[0].values[0]!r}"
     if found.comment and "comment" not in given:
         _prefer_skipping(found, pieces, given)
     if not first_rows:
@@ -106,7 +111,7 @@ def _sniffed(pieces: Sequence[Piece], given: dict[str, Any]) -> FoundDialect:
         found.null_values = ["", *words]
         if notes:
             found.reasons["null_values"] = "; ".join(notes)
-    signs = number_signs(columns, syntax.delimiter)
+    signs = number_signs(columns, parsed.syntax.delimiter)
     found.decimal, found.thousands = given.get("decimal", signs.decimal), given.get("thousands", signs.thousands)
     found.reasons |= signs.reasons
     return found
@@ -160,9 +165,9 @@ def _prefer_skipping(found: FoundDialect, pieces: Sequence[Piece], given: dict[s
     example = f"{marked[0][:60]!r}"
     if is_block and not found.skip_rows and "skip_rows" not in given:
         found.comment, found.skip_rows = None, block
-        found.reasons["skip_rows"] = f"{block} {_lines(block)} before the header are no rows: {example}"
+        found.reasons["skip_rows"] = f"{_not_rows(block)} before the header: {example}"
     else:
-        found.reasons["comment"] = f"{len(marked)} sampled {_lines(len(marked))} are no rows: {example}"
+        found.reasons["comment"] = f"{_not_rows(len(marked))} in the sample: {example}"
 
 
 def _skip_preamble(found: FoundDialect, rows: list[Row], parsed: Parsed, text: str) -> list[Row]:
@@ -170,7 +175,8 @@ def _skip_preamble(found: FoundDialect, rows: list[Row], parsed: Parsed, text: s
 
     Such lines have fewer values than all rows after them, and the row after them names columns of numbers or times.
     """
-    first = next((index for index, row in enumerate(rows) if len(row.values) == parsed.width), 0)
+    least = 2 if parsed.width > 2 else 0  # A title may be followed by delimiters.
+    first = next((index for index, row in enumerate(rows) if _filled(row, parsed.width) >= least), 0)
     if not first or parsed.width < 2:
         return rows
     before, after = rows[:first], rows[first:]
@@ -180,16 +186,19 @@ def _skip_preamble(found: FoundDialect, rows: list[Row], parsed: Parsed, text: s
     same = [row for row in others if len(row.values) == parsed.width]
     names, reason = has_header(after[0], same)
     is_names = names and not reason.startswith("not certain")
-    is_regular = typical >= 0.98 * len(after) and not any(len(row.values) >= parsed.width for row in before)
-    lone = all(len(row.values) == 1 for row in before)
+    is_regular = typical >= 0.98 * len(after)
+    lone = all(len(row.values) - row.values.count("") <= 1 for row in before)
     if not (is_far and is_regular and lone and (is_names or parsed.width > 2)):
         return rows
     found.skip_rows = after[0].line
     example = text.split("\n")[before[0].line][:60]
-    found.reasons["skip_rows"] = (
-        f"{found.skip_rows} {_lines(found.skip_rows)} before the header are no rows, for example {example!r}"
-    )
+    found.reasons["skip_rows"] = f"{_not_rows(found.skip_rows)} before the header, such as {example!r}"
     return after
+
+
+def _filled(row: Row, width: int) -> int:
+    """Returns the number of values of a row that are not empty, -1 if the row has another width."""
+    return width - row.values.count("") if len(row.values) == width else -1
 
 
 def _with_escape(pieces: Sequence[Piece], parsed: Parsed, fixed: dict[str, str]) -> Parsed:
@@ -243,5 +252,5 @@ def _describe_syntax(found: FoundDialect, parsed: Parsed, pieces: Sequence[Piece
         reasons["escape"] = "not certain: two backslashes are read as two, not as an escaped one"
 
 
-def _lines(count: int) -> str:
-    return "line" if count == 1 else "lines"
+def _not_rows(count: int) -> str:
+    return "1 line that is not a row" if count == 1 else f"{count} lines that are not rows"

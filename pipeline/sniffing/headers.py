@@ -44,8 +44,8 @@ def has_header(first: Row, rows: Sequence[Row]) -> tuple[bool, str]:
         return True, f"the first row has {_quoted(named[0][0])} above {_plural(named[0][1])}"
     counted = [name for name in names if re.fullmatch(r"\d+", name)]
     if len(counted) >= 2 and counted == [str(int(counted[0]) + index) for index in range(len(counted))]:
-        if counted[0] == "0" and len(counted) == len(names) and len(rows) > 2:
-            return True, f"the first row counts the columns from 0 to {counted[-1]}"
+        if counted[0] == "0" and len(counted) == len(names) > 2 and len(rows) > 2 and not _count_on(rows):
+            return True, f"not certain: the first row counts the columns from 0 to {counted[-1]}"
         if len(rows) > 2 and 1900 <= int(counted[0]) <= 2100:
             return True, f"the first row has the consecutive years {counted[0]} to {counted[-1]}"
     value = next((name for name, _ in typed if name), None)
@@ -91,6 +91,12 @@ def _vote(first: Row, index: int, column: Sequence[str], rows: Sequence[Row]) ->
     if (index in first.quoted) != (quoted > 0.5) and quoted in (0.0, 1.0):
         vote += 1.0
     return vote
+
+
+def _count_on(rows: Sequence[Row]) -> bool:
+    """Returns whether a row has consecutive numbers."""
+    numbers = [[int(value) for value in row.values if value.isdecimal()] for row in rows[:_MOST_ROWS]]
+    return any(len(found) > 2 and found == list(range(found[0], found[0] + len(found))) for found in numbers)
 
 
 def _is_code(name: str, column: Sequence[str]) -> bool:

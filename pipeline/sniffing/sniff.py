@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, get_args
+from typing import Any
 
 from ...transforms.errors import FieldpoolWarning, SourceError
 from ...transforms.spec import Source, Spec
@@ -111,7 +111,7 @@ def _format_of(sample: Sample, given: Source) -> str:
         return given.format
     if sample.content is Content.EMPTY:
         return str(_default(sample.path, "kind") or "csv")
-    if _FORMATS.get(sample.content) not in get_args(Source.model_fields["format"].annotation):
+    if sample.content not in _FORMATS:
         raise refusal(sample.path, sample.content)
     return _FORMATS[sample.content]
 

@@ -26,6 +26,11 @@ _MIXED = re.compile(r"[:|~^#@$&*!,;\t ]{2,4}")
 _WEIGHTS: dict[Type, float] = {"number": 1.0, "time": 1.0, "word": 0.9, "text": 0.7, "odd": 0.1, "empty": 0.0}
 _EMPTY_COLUMN = 0.4
 
+# Rows of text alone must have at least this share of one width.
+_REGULAR = 0.8
+# What a first row of another width than the others, such as a title, counts.
+_OTHER_FIRST_ROW = 0.75
+
 # Scores below this one are no evidence for a delimiter: the file has one column.
 _LEAST_SCORE = 0.2
 
@@ -63,7 +68,7 @@ def choose_syntax(pieces: Sequence[Piece], given: dict[str, str]) -> Scored:
     if "delimiter" in given and best is not None and best.parsed.rows:
         return best
     if best is None or best.score < _LEAST_SCORE or best.parsed.width < 2 or _is_column_of_times(pieces):
-        return _one_column(pieces, given)
+        return one_column(pieces, given)
     return best
 
 
@@ -72,7 +77,8 @@ def _is_column_of_times(pieces: Sequence[Piece]) -> bool:
     return column_type(lines) == "time"
 
 
-def _one_column(pieces: Sequence[Piece], given: dict[str, str]) -> Scored:
+def one_column(pieces: Sequence[Piece], given: dict[str, str]) -> Scored:
+    """Returns the rows of a file with one column, in the best syntax. The delimiter is the given one or NO_DELIMITER."""
     delimiter = given.get("delimiter", NO_DELIMITER)
     quotes = [given["quote"]] if "quote" in given else ['"', ""]
     found = [
@@ -100,7 +106,10 @@ def _delimiters(pieces: Sequence[Piece]) -> list[str]:
         counts.update({run[0] * size for run in runs for size in (2, 3) if len(run) % size == 0})
         counts.update({part for match in _MIXED.finditer(line) for part in _parts(match.group())})
     common = [text for text, count in counts.most_common(8) if count >= 0.5 * len(lines)]
-    return found + [text for text in common if text not in found]
+    times = {text: sum(piece.text.count(text) for piece in pieces) for text in common}
+    # A part of a longer text that is as frequent is not the complete delimiter.
+    parts = {text for text in common for other in common if text in other != text and times[text] == times[other]}
+    return found + [text for text in common if text not in {*found, *parts}]
 
 
 def _parts(run: str) -> Iterator[str]:
@@ -143,10 +152,16 @@ def _scored(pieces: Sequence[Piece], syntax: Syntax, most_rows: int = 1 << 60) -
         and _is_always_doubled(pieces, syntax.delimiter)
     ):
         prior = 0.1
-    if syntax.delimiter == " " and not _is_table_of_spaces(parsed):
+    if syntax.delimiter in " :" and not _is_table(parsed):
         return Scored(parsed, 0.0)
     regularity = parsed.share**2 * (1 - 1 / width) ** 0.25 if width > 1 else 0.01
-    return Scored(parsed, prior * regularity * _type_score(parsed))
+    types = _type_score(parsed)
+    if parsed.share < _REGULAR and types <= _WEIGHTS["text"]:
+        return Scored(parsed, 0.0)  # Sentences with commas.
+    first = parsed.pieces[0][:1] if pieces[0].is_start else []
+    if first and len(first[0].values) != width:
+        regularity *= _OTHER_FIRST_ROW
+    return Scored(parsed, prior * regularity * types)
 
 
 def _is_always_doubled(pieces: Sequence[Piece], character: str) -> bool:
@@ -155,13 +170,14 @@ def _is_always_doubled(pieces: Sequence[Piece], character: str) -> bool:
     return 1 not in runs and any(all(run % size == 0 for run in runs) for size in (2, 3))
 
 
-def _is_table_of_spaces(parsed: Parsed) -> bool:
-    """Returns whether spaces divide rows into columns of clear types, rather than the words of a text or a time."""
+def _is_table(parsed: Parsed) -> bool:
+    """Returns whether spaces or colons divide rows into columns of clear types, rather than the parts of a text."""
     if parsed.share < 0.98 or parsed.width < 2:
         return False
     columns = zip(*(row.values for row in _sampled(parsed)), strict=True)
     common = [Counter(map(type_of, column)).most_common(1)[0][0] for column in columns]
-    return "empty" not in common and "number" in common and common != ["time", "time"]
+    is_clear = common.count("text") + common.count("odd") + common.count("empty") < len(common) / 2
+    return is_clear and "number" in common and common != ["time", "time"]
 
 
 def _sampled(parsed: Parsed) -> list[Row]:

@@ -37,7 +37,7 @@ def type_of(value: str, *, is_quoted: bool = False) -> Type:
     if value[0] in "\"'" and len(value) > 1 and value[-1] == value[0]:
         return "odd"
     if _WORD.fullmatch(value):
-        return "word"
+        return "text" if value[0] in "\"'" or value[-1] in "\"'" else "word"
     return "odd" if _DELIMITERS.search(value) else "text"
 
 

@@ -41,6 +41,9 @@ def test_delimiter(delimiter: str) -> None:
         pytest.param("url\nhttp://a.b/c\nhttp://d.e/f\n", id="addresses"),
         pytest.param("c0\nv0\na;b\n", id="a delimiter in one row"),
         pytest.param("n\n1\n2\n3\n", id="numbers"),
+        pytest.param("tags\n" + "a|b\nc|d\n" * 9, id="lists of two"),
+        pytest.param("price\n" + "0,5\n7,25\n" * 9, id="decimal commas"),
+        pytest.param("line\n" + "2024-01-01 10:00:00 INFO start\n" * 9, id="a log"),
     ],
 )
 def test_one_column(text: str) -> None:
@@ -81,6 +84,8 @@ def test_escapes_count_in_every_part_of_a_file(position: int) -> None:
         pytest.param("a,b\n" + "1,\"x\\\"y\"\n" * 5, '"', "\\", id="escaped"),
         pytest.param("a,b\n" + "1,'x, y'\n" * 5, "'", None, id="single quotes"),
         pytest.param("a,b\n" + "1,it's\n" * 5, '"', None, id="apostrophes"),
+        pytest.param("a,b\n" + "1,'tis\n" * 5, '"', None, id="apostrophes at the start"),
+        pytest.param("a,b\n" + "1,'x,y'\n" * 30, "'", None, id="single quotes around delimiters"),
         pytest.param("a\tb\n" + '1\t"open\n' * 5, "none", None, id="quotes as text"),
         pytest.param("a,b\n" + "1,x\\, y\n" * 5, '"', "\\", id="an escaped delimiter"),
         pytest.param("a,b\n" + '1,say \\"hi\\"\n' * 5, '"', "\\", id="escaped quotes without quotes around"),
@@ -103,6 +108,7 @@ def test_quote_and_escape(text: str, quote: str, escape: str | None) -> None:
         pytest.param("user,2019,2020,2021\nu1,3,4,5\nu2,5,6,7\nu3,6,7,8\n", True, id="years as names"),
         pytest.param("0,1,2\n5,7,9\n5,6,3\n2,2,8\n", True, id="counted columns"),
         pytest.param("id,2019\n1,3\n2,5\n3,6\n", True, id="a name and a number"),
+        pytest.param("0,1,2\n1,2,3\n2,3,4\n3,4,5\n", False, id="numbers that count on"),
         pytest.param("user,item,label\n", True, id="only names"),
         pytest.param("17,u1,2.5\n", False, id="one row"),
         pytest.param("2024-01-01,a\n2024-01-02,b\n", False, id="times"),
@@ -130,6 +136,7 @@ ROWS = "id;user;price\n" + "".join(f"{i};u{i};2.5\n" for i in range(20))
     [
         pytest.param(ROWS, 0, None, id="none"),
         pytest.param("Report of May\n\n" + ROWS, 2, None, id="title and blank line"),
+        pytest.param("Report of May;;\n;;\n" + ROWS, 2, None, id="title padded with delimiters"),
         pytest.param("sep=;\n" + ROWS, 1, None, id="a spreadsheet's line"),
         pytest.param("# made by x\n# 2024; v1\n" + ROWS, 2, None, id="comments before the header"),
         pytest.param("# made by x\n" + ROWS + "# part; 2\n" + ROWS[14:], 0, "#", id="comments anywhere"),

@@ -88,6 +88,7 @@ def test_files_that_need_no_source(tmp_path: Path, name: str, content: str | byt
         ("a.json", f"[{LINES.strip().replace(chr(10), ',')}]", {"format": "json"}),
         ("a.csv", parquet(), {"format": "parquet"}),
         ("part-0", framed([b"record"]), {"format": "tfrecord"}),
+        ("a.dat", "1 0:1:1 1:2:0.5\n0 0:2:1 1:3:0.5\n", {"format": "libffm"}),
         ("a.csv", CSV.encode("utf-16"), {"encoding": "utf-16"}),
         ("a.csv", CSV.encode("utf-16-be"), {"encoding": "utf-16-be"}),
         ("a.csv", CSV.replace("a|b", "Café|Größe").encode("latin-1"), {"encoding": "cp1252"}),
