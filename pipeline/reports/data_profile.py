@@ -16,6 +16,7 @@ from ..counts.spec_resolution import open_lengths
 from ..counts.time_units import resolve_unit, with_boundaries
 from ..proposal.spec_proposal import Proposal, propose
 from ..rows.times import read_times
+from ..sniffing.sniff import sniff_files
 from ..sources.files import find_files
 from ..sources.readers import shown, usable_columns
 from ..sources.sample import sample_rows
@@ -67,12 +68,14 @@ def profile_data(
         patterns: Paths or glob patterns of the files.
         rows: The size of the sample; smaller files are read completely.
         label: The label's column, if it cannot be guessed.
-        source: How to read the files, if their names do not say so.
+        source: Entries of `source` that are known; the others are found from the content of the files.
 
     Raises:
         UserError: a file cannot be read, there are no rows, or the given column cannot be the label.
     """
-    files, source = [file.path for file in find_files(patterns)], source or Source()
+    files, given = [file.path for file in find_files(patterns)], source or Source()
+    sniffed = sniff_files(files, given)
+    source = given if sniffed.is_default else sniffed.source
     names, left_out = usable_columns(files, source)
     batches = [batch for batch in sample_rows(files, source, names, rows) if batch.data.num_rows]
     if not batches:
@@ -82,6 +85,7 @@ def profile_data(
     of_source = source.model_dump(mode="json", exclude_unset=True)
     if of_source:
         proposal.spec = {"source": of_source, **proposal.spec}
+        proposal.reasons["source"] = [f"{name}: {reason}" for name, reason in sniffed.reasons.items()]
     spec, has_label = _validated(proposal), "label" in proposal.spec
     sample = check_sample(batches, _with_boundaries(spec, table), label=has_label)
     fields = _drop_unseen_fields(field_profiles(spec, sample, proposal.reasons), proposal)
@@ -105,6 +109,9 @@ def spec_text(found: DataProfile) -> str:
                 reasons = proposal.reasons.get(name, []) if section == "fields" else []
                 lines += [f"  # {'; '.join(reasons)}"] if reasons else []
                 lines.append(f"  {_inline(name)}: {_inline(settings)}")
+        elif section == "source":
+            lines += [f"# {reason}" for reason in proposal.reasons.get(section, [])]
+            lines.append(f"{section}: {_inline(value)}")
         else:
             lines.append(
                 f"{section}: {_inline(value)}" + "".join(f"  # {r}" for r in proposal.reasons.get(section, []))

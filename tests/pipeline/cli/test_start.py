@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -127,7 +126,7 @@ def test_without_a_label_it_ends_after_the_page(fieldpool: Fieldpool, log: Path,
 
 
 def test_error_leaves_no_folder(fieldpool: Fieldpool, tmp_path: Path) -> None:
-    shutil.copy(__file__, tmp_path / "rows.parquet")
-    code, _, err = fieldpool("start", tmp_path / "rows.parquet", "--out", tmp_path / "first")
+    (tmp_path / "rows.csv").write_text("<html><body>Not found</body></html>")
+    code, _, err = fieldpool("start", tmp_path / "rows.csv", "--out", tmp_path / "first")
     assert code == 2, err
     assert not (tmp_path / "first").exists()

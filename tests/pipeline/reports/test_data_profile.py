@@ -104,11 +104,25 @@ def test_oov_rate_is_over_the_values_that_the_model_sees(keep: str, share: float
     assert (tags.distinct, tags.oov_eval, tags.oov_test) == (1, share, None)
 
 
+def test_decisions_on_how_to_read_a_file_are_in_the_spec_with_reasons(tmp_path: Path) -> None:
+    (tmp_path / "rows.dat").write_text("id::kind::click\n" + "".join(f"{i}::x{i % 5}::{i % 2}\n" for i in range(50)))
+    found = profile_data([str(tmp_path / "rows.dat")])
+    assert found.spec is not None
+    assert (found.spec.source.format, found.spec.source.delimiter) == ("csv", "::")
+    assert "# delimiter: 2 characters; every sampled row has 2 of them\n" in spec_text(found)
+
+
+def test_plain_csv_needs_no_source(tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_text("id,kind,click\n" + "".join(f"{i},x{i % 5},{i % 2}\n" for i in range(50)))
+    found = profile_data([str(tmp_path / "rows.csv")])
+    assert "source" not in found.proposal.spec
+
+
 def test_file_without_header_has_the_given_columns(tmp_path: Path) -> None:
     (tmp_path / "train.tsv").write_text("".join(f"{i % 2}\tx{i % 5}\t{i}\n" for i in range(50)))
     source = Source(delimiter="\t", header=False, columns=["click", "kind", "number of"])
     found = profile_data([str(tmp_path / "train.tsv")], source=source)
-    assert found.spec.source == source
+    assert found.spec.source.model_copy(update={"format": "auto", "compression": "auto"}) == source
     assert found.spec.fields["kind"].type == "categorical"
 
 
