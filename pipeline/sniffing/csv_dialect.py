@@ -187,8 +187,9 @@ def _skip_preamble(found: FoundDialect, rows: list[Row], parsed: Parsed, text: s
     names, reason = has_header(after[0], same)
     is_names = names and not reason.startswith("not certain")
     is_regular = typical >= 0.98 * len(after)
-    lone = all(len(row.values) - row.values.count("") <= 1 for row in before)
-    if not (is_far and is_regular and lone and (is_names or parsed.width > 2)):
+    are_lone = all(len(row.values) - row.values.count("") <= 1 for row in before)
+    are_short = all(len(row.values) == 1 for row in before)
+    if not (is_far and is_regular and are_lone and (is_names or (are_short and parsed.width > 2))):
         return rows
     found.skip_rows = after[0].line
     example = text.split("\n")[before[0].line][:60]

@@ -137,13 +137,26 @@ KINDS: dict[str, Callable[[random.Random, int], list[Value]]] = {
 }
 
 
-def _source(delimiter: str, header: bool, options: dict[str, Any] | None = None) -> dict[str, Any]:
+def _source(delimiter: str, header: bool, options: dict[str, Any] | None = None, null: str = "") -> dict[str, Any]:
     """Returns the entries of `source` for options of Python's csv."""
     options = options or {}
     escape = options.get("escapechar")
-    return {"format": "csv", "delimiter": delimiter, "header": header, "quote": options.get("quotechar", '"')} | (
-        {"escape": escape} if escape else {}
+    return (
+        {"format": "csv", "delimiter": delimiter, "header": header, "quote": options.get("quotechar", '"')}
+        | ({"escape": escape} if escape else {})
+        | {"null_values": ["", null]}
     )
+
+
+def _null_word(table: Table, rng: random.Random) -> str:
+    """Returns a text for missing values: one that may be a word only if all of them are in columns of numbers."""
+    numbers = [sum(isinstance(value, int | float) for value in column) for column in table.columns]
+    missing = [column.count(None) for column in table.columns]
+    is_clear = all(
+        not lost or count > max(1, len(column) - lost - 1)
+        for lost, count, column in zip(missing, numbers, table.columns, strict=True)
+    )
+    return rng.choice(["", "", "\\N", *(["NULL", "NA", "nan"] if is_clear else [])])
 
 
 def write(table: Table, writer: str, rng: random.Random) -> Written | None:
@@ -194,8 +207,9 @@ def _by_pandas(table: Table, rng: random.Random) -> Written | None:
         escapechar=None if doubled else "\\",
         lineterminator=rng.choice(["\n", "\r\n"]),
         header=rng.random() < 0.7,
+        na_rep=_null_word(table, rng) if doubled else "",
     )
-    source = _source(options["sep"], options["header"], options)
+    source = _source(options["sep"], options["header"], options, options["na_rep"])
     return Written(frame.to_csv(index=False, **options).encode(), source, options)
 
 
@@ -222,8 +236,9 @@ def _by_polars(table: Table, rng: random.Random) -> Written | None:
         line_terminator=rng.choice(["\n", "\r\n"]),
         quote_style=rng.choice(["necessary", "necessary", "always", "non_numeric"]),
         include_bom=rng.random() < 0.2,
+        null_value=_null_word(table, rng),
     )
-    source = _source(options["separator"], options["include_header"])
+    source = _source(options["separator"], options["include_header"], null=options["null_value"])
     return Written(frame.write_csv(**options).encode(), source, options)
 
 
@@ -232,12 +247,15 @@ def _by_duckdb(table: Table, rng: random.Random) -> Written | None:
     has_header, escape = rng.random() < 0.7, rng.choice(['"', '"', "\\"])
     delimiter = rng.choice([*DELIMITERS, *LONG_DELIMITERS[:2]])
     force = rng.choice(["", "", ", FORCE_QUOTE *"])
+    null = _null_word(table, rng) if escape == '"' else ""
     with tempfile.TemporaryDirectory() as folder, duckdb.connect() as database:
         path = Path(folder, "t.csv")
         database.register("t", arrow)
-        options = f"HEADER {has_header}, DELIMITER '{delimiter}', QUOTE '\"', ESCAPE '{escape}'{force}"
+        options = (
+            f"HEADER {has_header}, DELIMITER '{delimiter}', QUOTE '\"', ESCAPE '{escape}'{force}, NULLSTR '{null}'"
+        )
         database.execute(f"COPY t TO '{path}' (FORMAT csv, {options})")
-        source = _source(delimiter, has_header, {"escapechar": escape if escape != '"' else None})
+        source = _source(delimiter, has_header, {"escapechar": escape if escape != '"' else None}, null)
         return Written(path.read_bytes(), source, {"options": options})
 
 

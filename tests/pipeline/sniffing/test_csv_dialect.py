@@ -145,6 +145,7 @@ ROWS = "id;user;price\n" + "".join(f"{i};u{i};2.5\n" for i in range(20))
         pytest.param("c0\nv0\na;b\n", 0, None, id="a delimiter in the last row"),
         pytest.param("c0\nv0\nw0\na;b\nc;d\ne;f\n", 0, None, id="a change of dialect"),
         pytest.param("x\n1;2\n3;4\n5;6\n", 0, None, id="no names after the line"),
+        pytest.param("1;;\n;;\n" + ROWS[14:], 0, None, id="rows with missing values"),
         pytest.param("id;user\n" + ROWS, 0, None, id="a shorter row first"),
     ],
 )
