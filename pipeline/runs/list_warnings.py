@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable
+from functools import partial
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from ...model.run_stats import FieldStats, RunStats, total
 from ...transforms.errors import FieldpoolWarning
-from ...transforms.spec import MultivaluedField, Spec
+from ...transforms.spec import ListForm, MultivaluedField, Spec
 from ..arrow_lists import is_list
 from ..rows import columns
 from ..rows.separators import joined_lists, present_values
 from ..sources.batches import SourceBatch
+from ..sources.list_texts import FORMS, is_list_text
 
 # The number of rows, from the start, that are searched.
 LOOKED_AT = 10_000
@@ -24,6 +26,9 @@ _MOST = 0.5
 _MANY = 50
 
 _LONGEST_EXAMPLE = 60
+
+# The number of distinct texts that are tried as lists in the syntax of JSON and Python.
+_PARSED = 100
 
 
 def warn_of_unsplit_lists(spec: Spec, stats: RunStats, batches: Iterable[SourceBatch]) -> None:
@@ -45,13 +50,16 @@ def warn_of_unsplit_lists(spec: Spec, stats: RunStats, batches: Iterable[SourceB
         raw = [batch[spec.column_of(name)] for batch in data]
         bags = [columns.bags(c, field.separator, name, trim=field.trim) for c in raw if not is_list(c.type)]
         texts = [present_values(of_batch.values) for of_batch in bags]
-        fault = _fault(pa.chunked_array(texts, columns.TEXT).combine_chunks(), stats, stats.fields[name])
+        of_field = pa.chunked_array(texts, columns.TEXT).combine_chunks()
+        form, now = _form_of(of_field), f"is {field.separator!r}" if field.separator else "is not set"
+        remedy = f"`separator` {now} in the spec. Set it to the separator of the lists, or use `type: categorical`"
+        if form is not None:
+            fault: str | None = f"the texts are lists in the syntax of {form}"
+            remedy = f"set `list: {form}`"
+        else:
+            fault = _fault(of_field, stats, stats.fields[name])
         if fault:
-            now = f"is {field.separator!r}" if field.separator else "is not set"
-            message = (
-                f"field {name}: every list has at most one value, but {fault}; `separator` {now} in the spec. Set it "
-                "to the separator of the lists, or use `type: categorical`"
-            )
+            message = f"field {name}: every list has at most one value, but {fault}; {remedy}"
             warnings.warn(message, FieldpoolWarning, stacklevel=3)
 
 
@@ -70,4 +78,13 @@ def _fault(texts: pa.Array, stats: RunStats, field: FieldStats) -> str | None:
     distinct, of_train = stats.vocabularies[field.vocabulary or ""].distinct, field.values["train"]
     if len(texts) >= _MANY and 2 * distinct > of_train and 2 * pc.count_distinct(texts).as_py() > len(texts):
         return f"most values occur only once ({distinct:,} distinct values in {of_train:,} train rows)"
+    return None
+
+
+def _form_of(texts: pa.Array) -> ListForm | None:
+    """Returns the syntax in which most texts are lists."""
+    some = pc.unique(texts)[:_PARSED].to_pylist()
+    for form in FORMS:
+        if sum(map(partial(is_list_text, form=form), some)) > _MOST * len(some):
+            return form
     return None

@@ -24,6 +24,7 @@ _EXAMPLES: dict[ListForm, tuple[str, str]] = {
     "json": ('["a", "b"]', '[{"name": "a"}]'),
     "python": ("['a', 'b']", "[{'name': 'a'}]"),
 }
+FORMS: tuple[ListForm, ...] = ("json", "python")
 _NAMES: dict[ListForm, str] = {"json": "JSON", "python": "Python"}
 
 # In these texts, JSON and Python may differ: JSON has other escapes and other words for constants.
@@ -88,6 +89,14 @@ def parse(text: bytes, form: ListForm) -> list[Any] | None:
     if not isinstance(value, list | None):
         raise ValueError(f"found {type(value).__name__}")
     return value
+
+
+def is_list_text(text: bytes, form: ListForm) -> bool:
+    """Returns whether a text is a list, with elements of any type."""
+    try:
+        return bool(parse(text, form))
+    except _NOT_PARSED:
+        return False
 
 
 def _from_json(text: str) -> Any:

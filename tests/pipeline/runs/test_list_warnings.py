@@ -59,13 +59,15 @@ def warnings_of(values: list[Any], **field: Any) -> list[str]:
         (JOINED, {"separator": ";"}, "separator '|' ('g1|g2'); `separator` is ';' in the spec"),
         ([v.replace("|", ", ") for v in JOINED], {}, "with the separator ', '"),
         ([v.replace("|", " ") for v in JOINED], {}, "with the separator ' '"),
+        ([json.dumps(v.split("|")) for v in JOINED], {}, "the texts are lists in the syntax of json; set `list: json`"),
+        ([repr([{"name": v}]) for v in JOINED], {}, "the texts are lists in the syntax of python; set `list: python`"),
         (
             [f"x{i}/y{i}" for i in range(ROWS)],
             {},
             "most values occur only once (200 distinct values in 200 train rows)",
         ),
     ],
-    ids=["no separator", "wrong separator", "comma and space", "space", "unknown separator"],
+    ids=["no separator", "wrong separator", "comma and space", "space", "JSON", "Python", "unknown separator"],
 )
 def test_unsplit_lists_are_warned_of(values: list[str], field: dict[str, Any], message: str) -> None:
     (warning,) = warnings_of(values, **field)
