@@ -239,7 +239,7 @@ def test_error_in_a_worker_is_reported_without_its_traceback(
     spec_data: dict[str, Any], rows: Rows, tmp_path: Path
 ) -> None:
     write(rows, tmp_path, "a.parquet")
-    (tmp_path / "b.parquet").write_bytes(b"no parquet")
+    (tmp_path / "b.parquet").write_bytes(b"PAR1\x15, damaged")
     with pytest.raises(UserError) as error:
         transform(Spec.model_validate(spec_data), [str(tmp_path / "*.parquet")], str(tmp_path / "run"))
     assert str(error.value).startswith(f"{tmp_path}/b.parquet: cannot be read as parquet")

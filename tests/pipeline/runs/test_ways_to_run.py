@@ -75,7 +75,7 @@ def test_portable_job_server_gives_the_same_run(
 
 
 def test_file_that_a_worker_process_cannot_read_is_reported(files: list[str], tmp_path: Path) -> None:
-    (tmp_path / "bad.parquet").write_bytes(b"PAR1, not")
+    (tmp_path / "bad.parquet").write_bytes(b"PAR1\x15, damaged")
     both = [*files, str(tmp_path / "bad.parquet")]
     with pytest.raises(UserError, match=r"bad.parquet: cannot be read as parquet: (?!.*while running)"):
         transform(Spec.model_validate(SPEC), both, str(tmp_path / "run"), beam_options(mode="processes", workers=2))
