@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from functools import cached_property
+from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -40,10 +43,27 @@ _TEXT_TYPES = (pa.types.is_string, pa.types.is_large_string, pa.types.is_binary,
 
 
 class ColumnSample:
-    """A column of the sample and its properties. Expensive properties are computed once, on first use."""
+    """A column of the sample and its properties. Expensive properties are computed once, on first use.
 
-    def __init__(self, name: str, values: pa.Array, rule: NumberRule = PLAIN_NUMBERS) -> None:
+    Args:
+        name: The column, or the path to it.
+        values: Its values.
+        rule: How its texts are read as numbers.
+        settings: The settings of a field that reads these values from the file.
+        reasons: The reasons for these settings.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        values: pa.Array,
+        rule: NumberRule = PLAIN_NUMBERS,
+        *,
+        settings: Mapping[str, Any] = MappingProxyType({}),
+        reasons: Sequence[str] = (),
+    ) -> None:
         self.name, self.values, self.rule = name, values, rule
+        self.settings, self.reasons = settings, reasons
 
     @cached_property
     def is_list(self) -> bool:
@@ -119,8 +139,14 @@ class ColumnSample:
 
     @property
     def spaced(self) -> list[bytes]:
-        """The tokens that are another token with spaces around it."""
-        return [token for token in self.counts if token.strip() != token and token.strip() in self.counts]
+        """The tokens with white space around them."""
+        return [token for token in self.counts if token.strip() != token]
+
+    @property
+    def case_variants(self) -> list[bytes]:
+        """The tokens that differ from a more frequent one only by upper and lower case."""
+        first: dict[bytes, bytes] = {}
+        return [token for token in self.counts if first.setdefault(token.lower(), token) != token]
 
     def leaks(self, labels: np.ndarray) -> bool:
         """Whether each value always has the same label, in a column whose values repeat, or whether a value is missing

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -17,6 +17,7 @@ from ..rows import columns
 from ..rows.separators import joined_lists
 from ..rows.texts import texts_of
 from .column_sample import ColumnSample
+from .dirt import cleaned
 
 _SEQUENCES = re.compile(r".*(history|recent|last|clicked|viewed|watched|seen|sequence|session).*", re.IGNORECASE)
 
@@ -30,47 +31,59 @@ _MAX_OOV = 0.01
 
 @dataclass(frozen=True)
 class Guess:
-    """The field proposed for a column: its settings as plain values, and the reasons for them."""
+    """The field proposed for a column.
+
+    Attributes:
+        settings: Its settings as plain values.
+        reasons: The reasons for them.
+        values: The values that the field reads from the column: lists of a multivalued field.
+    """
 
     settings: dict[str, Any]
     reasons: list[str]
+    values: ColumnSample
 
 
 def propose_field(sample: ColumnSample) -> Guess:
     """Returns the field proposed for a column."""
     if sample.is_list:
-        reasons = [f"lists with {len(sample.counts):,} distinct values", *_spellings(sample.spaced)]
-        return _multivalued(sample, reasons, {})
+        return _multivalued(sample)
     name, distinct = sample.name, len(sample.counts)
-    if sample.numbers is not None:
-        if sample.is_named_as_id and sample.is_whole:
+    numbers = cleaned(sample)
+    if numbers.numbers is not None:
+        if numbers.is_named_as_id and numbers.is_whole:
             return _categorical(sample, [f"whole numbers in a column named {name}: treated as ids"])
-        if sample.is_category:
+        if numbers.is_category:
             return _categorical(sample, [f"whole numbers with only {distinct} distinct values: treated as categories"])
-        if sample.has_popular_ids:
+        if numbers.has_popular_ids:
             reason = f"whole numbers with {distinct:,} distinct values, some far more frequent than their neighbours"
             return _categorical(sample, [f"{reason}: treated as ids"])
-        return _numeric(sample.numbers)
+        return _numeric(numbers, numbers.numbers)
     found = joined_lists(sample.texts)
     if found is not None:
-        split = ColumnSample(name, columns.bags(sample.values, found.separator, name).values)
+        # Lists that are not all joined in one way are split at the sign alone; the rest is trimmed.
+        separator = (found.untidy and found.separator.strip()) or found.separator
         makes = f"{found.values:,} values make {found.texts:,} distinct texts"
-        reasons = [f"{found.share:.0%} of the texts contain {found.separator!r}: {makes}", *_spellings(found.untidy)]
-        return _multivalued(split, reasons, {"separator": found.separator})
-    return _categorical(sample, [f"texts with {distinct:,} distinct values", *_spellings(sample.spaced)])
+        reason = f"{found.share:.0%} of the texts contain {separator!r}: {makes}"
+        settings = {"separator": separator}
+        bags = columns.bags(sample.values, separator, name).values
+        return _multivalued(ColumnSample(name, bags, settings=settings, reasons=[reason]))
+    return _categorical(sample, [f"texts with {distinct:,} distinct values"])
 
 
-def _spellings(untidy: list[bytes]) -> list[str]:
-    """Returns a reason to correct the source if values have spaces around them or contain the separator."""
-    if not untidy:
+def _spellings(sample: ColumnSample) -> list[str]:
+    """Returns a reason to correct the source if values differ only by case or by the white space around them."""
+    variants = [token for token in sample.spaced if token.strip() in sample.counts] or sample.case_variants
+    if not variants:
         return []
-    example = untidy[0].decode("utf-8", "backslashreplace")
-    return [f"values that may be spelling variants of others: {len(untidy):,}, such as {example!r}; correct the source"]
+    variants_of = f"values that may be spelling variants of others: {len(variants):,}, such as {_quoted(variants)}"
+    return [f"{variants_of}; correct the source"]
 
 
 def _categorical(sample: ColumnSample, reasons: list[str]) -> Guess:
     settings, more = _thresholds(sample.counts)
-    return Guess({"type": "categorical", **settings}, [*reasons, *_other_spelling(sample), *more])
+    reasons = [*reasons, *_spellings(sample), *_other_spelling(sample), *more]
+    return Guess({"type": "categorical", **settings}, reasons, sample)
 
 
 def _other_spelling(sample: ColumnSample) -> list[str]:
@@ -102,7 +115,14 @@ def _typed_spelling(text: bytes) -> bytes | None:
     return whole[1] if whole else None
 
 
-def _multivalued(sample: ColumnSample, reasons: list[str], settings: dict[str, Any]) -> Guess:
+def _multivalued(sample: ColumnSample) -> Guess:
+    """Returns a multivalued field, for a column of lists."""
+    settings, reasons = dict(sample.settings), list(sample.reasons)
+    if sample.spaced:
+        reasons.append(f"values with white space around them, such as {_quoted(sample.spaced)}, are trimmed")
+        sample = ColumnSample(sample.name, columns.bags(sample.values, None, sample.name, trim=True).values)
+        settings["trim"] = True
+    reasons = [*(reasons or [f"lists with {len(sample.counts):,} distinct values"]), *_spellings(sample)]
     lengths = list_lengths(sample.values)
     longest, p99 = int(lengths.max(initial=0)), int(np.percentile(lengths, 99, method="inverted_cdf"))
     max_len: int | str = "auto"
@@ -116,7 +136,7 @@ def _multivalued(sample: ColumnSample, reasons: list[str], settings: dict[str, A
         settings["keep"] = "last"
         reasons.append("its name is that of a history; assuming that the newest values come last, they are kept")
     thresholds, more = _thresholds(sample.counts)
-    return Guess(settings | thresholds, reasons + more)
+    return Guess(settings | thresholds, reasons + more, sample)
 
 
 def _thresholds(counts: Mapping[bytes, int]) -> tuple[dict[str, Any], list[str]]:
@@ -133,9 +153,15 @@ def _thresholds(counts: Mapping[bytes, int]) -> tuple[dict[str, Any], list[str]]
     return {}, []
 
 
-def _numeric(numbers: np.ndarray) -> Guess:
+def _numeric(sample: ColumnSample, numbers: np.ndarray) -> Guess:
+    settings = {"type": "numeric", **sample.settings}
+    reasons = ["numbers with a percent sign" if "percent" in settings else "numbers", *sample.reasons]
     middle, high = np.percentile(np.abs(numbers), [50, 99])
     if high > 10 * middle + 1:
         reason = f"median of the absolute values {middle:g}, 99th percentile {high:g}: log scale"
-        return Guess({"type": "numeric", "scale": "log1p"}, ["numbers", reason])
-    return Guess({"type": "numeric", "scale": "zscore"}, ["numbers"])
+        return Guess(settings | {"scale": "log1p"}, [*reasons, reason], sample)
+    return Guess(settings | {"scale": "zscore"}, reasons, sample)
+
+
+def _quoted(tokens: Sequence[bytes]) -> str:
+    return repr(tokens[0].decode("utf-8", "backslashreplace"))

@@ -6,7 +6,6 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from ..rows import columns
 from .column_sample import FEW, ColumnSample
 
 _USERS = re.compile(r".*(user|member|visitor|customer|uid).*", re.IGNORECASE)
@@ -16,23 +15,21 @@ _MIN_MATCH = 0.8
 
 
 def share_vocabularies(
-    spec: dict[str, Any], reasons: Mapping[str, list[str]], samples: Mapping[str, ColumnSample]
+    spec: dict[str, Any], reasons: Mapping[str, list[str]], values: Mapping[str, ColumnSample]
 ) -> None:
     """Lets each list share a vocabulary with the single-valued field that has the same values, if there is one.
 
     Args:
         spec: The spec as plain values, which is changed.
         reasons: The reasons of each field, to which those for sharing are added.
-        samples: All columns.
+        values: The values of each field.
     """
     fields = spec["fields"]
     singles = {n: f for n, f in fields.items() if f["type"] == "categorical"}
     for name, settings in fields.items():
         if settings["type"] != "multivalued":
             continue
-        bags = columns.bags(samples[settings.get("column", name)].values, settings.get("separator"), name).values
-        tokens = ColumnSample(name, bags)
-        matches = [(*_match(tokens, samples[f.get("column", n)]), n) for n, f in singles.items()]
+        matches = [(*_match(values[name], values[n]), n) for n in singles]
         best, reason, single = max(matches, default=(0.0, "", ""))
         if best < _MIN_MATCH:
             continue

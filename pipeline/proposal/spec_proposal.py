@@ -16,10 +16,13 @@ import pyarrow as pa
 
 from ...transforms.errors import UserError
 from ...transforms.spec import KEY_FEATURE, LABEL_FEATURE
+from ..rows.texts import PLAIN_NUMBERS, NumberRule
 from .column_sample import ColumnSample
+from .dirt import null_words
 from .field_rules import propose_field
 from .keys import propose_key
 from .labels import propose_label
+from .list_columns import choose_members, with_parsed_lists
 from .shared_vocabularies import share_vocabularies
 from .splits import propose_split
 from .times import find_times
@@ -33,15 +36,22 @@ class Proposal:
         spec: The spec as plain values; without the section `label` if no column can be the label.
         reasons: The reasons for each field and for the sections `label`, `key` and `split`, by name.
         left_out: The reason for leaving a column out, by its name.
+        null_words: Texts in columns of numbers that mean a missing value, and why.
     """
 
     spec: dict[str, Any]
     reasons: dict[str, list[str]] = field(default_factory=dict)
     left_out: dict[str, str] = field(default_factory=dict)
+    null_words: dict[str, str] = field(default_factory=dict)
 
 
 def propose(
-    table: pa.Table, files: Sequence[str], *, label: str | None = None, left_out: Mapping[str, str] | None = None
+    table: pa.Table,
+    files: Sequence[str],
+    *,
+    label: str | None = None,
+    left_out: Mapping[str, str] | None = None,
+    rule: NumberRule = PLAIN_NUMBERS,
 ) -> Proposal:
     """Returns the spec proposed for a click log.
 
@@ -50,12 +60,14 @@ def propose(
         files: Its paths. Names such as train.csv and test.csv define the split if no column does.
         label: The label's column, if it cannot be guessed.
         left_out: Columns that are not in the table, and the reasons.
+        rule: How texts are read as numbers.
 
     Raises:
         UserError: the given label has other values than 0 and 1, or no column can be a field.
     """
-    samples = {n: ColumnSample(n, table[n].combine_chunks()) for n in table.column_names}
-    proposal = Proposal({}, left_out=dict(left_out or {}))
+    samples = with_parsed_lists({n: ColumnSample(n, table[n].combine_chunks(), rule) for n in table.column_names})
+    weights, members = choose_members(samples)
+    proposal = Proposal({}, left_out={**(left_out or {}), **members}, null_words=null_words(samples))
     times = find_times(samples)
     key, found = propose_key(samples, set(times)), propose_label(samples, label)
     if key is not None:
@@ -68,14 +80,14 @@ def propose(
     proposal.spec["split"], proposal.reasons["split"] = split.settings, split.reasons
     proposal.spec |= {"max_rejected": 0.01, "vocabularies": {}, "fields": {}}
     labels = None if found is None else found.labels
-    _propose_fields(proposal, samples, labels, times, taken | split.columns)
+    values = _propose_fields(proposal, samples, labels, times, taken | split.columns | set(members), weights)
     if not proposal.spec["fields"]:
         reasons = "; ".join(f"{name} ({reason})" for name, reason in proposal.left_out.items())
         raise UserError(
             f"{files[0]}: no column can be a field; left out: {reasons}. Sample more rows with --rows, or write the "
             "spec by hand"
         )
-    share_vocabularies(proposal.spec, proposal.reasons, samples)
+    share_vocabularies(proposal.spec, proposal.reasons, values)
     return proposal
 
 
@@ -85,9 +97,10 @@ def _propose_fields(
     labels: np.ndarray | None,
     times: Collection[str],
     taken: Collection[str],
-) -> None:
-    """Adds a field for each column that is not in `taken` and that is worth learning from."""
-    fields = proposal.spec["fields"]
+    weights: Mapping[str, str],
+) -> dict[str, ColumnSample]:
+    """Adds a field for each column that is not in `taken` and that is worth learning from; returns their values."""
+    fields, values = proposal.spec["fields"], {}
     for column, sample in samples.items():
         if column in taken:
             continue
@@ -98,12 +111,16 @@ def _propose_fields(
         guess = propose_field(sample)
         name = _field_name(column, fields)
         fields[name] = guess.settings | ({"column": column} if name != column else {})
-        proposal.reasons[name] = guess.reasons
+        if column in weights:
+            fields[name]["weights"] = weights[column]
+            guess.reasons.append(f"{weights[column]} has a number for each value: its weight")
+        proposal.reasons[name], values[name] = guess.reasons, guess.values
+    return values
 
 
 def _field_name(column: str, fields: Collection[str]) -> str:
     """Returns a valid name for the field of a column, that no other field has."""
-    valid = re.sub(r"[^A-Za-z0-9_.\-]", "_", column).lstrip("_.-")[:90] or f"column{len(fields)}"
+    valid = re.sub(r"[^A-Za-z0-9_.\-]", "_", column.replace("[]", "")).lstrip("_.-")[:90] or f"column{len(fields)}"
     taken = {*fields, KEY_FEATURE, LABEL_FEATURE}
     return next(name for name in chain([valid], (f"{valid}_{i}" for i in count(2))) if name not in taken)
 
@@ -111,7 +128,7 @@ def _field_name(column: str, fields: Collection[str]) -> str:
 def _reason_to_leave_out(sample: ColumnSample, labels: np.ndarray | None, times: Collection[str]) -> str | None:
     if not sample.counts:
         return "no row of the sample has a value"
-    if len(sample.counts) == 1 and not sample.is_list:
+    if len(sample.counts) == 1 and (not sample.is_list or "[]." in sample.name):
         return "the same value in every row"
     if sample.name in times:
         return "a time: derive the hour or the weekday from it if they matter"

@@ -11,8 +11,11 @@ import pyarrow.compute as pc
 
 from . import columns
 
-# Separators to try, in this order, and the share of the texts that must contain one: `|` is rarely used otherwise.
-_SEPARATORS = {"|": 0.05, ";": 0.2, "\t": 0.2, ",": 0.2, " ": 0.2}
+# Separators to try, in this order, and the share of the texts that must contain one: `|` and the control characters of
+# Hive are rarely used otherwise. With a separator of two characters, no value may contain the first of them.
+_SEPARATORS = {"||": 0.05, "::": 0.2, "\x02": 0.05, "\x1f": 0.05, "\x1e": 0.05, "|": 0.05, "^": 0.2, "~": 0.2}
+_SEPARATORS |= {";": 0.2, "\t": 0.2, ",": 0.2, " ": 0.2}
+_RARE = {"\x02", "\x1f", "\x1e", "|", "||"}
 
 
 @dataclass(frozen=True)
@@ -47,11 +50,20 @@ def joined_lists(texts: pa.Array, least_share: float = 0.0) -> JoinedLists | Non
         if share < max(at_least, least_share):
             continue
         spaced = [character] if character.isspace() else [character, f"{character} ", f" {character} "]
-        _, found = min((_split(texts, separator, character, share) for separator in spaced), key=itemgetter(0))
+        _, found = min((_split(texts, separator, character[0], share) for separator in spaced), key=itemgetter(0))
+        if len(character) > 1 and found.untidy:
+            continue
         # In lists, the same values occur in several texts.
-        if character == "|" or found.values <= found.texts / 2:
+        if character in _RARE or min(found.values, _trimmed_values(texts, character, found)) <= found.texts / 2:
             return found
     return None
+
+
+def _trimmed_values(texts: pa.Array, character: str, found: JoinedLists) -> int:
+    """Returns the number of distinct values if untidy lists are split at the character alone, and trimmed."""
+    if not found.untidy:
+        return found.values
+    return int(pc.count_distinct(present_values(columns.bags(texts, character, "", trim=True).values)).as_py())
 
 
 def present_values(texts_or_lists: pa.Array) -> pa.Array:

@@ -37,7 +37,7 @@ _ADJACENT_QUOTES = re.compile(r"""["']\s*[a-zA-Z]*["']""")
 _FLOATS = {"nan": math.nan, "inf": math.inf}
 
 # The errors of the parsers, also for texts that are nested too deeply and for keys that are lists.
-_NOT_PARSED = (ValueError, SyntaxError, TypeError, RecursionError, MemoryError)
+NOT_PARSED = (ValueError, SyntaxError, TypeError, RecursionError, MemoryError, tokenize.TokenError)
 
 
 def expected(form: ListForm, steps: Steps = ()) -> str:
@@ -67,7 +67,7 @@ def lists_of_texts(texts: pa.Array, form: ListForm, steps: Steps = ()) -> tuple[
         try:
             lists.append(_elements(follow(parse(text, form), steps)[0]))
             is_bad.append(False)
-        except _NOT_PARSED:
+        except NOT_PARSED:
             lists.append(None)
             is_bad.append(True)
     # The last list is that of missing texts.

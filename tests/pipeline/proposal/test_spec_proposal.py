@@ -144,32 +144,6 @@ def test_reason_of_a_log_scale_names_the_statistics_that_it_compares(log_columns
     assert proposal.reasons["balance"] == ["numbers", "median of the absolute values 1, 99th percentile 500: log scale"]
 
 
-@pytest.mark.parametrize(
-    ("joined", "separator", "untidy"),
-    [
-        (",", ",", None),
-        (", ", ", ", None),
-        (" ; ", " ; ", None),
-        ("| ", "| ", None),
-        ("mostly ,", ",", "such as ' g"),
-        ("mostly , ", ", ", "such as 'g"),
-    ],
-)
-def test_separator_includes_the_spaces_around_it(
-    log_columns: Columns, joined: str, separator: str, untidy: str | None
-) -> None:
-    def text(i: int) -> str:
-        by = joined.removeprefix("mostly ")
-        if by != joined and i % 21 == 2:
-            by = ", " if by == "," else ","
-        return by.join(f"g{(i * k) % 9}" for k in range(1, 2 + i % 5))
-
-    proposal = proposed(log_columns, {"genres": [text(i) for i in range(ROWS)]})
-    assert proposal.spec["fields"]["genres"]["separator"] == separator
-    assert any("spelling variants" in reason for reason in proposal.reasons["genres"]) == (untidy is not None)
-    assert untidy is None or untidy in "; ".join(proposal.reasons["genres"])
-
-
 def test_values_with_spaces_around_them_are_reported(log_columns: Columns) -> None:
     countries = ["de ", *log_columns["country"][1:]]
     reasons = proposed(log_columns, {"country": countries}).reasons["country"]
