@@ -24,9 +24,13 @@ FEW, FEW_FLOATS = 50, 8
 _AMOUNTS = re.compile(r"(.*_)?(age|price|cost|amount|count|num|number|score|size|duration|length)(_.*)?", re.IGNORECASE)
 _IDS = re.compile(
     r"(.*[_\-.])?(id|ids|key|uid|code|zip)|.*(Id|ID|Key)"
-    r"|(?i:(user|member|visitor|session|item|product|article|news|movie|video|song|track|artist|book|app|ad|campaign)id)",
+    r"|(?i:(user|member|visitor|customer|session|item|product|article|news|movie|video|song|track|artist|book|app|ad|"
+    r"campaign|category|brand|seller|shop|store|place|venue|device)(id)?)",
     re.ASCII,
 )
+# The names of columns in files without a header.
+NO_NAMES = re.compile(r"_?c\d+|f\d+|col\d+|(column|field|unnamed)[_: ]*\d*|\d*", re.IGNORECASE)
+
 _LETTERS_AND_DIGITS = re.compile(rb"([A-Za-z]+[-_]?)\d+")
 
 # A column can only be found to leak the label if each of its values has at least this many rows on average: a rarer

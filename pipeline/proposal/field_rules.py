@@ -17,7 +17,6 @@ from ..rows import columns
 from ..rows.separators import joined_lists
 from ..rows.texts import texts_of
 from .column_sample import ColumnSample
-from .dirt import cleaned
 
 _SEQUENCES = re.compile(r".*(history|recent|last|clicked|viewed|watched|seen|sequence|session).*", re.IGNORECASE)
 
@@ -44,12 +43,16 @@ class Guess:
     values: ColumnSample
 
 
-def propose_field(sample: ColumnSample) -> Guess:
-    """Returns the field proposed for a column."""
+def propose_field(sample: ColumnSample, numbers: ColumnSample) -> Guess:
+    """Returns the field proposed for a column.
+
+    Args:
+        sample: The column.
+        numbers: The column without a few texts that are not numbers; the same if it has none, or many.
+    """
     if sample.is_list:
         return _multivalued(sample)
     name, distinct = sample.name, len(sample.counts)
-    numbers = cleaned(sample)
     if numbers.numbers is not None:
         if numbers.is_named_as_id and numbers.is_whole:
             return _categorical(sample, [f"whole numbers in a column named {name}: treated as ids"])

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping
 
-from .column_sample import ColumnSample
+import numpy as np
+
+from .column_sample import NO_NAMES, ColumnSample
 
 # Ids of exports and logs with a few rows that were written twice, or without an id, still identify the others.
 _MAX_OTHERS = 0.005
@@ -24,7 +26,7 @@ def propose_key(samples: Mapping[str, ColumnSample], taken: Collection[str]) -> 
     found: list[tuple[int, int, str]] = []
     for index, (name, sample) in enumerate(samples.items()):
         rows = len(sample.values)
-        if name in taken or sample.is_list or not rows or not (sample.is_named_as_id or _INDEX.fullmatch(name)):
+        if name in taken or sample.is_list or not rows or not _may_be_key(sample):
             continue
         others = rows - len(sample.counts)
         if others <= _MAX_OTHERS * rows and (sample.numbers is None or sample.is_whole):
@@ -40,6 +42,15 @@ def propose_key(samples: Mapping[str, ColumnSample], taken: Collection[str]) -> 
     if rows > present:
         reasons.append(f"{_rows(rows - present, rows)} no id: such rows are rejected")
     return name, reasons
+
+
+def _may_be_key(sample: ColumnSample) -> bool:
+    """Returns whether the name is that of an id; without a name, the values are numbers that increase by row."""
+    if sample.is_named_as_id or _INDEX.fullmatch(sample.name):
+        return True
+    if not NO_NAMES.fullmatch(sample.name):
+        return False
+    return sample.numbers is not None and sample.is_whole and bool(np.all(np.diff(sample.numbers) > 0))
 
 
 def _rows(number: int, rows: int) -> str:

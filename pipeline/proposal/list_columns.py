@@ -13,6 +13,7 @@ from ...transforms.spec.fields import ListForm
 from ..arrow_lists import list_lengths
 from ..rows import columns
 from ..sources.list_texts import NOT_PARSED, parse
+from ..sources.paths import Steps, text_of
 from .column_sample import ColumnSample
 
 # The share of the texts that must be lists: `max_rejected` of the proposal allows 1 % of other rows.
@@ -43,8 +44,9 @@ def _parsed(sample: ColumnSample) -> Iterator[ColumnSample]:
         yield sample
         return
     members = _members_of(sample, form)
-    for steps in [("[]", member) for member in members] or [()]:
-        name = sample.name + (f"[].{steps[1]}" if steps else "")
+    paths: list[Steps] = [("[]", member) for member in members] or [()]
+    for steps in paths:
+        name = sample.name + text_of(steps)
         found = columns.lists(sample.values, sample.name, form=form, steps=steps)
         reasons = [f"texts with lists in the syntax of {'JSON' if form == 'json' else 'Python'}"]
         if found.bad.any():

@@ -18,7 +18,7 @@ from ...transforms.errors import UserError
 from ...transforms.spec import KEY_FEATURE, LABEL_FEATURE
 from ..rows.texts import PLAIN_NUMBERS, NumberRule
 from .column_sample import ColumnSample
-from .dirt import null_words
+from .dirt import cleaned, null_words
 from .field_rules import propose_field
 from .keys import propose_key
 from .labels import propose_label
@@ -37,12 +37,14 @@ class Proposal:
         reasons: The reasons for each field and for the sections `label`, `key` and `split`, by name.
         left_out: The reason for leaving a column out, by its name.
         null_words: Texts in columns of numbers that mean a missing value, and why.
+        of_source: The reasons for entries of the section `source`, by entry.
     """
 
     spec: dict[str, Any]
     reasons: dict[str, list[str]] = field(default_factory=dict)
     left_out: dict[str, str] = field(default_factory=dict)
     null_words: dict[str, str] = field(default_factory=dict)
+    of_source: dict[str, str] = field(default_factory=dict)
 
 
 def propose(
@@ -104,11 +106,12 @@ def _propose_fields(
     for column, sample in samples.items():
         if column in taken:
             continue
-        reason = _reason_to_leave_out(sample, labels, times)
+        numeric = cleaned(sample)
+        reason = _reason_to_leave_out(sample, numeric, labels, times)
         if reason is not None:
             proposal.left_out[column] = reason
             continue
-        guess = propose_field(sample)
+        guess = propose_field(sample, numeric)
         name = _field_name(column, fields)
         fields[name] = guess.settings | ({"column": column} if name != column else {})
         if column in weights:
@@ -125,14 +128,16 @@ def _field_name(column: str, fields: Collection[str]) -> str:
     return next(name for name in chain([valid], (f"{valid}_{i}" for i in count(2))) if name not in taken)
 
 
-def _reason_to_leave_out(sample: ColumnSample, labels: np.ndarray | None, times: Collection[str]) -> str | None:
+def _reason_to_leave_out(
+    sample: ColumnSample, numeric: ColumnSample, labels: np.ndarray | None, times: Collection[str]
+) -> str | None:
     if not sample.counts:
         return "no row of the sample has a value"
     if len(sample.counts) == 1 and (not sample.is_list or "[]." in sample.name):
         return "the same value in every row"
     if sample.name in times:
         return "a time: derive the hour or the weekday from it if they matter"
-    if sample.never_repeats and (sample.numbers is None or (sample.is_whole and sample.is_named_as_id)):
+    if sample.never_repeats and (numeric.numbers is None or (sample.is_whole and sample.is_named_as_id)):
         return "a different value in every row: nothing to learn from"
     if labels is not None and sample.leaks(labels):
         return "each value always has the same label: it leaks the label"

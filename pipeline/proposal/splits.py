@@ -106,7 +106,8 @@ def _of_hash(
     """
     no_time = "no column has a split, or a time of every row"
     if key is not None:
-        return ProposedSplit({"hash": key, **_SHARES}, [f"{no_time}: rows are split at random, by the hash of {key}"])
+        reason = f"{no_time}: rows are split at random, by the hash of {key or repr(key)}"
+        return ProposedSplit({"hash": key, **_SHARES}, [reason])
     singles = [sample for name, sample in samples.items() if name not in taken and not sample.is_list and sample.counts]
     rows = max((len(sample.values) for sample in singles), default=0)
     combined, chosen = np.zeros(rows, np.int64), list[str]()

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from ...transforms.spec.times import DESCRIPTIONS, is_of_unit, iso_text, seconds_of
 from ..rows.columns import TEXT
 from ..rows.times import read_times
-from .column_sample import FEW, ColumnSample
+from .column_sample import FEW, NO_NAMES, ColumnSample
 from .time_formats import TimeFormat, find_compact_format, find_format
 
 # The share of the texts of a column that must be times, and the number of distinct numbers such as 14102100.
@@ -31,7 +31,6 @@ _OF_OTHERS = re.compile(
     r".*(birth|dob|release|publish|signup|sign_up|regist|joined|expir|first_|last_|update|modified|premier).*",
     re.IGNORECASE,
 )
-_NO_NAMES = re.compile(r"_?c\d+|f\d+|col\d+|(column|field|unnamed)[_: ]*\d*|\d*", re.IGNORECASE)
 
 # Numbers in a column without a name are times if all of them are of these years: from 1995 to 2040.
 _FIRST, _LAST = 788_918_400, 2_208_988_800
@@ -85,7 +84,7 @@ def _of_numbers(sample: ColumnSample, numbers: np.ndarray) -> TimeColumn | None:
     is_named = _NAMES.fullmatch(sample.name) is not None
     if is_named and read_times(sample.values, sample.name).are_compact_dates:
         return _found(sample, "dates as YYYYMMDD", time_unit="date")
-    if len(sample.counts) < _LEAST_COMPACT or not (is_named or _NO_NAMES.fullmatch(sample.name)):
+    if len(sample.counts) < _LEAST_COMPACT or not (is_named or NO_NAMES.fullmatch(sample.name)):
         return None
     compact = find_compact_format(sample.counts) if sample.is_whole else None
     if compact is not None:

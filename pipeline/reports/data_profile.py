@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,21 +11,17 @@ import numpy as np
 import pyarrow as pa
 import yaml
 
-from ...transforms.errors import UserError
 from ...transforms.spec import SPLITS, Source, Spec, TimeSplit
 from ..counts.spec_resolution import open_lengths
 from ..counts.time_units import resolve_unit, with_boundaries
-from ..proposal.spec_proposal import Proposal, propose
+from ..proposal.spec_proposal import Proposal
 from ..rows.times import read_times
-from ..sniffing.sniff import sniff_files
 from ..sources.files import find_files
-from ..sources.readers import shown, usable_columns
-from ..sources.sample import sample_rows
 from ..spec_file import parse_spec
 from .field_profile import FieldProfile
+from .file_proposal import propose_for_files
 from .pages import Header, megabytes, number, render, share
 from .sample_profile import check_sample, field_profiles
-from .sample_table import sample_table
 
 SAMPLE_ROWS = 200_000
 
@@ -37,6 +34,9 @@ _NO_LABEL = [
     "# `fieldpool profile` again with --label COLUMN.",
     "# label: {field: COLUMN}",
 ]
+
+# The largest share of rejected rows that a proposal allows.
+_MAX_REJECTED = 0.05
 
 # The largest `max_len` of a spec.
 _LONGEST = 100_000
@@ -73,25 +73,23 @@ def profile_data(
     Raises:
         UserError: a file cannot be read, there are no rows, or the given column cannot be the label.
     """
-    files, given = [file.path for file in find_files(patterns)], source or Source()
-    sniffed = sniff_files(files, given)
-    source = given if sniffed.is_default else sniffed.source
-    names, left_out = usable_columns(files, source)
-    batches = [batch for batch in sample_rows(files, source, names, rows) if batch.data.num_rows]
-    if not batches:
-        raise UserError(f"{shown(files)}: no rows; pass files with rows")
-    table = sample_table([batch.data for batch in batches])
-    proposal = propose(table, files, label=label, left_out=left_out)
-    of_source = source.model_dump(mode="json", exclude_unset=True)
-    if of_source:
-        proposal.spec = {"source": of_source, **proposal.spec}
-        proposal.reasons["source"] = [f"{name}: {reason}" for name, reason in sniffed.reasons.items()]
-    spec, has_label = _validated(proposal), "label" in proposal.spec
-    sample = check_sample(batches, _with_boundaries(spec, table), label=has_label)
+    files = [file.path for file in find_files(patterns)]
+    found = propose_for_files(files, rows, label, source or Source())
+    proposal, has_label = found.proposal, "label" in found.proposal.spec
+    spec = _validated(proposal)
+    sample = check_sample(found.batches, _with_boundaries(spec, found.table), label=has_label)
     fields = _drop_unseen_fields(field_profiles(spec, sample, proposal.reasons), proposal)
     by_split = {split: int(sample.is_in(split).sum()) for split in SPLITS}
+    _allow_rejected(proposal, sample.rejected / (sample.rejected + sum(by_split.values())))
     proposed = _validated(proposal) if has_label else None
     return DataProfile(proposal, proposed, fields, by_split | {"rejected": sample.rejected})
+
+
+def _allow_rejected(proposal: Proposal, share: float) -> None:
+    """Raises `max_rejected` of the proposal if the share of rejected rows in the sample is near it, up to 5 %."""
+    if share > proposal.spec["max_rejected"] / 2:
+        proposal.spec["max_rejected"] = min(_MAX_REJECTED, math.ceil(200 * share) / 100)
+        proposal.reasons["max_rejected"] = [f"{share:.2%} of the rows of the sample are rejected"]
 
 
 def spec_text(found: DataProfile) -> str:
@@ -103,21 +101,20 @@ def spec_text(found: DataProfile) -> str:
     for section, value in proposal.spec.items():
         if section == "vocabularies" and not value:
             continue
+        reasons = proposal.reasons.get(section, [])
         if section in ("fields", "vocabularies"):
             lines += ["", f"{section}:"]
             for name, settings in value.items():
-                reasons = proposal.reasons.get(name, []) if section == "fields" else []
-                lines += [f"  # {'; '.join(reasons)}"] if reasons else []
+                of_field = proposal.reasons.get(name, []) if section == "fields" else []
+                lines += [_comment(f"  # {'; '.join(of_field)}")] if of_field else []
                 lines.append(f"  {_inline(name)}: {_inline(settings)}")
         elif section == "source":
-            lines += [f"# {reason}" for reason in proposal.reasons.get(section, [])]
-            lines.append(f"{section}: {_inline(value)}")
+            lines += [f"{section}:", *(_entry(name, setting, proposal.of_source) for name, setting in value.items())]
         else:
-            lines.append(
-                f"{section}: {_inline(value)}" + "".join(f"  # {r}" for r in proposal.reasons.get(section, []))
-            )
+            lines.append(f"{section}: {_inline(value)}" + (_comment(f"  # {'; '.join(reasons)}") if reasons else ""))
     if proposal.left_out:
-        lines += ["", "# Columns left out:", *(f"#   {name}: {reason}" for name, reason in proposal.left_out.items())]
+        left_out = (_comment(f"#   {name}: {reason}") for name, reason in proposal.left_out.items())
+        lines += ["", "# Columns left out:", *left_out]
     return "\n".join(lines) + "\n"
 
 
@@ -142,6 +139,16 @@ def profile_page(found: DataProfile, title: str) -> str:
 def _validated(proposal: Proposal) -> Spec:
     """Returns the proposed spec; if it has no label, with one that no column has."""
     return parse_spec({"label": {"field": "(none)"}, **proposal.spec}, "the proposed spec")
+
+
+def _entry(name: str, setting: Any, reasons: Mapping[str, str]) -> str:
+    """Returns a line of the section `source`."""
+    return f"  {name}: {_inline(setting)}" + (_comment(f"  # {reasons[name]}") if name in reasons else "")
+
+
+def _comment(text: str) -> str:
+    """Returns a comment on one line, of printable characters: names and values of files may have any."""
+    return "".join(character if character.isprintable() else repr(character)[1:-1] for character in text)
 
 
 def _inline(value: Any) -> str:

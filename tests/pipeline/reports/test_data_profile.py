@@ -122,7 +122,10 @@ def test_file_without_header_has_the_given_columns(tmp_path: Path) -> None:
     (tmp_path / "train.tsv").write_text("".join(f"{i % 2}\tx{i % 5}\t{i}\n" for i in range(50)))
     source = Source(delimiter="\t", header=False, columns=["click", "kind", "number of"])
     found = profile_data([str(tmp_path / "train.tsv")], source=source)
-    assert found.spec.source.model_copy(update={"format": "auto", "compression": "auto"}) == source
+    assert found.spec is not None
+    assert {name: getattr(found.spec.source, name) for name in source.model_fields_set} == source.model_dump(
+        exclude_unset=True
+    )
     assert found.spec.fields["kind"].type == "categorical"
 
 
@@ -142,3 +145,34 @@ def test_data_without_a_label_are_profiled_with_a_spec_that_says_what_to_add(tmp
     (tmp_path / "spec.yaml").write_text(completed)
     assert load_spec(str(tmp_path / "spec.yaml")).label.field == "click"
     assert "No column has only the values 0 and 1" in profile_page(found, "rows.csv")
+
+
+def test_words_for_missing_numbers_become_null_values_and_their_rows_are_read(tmp_path: Path) -> None:
+    rows = "".join(f"{i},{i % 2},{'n/a' if i in (77, 78) else i * 37 % 911}\n" for i in range(400))
+    (tmp_path / "rows.csv").write_text(f"id,click,price\n{rows}")
+    found = profile_data([str(tmp_path / "rows.csv")])
+    assert found.spec is not None
+    assert found.spec.source.null_values[-1] == "n/a"
+    assert found.spec.fields["price"].type == "numeric"
+    assert found.rows["rejected"] == 0
+    assert "2 of 400" in next(line for line in spec_text(found).splitlines() if "null_values" in line)
+
+
+def test_spec_of_impressions_reads_a_row_for_each(tmp_path: Path) -> None:
+    rows = "".join(f"u{i % 9}\tN{i % 30}-1 N{(i + 7) % 30}-0\n" for i in range(100))
+    (tmp_path / "log.tsv").write_text(f"user\tshown\n{rows}")
+    found = profile_data([str(tmp_path / "log.tsv")], label="shown")
+    (tmp_path / "spec.yaml").write_text(spec_text(found))
+    assert load_spec(str(tmp_path / "spec.yaml")) == found.spec
+    assert found.spec is not None
+    assert found.spec.label.field == "clicked"
+    assert sum(found.rows.values()) == 200
+
+
+@pytest.mark.parametrize(("bad", "limit"), [(1, 0.01), (6, 0.03), (19, 0.05)])
+def test_rejected_rows_of_the_sample_are_allowed_up_to_5_percent(tmp_path: Path, bad: int, limit: float) -> None:
+    rows = "".join(f"{i},{i % 2},{'$9' if i < bad else i * 37 % 911}\n" for i in range(400))
+    (tmp_path / "rows.csv").write_text(f"id,click,price\n{rows}")
+    found = profile_data([str(tmp_path / "rows.csv")])
+    assert (found.rows["rejected"], found.proposal.spec["max_rejected"]) == (bad, limit)
+    assert ("max_rejected" in found.proposal.reasons) == (bad > 1)

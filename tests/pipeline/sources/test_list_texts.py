@@ -100,6 +100,7 @@ def test_lists_are_read(form: ListForm, text: str | None, expected: list[bytes |
         ("python", "('a', 'b')"),
         ("python", "{'a', 'b'}"),
         ("python", "['a' 'b']"),
+        ("python", "['a', 'b'"),
         ("python", "['Drama'\n 'Sci-Fi']"),
         ("python", "['Drama', ''"),
         ("python", "['''a"),

@@ -1,0 +1,101 @@
+"""Proposes a spec for files: how to read them, and the fields that follow from a sample of their rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from ...transforms.errors import UserError
+from ...transforms.spec import Explode, Source
+from ..proposal.impressions import find_impressions
+from ..proposal.spec_proposal import Proposal, propose
+from ..rows.texts import NumberRule
+from ..sniffing.sniff import sniff_files
+from ..sources.batches import SourceBatch
+from ..sources.readers import shown, usable_columns
+from ..sources.sample import sample_rows
+from .sample_table import sample_table
+
+
+@dataclass(frozen=True)
+class FileProposal:
+    """The spec proposed for files, and the sample that it follows from.
+
+    Attributes:
+        proposal: The proposed spec, with the section `source` if a spec without it would not read the files so.
+        batches: The sampled rows, as the proposed spec reads them; at least one row.
+        table: The same rows.
+    """
+
+    proposal: Proposal
+    batches: list[SourceBatch]
+    table: pa.Table
+
+
+def propose_for_files(files: Sequence[str], rows: int, label: str | None, given: Source) -> FileProposal:
+    """Returns the spec proposed for files.
+
+    The files are read again if the sample shows that rows must be exploded, or that words mean a missing value.
+
+    Args:
+        files: Paths, without wildcards.
+        rows: The size of the sample.
+        label: The label's column, if it cannot be guessed.
+        given: Entries of `source` that are known.
+
+    Raises:
+        UserError: a file cannot be read, there are no rows, or the given column cannot be the label.
+    """
+    sniffed = sniff_files(files, given)
+    source, reasons = sniffed.source, dict(sniffed.reasons)
+    is_default = sniffed.is_default and not given.model_fields_set
+    sample = _Sample.of(files, source, rows)
+    found = None if source.explode else find_impressions(sample.table, label)
+    if found is not None:
+        source = _with(source, explode=Explode.model_validate(found.explode))
+        label, is_default, reasons["explode"] = found.label, False, found.reason
+        sample = _Sample.of(files, source, rows)
+    proposal = sample.proposal(files, source, label)
+    if proposal.null_words and source.format in ("csv", "auto"):
+        source = _with(source, null_values=[*source.null_values, *proposal.null_words])
+        words = "; ".join(f"{word!r}: {reason}" for word, reason in proposal.null_words.items())
+        is_default, reasons["null_values"] = False, "; ".join(filter(None, [reasons.get("null_values"), words]))
+        sample = _Sample.of(files, source, rows)
+        proposal = sample.proposal(files, source, label)
+    if not is_default:
+        of_source = source.model_dump(mode="json", exclude_unset=True)
+        proposal.spec = {"source": of_source, **proposal.spec}
+        proposal.of_source = reasons
+    return FileProposal(proposal, sample.batches, sample.table)
+
+
+@dataclass(frozen=True)
+class _Sample:
+    batches: list[SourceBatch]
+    table: pa.Table
+    left_out: dict[str, str]
+
+    @classmethod
+    def of(cls, files: Sequence[str], source: Source, rows: int) -> _Sample:
+        """Returns a sample of the rows of files.
+
+        Raises:
+            UserError: there are no rows.
+        """
+        names, left_out = usable_columns(files, source)
+        batches = [batch for batch in sample_rows(files, source, names, rows) if batch.data.num_rows]
+        if not batches:
+            raise UserError(f"{shown(files)}: no rows; pass files with rows")
+        return cls(batches, sample_table([batch.data for batch in batches]), left_out)
+
+    def proposal(self, files: Sequence[str], source: Source, label: str | None) -> Proposal:
+        """Returns the spec proposed for the sample."""
+        rule = NumberRule.of(source)
+        return propose(self.table, files, label=label, left_out=self.left_out, rule=rule)
+
+
+def _with(source: Source, **entries: object) -> Source:
+    """Returns a source with other entries."""
+    return Source.model_validate({**source.model_dump(exclude_unset=True), **entries})
