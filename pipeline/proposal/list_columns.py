@@ -22,6 +22,9 @@ _LEAST_LISTS = 0.99
 # The number of texts whose objects are searched for members.
 _SEARCHED = 200
 
+# The end of the names of columns of libffm files with the values of a field's features.
+_VALUES = ".value"
+
 _FORMS: tuple[ListForm, ...] = ("json", "python")
 _IDS = re.compile(r"(.*_)?(id|ids|key|uid|code|index|idx)|.*Id", re.ASCII)
 _WEIGHTS = re.compile(
@@ -93,6 +96,11 @@ def choose_members(samples: Mapping[str, ColumnSample]) -> tuple[dict[str, str],
     left_out: dict[str, str] = {}
     groups: dict[str, list[str]] = {}
     for name, sample in samples.items():
+        if sample.is_list and samples.get(of := name.removesuffix(_VALUES), sample).is_list and of != name:
+            if _are_weights(sample, samples[of]) or set(sample.counts) != {b"1"}:
+                weights[of], left_out[name] = name, f"the weights of {of}"
+            else:
+                left_out[name] = "all weights are 1"
         if "[]." in name and sample.is_list:
             groups.setdefault(name.rpartition("[].")[0], []).append(name)
     for members in groups.values():

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..rows import columns
+from ..rows.splits import texts_to_hash
 from .column_sample import ColumnSample
 from .times import TimeColumn
 
@@ -108,13 +108,13 @@ def _of_hash(
     if key is not None:
         reason = f"{no_time}: rows are split at random, by the hash of {key or repr(key)}"
         return ProposedSplit({"hash": key, **_SHARES}, [reason])
-    singles = [sample for name, sample in samples.items() if name not in taken and not sample.is_list and sample.counts]
-    rows = max((len(sample.values) for sample in singles), default=0)
+    usable = [sample for name, sample in samples.items() if name not in taken and sample.counts and not sample.settings]
+    rows = max((len(sample.values) for sample in usable), default=0)
     combined, chosen = np.zeros(rows, np.int64), list[str]()
     is_missing = np.ones(rows, bool)
-    for sample in sorted(singles, key=lambda sample: (sample.name in times, -len(sample.counts))):
-        tokens = columns.tokens(sample.values, sample.name).values
-        codes = np.asarray(tokens.dictionary_encode().indices.fill_null(-1)) + 1
+    for sample in sorted(usable, key=lambda sample: (sample.is_list, sample.name in times, -len(sample.counts))):
+        texts = texts_to_hash(sample.values, sample.name)
+        codes = np.asarray(texts.dictionary_encode().indices.fill_null(-1)) + 1
         together = np.unique(combined * (codes.max(initial=0) + 1) + codes, return_inverse=True)[1]
         if not chosen or together.max() > combined.max() or is_missing.any():
             combined, is_missing = together, is_missing & (codes == 0)

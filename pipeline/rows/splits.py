@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 
 from ...transforms.errors import SpecError
 from ...transforms.spec import SPLITS, ColumnSplit, FileSplit, HashSplit, Spec, TimeSplit
+from ..arrow_lists import is_list
 from ..sources.batches import Reason, SourceBatch
 from . import columns
 from .times import boundaries_of, expected_time, read_times, split_unit
@@ -59,12 +60,12 @@ def assign_splits(batch: SourceBatch, spec: Spec) -> RowSplits:
         codes = np.where(times >= test, 2, np.where(times >= evaluation, 1, 0))
         reason = Reason.NO_TIME.format(expected=expected_time(split, unit))
         return RowSplits(np.where(np.isnan(times), NO_SPLIT, codes).astype(np.int8), reason)
-    values = columns.tokens(column, column_name).values
     if isinstance(split, HashSplit):
-        parts = [values, *(columns.tokens(batch.data[other], other).values for other in others)]
+        parts = [texts_to_hash(batch.data[name], name) for name in (column_name, *others)]
         codes = _hash_codes(_joined(parts), split)
         is_null = np.all([np.asarray(pc.is_null(part)) for part in parts], axis=0)
         return RowSplits(np.where(is_null, NO_SPLIT, codes).astype(np.int8), Reason.NOTHING_TO_HASH)
+    values = columns.tokens(column, column_name).values
     codes = np.full(len(values), NO_SPLIT, np.int8)
     for index, name in enumerate(SPLITS):
         texts = pa.array([text.encode() for text in getattr(split, name)], columns.TEXT)
@@ -89,6 +90,18 @@ def _split_of_file(path: str, split: FileSplit) -> str:
         matched = " and ".join(f"{name} ({patterns[name]!r})" for name in found)
         raise SpecError(f"{path}: matches the patterns of {matched} in split.files; a file must match one only")
     return found[0]
+
+
+def texts_to_hash(column: pa.Array, name: str) -> pa.Array:
+    """Returns the text of each row that a hash split depends on, large_binary; null if it is missing.
+
+    It is the token of a single value, and the joined tokens of a list.
+    """
+    if not is_list(column.type):
+        return columns.tokens(column, name).values
+    separator = pa.scalar(b"\x1f", columns.TEXT)
+    joined = pc.binary_join(columns.bags(column, None, name).values, separator)
+    return pc.if_else(pc.equal(joined, pa.scalar(b"", columns.TEXT)), pa.scalar(None, columns.TEXT), joined)
 
 
 def _joined(parts: list[pa.Array]) -> pa.Array:

@@ -176,3 +176,14 @@ def test_rejected_rows_of_the_sample_are_allowed_up_to_5_percent(tmp_path: Path,
     found = profile_data([str(tmp_path / "rows.csv")])
     assert (found.rows["rejected"], found.proposal.spec["max_rejected"]) == (bad, limit)
     assert ("max_rejected" in found.proposal.reasons) == (bad > 1)
+
+
+def test_fields_of_libffm_files_have_weights_unless_they_are_all_1(tmp_path: Path) -> None:
+    rows = "".join(f"{i % 2} 0:{i % 40}:1 1:{100 + i % 7}:0.3 1:{100 + (i + 1) % 7}:0.7\n" for i in range(200))
+    (tmp_path / "train.ffm").write_text(rows)
+    found = profile_data([str(tmp_path / "train.ffm")], label="c0")
+    assert found.spec is not None
+    assert list(found.spec.fields) == ["0", "1"]
+    fields = found.proposal.spec["fields"]
+    assert ("weights" in fields["0"], fields["1"]["weights"]) == (False, "1.value")
+    assert (found.proposal.spec["split"]["hash"], found.rows["rejected"]) == (["0", "1"], 0)

@@ -189,3 +189,11 @@ def test_hash_of_one_listed_column_is_that_of_the_column() -> None:
 def test_row_is_only_rejected_if_all_columns_to_hash_are_missing() -> None:
     found = splits_of_columns({"hash": ["a", "b"]}, a=["x", None, None], b=[None, "y", ""])
     assert [split is None for split in found] == [False, False, True]
+
+
+def test_lists_are_hashed_as_a_whole_and_lists_of_one_value_like_the_value() -> None:
+    lists = [[f"a{i}"] if i % 2 else [f"a{i}", "b"] for i in range(100)]
+    found = splits({"hash": "s"}, pa.array(lists))
+    assert found[1::2] == splits({"hash": "s"}, pa.array([f"a{i}" for i in range(1, 100, 2)]))
+    assert None not in found
+    assert splits({"hash": "s"}, pa.array([[], None], pa.list_(pa.string()))) == [None, None]
