@@ -98,6 +98,9 @@ def spec_text(found: DataProfile) -> str:
     lines = ["# Proposed by `fieldpool profile`. Review and correct it, then try it with `fieldpool explain`."]
     if "label" not in proposal.spec:
         lines += _NO_LABEL
+    if "source" not in proposal.spec:
+        doubts = {name: reason for name, reason in proposal.of_source.items() if "not certain" in reason}
+        lines += [_comment(f"# source.{name}: {reason}") for name, reason in doubts.items()]
     for section, value in proposal.spec.items():
         if section == "vocabularies" and not value:
             continue
@@ -110,6 +113,8 @@ def spec_text(found: DataProfile) -> str:
                 lines.append(f"  {_inline(name)}: {_inline(settings)}")
         elif section == "source":
             lines += [f"{section}:", *(_entry(name, setting, proposal.of_source) for name, setting in value.items())]
+            others = {name: reason for name, reason in proposal.of_source.items() if name not in value}
+            lines += [_comment(f"  # {name}: {reason}") for name, reason in others.items()]
         else:
             lines.append(f"{section}: {_inline(value)}" + (_comment(f"  # {'; '.join(reasons)}") if reasons else ""))
     if proposal.left_out:

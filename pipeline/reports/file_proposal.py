@@ -67,7 +67,7 @@ def propose_for_files(files: Sequence[str], rows: int, label: str | None, given:
     if not is_default:
         of_source = source.model_dump(mode="json", exclude_unset=True)
         proposal.spec = {"source": of_source, **proposal.spec}
-        proposal.of_source = reasons
+    proposal.of_source = reasons
     return FileProposal(proposal, sample.batches, sample.table)
 
 

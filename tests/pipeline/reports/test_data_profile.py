@@ -109,7 +109,7 @@ def test_decisions_on_how_to_read_a_file_are_in_the_spec_with_reasons(tmp_path: 
     found = profile_data([str(tmp_path / "rows.dat")])
     assert found.spec is not None
     assert (found.spec.source.format, found.spec.source.delimiter) == ("csv", "::")
-    assert "# delimiter: 2 characters; every sampled row has 2 of them\n" in spec_text(found)
+    assert "  delimiter: '::'  # 2 characters; every sampled row has 2 of them\n" in spec_text(found)
 
 
 def test_plain_csv_needs_no_source(tmp_path: Path) -> None:
