@@ -95,7 +95,7 @@ def is_list_text(text: bytes, form: ListForm) -> bool:
     """Returns whether a text is a list, with elements of any type."""
     try:
         return bool(parse(text, form))
-    except _NOT_PARSED:
+    except NOT_PARSED:
         return False
 
 
