@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any, TypeVar
 
 import numpy as np
@@ -26,8 +27,8 @@ ELEMENTS = "[]"
 # `profile` offers at most this number of members of a column, with at most this number of names behind the column's.
 _MOST_MEMBERS, _MOST_NAMES = 20, 2
 
-# The members of deeper objects are not searched for when files are checked.
-_DEEPEST = 16
+# When files are checked, the members of deeper objects, and more members of one object, are not known.
+_DEEPEST, _MOST_KNOWN = 16, 1_000
 
 
 class WrongPathError(ValueError):
@@ -245,7 +246,8 @@ def shape_of(value: Any, depth: int = 0) -> Shape:
     if depth == _DEEPEST:
         return Shape(NESTED)
     if isinstance(value, dict):
-        return Shape(NESTED, members={name: shape_of(member, depth + 1) for name, member in value.items()})
+        some = islice(value.items(), _MOST_KNOWN)
+        return Shape(NESTED, members={name: shape_of(member, depth + 1) for name, member in some})
     elements = VALUE
     for element in value:
         elements = merged(elements, shape_of(element, depth + 1))
@@ -260,7 +262,8 @@ def merged(one: Shape, other: Shape) -> Shape:
         return other
     members = dict(one.members)
     for name, shape in other.members.items():
-        members[name] = merged(members.get(name, VALUE), shape)
+        if name in members or len(members) < _MOST_KNOWN:
+            members[name] = merged(members.get(name, VALUE), shape)
     elements = merged(one.elements or VALUE, other.elements or VALUE) if one.elements or other.elements else None
     unreadable, is_text = one.unreadable or other.unreadable, one.is_text or other.is_text
     return Shape(unreadable, is_text, members, elements, one.values or other.values)

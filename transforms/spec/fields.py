@@ -17,6 +17,8 @@ from .vocabularies import Vocabulary
 
 _PERCENTILE = re.compile(r"^p(\d{1,2}(\.\d+)?|100)$")
 
+COLUMN = "The raw column, or the path to a member such as `device.os` or `shelves[].name`; default: the field's name."
+
 # The syntax of a text that is a list.
 ListForm = Literal["json", "python"]
 
@@ -40,7 +42,7 @@ class VocabularyField(AnyField):
     has_vocabulary: ClassVar[bool] = True
     renamed: ClassVar[Mapping[str, str]] = Vocabulary.renamed
 
-    column: str | None = Field(None, description="The raw column; default: the field's name.")
+    column: str | None = Field(None, description=COLUMN)
     vocabulary: Name | None = Field(
         None, description="Name of a vocabulary that fields share; default: a vocabulary for this field alone."
     )
@@ -107,7 +109,9 @@ class MultivaluedField(VocabularyField):
         "rejected.",
     )
     weights: str | None = Field(
-        None, description="A column with a parallel list: one number of 0 or more per value, its weight in the pool."
+        None,
+        description="A column, or path, with a parallel list: one number of 0 or more per value, its weight in the "
+        "pool.",
     )
     pooling: Literal["mean", "sum", "sqrtn", "max"] = Field(
         "mean", description="How the vectors of a bag are combined into one."
@@ -186,7 +190,7 @@ class NumericField(AnyField):
     raw: ClassVar[RawForm] = "number"
 
     type: Literal["numeric"]
-    column: str | None = Field(None, description="The raw column; default: the field's name.")
+    column: str | None = Field(None, description=COLUMN)
     scale: Literal["zscore", "minmax", "log1p", "none"] | Quantiles = "zscore"
     percent: bool = Field(False, description="Whether texts may end with %: `3%` is 0.03.")
     missing: Literal["mean", "reject"] | Float32 = Field(

@@ -62,10 +62,11 @@ def assert_fails(path: Path, message: str) -> None:
         ("rows.csv", b'a,b\n1,"', b"", 200 * MB),
         ("rows.jsonl", b'{"a": "', b'"}\n', 200 * MB),
         ("rows.jsonl", b'{"a": 1}\n{"a": "', b'"}\n{"a": 2}\n', 200 * MB),
+        ("rows.ffm", b"1 0:", b":1\n", 200 * MB),
     ],
 )
 def test_endless_line(tmp_path: Path, bounded: None, name: str, head: bytes, tail: bytes, size: int) -> None:
-    assert_fails(large(tmp_path / name, head, tail, size), "cannot be read as (csv|jsonl)")
+    assert_fails(large(tmp_path / name, head, tail, size), "cannot be read as (csv|jsonl|libffm)")
 
 
 @pytest.mark.parametrize("name", ["rows.csv.gz", "rows.jsonl.gz"])

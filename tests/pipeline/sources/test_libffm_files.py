@@ -72,7 +72,7 @@ def test_fields_are_columns(tmp_path: Path) -> None:
 
 
 @given(ROWS)
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 def test_lines_are_read_as_by_an_independent_parser(rows: list[tuple[str, list[tuple[int, int, float]]]]) -> None:
     lines = [" ".join([label, *(f"{a}:{b}:{value!r}" for a, b, value in entries)]) for label, entries in rows]
     columns = ["c0", *(f"{field}{end}" for field in range(5) for end in ("", ".value"))]

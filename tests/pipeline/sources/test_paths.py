@@ -99,7 +99,7 @@ def read_lines(rows: list[Row], paths: list[str], *, by_line: bool = False) -> l
 
 
 @given(ROWS, st.booleans())
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 def test_json_lines_have_the_values_at_paths(rows: list[Row], by_line: bool) -> None:
     paths = [*PATHS, "device.absent", "shelves[].absent", "shelves[].absent[]", "absent.x", "absent"]
     batches = read_lines(rows, paths, by_line=by_line)
@@ -109,7 +109,7 @@ def test_json_lines_have_the_values_at_paths(rows: list[Row], by_line: bool) -> 
 
 
 @given(ROWS)
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 def test_parquet_files_have_the_values_at_paths(rows: list[Row]) -> None:
     sink = pa.BufferOutputStream()
     pq.write_table(pa.Table.from_pylist(rows, SCHEMA), sink)
@@ -135,14 +135,13 @@ def outcomes(nodes: list[Any], path: str) -> dict[int, Any]:
         found |= {row.row: row.reason for row in batch.rejected}
         if batch.data.num_rows:
             tokens = bags(batch.data[path], None, path).values.to_pylist()
-            found |= {
-                row: (bag, batch.in_texts.get(path)) for row, bag in zip(batch.numbers.tolist(), tokens, strict=True)
-            }
+            steps = [batch.in_texts.get(path) if value.is_valid else None for value in batch.data[path]]
+            found |= dict(zip(batch.numbers.tolist(), zip(tokens, steps, strict=True), strict=True))
     return found
 
 
 @given(st.lists(st.sampled_from(NODES), min_size=1, max_size=6), st.sampled_from(["d.os", "d[].os", "d[].os[]"]))
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 def test_a_line_is_read_in_the_same_way_whatever_the_lines_beside_it(nodes: list[Any], path: str) -> None:
     alone = [outcomes([node], path)[1] for node in nodes]
     assert outcomes(nodes, path) == dict(enumerate(alone, 1))
@@ -243,6 +242,15 @@ def test_usable_columns_have_a_limited_number_of_members(tmp_path: Path) -> None
     (tmp_path / "rows.jsonl").write_bytes(lines([{"d": {f"m{i}": i for i in range(1_000)}}]))
     names, left_out = usable_columns([str(tmp_path / "rows.jsonl")], Source())
     assert names == [f"d.m{i}" for i in range(20)]
+    assert left_out == {"d": "of its members, only 20 are read, and 980 are not"}
+
+
+def test_objects_with_other_members_in_each_line_are_searched_quickly(tmp_path: Path) -> None:
+    """As of objects that are used as maps. Lines that are not JSON are read one by one."""
+    rows = [{"d": {f"m{i}_{k}": 1 for k in range(20)}} for i in range(2_000)]
+    (tmp_path / "rows.jsonl").write_bytes(lines(rows) + b"not JSON\n")
+    names, left_out = usable_columns([str(tmp_path / "rows.jsonl")], Source())
+    assert len(names) == 20
     assert left_out == {"d": "of its members, only 20 are read, and 980 are not"}
 
 
