@@ -78,7 +78,7 @@ def _is_column_of_times(pieces: Sequence[Piece]) -> bool:
 
 
 def one_column(pieces: Sequence[Piece], given: dict[str, str]) -> Scored:
-    """Returns the rows of a file with one column, in the best syntax. The delimiter is the given one or NO_DELIMITER."""
+    """Returns the rows of a file with one column, in the best syntax. The delimiter is that given or NO_DELIMITER."""
     delimiter = given.get("delimiter", NO_DELIMITER)
     quotes = [given["quote"]] if "quote" in given else ['"', ""]
     found = [
