@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import bz2
 import contextlib
+import gzip
+import io
+import json
+import lzma
+import zipfile
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -13,8 +19,10 @@ from google.cloud import storage
 
 from fieldpool.pipeline.folders.work_folder import Fingerprint, WorkFolder, work_folder
 from fieldpool.pipeline.sources.files import check_unchanged, find_files, unchanged
+from fieldpool.pipeline.sources.readers import check_input, read_batches
 from fieldpool.pipeline.spec_file import load_spec
 from fieldpool.transforms.errors import SourceChanged, SourceError, SpecError, TargetExists
+from fieldpool.transforms.spec import Source
 
 TARGET = "gs://pool/run"
 PRINT = Fingerprint({"key": "id"})
@@ -187,3 +195,27 @@ def test_folder_stands_for_the_data_files_in_it(bucket: EmulatedBucket, pattern:
     files = find_files([pattern])
     assert [file.path for file in files] == paths
     check_unchanged(files, [pattern])
+
+
+def zipped(content: bytes) -> bytes:
+    with zipfile.ZipFile(archive := io.BytesIO(), "w") as file:
+        file.writestr("rows.csv", content)
+    return archive.getvalue()
+
+
+def test_text_in_any_form_is_read(bucket: EmulatedBucket) -> None:
+    tags = [f"é{i}" for i in range(3000)]
+    csv = "tag\n" + "\n".join(tags)
+    forms: list[tuple[str, bytes, dict[str, str]]] = [
+        ("rows.csv.gz", gzip.compress(csv.encode()), {}),
+        ("rows.csv.xz", lzma.compress(csv.encode()), {}),
+        ("rows.csv.zip", zipped(csv.encode()), {}),
+        ("packed.csv", bz2.compress(csv.encode()), {"compression": "bzip2"}),
+        ("utf16.csv", csv.encode("utf-16"), {"encoding": "utf-16"}),
+        ("rows.json", json.dumps([{"tag": tag} for tag in tags]).encode(), {"format": "json"}),
+    ]
+    for name, content, entries in forms:
+        path, source = bucket.write(name, content), Source.model_validate(entries)
+        assert check_input([path], source, ["tag"]) == ["tag"]
+        found = [tag for batch in read_batches(path, source, ["tag"]) for tag in batch.data["tag"].to_pylist()]
+        assert [tag if isinstance(tag, str) else tag.decode() for tag in found] == tags, name
