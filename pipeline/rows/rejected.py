@@ -35,6 +35,9 @@ _REMEDIES = {
     "one (`split: {{hash: user}}`)",
     Reason.SEVERAL_VALUES: "column {field!r} has lists; use `type: multivalued`",
     Reason.NO_LIST: "how are the lists of column {field!r} written? Set `separator`, `list: json` or `list: python`",
+    Reason.TEXT_ON_PATH: "if the texts of column {field!r} are lists, add `list: json` or `list: python` to a field of "
+    "`type: multivalued`",
+    Reason.NESTED_VALUE: "name a member: `column: {field}.name`, or `column: {field}[].name` in a list of objects",
     Reason.NO_LABEL: "is {field!r} the label? `label: {{field: …}}` has its column",
 }
 

@@ -11,7 +11,7 @@ import pytest
 
 from fieldpool.pipeline.rows.checks import check_rows
 from fieldpool.pipeline.rows.rejected import RejectedLimit, as_json_line, why_all_rejected
-from fieldpool.pipeline.sources.batches import Rejected, SourceBatch
+from fieldpool.pipeline.sources.batches import Reason, Rejected, SourceBatch
 from fieldpool.transforms.errors import TooManyRejected
 from fieldpool.transforms.spec import Spec
 
@@ -68,6 +68,22 @@ def test_if_all_rows_are_rejected_the_fault_of_the_spec_is_named(
     assert len(lines) == 6
     assert lines[-1].startswith("Nearly all rows were rejected: ")
     assert remedy in lines[-1]
+
+
+@pytest.mark.parametrize(
+    ("reason", "remedy"),
+    [
+        (
+            Reason.NESTED_VALUE.format(found="{'id': 1}"),
+            "name a member: `column: user.name`, or `column: user[].name` in",
+        ),
+        (Reason.TEXT_ON_PATH, "if the texts of column 'user' are lists, add `list: json` or `list: python`"),
+        (Reason.NO_LIST.format(expected="a JSON list"), "how are the lists of column 'user' written? Set `separator`,"),
+    ],
+)
+def test_if_all_values_have_another_form_the_entry_that_helps_is_named(reason: str, remedy: str) -> None:
+    rejected = [Rejected("rows.jsonl", row, "user", reason, {}) for row in (1, 2, 3)]
+    assert remedy in error_of(rejected, 3)
 
 
 def test_if_some_rows_are_rejected_the_spec_may_be_right() -> None:
