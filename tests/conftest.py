@@ -108,6 +108,8 @@ def job_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Served:
     """A small run, a model trained on it, and its export. Tests must not change them."""
-    from served_model import ROWS, SPEC, click_row, make_served
+    from made_once import made_once
+    from served_model import ROWS, SPEC, click_row, make_served, served_in
 
-    return make_served(tmp_path_factory.mktemp("served"), SPEC, [click_row(i) for i in range(ROWS)])
+    rows = [click_row(i) for i in range(ROWS)]
+    return served_in(made_once(tmp_path_factory, "served", lambda folder: make_served(folder, SPEC, rows)), rows)

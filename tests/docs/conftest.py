@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pages
 import pytest
+from made_once import made_once
 
 
 @contextmanager
@@ -28,16 +29,18 @@ def tutorial(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     Every block of the tutorial has run in it, in order.
     """
-    folder = tmp_path_factory.mktemp("tutorial")
     evaluators = {
         "python": pages.run_python,
         "sh": pages.run_commands,
         "": pages.check_printed,
         "yaml": pages.check_spec,
     }
-    with working_in(folder):
-        pages.run_page(pages.ROOT / "docs/tutorial.md", evaluators)
-    return folder
+
+    def run(folder: Path) -> None:
+        with working_in(folder):
+            pages.run_page(pages.ROOT / "docs/tutorial.md", evaluators)
+
+    return made_once(tmp_path_factory, "tutorial", run)
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 ROWS = 120
+DATA = "rows.parquet"
 
 SPEC: dict[str, Any] = {
     "key": "id",
@@ -71,7 +72,7 @@ def make_served(folder: Path, spec: dict[str, Any], rows: list[dict[str, Any]], 
     from fieldpool.pipeline.runs.run_directory import transform
     from fieldpool.transforms.spec import Spec
 
-    data = folder / "rows.parquet"
+    data = folder / DATA
     pq.write_table(pa.Table.from_pylist(rows), data)
     transform(Spec.model_validate(spec), [str(data)], str(folder / "run"))
     run = Run(str(folder / "run"))
@@ -80,7 +81,13 @@ def make_served(folder: Path, spec: dict[str, Any], rows: list[dict[str, Any]], 
     else:
         (folder / "model").mkdir()
         deepfm(run.spec, run.vocabulary_sizes).save(folder / "model" / "model.keras")
-    return Served(rows, data, folder / "run", folder / "model", Path(export_model(run, str(folder / "model"))))
+    export_model(run, str(folder / "model"))
+    return served_in(folder, rows)
+
+
+def served_in(folder: Path, rows: list[dict[str, Any]]) -> Served:
+    """Returns what `make_served` has made in a folder."""
+    return Served(rows, folder / DATA, folder / "run", folder / "model", folder / "model" / "serving")
 
 
 def expected_probabilities(served: Served) -> dict[str, float]:

@@ -34,21 +34,14 @@ class KillAfterEpoch(keras.callbacks.Callback):
             raise Killed
 
 
-@pytest.fixture(scope="module")
-def trained(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
+@pytest.fixture
+def out(one_epoch: Path, tmp_path: Path) -> Path:
     """The folder of a model of one epoch, its export and its report."""
-    out = tmp_path_factory.mktemp("trained") / "out"
-    train(run, str(out), train_settings=settings_of(run, epochs=1))
+    out = shutil.copytree(one_epoch, tmp_path / "out")
     for name in MADE_FROM_MODEL:
         (out / name).parent.mkdir(parents=True, exist_ok=True)
         (out / name).write_text("old")
     return out
-
-
-@pytest.fixture
-def out(trained: Path, tmp_path: Path) -> Path:
-    """A copy of it."""
-    return shutil.copytree(trained, tmp_path / "out")
 
 
 def files_of(out: Path, *names: str) -> dict[str, bytes | None]:

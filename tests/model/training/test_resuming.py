@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
-from functools import cache
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from fieldpool.model.run import Run
 from fieldpool.model.training.result import TrainingResult
 from fieldpool.model.training.train import train
 from fieldpool.transforms.errors import UserError
+from fieldpool.transforms.spec import Train
 
 
 class Interruption(Exception):
@@ -42,16 +42,11 @@ def weights_of(path: Path) -> list[np.ndarray]:
     return keras.saving.load_model(path / "model.keras", safe_mode=True).get_weights()
 
 
-@pytest.fixture(scope="module")
-def uninterrupted(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], TrainingResult]:
-    """`uninterrupted("lazy_adam")`: an uninterrupted training of three epochs, one per optimizer."""
-
-    @cache
-    def trained(optimizer: str) -> TrainingResult:
-        settings = settings_of(run, epochs=3, optimizer=optimizer)
-        return train(run, str(tmp_path_factory.mktemp("uninterrupted")), train_settings=settings)
-
-    return trained
+def unfinished(folder: str | Path, out: Path) -> Path:
+    """Returns the newest checkpoint of an unfinished training in `out`, which has the checkpoints of a finished one."""
+    shutil.copytree(Path(folder) / "checkpoints", out / "checkpoints")
+    (out / "UNFINISHED").touch()
+    return max((out / "checkpoints").glob("state-*.npz"))
 
 
 # 600 examples in batches of 32: 19 steps per epoch.
@@ -62,13 +57,15 @@ def uninterrupted(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Callabl
 def test_resumed_training_equals_an_uninterrupted_one(
     run: Run,
     tmp_path: Path,
-    uninterrupted: Callable[[str], TrainingResult],
+    three_epochs: TrainingResult,
     optimizer: str,
     checkpoint_steps: int | None,
     interruptions: list[int],
 ) -> None:
-    settings = settings_of(run, epochs=3, optimizer=optimizer, checkpoint_steps=checkpoint_steps)
-    reference = uninterrupted(optimizer)
+    settings = settings_of(run, optimizer=optimizer, checkpoint_steps=checkpoint_steps)
+    reference = three_epochs
+    if optimizer != run.spec.train.optimizer:
+        reference = train(run, str(tmp_path / "reference"), train_settings=settings_of(run, optimizer=optimizer))
 
     for steps in interruptions:
         with pytest.raises(Interruption):
@@ -81,75 +78,60 @@ def test_resumed_training_equals_an_uninterrupted_one(
         np.testing.assert_array_equal(weights, expected)
 
 
-def test_interruption_after_the_last_step_of_an_epoch(
-    run: Run, tmp_path: Path, uninterrupted: Callable[[str], TrainingResult]
-) -> None:
+def test_interruption_after_the_last_step_of_an_epoch(run: Run, tmp_path: Path, three_epochs: TrainingResult) -> None:
     class InterruptAfterEpoch(keras.callbacks.Callback):
         def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
             if epoch == 1:
                 raise Interruption
 
-    settings = settings_of(run, epochs=3, checkpoint_steps=19)
-    reference = uninterrupted(settings.optimizer)
+    settings = settings_of(run, checkpoint_steps=19)
     with pytest.raises(Interruption):
         train(run, str(tmp_path / "out"), train_settings=settings, callbacks=[InterruptAfterEpoch()])
-    assert train(run, str(tmp_path / "out"), train_settings=settings, resume=True).history == reference.history
+    assert train(run, str(tmp_path / "out"), train_settings=settings, resume=True).history == three_epochs.history
 
 
-def test_truncated_checkpoint_is_skipped(
-    run: Run, tmp_path: Path, uninterrupted: Callable[[str], TrainingResult]
-) -> None:
-    settings = settings_of(run, epochs=3)
-    reference = uninterrupted(settings.optimizer)
-    with pytest.raises(Interruption):
-        train(run, str(tmp_path / "out"), train_settings=settings, callbacks=[InterruptAt(45)])
-    newest = sorted((tmp_path / "out" / "checkpoints").glob("state-*.npz"))[-1]
+def test_truncated_checkpoint_is_skipped(run: Run, tmp_path: Path, three_epochs: TrainingResult) -> None:
+    newest = unfinished(three_epochs.folder, tmp_path)
     newest.write_bytes(newest.read_bytes()[:-100])
-
-    with pytest.warns(UserWarning, match=r"state-0002.*not a complete checkpoint"):
-        resumed = train(run, str(tmp_path / "out"), train_settings=settings, resume=True)
-
-    assert resumed.history == reference.history
+    with pytest.warns(UserWarning, match=r"state-0003.*not a complete checkpoint"):
+        resumed = train(run, str(tmp_path), resume=True)
+    assert resumed.history == three_epochs.history
 
 
-def test_damaged_checkpoint_is_skipped(run: Run, tmp_path: Path) -> None:
-    with pytest.raises(Interruption):
-        train(run, str(tmp_path / "out"), callbacks=[InterruptAt(25)])
-    (path,) = (tmp_path / "out" / "checkpoints").glob("state-*.npz")
+def test_damaged_checkpoint_is_skipped(run: Run, tmp_path: Path, one_epoch: Path) -> None:
+    path = unfinished(one_epoch, tmp_path)
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(bytes(content))
     with pytest.warns(UserWarning, match="not a complete checkpoint"):
-        train(run, str(tmp_path / "out"), resume=True)
+        train(run, str(tmp_path), train_settings=settings_of(run, epochs=1), resume=True)
 
 
-def test_resuming_a_finished_training_does_nothing(run: Run, tmp_path: Path) -> None:
-    first = train(run, str(tmp_path / "out"))
-    again = train(run, str(tmp_path / "out"), resume=True)
-    assert again == first
+def test_resuming_a_finished_training_does_nothing(run: Run, tmp_path: Path, three_epochs: TrainingResult) -> None:
+    out = shutil.copytree(three_epochs.folder, tmp_path / "out")
+    assert train(run, str(out), resume=True) == replace(three_epochs, folder=str(out))
 
 
-def test_finished_training_can_be_resumed_for_more_epochs(run: Run, tmp_path: Path) -> None:
-    more = settings_of(run, epochs=4, early_stopping=None)
-    reference = train(run, str(tmp_path / "reference"), train_settings=more)
-    train(run, str(tmp_path / "out"), train_settings=settings_of(run, epochs=2, early_stopping=None))
-    assert train(run, str(tmp_path / "out"), train_settings=more, resume=True).history == reference.history
+def test_finished_training_can_be_resumed_for_more_epochs(
+    run: Run, tmp_path: Path, one_epoch: Path, three_epochs: TrainingResult
+) -> None:
+    out = shutil.copytree(one_epoch, tmp_path / "out")
+    assert train(run, str(out), resume=True).history == three_epochs.history
 
 
-def test_early_stopping_counts_epochs_before_the_interruption(run: Run, tmp_path: Path) -> None:
-    stopping = run.spec.train.early_stopping.model_copy(update={"patience": 1})
-    settings = settings_of(run, epochs=30, early_stopping=stopping)
-    reference = train(run, str(tmp_path / "reference"), train_settings=settings)
-    steps = 19 * (len(reference.history) - 1) + 3
+def test_early_stopping_counts_epochs_before_the_interruption(
+    run: Run, tmp_path: Path, impatient: Train, stopped_early: TrainingResult
+) -> None:
+    steps = 19 * (len(stopped_early.history) - 1) + 3
     with pytest.raises(Interruption):
-        train(run, str(tmp_path / "out"), train_settings=settings, callbacks=[InterruptAt(steps)])
-    assert train(run, str(tmp_path / "out"), train_settings=settings, resume=True).history == reference.history
+        train(run, str(tmp_path / "out"), train_settings=impatient, callbacks=[InterruptAt(steps)])
+    assert train(run, str(tmp_path / "out"), train_settings=impatient, resume=True).history == stopped_early.history
 
 
-def test_resuming_with_other_settings_is_an_error(run: Run, tmp_path: Path) -> None:
-    train(run, str(tmp_path / "out"), train_settings=settings_of(run, epochs=1))
+def test_resuming_with_other_settings_is_an_error(run: Run, tmp_path: Path, one_epoch: Path) -> None:
+    out = shutil.copytree(one_epoch, tmp_path / "out")
     with pytest.raises(UserError, match=r"train.batch_size \(32 in the checkpoint, 64 now\).*without --resume"):
-        train(run, str(tmp_path / "out"), train_settings=settings_of(run, batch_size=64), resume=True)
+        train(run, str(out), train_settings=settings_of(run, batch_size=64), resume=True)
 
 
 def test_resuming_without_a_checkpoint_starts_a_training(run: Run, tmp_path: Path) -> None:
@@ -165,12 +147,6 @@ def test_another_cache_within_an_epoch_is_an_error(run: Run, tmp_path: Path, fir
         train(run, str(tmp_path / "out"), train_settings=settings, callbacks=[InterruptAt(7)])
     with pytest.raises(UserError, match=rf"train.cache \({first} in the checkpoint, {second} now\)"):
         train(run, str(tmp_path / "out"), train_settings=settings.model_copy(update={"cache": second}), resume=True)
-
-
-@pytest.fixture(scope="module")
-def one_epoch(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a training of one epoch. Tests must not change it."""
-    return Path(train(run, str(tmp_path_factory.mktemp("one")), train_settings=settings_of(run, epochs=1)).folder)
 
 
 def test_another_cache_after_an_epoch_is_used(run: Run, one_epoch: Path, tmp_path: Path) -> None:

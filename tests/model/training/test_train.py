@@ -1,8 +1,7 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from fieldpool.model.examples import NoExamples, read_examples
 from fieldpool.model.layers.deepfm import DeepFM
 from fieldpool.model.run import Run
 from fieldpool.model.training.folder import load_model
+from fieldpool.model.training.result import TrainingResult
 from fieldpool.model.training.train import train
 from fieldpool.transforms.errors import UserError
 
@@ -41,34 +41,29 @@ def test_training_learns_and_writes_all_files(run: Run, tmp_path: Path) -> None:
     assert set(written["versions"]) == {"fieldpool", "python", "keras", "tensorflow", "numpy"}
 
 
-def test_loaded_model_is_the_best_epoch(run: Run, tmp_path: Path) -> None:
-    result = train(run, str(tmp_path / "out"))
-    model = load_model(str(tmp_path / "out"))
+def test_loaded_model_is_the_best_epoch(run: Run, three_epochs: TrainingResult) -> None:
+    model = load_model(three_epochs.folder)
 
     assert isinstance(model, DeepFM)
     measured = evaluate(model, run, "eval", batch_size=64)
-    assert measured["auc"] == pytest.approx(result.best["val_auc"])
-    assert measured["pr_auc"] == pytest.approx(result.best["val_pr_auc"])
-    assert measured["logloss"] == pytest.approx(result.best["val_logloss"], rel=1e-6)
+    assert measured["auc"] == pytest.approx(three_epochs.best["val_auc"])
+    assert measured["pr_auc"] == pytest.approx(three_epochs.best["val_pr_auc"])
+    assert measured["logloss"] == pytest.approx(three_epochs.best["val_logloss"], rel=1e-6)
     features, _ = next(iter(read_examples(run, "eval", batch_size=8)))
-    same_model = load_model(result.model_path)
+    same_model = load_model(three_epochs.model_path)
     np.testing.assert_array_equal(model(features).numpy(), same_model(features).numpy())
 
 
-def test_same_seed_gives_the_same_numbers(run: Run, tmp_path: Path) -> None:
-    first, second = (train(run, str(tmp_path / name)).history for name in "ab")
-    other = train(run, str(tmp_path / "c"), train_settings=settings_of(run, seed=1)).history
-    assert first == second
-    assert first != other
+def test_same_seed_gives_the_same_numbers(run: Run, three_epochs: TrainingResult, tmp_path: Path) -> None:
+    again = train(run, str(tmp_path / "again")).history
+    other = train(run, str(tmp_path / "other"), train_settings=settings_of(run, seed=1)).history
+    assert again == three_epochs.history
+    assert again != other
 
 
-def test_early_stopping_ends_the_training(run: Run, tmp_path: Path) -> None:
-    settings = settings_of(
-        run, epochs=30, early_stopping=run.spec.train.early_stopping.model_copy(update={"patience": 1})
-    )
-    result = train(run, str(tmp_path / "out"), train_settings=settings)
-    assert len(result.history) < 30
-    assert result.best_epoch == len(result.history) - 1
+def test_early_stopping_ends_the_training(stopped_early: TrainingResult) -> None:
+    assert len(stopped_early.history) < 30
+    assert stopped_early.best_epoch == len(stopped_early.history) - 1
 
 
 def test_given_callbacks_get_the_metrics(run: Run, tmp_path: Path) -> None:
@@ -87,8 +82,8 @@ def test_given_callbacks_get_the_metrics(run: Run, tmp_path: Path) -> None:
     assert (tmp_path / "own.keras").exists()
 
 
-def test_second_training_replaces_the_first(run: Run, tmp_path: Path) -> None:
-    train(run, str(tmp_path / "out"))
+def test_second_training_replaces_the_first(run: Run, three_epochs: TrainingResult, tmp_path: Path) -> None:
+    shutil.copytree(three_epochs.folder, tmp_path / "out")
     train(run, str(tmp_path / "out"), train_settings=settings_of(run, epochs=1), overwrite=True)
     assert sorted(p.name for p in (tmp_path / "out" / "checkpoints").iterdir()) == [
         "epoch-0001.weights.h5",
@@ -122,11 +117,6 @@ def test_empty_train_split_is_an_error(tmp_path: Path, train_shards: dict[str, A
     assert not (tmp_path / "out").exists()
 
 
-def test_loss_that_is_not_finite_is_an_error(run: Run, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"epoch 1: the loss is .*Lower `train.learning_rate`"):
-        train(run, str(tmp_path / "out"), train_settings=settings_of(run, learning_rate=1e30))
-
-
 def test_missing_model_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no such model; train one"):
         load_model(str(tmp_path))
@@ -153,8 +143,8 @@ def test_mixed_precision_learns_and_keeps_float32_weights(run: Run, tmp_path: Pa
     assert {str(weight.dtype) for weight in model.weights} == {"float32"}
 
 
-@pytest.mark.parametrize("name", ["lazy_adam", "adam", "rowwise_adagrad"])
-def test_every_optimizer_learns(run: Run, tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize("name", ["adam", "rowwise_adagrad"])
+def test_other_optimizers_learn(run: Run, tmp_path: Path, name: str) -> None:
     rate = 0.05 if name == "rowwise_adagrad" else 0.02
     result = train(
         run, str(tmp_path / "out"), train_settings=settings_of(run, epochs=8, optimizer=name, learning_rate=rate)
@@ -176,12 +166,11 @@ def test_metric_of_early_stopping_selects_the_best_epoch(run: Run, tmp_path: Pat
     assert result.best["val_pr_auc"] == max(epoch["val_pr_auc"] for epoch in result.history)
 
 
-def test_damaged_model_is_an_error(run: Run, tmp_path: Path) -> None:
-    result = train(run, str(tmp_path / "out"), train_settings=settings_of(run, epochs=1))
-    content = Path(result.model_path).read_bytes()
-    Path(result.model_path).write_bytes(content[: len(content) // 2])
+def test_damaged_model_is_an_error(one_epoch: Path, tmp_path: Path) -> None:
+    content = (one_epoch / "model.keras").read_bytes()
+    (tmp_path / "model.keras").write_bytes(content[: len(content) // 2])
     with pytest.raises(UserError, match=r"model.keras: not a model of `fieldpool train`, or damaged"):
-        load_model(result.model_path)
+        load_model(str(tmp_path))
 
 
 def test_model_with_code_is_not_loaded(tmp_path: Path) -> None:
@@ -189,14 +178,3 @@ def test_model_with_code_is_not_loaded(tmp_path: Path) -> None:
     model.save(tmp_path / "model.keras")
     with pytest.raises(UserError, match="or damaged"):
         load_model(str(tmp_path / "model.keras"))
-
-
-def test_loading_a_model_needs_no_other_import() -> None:
-    """In a separate process, because other tests have registered the layers with Keras in this one."""
-    script = (
-        "from fieldpool.model.training import folder\n"
-        "from keras.saving import get_registered_object as registered\n"
-        "print(registered('fieldpool>DeepFM').__name__, registered('fieldpool>PooledEmbeddings').__name__)"
-    )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
-    assert done.stdout.split() == ["DeepFM", "PooledEmbeddings"], done.stderr
