@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from typing import IO, Any
 
 import yaml
@@ -88,7 +89,9 @@ def parse_yaml(text: str, origin: str) -> Any:
     except _YAML_ERRORS as error:
         if isinstance(error, SpecError):
             raise
-        raise SpecError(f"{origin}: not valid YAML: {str(error)[:1000]}") from None
+        # Inside braces, YAML takes the brackets of a path for a list.
+        quotes = '. Write paths with [] in quotes: column: "tags[].name"' if re.search(r"\w\[\]", text) else ""
+        raise SpecError(f"{origin}: not valid YAML: {str(error)[:1000]}{quotes}") from None
 
 
 class _SafeLoader(yaml.SafeLoader):

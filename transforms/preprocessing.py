@@ -66,6 +66,7 @@ def preprocessing_fn(spec: Spec, *, counts_folder: str | None = None) -> Callabl
 
     It can be pickled and sent to workers. Its inputs have the names of `raw_feature_spec`; `key` and `label` are
     optional. They may be dense, sparse or ragged; dense text of a multivalued field is split at the field's separator.
+    Texts in the syntax of JSON or Python (`list`) must be parsed before.
     When it is traced, it raises a `UserError` that names the missing inputs.
 
     Args:

@@ -98,6 +98,7 @@ def test_error_of_many_mistakes_has_six_lines() -> None:
         ("- a\n", "expected a mapping"),
         ("!!python/object:os.system {}", "not valid YAML"),
         ("key: a\nkey: b\n", "duplicate key `key`"),
+        ("a: {column: tags[].name}", r"Write paths with \[\] in quotes: column: \"tags\[\]\.name\""),
         ("a: 2024-99-99\n", "not valid YAML: month must be in"),
         ("a: !!bool x\n", "not valid YAML"),
         ("[" * 3000, "not valid YAML"),
