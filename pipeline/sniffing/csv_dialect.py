@@ -22,7 +22,8 @@ _SEPARATOR_LINE = re.compile(r"sep=(.)\n?", re.IGNORECASE)
 _MOST_PREAMBLE = 20
 _LEAST_ROWS = 3
 
-_COLUMN_ROWS = 5000
+# The number of values that are looked at to find missing values and the signs of numbers.
+_MOST_VALUES = 100_000
 
 
 @dataclass
@@ -103,7 +104,7 @@ def _sniffed(pieces: Sequence[Piece], given: dict[str, Any]) -> FoundDialect:
         found.reasons["header"] = f"not certain: the first row has {len(first.values)} values, {width}"
     names = first.values if found.header and is_typical else [f"c{index}" for index in range(parsed.width)]
     rows = others if found.header else parsed.good
-    columns = columns_of(rows[:: max(1, len(rows) // _COLUMN_ROWS)], names)
+    columns = columns_of(rows[:: 1 + len(rows) * parsed.width // _MOST_VALUES], names)
     if "null_values" in given:
         found.null_values = given["null_values"]
     else:

@@ -14,8 +14,9 @@ _KNOWN = re.compile(
     r"(?i)(.*[_ -])?(id|ids|user|item|name|title|label|click(ed|s)?|time(stamp)?|date|rating|score|price|age|genres?|"
     r"tags?|category|categories|type|event|text|value|count|target|gender|country|city|session|query|position|url)"
 )
-# Compared with the first row.
+# The number of rows and of values that are compared with the first row.
 _MOST_ROWS = 1000
+_MOST_VALUES = 50_000
 
 
 def has_header(first: Row, rows: Sequence[Row]) -> tuple[bool, str]:
@@ -25,7 +26,8 @@ def has_header(first: Row, rows: Sequence[Row]) -> tuple[bool, str]:
         first: The first row.
         rows: Other rows with the same number of values.
     """
-    names, others = [value.strip() for value in first.values], rows[:: max(1, len(rows) // _MOST_ROWS)]
+    names = [value.strip() for value in first.values]
+    others = rows[:: 1 + max(len(rows) // _MOST_ROWS, len(rows) * len(names) // _MOST_VALUES)]
     columns = list(zip(*([value.strip() for value in row.values] for row in others), strict=True))
     if not columns:
         is_names = all(_NAME.fullmatch(name) for name in names) and len(set(names)) == len(names)

@@ -10,6 +10,9 @@ from dataclasses import dataclass, field
 from .csv_text import Row
 from .value_types import NULLS, SURE_NULLS, column_type
 
+# Signs that fewer of a column's numbers have are mistakes.
+_LEAST_SHARE = 0.05
+
 
 @dataclass(frozen=True)
 class Column:
@@ -32,9 +35,14 @@ class NumberSigns:
 def columns_of(rows: Sequence[Row], names: Sequence[str]) -> list[Column]:
     """Returns the columns of rows with one value for each name."""
     return [
-        Column(name, [row.values[index].strip() for row in rows], [index in row.quoted for row in rows])
+        Column(_in_one_line(name), [row.values[index].strip() for row in rows], [index in row.quoted for row in rows])
         for index, name in enumerate(names)
     ]
+
+
+def _in_one_line(name: str) -> str:
+    """Returns a name for sentences: they are comments in a spec."""
+    return "".join(char if char.isprintable() else "?" for char in name[:40])
 
 
 def null_words(columns: Sequence[Column]) -> tuple[list[str], list[str]]:
@@ -84,7 +92,9 @@ def number_signs(columns: Sequence[Column], delimiter: str) -> NumberSigns:
         values = [value for value in column.values if value and value not in NULLS]
         if column_type(values) != "number":
             continue
-        found = {_signs(value) for value in values}
+        signs_of = Counter(_signs(value) for value in values)
+        least = _LEAST_SHARE * (signs_of.total() - signs_of["", ""])
+        found = {signs for signs, count in signs_of.items() if count >= least or signs == ("", "")}
         decimals, groups = ({sign for sign in signs if sign} for signs in zip(*found, strict=True))
         if decimals == {"?"} and delimiter != "," and not groups:
             decimals = {"!"}  # Such as 1,234 where no other number says what the comma is.

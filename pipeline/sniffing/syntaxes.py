@@ -42,6 +42,7 @@ _FIRST_ROWS = 200
 _FINALISTS = 4
 _CLOSE = 0.6
 _TYPED_ROWS = 300
+_TYPED_VALUES = 20_000
 _ESCAPE = "\\"
 
 
@@ -78,7 +79,7 @@ def _is_column_of_times(pieces: Sequence[Piece]) -> bool:
 
 
 def one_column(pieces: Sequence[Piece], given: dict[str, str]) -> Scored:
-    """Returns the rows of a file with one column, in the best syntax. The delimiter is that given or NO_DELIMITER."""
+    """Returns the rows of a file with one column. The delimiter is the given one or NO_DELIMITER."""
     delimiter = given.get("delimiter", NO_DELIMITER)
     quotes = [given["quote"]] if "quote" in given else ['"', ""]
     found = [
@@ -181,7 +182,7 @@ def _is_table(parsed: Parsed) -> bool:
 
 
 def _sampled(parsed: Parsed) -> list[Row]:
-    step = max(1, len(parsed.good) // _TYPED_ROWS)
+    step = max(1, len(parsed.good) // _TYPED_ROWS, len(parsed.good) * parsed.width // _TYPED_VALUES)
     return parsed.good[::step]
 
 

@@ -194,6 +194,7 @@ def test_a_null_word_that_is_a_value_of_another_column_is_reported() -> None:
         (["1'234.5", "7.5"], ".", "'"),
         (["$1,002.50", "3.00"], ".", ","),
         (["1,2,3", "4", "5,6"], ".", None),
+        ([*["7.50"] * 30, "12,50"], ".", None),
     ],
 )
 def test_number_signs(values: list[str], decimal: str, thousands: str | None) -> None:
@@ -220,3 +221,9 @@ def test_stated_entries_are_kept(given: str, value: Any) -> None:
 @pytest.mark.parametrize("text", ["", "\n\n", "x", '"', "\\", ",", "# only a comment\n", "sep=;\n", "\0\0\n"])
 def test_any_text_has_a_dialect(text: str) -> None:
     assert isinstance(sniffed(text), FoundDialect)
+
+
+def test_reasons_are_one_line() -> None:
+    found = sniffed('"a\nb";v\n' + "NA;x\n1;y\n2;z\n" * 3)
+    assert found.null_values == ["", "NA"]
+    assert not any("\n" in reason for reason in found.reasons.values())

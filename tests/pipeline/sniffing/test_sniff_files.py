@@ -14,6 +14,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from apache_beam.io.filesystems import FileSystems
 from mutated_inputs import framed
 
 from fieldpool.pipeline.sniffing.samples import PART_BYTES
@@ -215,3 +216,15 @@ def test_files_that_cannot_be_read(tmp_path: Path, files: dict[str, str | bytes]
 def test_missing_file_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match=r"missing\.csv: cannot be read"):
         sniff_files([str(tmp_path / "missing.csv")], Source())
+
+
+def test_remote_files_are_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a.csv").write_bytes(gzip.compress(SEMICOLONS.encode()))
+
+    def opened(path: str, compression_type: str) -> Any:
+        assert compression_type == "uncompressed"
+        return (tmp_path / path.removeprefix("gs://pool/")).open("rb")
+
+    monkeypatch.setattr(FileSystems, "open", opened)
+    found = sniff_files(["gs://pool/a.csv"], Source())
+    assert (found.source.compression, found.source.delimiter) == ("gzip", ";")
