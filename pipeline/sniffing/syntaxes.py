@@ -41,6 +41,7 @@ NO_DELIMITER = "\0"
 _FIRST_ROWS = 200
 _FINALISTS = 4
 _CLOSE = 0.6
+_ALIKE = 0.8
 _TYPED_ROWS = 300
 _TYPED_VALUES = 20_000
 _ESCAPE = "\\"
@@ -70,7 +71,21 @@ def choose_syntax(pieces: Sequence[Piece], given: dict[str, str]) -> Scored:
         return best
     if best is None or best.score < _LEAST_SCORE or best.parsed.width < 2 or _is_column_of_times(pieces):
         return one_column(pieces, given)
-    return best
+    return _most_regular(scored, best)
+
+
+def _most_regular(scored: Sequence[Scored], best: Scored) -> Scored:
+    """Returns the candidate with the most regular rows, of those with the best delimiter whose scores are alike.
+
+    The types of values are those of different samples of rows, so a difference of scores says less than the rows.
+    """
+    delimiter = best.parsed.syntax.delimiter
+    alike = [
+        candidate
+        for candidate in scored
+        if candidate.parsed.syntax.delimiter == delimiter and candidate.score >= _ALIKE * best.score
+    ]
+    return max(alike, key=lambda candidate: (candidate.parsed.share, candidate.score))
 
 
 def _is_column_of_times(pieces: Sequence[Piece]) -> bool:

@@ -100,6 +100,12 @@ def test_quote_and_escape(text: str, quote: str, escape: str | None) -> None:
     assert (found.quote, found.escape, found.width, found.share) == (quote, escape, 2, 1.0)
 
 
+def test_a_few_quoted_values_are_quoted_whatever_the_types_of_the_sampled_rows() -> None:
+    prices = ['"12,50"' if i % 800 == 7 else str(i) for i in range(3000)]
+    rows = [f"{i},1,2,3,4,{'a|b' if i % 10 == 9 else i},{price}" for i, price in enumerate(prices)]
+    assert sniffed("id,a,b,c,d,size,price\n" + "\n".join(rows) + "\n").quote == '"'
+
+
 @pytest.mark.parametrize(
     ("text", "has_header"),
     [
