@@ -63,7 +63,7 @@ test-quality: $(SETUP) ## On real data (FIELDPOOL_DATA): mean AUC of three seeds
 test-faults: $(SETUP) ## Kill 200 processes, interrupt 300, mutate 19,000 inputs, break others (KILLS=10 SEED=1 FUZZ=100): an hour
 	$(VENV)/bin/pytest -m faults -s tests/test_faults.py tests/test_interrupts.py tests/test_fuzz.py \
 	    tests/test_reference_reader.py tests/test_circumstances.py tests/pipeline/sniffing \
-	    tests/transforms/test_vocabulary_against_tft.py </dev/null
+	    tests/pipeline/test_shapes.py tests/transforms/test_vocabulary_against_tft.py </dev/null
 
 test-runners: $(SETUP) ## Run jobs on other runners with remote workers, no cloud, and train on two workers: 9 minutes
 	$(VENV)/bin/pytest -n $(WORKERS) -m "runners or not runners" tests/runners \
