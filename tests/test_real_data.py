@@ -17,11 +17,13 @@ from fieldpool.model.run import Run
 from fieldpool.model.run_stats import total
 from fieldpool.model.training.folder import load_model
 from fieldpool.model.training.train import train
+from fieldpool.pipeline.reports.data_profile import profile_data, spec_text
 from fieldpool.pipeline.rows.checks import feature_columns
 from fieldpool.pipeline.runs.run_directory import TransformResult, transform
 from fieldpool.pipeline.serving.parity import Parity, verify
 from fieldpool.pipeline.sources.sample import sample_rows
 from fieldpool.pipeline.spec_file import load_spec
+from fieldpool.transforms.spec import FileSplit, Spec
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
@@ -74,16 +76,65 @@ def test_movielens_auc_of_one_seed(movielens: TransformResult, tmp_path: Path) -
     assert evaluate(load_model(result.model_path), run, "test")["auc"] > 0.71
 
 
-@pytest.mark.quality
-def test_movielens_auc_of_three_seeds_is_at_least_that_of_deepctr(movielens: TransformResult, tmp_path: Path) -> None:
-    run = Run(movielens.path)
-    aucs = []
+def aucs_of(result: TransformResult, folder: Path) -> list[float]:
+    """Returns the test AUC of the seeds 0, 1 and 2."""
+    run, aucs = Run(result.path), []
     for seed in (0, 1, 2):
         settings = run.spec.train.model_copy(update={"seed": seed})
-        result = train(run, str(tmp_path / f"model-{seed}"), train_settings=settings)
-        aucs.append(evaluate(load_model(result.model_path), run, "test")["auc"])
+        result_of_seed = train(run, str(folder / f"model-{seed}"), train_settings=settings)
+        aucs.append(evaluate(load_model(result_of_seed.model_path), run, "test")["auc"])
+    return aucs
+
+
+@pytest.mark.quality
+def test_movielens_auc_of_three_seeds_is_at_least_that_of_deepctr(movielens: TransformResult, tmp_path: Path) -> None:
+    aucs = aucs_of(movielens, tmp_path)
     print("test AUC of seeds 0, 1, 2:", aucs)
     assert sum(aucs) / len(aucs) >= 0.715
+
+
+def mean_auc(spec: Spec, files: list[Path], folder: Path) -> float:
+    """Returns the mean test AUC of three seeds."""
+    aucs = aucs_of(transform(spec, [str(path) for path in files], str(folder / "run")), folder)
+    return sum(aucs) / len(aucs)
+
+
+def proposed(files: list[Path], label: str, folder: Path) -> Spec:
+    """Returns the spec that `profile` proposes, as it is read from its file."""
+    found = profile_data([str(path) for path in files], label=label)
+    (folder / "spec.yaml").write_text(spec_text(found), encoding="utf-8")
+    return load_spec(str(folder / "spec.yaml"))
+
+
+@pytest.mark.quality
+@pytest.mark.parametrize(
+    ("example", "name"),
+    [
+        ("movielens.yaml", "ml100k/ratings.parquet"),
+        ("movielens.yaml", "ml100k/ratings.csv"),
+        ("mind.yaml", "mind5k/candidates.parquet"),
+    ],
+)
+def test_proposed_spec_has_nearly_the_auc_of_the_example(
+    real_data: Path, tmp_path: Path, example: str, name: str
+) -> None:
+    files, by_hand = [real_data / name], load_spec(str(EXAMPLES / example))
+    spec = proposed(files, "label", tmp_path)
+    assert spec.split == by_hand.split
+    assert "rating" not in map(spec.column_of, spec.fields)  # The label is derived from it.
+    found = [mean_auc(spec, files, tmp_path / "proposed"), mean_auc(by_hand, files, tmp_path / "by_hand")]
+    print(f"{name}: mean test AUC of the proposed spec, and of {example}:", found)
+    assert found[0] >= found[1] - 0.01
+
+
+@pytest.mark.quality
+def test_criteo_without_a_header_needs_no_spec(real_data: Path, tmp_path: Path) -> None:
+    files = [real_data / f"criteo8k/{name}.csv" for name in ("train", "dev", "test")]
+    spec = proposed(files, "c0", tmp_path)
+    assert isinstance(spec.split, FileSplit)
+    auc = mean_auc(spec, files, tmp_path / "proposed")
+    print("criteo8k: mean test AUC of the proposed spec:", auc)
+    assert auc > 0.6
 
 
 def test_mind_with_empty_and_very_long_histories(real_data: Path, tmp_path: Path) -> None:
