@@ -55,7 +55,7 @@ _EXTENSIONS = {
     **dict.fromkeys((".csv", ".tsv", ".txt", ".json", ".jsonl", ".ndjson", ".ffm", ".libffm"), Kind.DATA),
     **dict.fromkeys((".parquet", ".pq", ".tfrecord", ".tfrecords"), Kind.DATA),
 }
-_COMPRESSIONS = (".gz", ".bz2")
+_COMPRESSIONS = (".gz", ".bz2", ".zst", ".xz", ".lz4", ".zip")
 
 _EXPECTED = {
     Kind.RUN: "a run, the folder that `fieldpool transform` creates",

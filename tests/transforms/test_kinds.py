@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import google.auth
 import pytest
 
+from fieldpool.pipeline.sources.streams.compression import EXTENSIONS
 from fieldpool.transforms import kinds
 from fieldpool.transforms.errors import SourceError, SpecError, UserError
 from fieldpool.transforms.kinds import ORDER, Kind, check_cloud_access, check_kind, kind_of
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
         ("model.keras", Kind.MODEL),
         ("clicks.parquet", Kind.DATA),
         ("gs://bucket/logs/*.csv.gz", Kind.DATA),
+        *((f"logs.csv{extension}", Kind.DATA) for extension in EXTENSIONS),
         ("clicks.JSONL", Kind.DATA),
         ("clicks", None),
         ("", None),
