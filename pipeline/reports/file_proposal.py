@@ -82,10 +82,17 @@ class _Sample:
         """Returns a sample of the rows of files.
 
         Raises:
-            UserError: there are no rows.
+            UserError: there are no rows, or all of them are rejected.
         """
         names, left_out = usable_columns(files, source)
-        batches = [batch for batch in sample_rows(files, source, names, rows) if batch.data.num_rows]
+        sampled = sample_rows(files, source, names, rows)
+        batches = [batch for batch in sampled if batch.data.num_rows]
+        first = next((row for batch in sampled for row in batch.rejected), None)
+        if not batches and first is not None:
+            raise UserError(
+                f"{first.source}: all rows of the sample are rejected; row {first.row}: {first.reason}. Correct the "
+                "file, or how it is read (`profile`: --delimiter, --columns)"
+            )
         if not batches:
             raise UserError(f"{shown(files)}: no rows; pass files with rows")
         return cls(batches, sample_table([batch.data for batch in batches]), left_out)

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pydantic import ValidationError
+
 from ...transforms.errors import FieldpoolWarning, SourceError
 from ...transforms.spec import Source, Spec
 from ..sources.content import Content
@@ -81,7 +83,11 @@ def sniff_files(files: Sequence[str], given: Source) -> Sniffed:
         reasons |= dialect.reasons
     stated = given.model_dump(exclude_unset=True)
     entries |= {name: value for name, value in stated.items() if value not in ("auto", "detect")}
-    source = Source(**entries)
+    try:
+        source = Source(**entries)
+    except ValidationError as error:
+        message = error.errors()[0]["msg"].removeprefix("Value error, ")
+        raise SourceError(f"{shown(files)}: {message}; expected entries that fit the content of the file") from None
     reasons = {name: reason for name, reason in reasons.items() if name not in stated or name == "format"}
     return Sniffed(source, reasons, _is_default(source, samples, formats))
 

@@ -17,7 +17,7 @@ from fieldpool.pipeline.reports.field_profile import FieldProfile
 from fieldpool.pipeline.reports.sample_profile import check_sample, field_profiles
 from fieldpool.pipeline.sources.batches import SourceBatch
 from fieldpool.pipeline.spec_file import load_spec
-from fieldpool.transforms.errors import UserError
+from fieldpool.transforms.errors import SourceError, UserError
 from fieldpool.transforms.spec import EmbeddingTable, Source, Spec
 
 
@@ -127,6 +127,20 @@ def test_file_without_header_has_the_given_columns(tmp_path: Path) -> None:
         exclude_unset=True
     )
     assert found.spec.fields["kind"].type == "categorical"
+
+
+def test_file_whose_rows_are_all_rejected_is_reported_with_the_reason(tmp_path: Path) -> None:
+    (tmp_path / "rows.dat").write_text("".join(f"{i}::x{i % 5}::{i % 2}\n" for i in range(50)))
+    with pytest.raises(
+        UserError, match=r"all rows of the sample are rejected; row 1: expected 2 columns, found 3.*--columns"
+    ):
+        profile_data([str(tmp_path / "rows.dat")], source=Source(header=False, columns=["a", "b"]))
+
+
+def test_entries_that_do_not_fit_the_content_are_reported(tmp_path: Path) -> None:
+    (tmp_path / "rows.json").write_text("[" + ",".join(f'{{"id": {i}, "click": {i % 2}}}' for i in range(50)) + "]")
+    with pytest.raises(SourceError, match=r"rows\.json: `delimiter`: only for CSV, but `format` is json"):
+        profile_data([str(tmp_path / "rows.json")], source=Source(delimiter=";"))
 
 
 def test_file_without_rows_is_reported(tmp_path: Path) -> None:
