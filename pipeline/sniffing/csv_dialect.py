@@ -16,11 +16,13 @@ from .numbers import columns_of, null_words, number_signs
 from .syntaxes import NO_DELIMITER, choose_syntax, one_column
 
 _COMMENTS = ("#", "//", "%")
-_SEPARATOR_LINE = re.compile(r"sep=(.)\n?", re.IGNORECASE)
+_SEPARATOR_LINE = re.compile(r"sep=([^\w\n\"'\\])\n", re.IGNORECASE)
 
 # A preamble has at most 20 lines and is followed by at least 3 rows, more than 4 times its lines.
 _MOST_PREAMBLE = 20
 _LEAST_ROWS = 3
+# Without a header after it, each line of a preamble must be followed by 20 rows.
+_ROWS_OF_A_TITLE = 20
 
 # The number of values that are looked at to find missing values and the signs of numbers.
 _MOST_VALUES = 100_000
@@ -141,7 +143,8 @@ def _comment(pieces: Sequence[Piece], fixed: dict[str, str]) -> str | None:
         parsed = choose_syntax(rest, fixed).parsed
         lines = [line for piece in pieces for line in piece.text.split("\n") if line.startswith(mark)]
         widths = {len(row.values) for line in lines for row in parse([Piece(line)], parsed.syntax).rows}
-        if parsed.width > 1 and parsed.share > 0.9 and parsed.width not in widths:
+        is_sign = not set(mark) & set(parsed.syntax.delimiter)
+        if is_sign and parsed.width > 1 and parsed.share > 0.9 and parsed.width not in widths:
             return mark
     return None
 
@@ -190,7 +193,8 @@ def _skip_preamble(found: FoundDialect, rows: list[Row], parsed: Parsed, text: s
     is_regular = typical >= 0.98 * len(after)
     are_lone = all(len(row.values) - row.values.count("") <= 1 for row in before)
     are_short = all(len(row.values) == 1 for row in before)
-    if not (is_far and is_regular and are_lone and (is_names or (are_short and parsed.width > 2))):
+    is_title = are_short and parsed.width > 2 and len(after) >= _ROWS_OF_A_TITLE * first
+    if not (is_far and is_regular and are_lone and (is_names or is_title)):
         return rows
     found.skip_rows = after[0].line
     example = text.split("\n")[before[0].line][:60]

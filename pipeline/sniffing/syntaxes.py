@@ -42,6 +42,7 @@ _FIRST_ROWS = 200
 _FINALISTS = 4
 _CLOSE = 0.6
 _ALIKE = 0.8
+_QUOTED_FOR_A_FAULT = 5
 _TYPED_ROWS = 300
 _TYPED_VALUES = 20_000
 _ESCAPE = "\\"
@@ -69,7 +70,9 @@ def choose_syntax(pieces: Sequence[Piece], given: dict[str, str]) -> Scored:
     best = max(scored, key=lambda candidate: candidate.score, default=None)
     if "delimiter" in given and best is not None and best.parsed.rows:
         return best
-    if best is None or best.score < _LEAST_SCORE or best.parsed.width < 2 or _is_column_of_times(pieces):
+    if best is None or best.score < _LEAST_SCORE or best.parsed.width < 2:
+        return one_column(pieces, given)
+    if _is_column_of_times(pieces, best.parsed.syntax.delimiter):
         return one_column(pieces, given)
     return _most_regular(scored, best)
 
@@ -85,12 +88,26 @@ def _most_regular(scored: Sequence[Scored], best: Scored) -> Scored:
         for candidate in scored
         if candidate.parsed.syntax.delimiter == delimiter and candidate.score >= _ALIKE * best.score
     ]
+    with_quotes = [candidate for candidate in alike if candidate.parsed.syntax.quote]
+    if any(map(_has_quoted_values, with_quotes)):
+        alike = with_quotes  # A few rows with faulty quotes do not make the quotes of all others a part of the values.
     return max(alike, key=lambda candidate: (candidate.parsed.share, candidate.score))
 
 
-def _is_column_of_times(pieces: Sequence[Piece]) -> bool:
-    types = [type_of(line) for piece in pieces for line in piece.text.split("\n")[1:_FIRST_ROWS] if line]
-    return types.count("time") > 0.9 * len(types)
+def _has_quoted_values(candidate: Scored) -> bool:
+    """Returns whether many more rows have values in quotes than faults."""
+    parsed = candidate.parsed
+    quoted = sum(bool(row.quoted) for row in parsed.good)
+    return quoted > _QUOTED_FOR_A_FAULT * (len(parsed.rows) - len(parsed.good))
+
+
+def _is_column_of_times(pieces: Sequence[Piece], delimiter: str) -> bool:
+    """Returns whether the lines are times, of which what follows a delimiter is a part: 10:00:07,123."""
+    lines = [line for piece in pieces for line in piece.text.split("\n")[:_FIRST_ROWS] if line]
+    times = [line for line in lines if type_of(line) == "time"]
+    has_names = lines[0] not in times and delimiter in lines[0]
+    ends = {len(line.rpartition(delimiter)[2]) for line in times if delimiter == ","}
+    return not has_names and len(ends) <= 1 and len(times) > 0.9 * (len(lines) - 1) and len(times) > 0
 
 
 def one_column(pieces: Sequence[Piece], given: dict[str, str]) -> Scored:

@@ -36,6 +36,7 @@ def test_delimiter(delimiter: str) -> None:
         pytest.param("color\nfoo\nboo\nmoon\nzoo\n", id="a letter in every row"),
         pytest.param("code\n1050\n2051\n3052\n4053\n", id="a digit in every row"),
         pytest.param("time\n2024-03-01 10:00:07\n2024-03-02 11:00:07\n2024-03-03 12:00:08\n", id="times"),
+        pytest.param("time\n2024-03-01 10:00:07,123\n2024-03-02 11:00:07,456\n", id="times with milliseconds"),
         pytest.param("name\nAnn Lee\nBob Ray\nCid Day\n", id="two words"),
         pytest.param("review\nGood, but slow.\nI like it\nNo, no, no; never\nWell\n", id="sentences"),
         pytest.param("url\nhttp://a.b/c\nhttp://d.e/f\n", id="addresses"),
@@ -49,6 +50,12 @@ def test_delimiter(delimiter: str) -> None:
 def test_one_column(text: str) -> None:
     found = sniffed(text)
     assert (found.delimiter, found.header, found.skip_rows) == (None, True, 0)
+
+
+@pytest.mark.parametrize("first", ["x,age\n", ""])
+def test_numbers_after_times_are_a_column(first: str) -> None:
+    found = sniffed(first + "2024-03-15 12:32:07,442377\n2024-03-23 12:19:07,5174\n2024-03-13 12:52:07,28\n")
+    assert (found.delimiter, found.width) == (",", 2)
 
 
 def test_rows_of_different_lengths_are_not_one_column() -> None:
@@ -98,6 +105,12 @@ def test_escapes_count_in_every_part_of_a_file(position: int) -> None:
 def test_quote_and_escape(text: str, quote: str, escape: str | None) -> None:
     found = sniffed(text)
     assert (found.quote, found.escape, found.width, found.share) == (quote, escape, 2, 1.0)
+
+
+def test_faulty_quotes_in_a_few_rows_do_not_make_all_quotes_text() -> None:
+    rows = "".join(f'{i},"n {i}",{i},{i},{i},{i}\n' for i in range(300))
+    found = sniffed("id,name,a,b,c,d\n" + rows + '5,"bad"x,3,1,1,1\n')
+    assert (found.quote, found.share < 1) == ('"', True)
 
 
 def test_a_few_quoted_values_are_quoted_whatever_the_types_of_the_sampled_rows() -> None:
@@ -150,6 +163,7 @@ ROWS = "id;user;price\n" + "".join(f"{i};u{i};2.5\n" for i in range(20))
         pytest.param("tag\n#a\n#b\nc\n", 0, None, id="one column of #"),
         pytest.param("c0\nv0\na;b\n", 0, None, id="a delimiter in the last row"),
         pytest.param("c0\nv0\nw0\na;b\nc;d\ne;f\n", 0, None, id="a change of dialect"),
+        pytest.param("c0\nv0\n" + "a;b;c\n" * 9, 0, None, id="a change to several columns"),
         pytest.param("x\n1;2\n3;4\n5;6\n", 0, None, id="no names after the line"),
         pytest.param("1;;\n;;\n" + ROWS[14:], 0, None, id="rows with missing values"),
         pytest.param("id;user\n" + ROWS, 0, None, id="a shorter row first"),
