@@ -16,7 +16,7 @@ from ._tables import Tables
 from .model.run import Run as RunDirectory
 from .pipeline.reports import data_profile, model_report
 from .pipeline.reports.profile_files import profile_folder
-from .pipeline.terminal.profile_table import profile_table
+from .pipeline.terminal.profile_table import profile_table, sections_table
 from .transforms.errors import UserError
 from .transforms.spec import Source
 
@@ -36,7 +36,7 @@ class Profile(data_profile.DataProfile, Tables):
         return data_profile.spec_text(self)
 
     def _tables(self) -> Sequence[RenderableType]:
-        return [profile_table(self)]
+        return [sections_table(self), profile_table(self)]
 
 
 def profile(

@@ -122,7 +122,8 @@ def _multivalued(sample: ColumnSample) -> Guess:
     """Returns a multivalued field, for a column of lists."""
     settings, reasons = dict(sample.settings), list(sample.reasons)
     if sample.spaced:
-        reasons.append(f"values with white space around them, such as {_quoted(sample.spaced)}, are trimmed")
+        example = _quoted(sorted(sample.spaced, key=bytes.isspace))
+        reasons.append(f"values with white space around them, such as {example}, are trimmed")
         sample = ColumnSample(sample.name, columns.bags(sample.values, None, sample.name, trim=True).values)
         settings["trim"] = True
     reasons = [*(reasons or [f"lists with {len(sample.counts):,} distinct values"]), *_spellings(sample)]

@@ -85,9 +85,9 @@ def propose(
     values = _propose_fields(proposal, samples, labels, times, taken | split.columns | set(members), weights)
     if not proposal.spec["fields"]:
         reasons = "; ".join(f"{name} ({reason})" for name, reason in proposal.left_out.items())
+        fault = f"left out: {reasons}" if reasons else f"there are only {', '.join(map(repr, samples))}"
         raise UserError(
-            f"{files[0]}: no column can be a field; left out: {reasons}. Sample more rows with --rows, or write the "
-            "spec by hand"
+            f"{files[0]}: no column can be a field; {fault}. Sample more rows with --rows, or write the spec by hand"
         )
     share_vocabularies(proposal.spec, proposal.reasons, values)
     return proposal

@@ -100,7 +100,7 @@ def spec_text(found: DataProfile) -> str:
         lines += _NO_LABEL
     if "source" not in proposal.spec:
         doubts = {name: reason for name, reason in proposal.of_source.items() if "not certain" in reason}
-        lines += [_comment(f"# source.{name}: {reason}") for name, reason in doubts.items()]
+        lines += [printable(f"# source.{name}: {reason}") for name, reason in doubts.items()]
     for section, value in proposal.spec.items():
         if section == "vocabularies" and not value:
             continue
@@ -109,16 +109,16 @@ def spec_text(found: DataProfile) -> str:
             lines += ["", f"{section}:"]
             for name, settings in value.items():
                 of_field = proposal.reasons.get(name, []) if section == "fields" else []
-                lines += [_comment(f"  # {'; '.join(of_field)}")] if of_field else []
-                lines.append(f"  {_inline(name)}: {_inline(settings)}")
+                lines += [printable(f"  # {'; '.join(of_field)}")] if of_field else []
+                lines.append(f"  {inline(name)}: {inline(settings)}")
         elif section == "source":
             lines += [f"{section}:", *(_entry(name, setting, proposal.of_source) for name, setting in value.items())]
             others = {name: reason for name, reason in proposal.of_source.items() if name not in value}
-            lines += [_comment(f"  # {name}: {reason}") for name, reason in others.items()]
+            lines += [printable(f"  # {name}: {reason}") for name, reason in others.items()]
         else:
-            lines.append(f"{section}: {_inline(value)}" + (_comment(f"  # {'; '.join(reasons)}") if reasons else ""))
+            lines.append(f"{section}: {inline(value)}" + (printable(f"  # {'; '.join(reasons)}") if reasons else ""))
     if proposal.left_out:
-        left_out = (_comment(f"#   {name}: {reason}") for name, reason in proposal.left_out.items())
+        left_out = (printable(f"#   {name}: {reason}") for name, reason in proposal.left_out.items())
         lines += ["", "# Columns left out:", *left_out]
     return "\n".join(lines) + "\n"
 
@@ -148,15 +148,15 @@ def _validated(proposal: Proposal) -> Spec:
 
 def _entry(name: str, setting: Any, reasons: Mapping[str, str]) -> str:
     """Returns a line of the section `source`."""
-    return f"  {name}: {_inline(setting)}" + (_comment(f"  # {reasons[name]}") if name in reasons else "")
+    return f"  {name}: {inline(setting)}" + (printable(f"  # {reasons[name]}") if name in reasons else "")
 
 
-def _comment(text: str) -> str:
-    """Returns a comment on one line, of printable characters: names and values of files may have any."""
+def printable(text: str) -> str:
+    """Returns a text of printable characters on one line: names and values of files may have any."""
     return "".join(character if character.isprintable() else repr(character)[1:-1] for character in text)
 
 
-def _inline(value: Any) -> str:
+def inline(value: Any) -> str:
     """Returns a value as YAML on one line."""
     text = yaml.safe_dump(value, default_flow_style=True, sort_keys=False, width=10_000, allow_unicode=True)
     # PyYAML ends a document that is a single scalar with three dots.
