@@ -246,7 +246,8 @@ def _describe_syntax(found: FoundDialect, parsed: Parsed, pieces: Sequence[Piece
         found.delimiter = syntax.delimiter
         length = f"{len(syntax.delimiter)} characters; " if len(syntax.delimiter) > 1 else ""
         rows = "every sampled row has" if parsed.share == 1 else f"{parsed.share:.1%} of the sampled rows have"
-        reasons["delimiter"] = f"{length}{rows} {width - 1} of them"
+        doubt = "not certain: there is only one row; " if len(parsed.rows) == 1 else ""
+        reasons["delimiter"] = f"{doubt}{length}{rows} {width - 1} of them"
     if syntax.quote == "'":
         reasons["quote"] = "values are in single quotes"
     elif not syntax.quote:

@@ -130,7 +130,7 @@ def _rows(piece: Piece, syntax: Syntax, width: int, most_rows: int) -> list[Row]
         elif (syntax.quote and syntax.quote in content) or (syntax.escape and syntax.escape in content):
             row, stop = _walk(text, at, syntax, line)
             if row is None and stop == len(text) and not piece.is_end:
-                break  # A quoted value that goes on after the piece.
+                break  # A quoted value that continues after the piece.
             lines = text.count("\n", at, stop)
             if row and lines and not _is_one_row(text[at:stop].split("\n"), row, syntax, width):
                 row = None
