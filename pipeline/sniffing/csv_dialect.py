@@ -117,6 +117,11 @@ def _sniffed(pieces: Sequence[Piece], given: dict[str, Any]) -> FoundDialect:
     signs = number_signs(columns, parsed.syntax.delimiter)
     found.decimal, found.thousands = given.get("decimal", signs.decimal), given.get("thousands", signs.thousands)
     found.reasons |= signs.reasons
+    if "decimal" not in given and found.decimal == found.thousands:
+        found.decimal = "."
+    if "thousands" not in given and found.thousands in (found.decimal, found.quote):
+        found.thousands = None
+        found.reasons.pop("thousands")
     return found
 
 

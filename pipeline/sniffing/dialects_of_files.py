@@ -65,9 +65,12 @@ def _with_other(
     if _differences(found, theirs, ("skip_rows",)):
         raise difference(path, other, _differences(found, theirs, ("skip_rows",)))
     found.null_values = list(dict.fromkeys(found.null_values + theirs.null_values))
+    signs = _differences(found, theirs, tuple(_DEFAULTS))
     for name, default in _DEFAULTS.items():
         if getattr(found, name) == default:
             setattr(found, name, getattr(theirs, name))
+    if found.decimal == found.thousands:
+        raise difference(path, other, signs)
     return replace(found, reasons=theirs.reasons | found.reasons)
 
 

@@ -88,7 +88,7 @@ def _sample(path: str, given: Source) -> Sample:
             elif encoding != "utf-8" or "not valid" in reason:
                 reasons["encoding"] = reason
             pieces = _decoded(path, parts, encoding)
-        if content in _WIDE or "encoding" in given.model_fields_set:
+        if pieces and (content in _WIDE or "encoding" in given.model_fields_set):
             content = content_of(pieces[0].text[:HEAD_BYTES].encode(errors="replace"))
     return Sample(path, compression, content, encoding, pieces, reasons)
 

@@ -167,6 +167,39 @@ def test_stated_entries_are_kept(tmp_path: Path, entries: dict[str, Any]) -> Non
 
 
 @pytest.mark.parametrize(
+    ("content", "entries", "found"),
+    [
+        pytest.param('a;p\nx;"1,002.50"\ny;"2,100.75"\n', {"decimal": ","}, (",", None), id="the stated decimal sign"),
+        pytest.param("a;p\nx;12,5\ny;13,25\n", {"thousands": ","}, (".", ","), id="the stated thousands sign"),
+        pytest.param("a,p\n'x,y',1'002\n'y,z',2'100\n", {"quote": "'"}, (".", None), id="the quote"),
+    ],
+)
+def test_number_signs_do_not_contradict(
+    tmp_path: Path, content: str, entries: dict[str, Any], found: tuple[str, str | None]
+) -> None:
+    source = sniffed(tmp_path, {"a.csv": content}, format="detect", **entries).source
+    assert (source.decimal, source.thousands) == found
+
+
+def test_empty_file_in_a_stated_encoding(tmp_path: Path) -> None:
+    assert sniffed(tmp_path, {"a.csv": b""}, encoding="latin-1").source.format == "csv"
+
+
+@pytest.mark.parametrize(
+    ("content", "entries", "message"),
+    [
+        (parquet(), {"encoding": "latin-1"}, "`encoding`: only for text, but `format` is parquet"),
+        (LINES, {"delimiter": ";"}, "`delimiter`: only for CSV, but `format` is jsonl"),
+    ],
+)
+def test_stated_entries_of_another_format_are_reported(
+    tmp_path: Path, content: str | bytes, entries: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(SourceError, match=f"rows: {message}"):
+        sniffed(tmp_path, {"rows": content}, format="detect", **entries)
+
+
+@pytest.mark.parametrize(
     ("files", "entries"),
     [
         ({"a.csv": CSV, "b.csv": CSV}, {"delimiter": ","}),
@@ -198,6 +231,10 @@ def test_several_files(tmp_path: Path, files: dict[str, str | bytes], entries: d
         (
             {"a.csv": b"ORC\x00" + bytes(50)},
             "a.csv: expected rows of data; found ORC. This format cannot be read: convert it",
+        ),
+        (
+            {"a.csv": "a;p\nx;12,5\ny;13,25\n", "b.csv": 'a;p\nx;"1,002.50"\ny;"2,100.75"\n'},
+            "b.csv are written in different ways: `decimal` is ',' and '.'; `thousands` is None and ','",
         ),
         ({"a.csv": "<!DOCTYPE html><html>\n"}, "found an HTML or XML page. Probably a failed download"),
         ({"a.jsonl": "{'a': 1}\n{'a': 2}\n"}, "found lines of Python literals. Convert them to JSON Lines"),
