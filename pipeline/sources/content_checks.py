@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import shlex
 
+import pyarrow as pa
 from apache_beam.io.filesystem import BeamIOError
 
 from ...transforms.errors import SourceError
 from ...transforms.spec import Source
 from .content import HEAD_BYTES, Content, content_of
-from .source_file import SourceFile, source_file
+from .source_file import SourceFile, name_and_compression, source_file
 from .streams.encodings import is_utf8_name
 
 # The format that each content is, and the content of each format.
@@ -103,9 +104,10 @@ def check_name(path: str, source: Source) -> SourceFile:
         return source_file(path, source)
     except SourceError as error:
         try:
-            with SourceFile(path, source, "csv", None, ",").open_stored() as stored:
-                found = content_of(stored.read(HEAD_BYTES))
-        except (OSError, BeamIOError):
+            _, compression = name_and_compression(path, source)
+            with SourceFile(path, source, "csv", compression, ",").open() as content:
+                found = content_of(content.read(HEAD_BYTES))
+        except (OSError, BeamIOError, pa.ArrowInvalid):
             raise error from None
         raise SourceError(
             f"{path}: the format cannot be determined from the name; found {_shown(found)}. {_step(found, path)}"

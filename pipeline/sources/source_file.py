@@ -18,7 +18,8 @@ from .streams.json_arrays import lines_of_array
 
 Kind = Literal["csv", "json", "jsonl", "libffm", "parquet", "tfrecord"]
 
-_KINDS: dict[str, Kind] = {
+# Formats by the extension of a file's name, in small letters.
+KINDS: dict[str, Kind] = {
     ".csv": "csv",
     ".tsv": "csv",
     ".txt": "csv",
@@ -108,21 +109,27 @@ def source_file(path: str, source: Source) -> SourceFile:
         SourceError: neither the spec nor the extension gives the format, or it is `detect`.
     """
     check_is_found(source, path)
-    name = path.lower()
-    extension = next((extension for extension in EXTENSIONS if name.endswith(extension)), "")
-    name, compression = name.removesuffix(extension), EXTENSIONS.get(extension)
-    if source.compression != "auto":
-        compression = None if source.compression == "none" else source.compression
-    kind = next((kind for extension, kind in _KINDS.items() if name.endswith(extension)), None)
+    name, compression = name_and_compression(path, source)
+    kind = next((kind for extension, kind in KINDS.items() if name.endswith(extension)), None)
     if source.format != "auto" and source.format != "detect":
         kind = source.format
     if kind is None:
         raise SourceError(
-            f"{path}: the format cannot be determined from the name; set `source: {{format: csv}}` "
-            f"(or jsonl, parquet, tfrecord) in the spec"
+            f"{path}: the format cannot be determined from the name; set `source: {{format: csv}}` (or another "
+            "format), or `source: auto`, in the spec"
         )
     delimiter = source.delimiter or ("\t" if name.endswith(".tsv") else ",")
     return SourceFile(path, source, kind, None if kind == "parquet" else compression, delimiter)
+
+
+def name_and_compression(path: str, source: Source) -> tuple[str, Compression | None]:
+    """Returns a path in small letters without the extension of a compression, and how the file is compressed."""
+    name = path.lower()
+    extension = next((extension for extension in EXTENSIONS if name.endswith(extension)), "")
+    compression = EXTENSIONS.get(extension)
+    if source.compression != "auto":
+        compression = None if source.compression == "none" else source.compression
+    return name.removesuffix(extension), compression
 
 
 def check_is_found(source: Source, path: str = "source") -> None:

@@ -189,6 +189,8 @@ REFUSED = [
         r"cannot be determined from the name; found text\. Set `source: {format: csv}` \(or jsonl\), or",
     ),
     ("rows", "parquet", rf"cannot be determined from the name; found Parquet\. Set `source: {{format: parquet}}{AUTO}"),
+    ("rows.data.gz", "gzip", "cannot be determined from the name; found text"),
+    ("rows.data.gz", "csv", "the format cannot be determined from the name; set `source: {format: csv}`"),
     ("rows.data", "gzip", "cannot be determined from the name; found data compressed with gzip"),
     ("rows.data", "nothing", "cannot be determined from the name; found an empty file"),
 ]

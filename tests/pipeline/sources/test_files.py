@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from fieldpool.pipeline.sources.files import check_unchanged, find_files
+from fieldpool.pipeline.sources.source_file import EXTENSIONS, KINDS
 from fieldpool.transforms.errors import SourceChanged, SourceError
+from fieldpool.transforms.kinds import Kind, kind_of
 
 IGNORED = ("_SUCCESS", ".part-0.csv.crc", "part-0.csv.crc", ".hidden.csv", "_temporary/part-0.csv", ".tmp/part-0.csv")
 
@@ -54,3 +56,9 @@ def test_broken_link_in_a_folder_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "part-1.csv").symlink_to("missing.csv")
     with pytest.raises(SourceError, match=r"cannot be listed .*part-1\.csv"):
         find_files([str(tmp_path)])
+
+
+@pytest.mark.parametrize("compression", ["", *EXTENSIONS])
+@pytest.mark.parametrize("extension", KINDS)
+def test_files_that_can_be_read_are_recognised_as_data(extension: str, compression: str) -> None:
+    assert kind_of(f"clicks{extension}{compression}") is Kind.DATA
