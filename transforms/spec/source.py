@@ -77,8 +77,8 @@ class Source(Strict):
     @classmethod
     def _is_text_encoding(cls, name: str) -> str:
         with contextlib.suppress(LookupError, ValueError):
-            found = codecs.lookup(name)
-            if found._is_text_encoding and found.incrementaldecoder and found.name not in _NOT_OF_FILES:
+            "".encode(name)  # LookupError for codecs of bytes, such as hex.
+            if codecs.lookup(name).name not in _NOT_OF_FILES:
                 return name
         raise ValueError(f"expected an encoding that Python knows, such as utf-8, latin-1 or utf-16; found {name!r}")
 

@@ -51,7 +51,7 @@ class _Text:
             try:
                 _, end = _DECODER.raw_decode(self.text, self.at)
                 fault = self._after_space(end)
-                if self.text[fault : fault + 1] in (",", "]") and fault < len(self.text):
+                if self.text[fault : fault + 1] in (",", "]"):
                     return end
             except json.JSONDecodeError as error:
                 message = error.msg
