@@ -48,9 +48,7 @@ def start(
         run_workflow(spec, data, out, where, earlier, epochs=epochs, seed=seed, profile=made, as_json=as_json)
     if not as_json:
         files = console.shortened(data)
-        console.say(
-            f"The spec is only proposed: read and edit {spec}, look at the rows again, and run all steps again."
-        )
+        console.say(f"The spec is a proposal: edit {spec}, see what it does to the rows, and run all steps again.")
         console.say_next("explain", spec, *files)
         console.say_next("run", spec, *files, "--out", out, "--overwrite")
 
@@ -75,8 +73,9 @@ def _check_label(spec: str, label: str | None) -> None:
     """
     from ..spec_file import load_spec
 
-    found = load_spec(spec).label.field
-    if label not in (None, found):
+    loaded = load_spec(spec)
+    found, explode = loaded.label.field, loaded.source.explode
+    if label not in (None, found, explode.column if explode else None):  # A label may be part of an exploded column.
         raise CannotResume(
             f"--label {label}: the label in {spec} is {found}; leave --label out, or start from scratch with "
             "--overwrite"

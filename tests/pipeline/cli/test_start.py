@@ -100,6 +100,20 @@ def test_resume_with_another_label_is_refused(fieldpool: Fieldpool, calls: Calls
     assert "is seen_again; leave --label out, or start from scratch with --overwrite" in " ".join(err.split())
 
 
+def test_resume_accepts_the_column_that_the_label_is_exploded_from(
+    fieldpool: Fieldpool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    calls: Calls = []
+    monkeypatch.setattr(start, "run_workflow", lambda *given, **options: calls.append(given))
+    rows = "".join(f"u{i % 7}\tN{i % 9}-1 N{i % 5}-0\n" for i in range(60))
+    (tmp_path / "shown.tsv").write_text(rows)
+    command = ["start", tmp_path / "shown.tsv", "--label", "c1", "--out", tmp_path / "first"]
+    assert fieldpool(*command)[0] == 0
+    assert "explode" in (tmp_path / "first/spec.yaml").read_text()
+    assert fieldpool(*command, "--resume")[0] == 0
+    assert len(calls) == 2
+
+
 def test_second_start_names_the_options(fieldpool: Fieldpool, calls: Calls, log: Path, tmp_path: Path) -> None:
     command = ["start", log, "--label", "seen_again", "--out", tmp_path / "first"]
     fieldpool(*command)
