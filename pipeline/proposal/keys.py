@@ -21,7 +21,7 @@ def propose_key(samples: Mapping[str, ColumnSample], taken: Collection[str]) -> 
 
     Args:
         samples: All columns.
-        taken: Columns that cannot be the key, such as times.
+        taken: Columns that cannot be the key: times and the label.
     """
     found: list[tuple[int, int, str]] = []
     for index, (name, sample) in enumerate(samples.items()):

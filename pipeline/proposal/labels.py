@@ -75,7 +75,8 @@ def propose_label(samples: Mapping[str, ColumnSample], given: str | None) -> Pro
 def _of_column(sample: ColumnSample) -> ProposedLabel:
     if sample.is_binary:
         return ProposedLabel({"field": sample.name}, ["given by --label"], _numbers(sample))
-    if len(sample.counts) < 2 or sample.is_list:
+    different = len(sample.counts) if sample.numbers is None else len(np.unique(sample.numbers))
+    if different < 2 or sample.is_list:
         found = "lists" if sample.is_list else f"only {_quoted(list(sample.counts)) or 'missing values'}"
         raise UserError(f"--label {sample.name}: expected a column with two or more different values, found {found}")
     positive, reasons = _comparison(sample) if sample.numbers is not None else _words(sample)

@@ -96,7 +96,8 @@ def choose_members(samples: Mapping[str, ColumnSample]) -> tuple[dict[str, str],
     left_out: dict[str, str] = {}
     groups: dict[str, list[str]] = {}
     for name, sample in samples.items():
-        if sample.is_list and samples.get(of := name.removesuffix(_VALUES), sample).is_list and of != name:
+        of = name.removesuffix(_VALUES)
+        if of != name and of in samples and sample.is_list and samples[of].is_list:
             if _are_weights(sample, samples[of]) or set(sample.counts) != {b"1"}:
                 weights[of], left_out[name] = name, f"the weights of {of}"
             else:

@@ -71,7 +71,8 @@ def propose(
     weights, members = choose_members(samples)
     proposal = Proposal({}, left_out={**(left_out or {}), **members}, null_words=null_words(samples))
     times = find_times(samples)
-    key, found = propose_key(samples, set(times)), propose_label(samples, label)
+    found = propose_label(samples, label)
+    key = propose_key(samples, {*times, *([found.settings["field"]] if found else [])})
     if key is not None:
         proposal.spec["key"], proposal.reasons["key"] = key
     if found is not None:

@@ -85,6 +85,7 @@ def test_labels_are_those_of_the_rule() -> None:
     [
         ([f"title {i}" for i in range(99)], "expected 0 and 1, numbers, or at most 50 words; found 99 different texts"),
         ([1, 1], "expected a column with two or more different values, found only '1'"),
+        (["1", "1.0", "1"], "found only '1', '1.0'"),
         ([None, None], "found only missing values"),
         ([["a"], ["b"]], "found lists"),
     ],
@@ -109,3 +110,10 @@ def test_rating_that_determines_the_label_is_left_out() -> None:
     found = propose(pa.table(table), ["rows.csv"], label="label")
     Spec.model_validate(found.spec)
     assert found.left_out["rating"] == "each value always has the same label: it leaks the label"
+
+
+def test_given_label_is_not_the_key() -> None:
+    table = {"user_id": range(100, 200), "item": [i % 7 for i in range(100)]}
+    found = propose(pa.table({name: list(values) for name, values in table.items()}), ["rows.csv"], label="user_id")
+    Spec.model_validate(found.spec)
+    assert "key" not in found.spec

@@ -90,3 +90,7 @@ def test_constant_numbers_of_objects_are_not_weights() -> None:
 def test_objects_with_only_ids_are_lists_of_ids() -> None:
     found = proposed([json.dumps([{"id": 100 + GENRES.index(v)} for v in values]) for values in LISTS])
     assert found.spec["fields"]["tags.id"]["column"] == "tags[].id"
+
+
+def test_lists_named_like_values_of_libffm_files_are_fields_without_such_a_field() -> None:
+    assert proposed([[i % 5, i % 3] for i in range(ROWS)], name="tags.value").spec["fields"]["tags.value"]
