@@ -17,6 +17,7 @@ from ..arrow_lists import is_list
 from ..rows import columns
 from ..rows.separators import present_values
 from ..rows.texts import PLAIN_NUMBERS, NumberRule
+from ..sources.paths import is_text
 
 # Whole numbers with at most FEW distinct values (floats: FEW_FLOATS) are treated as categories, not as amounts.
 FEW, FEW_FLOATS = 50, 8
@@ -41,9 +42,6 @@ _LEAST_REPEATS = 20
 # spread evenly), and if the logarithms of the counts of neighbours correlate by less than _SMOOTH: small amounts are
 # about as frequent as those next to them.
 _SPREAD, _SMOOTH = 3.0, 0.5
-
-
-_TEXT_TYPES = (pa.types.is_string, pa.types.is_large_string, pa.types.is_binary, pa.types.is_large_binary)
 
 
 class ColumnSample:
@@ -77,7 +75,7 @@ class ColumnSample:
     @property
     def is_text(self) -> bool:
         """Whether the file has texts, as CSV files have, and no typed values."""
-        return any(is_of(self.values.type) for is_of in _TEXT_TYPES)
+        return is_text(self.values.type)
 
     @cached_property
     def texts(self) -> pa.Array:

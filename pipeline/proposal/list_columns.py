@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from ...transforms.spec.fields import ListForm
 from ..arrow_lists import list_lengths
 from ..rows import columns
-from ..sources.list_texts import NOT_PARSED, parse
+from ..sources.list_texts import FORMS, NOT_PARSED, parse
 from ..sources.paths import Steps, text_of
 from .column_sample import ColumnSample
 
@@ -25,7 +25,6 @@ _SEARCHED = 200
 # The end of the names of columns of libffm files with the values of a field's features.
 _VALUES = ".value"
 
-_FORMS: tuple[ListForm, ...] = ("json", "python")
 _IDS = re.compile(r"(.*_)?(id|ids|key|uid|code|index|idx)|.*Id", re.ASCII)
 _WEIGHTS = re.compile(
     r".*(count|weight|score|qty|quantity|relevance|confidence|prob|probability|strength|amount|frequency|freq|times).*",
@@ -65,8 +64,8 @@ def _form_of(sample: ColumnSample) -> ListForm | None:
     if has_brackets < _LEAST_LISTS:
         return None
     counts = list(sample.counts.items())[:_SEARCHED]
-    rows = {form: sum(times for text, times in counts if _parse(text, form) is not None) for form in _FORMS}
-    best = max(_FORMS, key=lambda form: rows[form])
+    rows = {form: sum(times for text, times in counts if _parse(text, form) is not None) for form in FORMS}
+    best = max(FORMS, key=lambda form: rows[form])
     return best if rows[best] >= _LEAST_LISTS * sum(times for _, times in counts) else None
 
 

@@ -9,14 +9,8 @@ from typing import NamedTuple
 
 from charset_normalizer import from_bytes
 
-from ..sources.content import Content
-
-_OF_CONTENT = {
-    Content.UTF16: "utf-16",
-    Content.UTF16_LE: "utf-16-le",
-    Content.UTF16_BE: "utf-16-be",
-    Content.UTF32: "utf-32",
-}
+from ..sources.batches import is_utf8
+from ..sources.content import ENCODINGS, Content
 
 # Bytes that cp1252 does not define.
 _NOT_CP1252 = re.compile(rb"[\x81\x8d\x8f\x90\x9d]")
@@ -48,12 +42,12 @@ def encoding_of(parts: Sequence[Part], content: Content) -> tuple[str, str]:
         parts: Parts of the text.
         content: What the first bytes of the file show.
     """
-    if content in _OF_CONTENT:
-        return _OF_CONTENT[content], str(content)
+    if content in ENCODINGS:
+        return ENCODINGS[content], str(content)
     lines = [line for part in parts for line in _lines(part) if _NOT_ASCII.search(line)]
     if not lines:
         return "utf-8", "ASCII"
-    invalid = [line for line in lines if not _is_utf8(line)]
+    invalid = [line for line in lines if not is_utf8(line)]
     if len(invalid) <= (1 - _LEAST_UTF8) * len(lines):
         doubt = f"; {len(invalid)} of {len(lines)} sampled lines are not valid" if invalid else ""
         return "utf-8", f"UTF-8{doubt}"
@@ -73,14 +67,6 @@ def _lines(part: Part) -> list[bytes]:
     """Returns the lines that are complete."""
     lines = re.split(rb"[\r\n]+", part.content)
     return lines[0 if part.is_start else 1 : None if part.is_end else -1]
-
-
-def _is_utf8(line: bytes) -> bool:
-    try:
-        line.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
 
 
 def _is_western(text: str) -> bool:

@@ -14,7 +14,7 @@ from apache_beam.io.filesystem import BeamIOError
 
 from ...transforms.errors import SourceError
 from ...transforms.spec import Source
-from ..sources.content import HEAD_BYTES, Content, content_of
+from ..sources.content import ENCODINGS, HEAD_BYTES, Content, content_of
 from ..sources.source_file import SourceFile
 from ..sources.streams.compression import Compression
 from .csv_text import Piece
@@ -25,8 +25,7 @@ from .encodings import Part, decoded, encoding_of
 PART_BYTES = 128 << 10
 _MOST_FILES = 3
 
-_WIDE = {Content.UTF16, Content.UTF16_LE, Content.UTF16_BE, Content.UTF32}
-_TEXTS = _WIDE | {Content.JSON_ARRAY, Content.JSON_LINES, Content.LIBFFM, Content.TEXT}
+_TEXTS = {*ENCODINGS, Content.JSON_ARRAY, Content.JSON_LINES, Content.LIBFFM, Content.TEXT}
 
 
 @dataclass(frozen=True)
@@ -88,7 +87,7 @@ def _sample(path: str, given: Source) -> Sample:
             elif encoding != "utf-8" or "not valid" in reason:
                 reasons["encoding"] = reason
             pieces = _decoded(path, parts, encoding)
-        if pieces and (content in _WIDE or "encoding" in given.model_fields_set):
+        if pieces and (content in ENCODINGS or "encoding" in given.model_fields_set):
             content = content_of(pieces[0].text[:HEAD_BYTES].encode(errors="replace"))
     return Sample(path, compression, content, encoding, pieces, reasons)
 

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from ...transforms.errors import FieldpoolWarning, SourceError
 from ...transforms.spec import Source, Spec
-from ..sources.content import Content
+from ..sources.content import FORMATS, Content
 from ..sources.content_checks import refusal
 from ..sources.readers import shown
 from ..sources.source_file import source_file
@@ -19,14 +19,7 @@ from .csv_dialect import FoundDialect
 from .dialects_of_files import common_dialect, difference
 from .samples import Sample, sample_files
 
-_FORMATS = {
-    Content.PARQUET: "parquet",
-    Content.TFRECORD: "tfrecord",
-    Content.JSON_LINES: "jsonl",
-    Content.JSON_ARRAY: "json",
-    Content.LIBFFM: "libffm",
-    Content.TEXT: "csv",
-}
+_FORMATS = FORMATS | {Content.TEXT: "csv"}
 _TEXT_FORMATS = ("csv", "json", "jsonl", "libffm")
 # Entries of CSV that are stated in any case; the others only where they differ from the defaults.
 _ALWAYS_STATED = {"delimiter", "quote", "header"}

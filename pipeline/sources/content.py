@@ -56,6 +56,22 @@ class Content(StrEnum):
 
 _COMPRESSIONS = {Content.GZIP, Content.BZIP2, Content.ZSTD, Content.XZ, Content.LZ4, Content.ZIP}
 
+# The value of `source.format` for each content that can be read, except text, which may be CSV.
+FORMATS = {
+    Content.PARQUET: "parquet",
+    Content.TFRECORD: "tfrecord",
+    Content.JSON_LINES: "jsonl",
+    Content.JSON_ARRAY: "json",
+    Content.LIBFFM: "libffm",
+}
+# The value of `source.encoding` for text that is recognised by its first bytes.
+ENCODINGS = {
+    Content.UTF16: "utf-16",
+    Content.UTF16_LE: "utf-16-le",
+    Content.UTF16_BE: "utf-16-be",
+    Content.UTF32: "utf-32",
+}
+
 # The patterns at the start of files of bytes, in the order in which they are tried.
 _MAGIC = {
     Content.GZIP: rb"\x1f\x8b\x08",

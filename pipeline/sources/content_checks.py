@@ -12,18 +12,11 @@ from apache_beam.io.filesystem import BeamIOError
 
 from ...transforms.errors import SourceError
 from ...transforms.spec import Source
-from .content import HEAD_BYTES, Content, content_of
+from .content import ENCODINGS, FORMATS, HEAD_BYTES, Content, content_of
 from .source_file import SourceFile, name_and_compression, source_file
 from .streams.encodings import is_utf8_name
 
-# The format that each content is, and the content of each format.
-_FORMATS = {
-    Content.PARQUET: "parquet",
-    Content.TFRECORD: "tfrecord",
-    Content.JSON_LINES: "jsonl",
-    Content.JSON_ARRAY: "json",
-    Content.LIBFFM: "libffm",
-}
+# The names of formats in errors.
 _NAMES: dict[str, str] = {
     "csv": "CSV",
     "libffm": "libffm",
@@ -31,12 +24,6 @@ _NAMES: dict[str, str] = {
     "jsonl": "JSON Lines",
     "parquet": "Parquet",
     "tfrecord": "TFRecords",
-}
-_ENCODINGS = {
-    Content.UTF16: "utf-16",
-    Content.UTF16_LE: "utf-16-le",
-    Content.UTF16_BE: "utf-16-be",
-    Content.UTF32: "utf-32",
 }
 
 _CONVERT = "This format cannot be read: convert it to Parquet, CSV or JSON Lines"
@@ -82,7 +69,7 @@ def check_content(file: SourceFile) -> None:
         with file.open() as content:
             found = content_of(content.read(HEAD_BYTES))
     is_utf8 = is_utf8_name(file.source.encoding)
-    if file.is_text and is_utf8 and found in _ENCODINGS:
+    if file.is_text and is_utf8 and found in ENCODINGS:
         raise SourceError(
             f"{file.path}: expected text in {file.source.encoding}; found {found}. {_step(found, file.path)}"
         )
@@ -153,8 +140,8 @@ def _step(found: Content, path: str) -> str:
     """Returns what the user can do."""
     if found.is_compressed:
         return f"Set `source: {{compression: {found}}}` or `source: auto` in the spec"
-    if found in _FORMATS:
-        return f"Set `source: {{format: {_FORMATS[found]}}}` or `source: auto` in the spec"
-    if found in _ENCODINGS:
-        return f"Set `source: {{encoding: {_ENCODINGS[found]}}}` or `source: auto` in the spec"
+    if found in FORMATS:
+        return f"Set `source: {{format: {FORMATS[found]}}}` or `source: auto` in the spec"
+    if found in ENCODINGS:
+        return f"Set `source: {{encoding: {ENCODINGS[found]}}}` or `source: auto` in the spec"
     return _STEPS[found].replace("FILE", shlex.quote(path))

@@ -17,10 +17,9 @@ import pyarrow.compute as pc
 from ...transforms.errors import SourceError
 from ...transforms.spec import Explode
 from .batches import BATCH_ROWS, Reason, Rejected, SourceBatch, check_columns, no_rows, raw_row, rejected_row
-from .paths import TEXT, Shape, Shapes
+from .paths import TEXT, Shape, Shapes, is_list
 
 _TEXT = pa.large_binary()
-_LISTS = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
 
 
 def columns_to_read(explode: Explode, columns: Sequence[str]) -> list[str]:
@@ -140,7 +139,7 @@ def _elements_of(batch: SourceBatch, explode: Explode) -> _Elements:
 def _lists(batch: SourceBatch, explode: Explode) -> pa.Array:
     """Returns the elements of each row; null or an empty list if it has none."""
     column = batch.data[explode.column]
-    if any(is_of(column.type) for is_of in _LISTS):
+    if is_list(column.type):
         return column
     if pa.types.is_null(column.type):
         return column.cast(pa.list_(pa.large_binary()))
