@@ -32,11 +32,19 @@ _IDS = re.compile(
 # The names of columns in files without a header.
 NO_NAMES = re.compile(r"_?c\d+|f\d+|col\d+|(column|field|unnamed)[_: ]*\d*|\d*", re.IGNORECASE)
 
+# Amounts such as $9.99, 9,99 € and 12 EUR.
+_CURRENCY = re.compile(r"\s*[-+(]?(US)?[$€£¥₹]\s?-?\d[\d.,' ]*\)?\s*|\s*[-+]?\d[\d.,' ]*\s?([$€£¥₹]|EUR|USD|GBP)\s*")
+
+_BRACKETS = re.compile(rb"\s*(\[(?s:.*)\]|\{(?s:.*)\})\s*")
+
 _LETTERS_AND_DIGITS = re.compile(rb"([A-Za-z]+[-_]?)\d+")
 
 # A column can only be found to leak the label if each of its values has at least this many rows on average: a rarer
 # value may always have the same label by chance.
 _LEAST_REPEATS = 20
+
+# Rows of one label are not by chance if this is at most their probability.
+_CHANCE = 1e-6
 
 # Numbers are ids if the variance of their counts is more than _SPREAD times the mean (it is about equal if they are
 # spread evenly), and if the logarithms of the counts of neighbours correlate by less than _SMOOTH: small amounts are
@@ -111,8 +119,17 @@ class ColumnSample:
 
     @property
     def is_named_as_id(self) -> bool:
-        """Whether the name is that of an id column, for example `user_id`."""
-        return _IDS.fullmatch(self.name) is not None
+        """Whether the name is that of an id column, for example `user_id` or `event.item`, or the texts are digits
+        after zeros, as codes are.
+        """
+        return _IDS.fullmatch(re.split(r"\.(?=\D)", self.name)[-1]) is not None or self.has_leading_zeros
+
+    @property
+    def has_leading_zeros(self) -> bool:
+        """Whether the column has texts of digits such as 00501, all of the same length."""
+        if not self.is_text or not any(text.startswith(b"00") for text in self.counts):
+            return False
+        return len({len(text) for text in self.counts}) == 1 and all(text.isdigit() for text in self.counts)
 
     @property
     def is_category(self) -> bool:
@@ -151,8 +168,8 @@ class ColumnSample:
         return [token for token in self.counts if first.setdefault(token.lower(), token) != token]
 
     def leaks(self, labels: np.ndarray) -> bool:
-        """Whether each value always has the same label, in a column whose values repeat, or whether a value is missing
-        in exactly the rows with one of the labels.
+        """Whether each value always has the same label, in a column whose values repeat, or whether all rows that have
+        a value have the same label, which is not by chance.
 
         Args:
             labels: 0, 1, or NaN if it is missing, `[rows]`.
@@ -161,14 +178,36 @@ class ColumnSample:
             return False
         tokens = columns.tokens(self.values, self.name).values
         is_missing, known = np.asarray(tokens.is_null()), ~np.isnan(labels)
-        if len(np.unique(labels[known & is_missing])) == len(np.unique(labels[known & ~is_missing])) == 1:
-            return bool(len(np.unique(labels[known])) > 1)
         rows = known & ~is_missing
+        present, missing = labels[rows], labels[known & is_missing]
+        if len(np.unique(present)) == len(np.unique(missing)) == 1 and present[0] != missing[0]:
+            return True
+        if _is_one_label(present, labels[known]):
+            return True
         if len(self.counts) * _LEAST_REPEATS > rows.sum() or len(np.unique(labels[rows])) < 2:
             return False
         codes = tokens.filter(pa.array(rows)).dictionary_encode().indices.to_numpy()
         rates = np.bincount(codes, labels[rows]) / np.bincount(codes)
         return bool(np.isin(rates, (0.0, 1.0)).all())
+
+    @property
+    def has_unknown_lists(self) -> bool:
+        """Whether nearly all texts are in brackets, with spaces or commas in some: arrays of NumPy or PostgreSQL.
+
+        Lists in the syntax of JSON and Python are no longer texts when fields are proposed.
+        """
+        if not self.is_text or not self.counts:
+            return False
+        in_brackets = [_BRACKETS.fullmatch(text) is not None for text in self.counts]
+        return sum(in_brackets) >= 0.95 * len(in_brackets) and any(re.search(rb"[ ,:]", text) for text in self.counts)
+
+    @property
+    def is_currency(self) -> bool:
+        """Whether nearly all texts are amounts with the sign of a currency."""
+        is_amount = [
+            _CURRENCY.fullmatch(text.decode("utf-8", "replace")) is not None for text in list(self.counts)[:1000]
+        ]
+        return bool(is_amount) and sum(is_amount) >= 0.95 * len(is_amount)
 
     @property
     def is_unique(self) -> bool:
@@ -179,3 +218,10 @@ class ColumnSample:
     def never_repeats(self) -> bool:
         """Whether no value occurs in two rows; rows may have no value."""
         return len(self.counts) == len(self.texts) and not self.is_list
+
+
+def _is_one_label(labels: np.ndarray, of_all: np.ndarray) -> bool:
+    """Returns whether all labels are the same, although other rows have the other label, and this is not by chance."""
+    if not len(labels) or len(labels) == len(of_all) or len(np.unique(labels)) > 1:
+        return False
+    return bool(np.log(np.mean(of_all == labels[0])) * len(labels) <= np.log(_CHANCE))

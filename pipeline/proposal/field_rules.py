@@ -54,6 +54,8 @@ def propose_field(sample: ColumnSample, numbers: ColumnSample) -> Guess:
         return _multivalued(sample)
     name, distinct = sample.name, len(sample.counts)
     if numbers.numbers is not None:
+        if numbers.has_leading_zeros:
+            return _categorical(sample, ["whole numbers with zeros before them: treated as ids"])
         if numbers.is_named_as_id and numbers.is_whole:
             return _categorical(sample, [f"whole numbers in a column named {name}: treated as ids"])
         if numbers.is_category:
@@ -71,7 +73,10 @@ def propose_field(sample: ColumnSample, numbers: ColumnSample) -> Guess:
         settings = {"separator": separator}
         bags = columns.bags(sample.values, separator, name).values
         return _multivalued(ColumnSample(name, bags, settings=settings, reasons=[reason]))
-    return _categorical(sample, [f"texts with {distinct:,} distinct values"])
+    reasons = [f"texts with {distinct:,} distinct values"]
+    if sample.is_currency:
+        reasons.append("amounts with the sign of a currency are not read as numbers: remove the sign at the source")
+    return _categorical(sample, reasons)
 
 
 def _spellings(sample: ColumnSample) -> list[str]:

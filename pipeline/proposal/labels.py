@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pyarrow.compute as pc
 
 from ...transforms.errors import UserError
 from ...transforms.spec import Label
 from ..rows import columns
 from ..rows.labels import labels
 from .column_sample import ColumnSample
+from .dirt import others_of
 
 _NAMES = re.compile(r"label|target|click|clicked|is_click|converted|conversion|y", re.IGNORECASE)
 
@@ -22,13 +24,15 @@ _POSITIVE = re.compile(
     r"1|\+1|y|yes|t|true|pos|positive|good|up|upvoted?|thumbsup|clicks?|clicked|buys?|bought|purchased?|order(ed)?"
     r"|cart|(added|add)?to(cart|basket|bag)|basket|checkout|transaction|conversion|converted|liked?|loved?|fav(ou?rited?)?"
     r"|saved?|shared?|follow(ed)?|subscribed?|install(ed)?|download(ed)?|book(ed)?|apply|applied"
+    r"|ja|oui|s[iíì]|sim|wahr|vrai|verdadero|vero|да|是"
 )
 _NEGATIVE = re.compile(
     r"0|-1|n|no|none|f|false|neg|negative|bad|down|downvoted?|thumbsdown|pv|(page|detail)?views?|viewed|impressions?|imp"
     r"|shown?|expos(ure|ed)|display(ed)?|skip(ped)?|ignored?|disliked?|unliked?|hide|hidden|removed?(fromcart)?|refund(ed)?"
-    r"|return(ed)?|(no|non|not)click(ed)?"
+    r"|return(ed)?|(no|non|not)click(ed)?|nein|non|n[aã]o|falsch|faux|falso|нет|否"
 )
 _MOST_WORDS = 50
+_SHOWN_NAMES = 30
 
 # At least this share of the labels must be positive.
 _FEWEST = 0.01
@@ -61,7 +65,7 @@ def propose_label(samples: Mapping[str, ColumnSample], given: str | None) -> Pro
     """
     if given is not None:
         if given not in samples:
-            raise UserError(f"--label {given}: no such column; expected one of {', '.join(samples)}")
+            raise UserError(f"--label {given}: no such column; expected one of {_names(samples)}")
         return _of_column(samples[given])
     binary = [name for name, sample in samples.items() if sample.is_binary]
     named = [name for name in binary if _NAMES.fullmatch(name)]
@@ -79,6 +83,13 @@ def _of_column(sample: ColumnSample) -> ProposedLabel:
     if different < 2 or sample.is_list:
         found = "lists" if sample.is_list else f"only {_quoted(list(sample.counts)) or 'missing values'}"
         raise UserError(f"--label {sample.name}: expected a column with two or more different values, found {found}")
+    others = others_of(sample)
+    numbers = columns.numbers(sample.values, sample.name).values
+    if others and set(pc.unique(numbers.drop_null()).to_pylist()) == {0.0, 1.0}:
+        reason = f"{others.share:.2%} of the labels are not 0 or 1 ({others.examples}): their rows are rejected"
+        return ProposedLabel(
+            {"field": sample.name}, ["given by --label", reason], np.asarray(numbers.fill_null(np.nan))
+        )
     positive, reasons = _comparison(sample) if sample.numbers is not None else _words(sample)
     label = Label(field=sample.name, positive=positive)
     found = labels(sample.values, label, sample.rule).values
@@ -113,7 +124,7 @@ def _words(sample: ColumnSample) -> tuple[list[str], list[str]]:
             f"--label {sample.name}: expected 0 and 1, numbers, or at most {_MOST_WORDS} words; found {len(words):,} "
             f"different texts, such as {example}"
         )
-    plain = {word: re.sub(r"[^a-z0-9+-]|(?<=.)-", "", word.lower()) for word in words}
+    plain = {word: re.sub(r"[^\w+-]|_|(?<=.)-", "", word.lower()) for word in words}
     positive = [word for word in words if _POSITIVE.fullmatch(plain[word])]
     negative = [word for word in words if _NEGATIVE.fullmatch(plain[word])]
     if not positive:
@@ -127,6 +138,17 @@ def _words(sample: ColumnSample) -> tuple[list[str], list[str]]:
     else:
         reason = "words that usually mean yes"
     return positive, [f"words {_quoted(list(sample.counts))}: {reason}"]
+
+
+def _names(samples: Mapping[str, ColumnSample]) -> str:
+    """Returns the names of columns in words, and what to check if there is only one."""
+    shown = ", ".join(name if name and name == name.strip() else repr(name) for name in list(samples)[:_SHOWN_NAMES])
+    more = len(samples) - _SHOWN_NAMES
+    if more > 0:
+        return f"{shown} and {more:,} more"
+    return (
+        shown if len(samples) > 1 else f"{shown}, the only column; if a row has several values, check what divides them"
+    )
 
 
 def _quoted(texts: Sequence[bytes]) -> str:

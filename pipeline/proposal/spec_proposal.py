@@ -138,6 +138,12 @@ def _reason_to_leave_out(
         return "the same value in every row"
     if sample.name in times:
         return "a time: derive the hour or the weekday from it if they matter"
+    if sample.has_unknown_lists:
+        example = next(iter(sample.counts)).decode("utf-8", "replace")[:60]
+        return f"texts in brackets that are not lists of JSON or Python, such as {example!r}: write them as JSON"
+    if sample.never_repeats and sample.is_currency:
+        example = next(iter(sample.counts)).decode("utf-8", "replace")
+        return f"texts such as {example!r} are not numbers: remove the sign of the currency at the source"
     if sample.never_repeats and (numeric.numbers is None or (sample.is_whole and sample.is_named_as_id)):
         return "a different value in every row: nothing to learn from"
     if labels is not None and sample.leaks(labels):

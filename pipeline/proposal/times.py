@@ -91,6 +91,8 @@ def _of_numbers(sample: ColumnSample, numbers: np.ndarray) -> TimeColumn | None:
         return _of_format(sample, compact)
     if len(sample.counts) <= FEW:
         return None
+    if _are_times_of_day(numbers):
+        return None
     unit = next((unit for unit in ("s", "ms", "us", "ns") if is_of_unit(numbers, unit).all()), None)
     if unit is None:
         return _found(sample) if is_named and not _DURATIONS.fullmatch(sample.name) else None
@@ -98,6 +100,15 @@ def _of_numbers(sample: ColumnSample, numbers: np.ndarray) -> TimeColumn | None:
     if not is_named and not (first >= _FIRST and last <= _LAST and sample.is_whole):
         return None
     return _found(sample, f"{DESCRIPTIONS[unit]}, from {iso_text(first)[:10]} to {iso_text(last)[:10]}")
+
+
+def _are_times_of_day(numbers: np.ndarray) -> bool:
+    """Returns whether numbers are times without a date, such as 935 and 2359, or 93500 and 235959."""
+    if numbers.min() < 0 or numbers.max() >= 240_000 or (numbers % 1).any():
+        return False
+    hours, rest = np.divmod(numbers, 100 if numbers.max() < 2400 else 10_000)
+    minutes, seconds = np.divmod(rest, 1 if numbers.max() < 2400 else 100)
+    return bool(numbers.max() >= 1000 and hours.max() < 24 and minutes.max() < 60 and seconds.max() < 60)
 
 
 def _of_texts(sample: ColumnSample) -> TimeColumn | None:

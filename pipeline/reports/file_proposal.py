@@ -86,16 +86,17 @@ class _Sample:
         """
         names, left_out = usable_columns(files, source)
         sampled = sample_rows(files, source, names, rows)
-        batches = [batch for batch in sampled if batch.data.num_rows]
+        batches = [batch for batch in sampled if batch.data.num_rows or batch.rejected]
+        tables = [batch.data for batch in batches if batch.data.num_rows]
         first = next((row for batch in sampled for row in batch.rejected), None)
-        if not batches and first is not None:
+        if not tables and first is not None:
             raise UserError(
                 f"{first.source}: all rows of the sample are rejected; row {first.row}: {first.reason}. Correct the "
                 "file, or how it is read (`profile`: --delimiter, --columns)"
             )
-        if not batches:
+        if not tables:
             raise UserError(f"{shown(files)}: no rows; pass files with rows")
-        return cls(batches, sample_table([batch.data for batch in batches]), left_out)
+        return cls(batches, sample_table(tables), left_out)
 
     def proposal(self, files: Sequence[str], source: Source, label: str | None) -> Proposal:
         """Returns the spec proposed for the sample."""

@@ -14,7 +14,7 @@ from . import columns
 # Separators to try, in this order, and the share of the texts that must contain one: `|` and the control characters of
 # Hive are rarely used otherwise. With a separator of two characters, no value may contain the first of them.
 _SEPARATORS = {"||": 0.05, "::": 0.2, "\x02": 0.05, "\x1f": 0.05, "\x1e": 0.05, "|": 0.05, "^": 0.2, "~": 0.2}
-_SEPARATORS |= {";": 0.2, "\t": 0.2, ",": 0.2, " ": 0.2}
+_SEPARATORS |= {";": 0.2, "\t": 0.2, ">": 0.2, "、": 0.2, "，": 0.2, ",": 0.2, "/": 0.2, " ": 0.2}
 _RARE = {"\x02", "\x1f", "\x1e", "|", "||"}
 
 

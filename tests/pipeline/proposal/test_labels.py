@@ -35,6 +35,9 @@ def proposed(values: Any) -> ProposedLabel:
         (["yes", "no"], ["yes"]),
         (["-1", "+1", "no label"], ["+1"]),
         (["blue", "blue", "red"], ["red"]),
+        (["ja", "ja", "nein"], ["ja"]),
+        (["VRAI", "VRAI", "FAUX"], ["VRAI"]),
+        (["да", "да", "нет"], ["да"]),
     ],
 )
 def test_positive_words_are_those_that_mean_yes_else_the_others_else_the_rarest(
@@ -68,6 +71,12 @@ def test_zero_and_one_need_no_rule(values: list[Any]) -> None:
     assert proposed(values).settings == {"field": "event"}
 
 
+def test_few_labels_other_than_zero_and_one_are_not_negative() -> None:
+    found = proposed(["0", "1"] * 50 + ["broken"])
+    assert found.settings == {"field": "event"}
+    assert found.reasons[-1] == "0.99% of the labels are not 0 or 1 ('broken'): their rows are rejected"
+
+
 def test_reasons_ask_to_review_the_share_of_positive_labels() -> None:
     assert proposed(["view"] * 3 + ["buy", None]).reasons == [
         "given by --label",
@@ -98,6 +107,17 @@ def test_column_that_cannot_be_the_label_is_reported(values: list[Any], message:
 def test_label_that_does_not_exist_is_reported() -> None:
     with pytest.raises(UserError, match="--label kliked: no such column; expected one of event"):
         propose_label({"event": ColumnSample("event", pa.array([0, 1]))}, "kliked")
+
+
+def test_only_column_is_named_with_what_to_check() -> None:
+    with pytest.raises(UserError, match="expected one of 'a b  ', the only column; if a row has several values"):
+        propose_label({"a b  ": ColumnSample("a b  ", pa.array([0, 1]))}, "b")
+
+
+def test_many_columns_are_not_all_named() -> None:
+    samples = {f"c{i}": ColumnSample(f"c{i}", pa.array([0, 1])) for i in range(40)}
+    with pytest.raises(UserError, match=r"c29 and 10 more$"):
+        propose_label(samples, "label")
 
 
 def test_without_a_given_column_only_zero_and_one_are_a_label() -> None:

@@ -79,8 +79,12 @@ CLICKED = [i * 7 % 3 % 2 for i in range(ROWS)]
         [7 if click else None for click in CLICKED],
         [1000 + i if click else None for i, click in enumerate(CLICKED)],
         ["" if click else f"reason {i % 40}" for i, click in enumerate(CLICKED)],
+        [1000 + i if click and i % 4 else None for i, click in enumerate(CLICKED)],
     ],
-    ids=["copy", "1 null", "2 null", "2 empty", "2 NaN", "text", "only of clicks", "time of clicks", "only of others"],
+    ids=[
+        *["copy", "1 null", "2 null", "2 empty", "2 NaN", "text", "only of clicks", "time of clicks", "only of others"],
+        *["only of some clicks"],
+    ],
 )
 def test_twin_of_the_label_is_left_out_also_with_missing_values(log_columns: Columns, twin: list[Any]) -> None:
     proposal = proposed(log_columns, {"twin": twin}, label="clicked")
@@ -103,6 +107,41 @@ def test_twin_of_the_label_is_left_out_if_labels_are_missing(log_columns: Column
 )
 def test_column_with_missing_values_that_does_not_leak_is_a_field(log_columns: Columns, values: list[Any]) -> None:
     assert "twin" in proposed(log_columns, {"twin": values}).spec["fields"]
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("asin", [f"{i % 80:010d}" for i in range(ROWS)]),
+        ("event.item", [1000 + i % 80 for i in range(ROWS)]),
+        ("items[].product", [[1000 + i % 80, 7] for i in range(ROWS)]),
+    ],
+    ids=["zeros before digits", "last name of a path", "list of a path"],
+)
+def test_ids_of_digits_are_categories(log_columns: Columns, name: str, values: list[Any]) -> None:
+    assert proposed(log_columns, {name: values}).spec["fields"][name.replace("[]", "")]["type"] != "numeric"
+
+
+@pytest.mark.parametrize(
+    ("values", "reason"),
+    [
+        ([f"['a{i % 5}' 'b{i % 3}']" for i in range(ROWS)], "not lists of JSON or Python, such as \"['a0' 'b0']\""),
+        ([f"{{a{i % 5},b{i % 3}}}" for i in range(ROWS)], "not lists of JSON or Python, such as '{a0,b0}'"),
+        ([f"${i:,}.99" for i in range(ROWS)], "texts such as '$0.99' are not numbers: remove the sign"),
+        ([f"{i},99 €" for i in range(ROWS)], "texts such as '0,99 €' are not numbers: remove the sign"),
+    ],
+    ids=["NumPy", "PostgreSQL", "dollars", "euros"],
+)
+def test_texts_that_cannot_be_read_as_they_are_meant_are_left_out(
+    log_columns: Columns, values: list[str], reason: str
+) -> None:
+    assert reason in proposed(log_columns, {"odd": values}).left_out["odd"]
+
+
+@pytest.mark.parametrize("separator", [" > ", "/", " / ", "、", "，"])
+def test_separators_of_categories_are_found(log_columns: Columns, separator: str) -> None:
+    texts = [separator.join(f"g{i * k % 9}" for k in range(1, 2 + i % 4)) for i in range(ROWS)]
+    assert proposed(log_columns, {"genres": texts}).spec["fields"]["genres"]["separator"] == separator
 
 
 def test_texts_that_never_repeat_are_left_out_also_with_missing_values(log_columns: Columns) -> None:

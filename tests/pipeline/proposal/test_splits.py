@@ -117,3 +117,22 @@ def test_column_of_ids_is_the_key_unless_many_are_not_unique(ids: list[int | Non
 def test_reason_of_the_key_gives_the_number_of_rows_that_repeat_it() -> None:
     reasons = proposed(row_id=[*range(ROWS - 1), 0]).reasons["key"]
     assert "1 of the sample's rows (0.25%) has the id of another row" in reasons[-1]
+
+
+@pytest.mark.parametrize(
+    "times",
+    [
+        [f"{i % 24:02d}{i * 7 % 60:02d}" for i in range(ROWS)],
+        [100 * (i % 24) + i * 7 % 60 for i in range(ROWS)],
+        [10_000 * (i % 24) + 100 * (i * 7 % 60) + i * 11 % 60 for i in range(ROWS)],
+    ],
+    ids=["HHMM", "numbers", "HHMMSS"],
+)
+def test_time_of_day_does_not_order_rows(times: list[Any]) -> None:
+    assert "time" not in proposed(time=times).spec["split"]
+
+
+def test_date_is_preferred_to_time_of_day() -> None:
+    dates = [f"2024{1 + i // 200:02d}{1 + i % 28:02d}" for i in range(ROWS)]
+    found = proposed(time=[f"{i % 24:02d}{i * 7 % 60:02d}" for i in range(ROWS)], date=dates)
+    assert found.spec["split"]["time"] == "date"

@@ -201,3 +201,15 @@ def test_fields_of_libffm_files_have_weights_unless_they_are_all_1(tmp_path: Pat
     fields = found.proposal.spec["fields"]
     assert ("weights" in fields["0"], fields["1"]["weights"]) == (False, "1.value")
     assert (found.proposal.spec["split"]["hash"], found.rows["rejected"]) == (["0", "1"], 0)
+
+
+@pytest.mark.parametrize("name", ["rows.jsonl", "rows.csv"])
+def test_broken_rows_of_the_sample_are_counted(tmp_path: Path, name: str) -> None:
+    rows = [{"user": f"u{i % 7}", "item": f"i{i % 9}", "label": i % 2} for i in range(200)]
+    lines = [json.dumps(row) if name == "rows.jsonl" else ",".join(map(str, row.values())) for row in rows]
+    lines[10::50] = ["{broken"] * 4 if name == "rows.jsonl" else ["a,b,c,d"] * 4
+    header = "" if name == "rows.jsonl" else "user,item,label\n"
+    (tmp_path / name).write_text(header + "\n".join(lines) + "\n")
+    found = profile_data([str(tmp_path / name)])
+    assert found.rows["rejected"] == 4
+    assert found.proposal.spec["max_rejected"] == 0.04
