@@ -26,6 +26,7 @@ PART_BYTES = 128 << 10
 _MOST_FILES = 3
 
 _TEXTS = {*ENCODINGS, Content.JSON_ARRAY, Content.JSON_LINES, Content.LIBFFM, Content.TEXT}
+_TEXTS |= {Content.ARRAYS, Content.SQL, Content.PAIRS}
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,8 @@ from .dialects_of_files import common_dialect, difference
 from .samples import Sample, sample_files
 
 _FORMATS = FORMATS | {Content.TEXT: "csv"}
+# Texts that are read as CSV only if the user says how.
+_UNLIKELY = {Content.ARRAYS, Content.SQL, Content.PAIRS}
 _TEXT_FORMATS = ("csv", "json", "jsonl", "libffm")
 # Entries of CSV that are stated in any case; the others only where they differ from the defaults.
 _ALWAYS_STATED = {"delimiter", "quote", "header"}
@@ -110,6 +112,8 @@ def _format_of(sample: Sample, given: Source) -> str:
         return given.format
     if sample.content is Content.EMPTY:
         return str(_default(sample.path, "kind") or "csv")
+    if sample.content in _UNLIKELY and given.model_fields_set & {"delimiter", "columns"}:
+        return "csv"
     if sample.content not in _FORMATS:
         raise refusal(sample.path, sample.content)
     return _FORMATS[sample.content]

@@ -44,6 +44,9 @@ class Content(StrEnum):
     JSON_LINES = "JSON Lines"
     JSON_OBJECTS = "JSON objects of several lines"
     PYTHON = "lines of Python literals"
+    ARRAYS = "lines of JSON arrays"
+    SQL = "SQL statements"
+    PAIRS = "lines of key=value pairs"
     LIBFFM = "libffm"
     TEXT = "text"
     EMPTY = "an empty file"
@@ -100,6 +103,12 @@ _HTML = re.compile(rb"<(!doctype|html|head|body|\?xml)\b", re.IGNORECASE)
 _LFS = b"version https://git-lfs.github.com/spec/"
 _ARRAY = re.compile(rb"\[\s*([\[\]{\"\d-]|null|true|false|$)")
 _PYTHON = re.compile(rb"\{u?'.*\}|\{\}")
+_SQL = re.compile(rb"\s*((--[^\n]*|/\*(?s:.*?)\*/;?)\s*)*[A-Z ]{3,20}\b[^\n]*", re.IGNORECASE)
+_SQL_ROWS = re.compile(
+    rb"^(INSERT INTO|CREATE TABLE|DROP TABLE|COPY) [^\n]*(;|VALUES|\(|stdin)", re.IGNORECASE | re.MULTILINE
+)
+# At least three, after at most a time and a level: other text between them is not a log of pairs.
+_PAIRS = re.compile(rb"([^\s=,;|]+\s+){0,4}(\w[\w.-]*=(\"[^\"]*\"|[^\s\"]*)(\s+|$)){3,}")
 _LIBFFM = re.compile(rb"[-+]?[\d.]+([ \t]+\w+:\w+:[-+.\deE]+)+")
 _UTF8_BOM = codecs.BOM_UTF8
 
@@ -167,8 +176,14 @@ def _text(head: bytes) -> Content:
         # Not an array: JSON Lines with arrays on the first lines, which are rejected.
         types = [_json_type(line) for line in lines]
         are_lines = types.count(dict) * 2 >= len(lines) or (types[0] is list and len(lines) > 1)
+        if len(lines) > 1 and set(types) == {list}:
+            return Content.ARRAYS
         is_array = _ARRAY.match(text) and not are_lines and not _is_first_value(text)
         return Content.JSON_ARRAY if is_array else Content.TEXT
+    if _SQL.match(text) and _SQL_ROWS.search(text):
+        return Content.SQL
+    if all(map(_PAIRS.fullmatch, lines)):
+        return Content.PAIRS
     if text.startswith(b"{"):
         return _objects(text, lines)
     return Content.LIBFFM if all(map(_LIBFFM.fullmatch, lines)) else Content.TEXT

@@ -39,6 +39,10 @@ _STEPS = {
     Content.JSON_OBJECTS: "Write each object on one line: `jq -c . FILE > rows.jsonl`",
     Content.PYTHON: "Convert them to JSON Lines: `python -c 'import ast, json, sys; [print(json.dumps("
     "ast.literal_eval(line))) for line in sys.stdin]' < FILE > rows.jsonl`",
+    Content.ARRAYS: "Write each row as an object with the names of its columns: `jq -c '{user: .[0], item: .[1]}' FILE "
+    "> rows.jsonl`",
+    Content.SQL: "Load them into a database, and export the table as CSV",
+    Content.PAIRS: "Write each line as a JSON object, with the keys as names",
     Content.EMPTY: "Pass files with rows",
     Content.TEXT: "Set `source: {format: csv}` (or jsonl), or `source: auto`, in the spec",
 }
@@ -144,4 +148,8 @@ def _step(found: Content, path: str) -> str:
         return f"Set `source: {{format: {FORMATS[found]}}}` or `source: auto` in the spec"
     if found in ENCODINGS:
         return f"Set `source: {{encoding: {ENCODINGS[found]}}}` or `source: auto` in the spec"
-    return _STEPS[found].replace("FILE", shlex.quote(path))
+    step, quoted = _STEPS[found], shlex.quote(path)
+    if path.endswith(".gz"):
+        before, _, command = step.partition("`")
+        step = f"{before}`gzip -dc FILE | {command}".replace(" < FILE", "").replace(". FILE", ".") if command else step
+    return step.replace("FILE", quoted)

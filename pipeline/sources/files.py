@@ -28,9 +28,9 @@ def find_files(patterns: Sequence[str]) -> list[FileStamp]:
     """Returns the files that match the patterns, with their current state, sorted by path, each file once.
 
     A folder stands for all data files in it and in its subfolders, and so does a pattern that matches no files but
-    folders. Files and folders whose names begin with `.` or `_` and `.crc` files do not count: Spark and Hadoop write
-    such files beside the data. Each pattern costs one or two listings, not a request for each file: ten thousand
-    requests would take minutes.
+    folders. There, and for patterns such as `*`, files and folders whose names begin with `.` or `_` and `.crc` files
+    do not count: Spark and Hadoop write such files beside the data. Each pattern costs one or two listings, not a
+    request for each file: ten thousand requests would take minutes.
 
     Raises:
         UserError: a pattern is on gs://, and Google Cloud cannot be used.
@@ -63,7 +63,10 @@ def _listed(pattern: str) -> dict[str, FileStamp]:
         return (not pattern.endswith("/") and _matches(pattern)) or _in_remote_folders(pattern.rstrip("/"))
     if os.path.isdir(pattern):
         return _in_folder(pattern)
+    last = os.path.basename(pattern)
     files = _matches(pattern)
+    if last.startswith(("*", "?", "[")):
+        files = {path: stamp for path, stamp in files.items() if _is_data(os.path.basename(path))}
     for folder in [] if files else filter(os.path.isdir, glob.glob(pattern)):
         if _is_data(os.path.basename(folder.rstrip("/"))):
             files |= _in_folder(folder)

@@ -239,6 +239,18 @@ def test_several_files(tmp_path: Path, files: dict[str, str | bytes], entries: d
         ({"a.csv": "<!DOCTYPE html><html>\n"}, "found an HTML or XML page. Probably a failed download"),
         ({"a.jsonl": "{'a': 1}\n{'a': 2}\n"}, "found lines of Python literals. Convert them to JSON Lines"),
         (
+            {"a.json.gz": gzip.compress(b"{'a': 1}\n{'a': 2}\n")},
+            "`gzip -dc {}/a.json.gz | python -c 'import ast, json, sys; [print(json.dumps(ast.literal_eval(line))) for "
+            "line in sys.stdin]' > rows.jsonl`",
+        ),
+        (
+            {"a.json.gz": gzip.compress(b'{\n"a": 1\n}\n{\n"a": 2\n}\n')},
+            "`gzip -dc {}/a.json.gz | jq -c . > rows.jsonl`",
+        ),
+        ({"a.jsonl": '[1, "x"]\n[2, "y"]\n'}, "found lines of JSON arrays. Write each row as an object with the names"),
+        ({"a.sql": "CREATE TABLE t (\nid int\n);\n"}, "found SQL statements. Load them into a database"),
+        ({"a.log": "u=1 i=2 y=0\nu=1 i=2 y=1\n"}, "found lines of key=value pairs. Write each line as a JSON object"),
+        (
             {"a.csv.gz": gzip.compress(CSV.encode())[:60]},
             "a.csv.gz: cannot be read: expected complete gzip data",
         ),
@@ -248,6 +260,11 @@ def test_files_that_cannot_be_read(tmp_path: Path, files: dict[str, str | bytes]
     with pytest.raises(SourceError) as error:
         sniffed(tmp_path, files)
     assert message.format(tmp_path) in str(error.value)
+
+
+def test_pairs_are_rows_if_the_delimiter_is_stated(tmp_path: Path) -> None:
+    found = sniffed(tmp_path, {"a.log": "u=1 i=2 y=0\nu=1 i=2 y=1\n"}, delimiter=" ").source
+    assert (found.format, found.delimiter) == ("csv", " ")
 
 
 def test_missing_file_is_an_error(tmp_path: Path) -> None:

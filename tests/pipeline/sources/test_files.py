@@ -37,6 +37,13 @@ def test_folder_stands_for_the_data_files_in_it(tmp_path: Path, pattern: str) ->
         check_unchanged(found, patterns)
 
 
+def test_pattern_matches_no_files_that_are_not_data(tmp_path: Path) -> None:
+    (part,) = make(tmp_path, "part-0.csv")
+    make(tmp_path, *IGNORED)
+    assert [file.path for file in find_files([str(tmp_path / "*")])] == [part]
+    assert [file.path for file in find_files([str(tmp_path / "_SUC*")])] == [str(tmp_path / "_SUCCESS")]
+
+
 def test_folder_may_have_the_name_of_a_pattern(tmp_path: Path) -> None:
     parts = make(tmp_path / "a[1]*", "part-0.csv")
     make(tmp_path / "a1", "part-0.csv")
