@@ -87,9 +87,10 @@ def propose(
     if not proposal.spec["fields"]:
         reasons = "; ".join(f"{name} ({reason})" for name, reason in proposal.left_out.items())
         fault = f"left out: {reasons}" if reasons else f"there are only {', '.join(map(repr, samples))}"
-        raise UserError(
-            f"{files[0]}: no column can be a field; {fault}. Sample more rows with --rows, or write the spec by hand"
-        )
+        step = "Pass more rows or columns, sample more rows (`profile`: --rows), or write the spec by hand"
+        if len(samples) == 1:
+            step = "Only one column was found: if there are more, name the delimiter (`profile`: --delimiter)"
+        raise UserError(f"{files[0]}: no column can be a field; {fault}. {step}")
     share_vocabularies(proposal.spec, proposal.reasons, values)
     return proposal
 

@@ -137,6 +137,12 @@ def test_file_whose_rows_are_all_rejected_is_reported_with_the_reason(tmp_path: 
         profile_data([str(tmp_path / "rows.dat")], source=Source(header=False, columns=["a", "b"]))
 
 
+def test_wrong_delimiter_is_named_as_the_probable_fault(tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_text("id;kind;click\n" + "".join(f"{i};x{i % 5};{i % 2}\n" for i in range(50)))
+    with pytest.raises(UserError, match=r"no column can be a field; .*Only one column was found: .*--delimiter"):
+        profile_data([str(tmp_path / "rows.csv")], source=Source(delimiter=","))
+
+
 def test_entries_that_do_not_fit_the_content_are_reported(tmp_path: Path) -> None:
     (tmp_path / "rows.json").write_text("[" + ",".join(f'{{"id": {i}, "click": {i % 2}}}' for i in range(50)) + "]")
     with pytest.raises(SourceError, match=r"rows\.json: `delimiter`: only for CSV, but `format` is json"):
