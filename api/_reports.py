@@ -25,7 +25,7 @@ class Profile(data_profile.DataProfile, Tables):
     """The profile of a sample of the data, and the spec proposed for it.
 
     Attributes:
-        spec: The proposed spec.
+        spec: The proposed spec; None without a label, which a person must add.
         fields: The profile of each field: distinct values, lengths, missing and OOV rates.
         rows: The number of sampled rows by split, and of `rejected` ones.
     """
@@ -54,13 +54,13 @@ def profile(
         data: File names or patterns, or a table such as a pandas DataFrame.
         out: The folder for spec.yaml and profile.html. Default: nothing is written.
         rows: The approximate number of rows to read, evenly spread over the files.
-        label: The label's column, if it cannot be guessed.
+        label: The label's column, with 0 and 1, words or numbers. Default: a column with only 0 and 1, if there is one.
         source: How to read the files, if this does not follow from their names: the `source` section of a spec, such
             as `{"delimiter": ";"}`.
         overwrite: Replace these two files if they exist.
 
     Raises:
-        UserError: A file cannot be read, no column can be the label, or `out` already contains one of the two files.
+        UserError: A file cannot be read, `label` cannot be the label, or `out` already contains one of the two files.
     """
     try:
         given = Source.model_validate(source or {})

@@ -21,7 +21,7 @@ def profile(
     data: Data,
     out: Annotated[str, typer.Option(help="The folder for spec.yaml and profile.html.")],
     rows: Annotated[int, typer.Option(min=1, help="Approximate number of rows to read, evenly spread.")] = 200_000,
-    label: Annotated[str | None, typer.Option(help="The column of the label, if it cannot be guessed.")] = None,
+    label: Annotated[str | None, typer.Option(help="The column of the label: 0 and 1, words or numbers.")] = None,
     delimiter: Annotated[str | None, typer.Option(help="The delimiter of CSV files, or `tab`.")] = None,
     columns: Annotated[
         str | None, typer.Option(help="The columns of CSV files without a header, separated by commas.")
