@@ -103,7 +103,7 @@ _HTML = re.compile(rb"<(!doctype|html|head|body|\?xml)\b", re.IGNORECASE)
 _LFS = b"version https://git-lfs.github.com/spec/"
 _ARRAY = re.compile(rb"\[\s*([\[\]{\"\d-]|null|true|false|$)")
 _PYTHON = re.compile(rb"\{u?'.*\}|\{\}")
-_SQL = re.compile(rb"\s*((--[^\n]*|/\*(?s:.*?)\*/;?)\s*)*[A-Z ]{3,20}\b[^\n]*", re.IGNORECASE)
+_SQL = re.compile(rb"\s*+((?>--[^\n]*|/\*(?s:.*?)\*/;?)\s*+)*+[A-Z ]{3,20}\b[^\n]*", re.IGNORECASE)
 _SQL_ROWS = re.compile(
     rb"^(INSERT INTO|CREATE TABLE|DROP TABLE|COPY) [^\n]*(;|VALUES|\(|stdin)", re.IGNORECASE | re.MULTILINE
 )

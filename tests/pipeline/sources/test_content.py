@@ -151,6 +151,8 @@ CONTENTS: dict[str, tuple[Content, bytes]] = {
     "brackets": (Content.TEXT, b"[id],[tag]\n1,2\n"),
     "braces": (Content.TEXT, b"{id},{tag}\n1,2\n"),
     "values of any bytes": (Content.TEXT, b"id,tag\n" + b"".join(b"\0%b,x\n" % bytes([i]) * 9 for i in range(256))),
+    "a line of dashes": (Content.TEXT, b"-" * 80 + b"\nid,tag\n1,x\n"),
+    "comments of SQL alone": (Content.TEXT, b"/**/" * 9000 + b"\n1,2\n"),
     "nothing": (Content.EMPTY, b""),
 }
 
