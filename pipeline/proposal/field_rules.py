@@ -56,6 +56,8 @@ def propose_field(sample: ColumnSample, numbers: ColumnSample) -> Guess:
     if numbers.numbers is not None:
         if numbers.has_leading_zeros:
             return _categorical(sample, ["whole numbers with zeros before them: treated as ids"])
+        if numbers.is_named_as_id and sample.is_text and not numbers.is_whole:
+            return _categorical(sample, [f"texts in a column named {name}: treated as ids"])
         if numbers.is_named_as_id and numbers.is_whole:
             return _categorical(sample, [f"whole numbers in a column named {name}: treated as ids"])
         if numbers.is_category:

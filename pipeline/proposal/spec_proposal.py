@@ -141,6 +141,8 @@ def _reason_to_leave_out(
         return "a time: derive the hour or the weekday from it if they matter"
     if sample.has_unknown_lists:
         example = next(iter(sample.counts)).decode("utf-8", "replace")[:60]
+        if example.startswith("{") and ":" in example:
+            return f"objects as text, such as {example!r}: write their members as columns, or the rows as JSON Lines"
         return f"texts in brackets that are not lists of JSON or Python, such as {example!r}: write them as JSON"
     if sample.never_repeats and sample.is_currency:
         example = next(iter(sample.counts)).decode("utf-8", "replace")

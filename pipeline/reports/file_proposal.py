@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
+import numpy as np
 import pyarrow as pa
 
 from ...transforms.errors import UserError
 from ...transforms.spec import Explode, Source
+from ..proposal.column_sample import ColumnSample
 from ..proposal.impressions import find_impressions
 from ..proposal.spec_proposal import Proposal, propose
 from ..rows.texts import NumberRule
@@ -52,17 +54,19 @@ def propose_for_files(files: Sequence[str], rows: int, label: str | None, given:
     source, reasons = sniffed.source, dict(sniffed.reasons)
     is_default = sniffed.is_default and not given.model_fields_set
     sample = _Sample.of(files, source, rows)
+    numbered: dict[str, str] = {}
     found = None if source.explode else find_impressions(sample.table, label)
     if found is not None:
         source = _with(source, explode=Explode.model_validate(found.explode))
         label, is_default, reasons["explode"] = found.label, False, found.reason
-        sample = _Sample.of(files, source, rows)
+        numbered = {name: "the number of the row that is exploded" for name in _row_numbers(sample.table)}
+        sample = _Sample.of(files, source, rows).without(numbered)
     proposal = sample.proposal(files, source, label)
     if proposal.null_words and source.format in ("csv", "auto"):
         source = _with(source, null_values=[*source.null_values, *proposal.null_words])
         words = "; ".join(f"{word!r}: {reason}" for word, reason in proposal.null_words.items())
         is_default, reasons["null_values"] = False, "; ".join(filter(None, [reasons.get("null_values"), words]))
-        sample = _Sample.of(files, source, rows)
+        sample = _Sample.of(files, source, rows).without(numbered)
         proposal = sample.proposal(files, source, label)
     if not is_default:
         of_source = source.model_dump(mode="json", exclude_unset=True)
@@ -98,10 +102,21 @@ class _Sample:
             raise UserError(f"{shown(files)}: no rows; pass files with rows")
         return cls(batches, sample_table(tables), left_out)
 
+    def without(self, left_out: Mapping[str, str]) -> _Sample:
+        """Returns the sample without some columns, for reasons."""
+        return replace(self, table=self.table.drop_columns(list(left_out)), left_out={**self.left_out, **left_out})
+
     def proposal(self, files: Sequence[str], source: Source, label: str | None) -> Proposal:
         """Returns the spec proposed for the sample."""
         rule = NumberRule.of(source)
         return propose(self.table, files, label=label, left_out=self.left_out, rule=rule)
+
+
+def _row_numbers(table: pa.Table) -> list[str]:
+    """Returns the columns of whole numbers that are different and dense, as the numbers of rows are."""
+    samples = [ColumnSample(name, table[name].combine_chunks()) for name in table.column_names]
+    whole = [sample for sample in samples if sample.is_whole and sample.is_unique]
+    return [s.name for s in whole if s.numbers is not None and np.ptp(s.numbers) <= 2 * len(s.numbers)]
 
 
 def _with(source: Source, **entries: object) -> Source:

@@ -90,8 +90,10 @@ class Parsed:
 
     @property
     def share(self) -> float:
-        """The share of rows that have the most frequent width."""
-        return len(self.good) / len(self.rows) if self.rows else 0.0
+        """The share of rows that have the most frequent width. Rows count by their lines: where a long text is not one
+        value, each of its lines is another fault.
+        """
+        return sum(row.lines for row in self.good) / sum(row.lines for row in self.rows) if self.rows else 0.0
 
 
 def parse(pieces: Sequence[Piece], syntax: Syntax, most_rows: int = 1 << 60) -> Parsed:

@@ -114,9 +114,10 @@ def test_column_with_missing_values_that_does_not_leak_is_a_field(log_columns: C
     [
         ("asin", [f"{i % 80:010d}" for i in range(ROWS)]),
         ("event.item", [1000 + i % 80 for i in range(ROWS)]),
+        ("user_pseudo_id", [f"{1000 + i % 80}.5" for i in range(ROWS)]),
         ("items[].product", [[1000 + i % 80, 7] for i in range(ROWS)]),
     ],
-    ids=["zeros before digits", "last name of a path", "list of a path"],
+    ids=["zeros before digits", "last name of a path", "digits with a point", "list of a path"],
 )
 def test_ids_of_digits_are_categories(log_columns: Columns, name: str, values: list[Any]) -> None:
     assert proposed(log_columns, {name: values}).spec["fields"][name.replace("[]", "")]["type"] != "numeric"
@@ -127,10 +128,11 @@ def test_ids_of_digits_are_categories(log_columns: Columns, name: str, values: l
     [
         ([f"['a{i % 5}' 'b{i % 3}']" for i in range(ROWS)], "not lists of JSON or Python, such as \"['a0' 'b0']\""),
         ([f"{{a{i % 5},b{i % 3}}}" for i in range(ROWS)], "not lists of JSON or Python, such as '{a0,b0}'"),
+        ([f'{{"os": {i % 7}}}' for i in range(ROWS)], "objects as text, such as '{\"os\": 0}': write their members"),
         ([f"${i:,}.99" for i in range(ROWS)], "texts such as '$0.99' are not numbers: remove the sign"),
         ([f"{i},99 €" for i in range(ROWS)], "texts such as '0,99 €' are not numbers: remove the sign"),
     ],
-    ids=["NumPy", "PostgreSQL", "dollars", "euros"],
+    ids=["NumPy", "PostgreSQL", "objects", "dollars", "euros"],
 )
 def test_texts_that_cannot_be_read_as_they_are_meant_are_left_out(
     log_columns: Columns, values: list[str], reason: str

@@ -219,3 +219,12 @@ def test_broken_rows_of_the_sample_are_counted(tmp_path: Path, name: str) -> Non
     found = profile_data([str(tmp_path / name)])
     assert found.rows["rejected"] == 4
     assert found.proposal.spec["max_rejected"] == 0.04
+
+
+def test_numbers_of_exploded_rows_are_left_out(tmp_path: Path) -> None:
+    shown = [" ".join(f"N{(i * 7 + k) % 50}-{int(k == i % 5)}" for k in range(5)) for i in range(100)]
+    lines = [f"{i}\tU{i % 9}\t{cell}\n" for i, cell in enumerate(shown)]
+    (tmp_path / "behaviors.tsv").write_text("".join(lines))
+    proposal = profile_data([str(tmp_path / "behaviors.tsv")]).proposal
+    assert proposal.left_out["c0"] == "the number of the row that is exploded"
+    assert set(proposal.spec["fields"]) == {"c1", "item_id"}

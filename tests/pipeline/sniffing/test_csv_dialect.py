@@ -247,3 +247,12 @@ def test_reasons_are_one_line() -> None:
     found = sniffed('"a\nb";v\n' + "NA;x\n1;y\n2;z\n" * 3)
     assert found.null_values == ["", "NA"]
     assert not any("\n" in reason for reason in found.reasons.values())
+
+
+def test_long_texts_with_faults_count_as_much_as_their_lines() -> None:
+    """A few of these rows are not certain to be one row, so that each of their 40 lines is a fault."""
+    text = "\n".join(["fine, thanks, bye", *["plain"] * 38])
+    last = ["plain", "plain", "plain", 'He said ""hi"", ok']
+    rows = [f'u{i % 9},"{text}\n{last[i % 4]}",{i % 5},{i % 2}' for i in range(80)]
+    found = sniff_dialect([Piece("user,text,stars,label\n" + "\n".join(rows) + "\n")], {})
+    assert (found.delimiter, found.quote, found.width) == (",", '"', 4)
