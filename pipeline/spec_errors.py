@@ -14,7 +14,12 @@ from ..transforms import spec as spec_module
 from ..transforms.spec import Spec
 
 # Examples of entries, shown in place of the class names in pydantic's messages.
-_EXAMPLES = {"TokenPolicy": "{token: X}", "Quantiles": "{quantiles: 10}", "Label": "{field: click}"}
+_EXAMPLES = {
+    "TokenPolicy": "{token: X}",
+    "Quantiles": "{quantiles: 10}",
+    "Label": "{field: click}",
+    "Source": "auto, or a mapping such as {format: csv}",
+}
 
 # The types of fields, and words that users write for them.
 _FIELD_TYPES = {

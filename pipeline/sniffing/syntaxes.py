@@ -31,7 +31,7 @@ _REGULAR = 0.8
 # What a first row of another width than the others, such as a title, counts.
 _OTHER_FIRST_ROW = 0.75
 
-# Scores below this one are no evidence for a delimiter: the file has one column.
+# Scores below this one do not show a delimiter: the file has one column.
 _LEAST_SCORE = 0.2
 
 # The delimiter of files with one column.

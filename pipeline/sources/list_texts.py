@@ -33,7 +33,7 @@ _NOT_BOTH = re.compile(r"\\|true|false|null|NaN|Infinity")
 # Between two texts, without a comma: Python would join them. NumPy prints arrays so: `['a' 'b']`.
 _ADJACENT_QUOTES = re.compile(r"""["']\s*[a-zA-Z]*["']""")
 
-# Python prints these floats as words that are no literals.
+# Python prints these floats as words that are not literals.
 _FLOATS = {"nan": math.nan, "inf": math.inf}
 
 # The errors of the parsers, also for texts that are nested too deeply and for keys that are lists.

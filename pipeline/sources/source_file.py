@@ -18,7 +18,7 @@ from .streams.json_arrays import lines_of_array
 
 Kind = Literal["csv", "json", "jsonl", "libffm", "parquet", "tfrecord"]
 
-# Formats by the extension of a file's name, in small letters.
+# Formats by the extension of a file's name, in lower case.
 KINDS: dict[str, Kind] = {
     ".csv": "csv",
     ".tsv": "csv",
@@ -123,7 +123,7 @@ def source_file(path: str, source: Source) -> SourceFile:
 
 
 def name_and_compression(path: str, source: Source) -> tuple[str, Compression | None]:
-    """Returns a path in small letters without the extension of a compression, and how the file is compressed."""
+    """Returns a path in lower case without the extension of a compression, and how the file is compressed."""
     name = path.lower()
     extension = next((extension for extension in EXTENSIONS if name.endswith(extension)), "")
     compression = EXTENSIONS.get(extension)

@@ -64,6 +64,7 @@ def test_a_dumped_spec_loads_again(tmp_path: Path, spec_data: dict[str, Any]) ->
         ({"train": {"epochs": 2.5}}, "train.epochs: expected a whole number (found 2.5)"),
         ({"train": {"epochs": True}}, "train.epochs: expected a number (found true; YAML reads yes, no, on and off as"),
         ({"model": None}, "model: expected a mapping (found null)"),
+        ({"source": "csv"}, "source: expected auto, or a mapping such as {format: csv} (found 'csv')"),
         ({"model": {"activation": "rleu"}}, "(found 'rleu'); did you mean `relu`?"),
         ({"key": 3}, "key: expected a text (found 3; texts like this need quotes)"),
         (

@@ -16,7 +16,7 @@ from .chunks import blocks_of
 
 Compression = Literal["gzip", "bzip2", "zstd", "xz", "lz4", "zip"]
 
-# Compressions by the extension of a file's name, in small letters.
+# Compressions by the extension of a file's name, in lower case.
 EXTENSIONS: dict[str, Compression] = {
     ".gz": "gzip",
     ".bz2": "bzip2",
