@@ -30,6 +30,10 @@ _NAMES: dict[ListForm, str] = {"json": "JSON", "python": "Python"}
 # In these texts, JSON and Python may differ: JSON has other escapes and other words for constants.
 _NOT_BOTH = re.compile(r"\\|true|false|null|NaN|Infinity")
 
+# Texts without backslashes, and constants, in Python's syntax.
+_PYTHON = re.compile(r""""[^"]*"|'[^']*'|\b(?:None|True|False)\b""")
+_CONSTANTS = {"None": "null", "True": "true", "False": "false"}
+
 # Between two texts, without a comma: Python would join them. NumPy prints arrays so: `['a' 'b']`.
 _ADJACENT_QUOTES = re.compile(r"""["']\s*[a-zA-Z]*["']""")
 
@@ -118,7 +122,7 @@ def unique_members(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
 def _from_python(text: str) -> Any:
     if not _NOT_BOTH.search(text):
         try:
-            return _from_json(text)  # Ten times faster.
+            return _from_json(_PYTHON.sub(_as_json, text))  # Ten times faster.
         except (ValueError, RecursionError):
             pass
     tree = ast.parse(text, mode="eval")
@@ -127,6 +131,14 @@ def _from_python(text: str) -> Any:
     if any(word in text for word in _FLOATS):
         tree = _Floats().visit(tree)
     return ast.literal_eval(tree)
+
+
+def _as_json(match: re.Match[str]) -> str:
+    """Returns a text or constant of Python as JSON writes it."""
+    found = match[0]
+    if found[0] == "'":
+        return '"' + found[1:-1].replace('"', '\\"') + '"'
+    return _CONSTANTS.get(found, found)
 
 
 class _Floats(ast.NodeTransformer):

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import json
+import re
+from collections.abc import Callable
 from typing import Any
 
 import pyarrow as pa
@@ -13,7 +16,7 @@ from hypothesis import strategies as st
 from fieldpool.pipeline.rows.columns import bags
 from fieldpool.pipeline.rows.texts import TEXT
 from fieldpool.pipeline.sources import list_texts
-from fieldpool.pipeline.sources.list_texts import lists_of_texts
+from fieldpool.pipeline.sources.list_texts import NOT_PARSED, lists_of_texts, parse
 from fieldpool.transforms.spec import ListForm
 
 FLOATS = st.floats(width=64)
@@ -126,3 +129,26 @@ def test_a_text_is_parsed_once(monkeypatch: pytest.MonkeyPatch) -> None:
     assert parsed == [b"[1]", b"[2]"]
     assert lists.to_pylist() == [[], None, [], [], None, []]
     assert not bad.any()
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.text(alphabet="'\"[]{},: NoneTrue1ab\\#\n", max_size=14))
+def test_python_texts_are_read_as_python_reads_them(inner: str) -> None:
+    text = f"[{inner}]"
+
+    def found(read: Callable[[], object]) -> str:
+        try:
+            return repr(read())
+        except NOT_PARSED:
+            return "not a list"
+
+    parsed, expected = found(lambda: parse(text.encode(), "python")), found(lambda: ast.literal_eval(text))
+    # Texts without a comma between them are refused; Python joins them.
+    assert parsed == expected or (parsed == "not a list" and re.search(r"['\"]\s*['\"]", text))
+
+
+@pytest.mark.parametrize(
+    "value", [["it's", 'say "x"', "a, b"], [{"name": "n's", "path": None, "adult": False}], ["None"]]
+)
+def test_lists_with_both_quotes_are_as_python_reads_them(value: list[Any]) -> None:
+    assert parse(repr(value).encode(), "python") == value
