@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from fieldpool.transforms.spec import EmbeddingTable, Quantiles, Spec, TimeSplit, TokenPolicy, Vocabulary
+from fieldpool.transforms.spec import EmbeddingTable, Quantiles, Source, Spec, TimeSplit, TokenPolicy, Vocabulary
 
 CATEGORICAL = {"type": "categorical"}
 MULTIVALUED = {"type": "multivalued"}
@@ -225,3 +225,10 @@ def test_invalid_specs_are_errors(changes: dict[str, Any], message: str) -> None
 def test_spec_is_immutable() -> None:
     with pytest.raises(ValidationError, match="frozen"):
         spec().key = "id"  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("source_format", ["csv", "json", "jsonl", "libffm", "parquet", "tfrecord"])
+def test_source_with_all_entries_written_can_be_read(source_format: str) -> None:
+    """As the spec in a model's `training.json`, which the report reads."""
+    source = Source.model_validate({"format": source_format})
+    assert Source.model_validate(source.model_dump(mode="json")) == source

@@ -109,7 +109,10 @@ class Source(Strict):
 
     @model_validator(mode="after")
     def _csv_entries_are_of_csv(self) -> Source:
-        of_csv = [f"`{name}`" for name in self.model_fields_set - _OF_ALL_FORMATS]
+        # A model's spec, which is written with all entries, has those with defaults too.
+        defaults = {name: field.default for name, field in type(self).model_fields.items()}
+        stated = self.model_fields_set - _OF_ALL_FORMATS
+        of_csv = [f"`{name}`" for name in stated if getattr(self, name) != defaults[name]]
         if of_csv and self.format not in ("auto", "detect", "csv"):
             raise ValueError(
                 f"{', '.join(sorted(of_csv))}: only for CSV, but `format` is {self.format}; remove one of them"
