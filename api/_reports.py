@@ -15,7 +15,7 @@ from ._run import as_run
 from ._tables import Tables
 from .model.run import Run as RunDirectory
 from .pipeline.reports import data_profile, model_report
-from .pipeline.reports.profile_files import profile_folder
+from .pipeline.reports.profile_files import profile_folder, spec_text
 from .pipeline.terminal.profile_table import profile_table, sections_table
 from .transforms.errors import UserError
 from .transforms.spec import Source
@@ -33,7 +33,7 @@ class Profile(data_profile.DataProfile, Tables):
     @property
     def yaml(self) -> str:
         """The proposed spec as YAML, with the reasons as comments."""
-        return data_profile.spec_text(self)
+        return spec_text(self.proposal)
 
     def _tables(self) -> Sequence[RenderableType]:
         return [sections_table(self), profile_table(self)]

@@ -17,7 +17,8 @@ from fieldpool.model.run import Run
 from fieldpool.model.run_stats import total
 from fieldpool.model.training.folder import load_model
 from fieldpool.model.training.train import train
-from fieldpool.pipeline.reports.data_profile import profile_data, spec_text
+from fieldpool.pipeline.reports.data_profile import profile_data
+from fieldpool.pipeline.reports.profile_files import spec_text
 from fieldpool.pipeline.rows.checks import feature_columns
 from fieldpool.pipeline.runs.run_directory import TransformResult, transform
 from fieldpool.pipeline.serving.parity import Parity, verify
@@ -102,7 +103,7 @@ def mean_auc(spec: Spec, files: list[Path], folder: Path) -> float:
 def proposed(files: list[Path], label: str, folder: Path) -> Spec:
     """Returns the spec that `profile` proposes, as it is read from its file."""
     found = profile_data([str(path) for path in files], label=label)
-    (folder / "spec.yaml").write_text(spec_text(found), encoding="utf-8")
+    (folder / "spec.yaml").write_text(spec_text(found.proposal), encoding="utf-8")
     return load_spec(str(folder / "spec.yaml"))
 
 

@@ -35,11 +35,12 @@ def profile(
     """
     check_profile_folder(out, overwrite=overwrite)  # Before the imports, which take seconds.
     with startup.importing():
-        from ..reports.data_profile import profile_data, profile_page, spec_text
+        from ..reports.data_profile import profile_data, profile_page
+        from ..reports.profile_files import spec_text
         from ..terminal import profile_table
     with profile_folder(out, overwrite=overwrite) as write, working("Reading"):
         found = profile_data(data, rows=rows, label=label, source=_source(delimiter, columns))
-        paths = write((spec_text(found), profile_page(found, f"Data profile: {', '.join(data)}")))
+        paths = write((spec_text(found.proposal), profile_page(found, f"Data profile: {', '.join(data)}")))
     profile_table.show_profile(found, paths, as_json=as_json)
     if not as_json and found.spec is not None:
         console.say_next("explain", paths[0], *console.shortened(data))

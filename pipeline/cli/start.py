@@ -85,11 +85,12 @@ def _check_label(spec: str, label: str | None) -> None:
 def _write_profile(data: list[str], paths: list[str], label: str | None, *, as_json: bool) -> bool:
     """Writes spec and page, and prints the proposed fields; returns whether there is a label."""
     with startup.importing():
-        from ..reports.data_profile import profile_data, profile_page, spec_text
+        from ..reports.data_profile import profile_data, profile_page
+        from ..reports.profile_files import spec_text
         from ..terminal import profile_table
     with working("Reading"):
         found = profile_data(data, label=label)
-        write_profile(paths, (spec_text(found), profile_page(found, f"Data profile: {', '.join(data)}")))
+        write_profile(paths, (spec_text(found.proposal), profile_page(found, f"Data profile: {', '.join(data)}")))
     has_label = found.spec is not None
     if not (as_json and has_label):
         profile_table.show_profile(found, paths, as_json=as_json)

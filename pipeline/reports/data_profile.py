@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import yaml
 
 from ...transforms.spec import SPLITS, Source, Spec, TimeSplit
 from ..counts.spec_resolution import open_lengths
@@ -21,19 +19,13 @@ from ..spec_file import parse_spec
 from .field_profile import FieldProfile
 from .file_proposal import propose_for_files
 from .pages import Header, megabytes, number, render, share
+from .profile_files import spec_text
 from .sample_profile import check_sample, field_profiles
 
 SAMPLE_ROWS = 200_000
 
 # A field is left out if more than this share of its values in the eval split is not in the vocabulary.
 _MAX_NEW = 0.95
-
-# Comments of a spec without a label.
-_NO_LABEL = [
-    "# No column has only the values 0 and 1, so there is no label yet. Add the column to predict, or run",
-    "# `fieldpool profile` again with --label COLUMN.",
-    "# label: {field: COLUMN}",
-]
 
 # The largest share of rejected rows that a proposal allows.
 _MAX_REJECTED = 0.05
@@ -92,37 +84,6 @@ def _allow_rejected(proposal: Proposal, share: float) -> None:
         proposal.reasons["max_rejected"] = [f"{share:.2%} of the rows of the sample are rejected"]
 
 
-def spec_text(found: DataProfile) -> str:
-    """Returns the proposed spec as YAML, with the reasons as comments."""
-    proposal = found.proposal
-    lines = ["# Proposed by `fieldpool profile`. Review and correct it, then try it with `fieldpool explain`."]
-    if "label" not in proposal.spec:
-        lines += _NO_LABEL
-    if "source" not in proposal.spec:
-        doubts = {name: reason for name, reason in proposal.of_source.items() if "not certain" in reason}
-        lines += [printable(f"# source.{name}: {reason}") for name, reason in doubts.items()]
-    for section, value in proposal.spec.items():
-        if section == "vocabularies" and not value:
-            continue
-        reasons = proposal.reasons.get(section, [])
-        if section in ("fields", "vocabularies"):
-            lines += ["", f"{section}:"]
-            for name, settings in value.items():
-                of_field = proposal.reasons.get(name, []) if section == "fields" else []
-                lines += [printable(f"  # {'; '.join(of_field)}")] if of_field else []
-                lines.append(f"  {inline(name)}: {inline(settings)}")
-        elif section == "source":
-            lines += [f"{section}:", *(_entry(name, setting, proposal.of_source) for name, setting in value.items())]
-            others = {name: reason for name, reason in proposal.of_source.items() if name not in value}
-            lines += [printable(f"  # {name}: {reason}") for name, reason in others.items()]
-        else:
-            lines.append(f"{section}: {inline(value)}" + (printable(f"  # {'; '.join(reasons)}") if reasons else ""))
-    if proposal.left_out:
-        left_out = (printable(f"#   {name}: {reason}") for name, reason in proposal.left_out.items())
-        lines += ["", "# Columns left out:", *left_out]
-    return "\n".join(lines) + "\n"
-
-
 def profile_page(found: DataProfile, title: str) -> str:
     """Returns the HTML page of a profile."""
     total = sum(found.rows.values())
@@ -138,29 +99,12 @@ def profile_page(found: DataProfile, title: str) -> str:
             ("embeddings, MB", megabytes(sum(tables))),
         ],
     )
-    return render("profile.html", header=header, profile=found, spec_yaml=spec_text(found))
+    return render("profile.html", header=header, profile=found, spec_yaml=spec_text(found.proposal))
 
 
 def _validated(proposal: Proposal) -> Spec:
     """Returns the proposed spec; if it has no label, with one that no column has."""
     return parse_spec({"label": {"field": "(none)"}, **proposal.spec}, "the proposed spec")
-
-
-def _entry(name: str, setting: Any, reasons: Mapping[str, str]) -> str:
-    """Returns a line of the section `source`."""
-    return f"  {name}: {inline(setting)}" + (printable(f"  # {reasons[name]}") if name in reasons else "")
-
-
-def printable(text: str) -> str:
-    """Returns a text of printable characters on one line: names and values of files may have any."""
-    return "".join(character if character.isprintable() else repr(character)[1:-1] for character in text)
-
-
-def inline(value: Any) -> str:
-    """Returns a value as YAML on one line."""
-    text = yaml.safe_dump(value, default_flow_style=True, sort_keys=False, width=10_000, allow_unicode=True)
-    # PyYAML ends a document that is a single scalar with three dots.
-    return text.removesuffix("\n").removesuffix("\n...")
 
 
 def _with_boundaries(spec: Spec, table: pa.Table) -> Spec:

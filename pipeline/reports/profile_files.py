@@ -1,18 +1,31 @@
-"""The two files of a profile: the proposed spec and the page."""
+"""The two files of a profile: the proposed spec, as YAML with the reasons as comments, and the page."""
 
 from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
 
 from ...transforms.errors import TargetExists
 from ...transforms.kinds import Kind, kind_of
 from ...transforms.outputs import REPLACE, check_not_a_file, locked_folder
 from ...transforms.writing import replacing
 
+if TYPE_CHECKING:
+    from ..proposal.spec_proposal import Proposal
+
 SPEC_NAME, PAGE_NAME = "spec.yaml", "profile.html"
+
+# Comments of a spec without a label.
+_NO_LABEL = [
+    "# No column has only the values 0 and 1, so there is no label yet. Add the column to predict, or run",
+    "# `fieldpool profile` again with --label COLUMN.",
+    "# label: {field: COLUMN}",
+]
 
 
 def check_profile_folder(folder: str, *, overwrite: bool) -> list[str]:
@@ -63,3 +76,50 @@ def write_profile(paths: Sequence[str], texts: Sequence[str]) -> list[str]:
         for path, text in zip(reversed(temporary), texts, strict=True):
             Path(path).write_text(text, encoding="utf-8")
     return list(paths)
+
+
+def spec_text(proposal: Proposal) -> str:
+    """Returns the proposed spec as YAML, with the reasons as comments."""
+    lines = ["# Proposed by `fieldpool profile`. Review and correct it, then try it with `fieldpool explain`."]
+    if "label" not in proposal.spec:
+        lines += _NO_LABEL
+    if "source" not in proposal.spec:
+        doubts = {name: reason for name, reason in proposal.of_source.items() if "not certain" in reason}
+        lines += [printable(f"# source.{name}: {reason}") for name, reason in doubts.items()]
+    for section, value in proposal.spec.items():
+        if section == "vocabularies" and not value:
+            continue
+        reasons = proposal.reasons.get(section, [])
+        if section in ("fields", "vocabularies"):
+            lines += ["", f"{section}:"]
+            for name, settings in value.items():
+                of_field = proposal.reasons.get(name, []) if section == "fields" else []
+                lines += [printable(f"  # {'; '.join(of_field)}")] if of_field else []
+                lines.append(f"  {inline(name)}: {inline(settings)}")
+        elif section == "source":
+            lines += [f"{section}:", *(_entry(name, setting, proposal.of_source) for name, setting in value.items())]
+            others = {name: reason for name, reason in proposal.of_source.items() if name not in value}
+            lines += [printable(f"  # {name}: {reason}") for name, reason in others.items()]
+        else:
+            lines.append(f"{section}: {inline(value)}" + (printable(f"  # {'; '.join(reasons)}") if reasons else ""))
+    if proposal.left_out:
+        left_out = (printable(f"#   {name}: {reason}") for name, reason in proposal.left_out.items())
+        lines += ["", "# Columns left out:", *left_out]
+    return "\n".join(lines) + "\n"
+
+
+def _entry(name: str, setting: Any, reasons: Mapping[str, str]) -> str:
+    """Returns a line of the section `source`."""
+    return f"  {name}: {inline(setting)}" + (printable(f"  # {reasons[name]}") if name in reasons else "")
+
+
+def printable(text: str) -> str:
+    """Returns a text of printable characters on one line: names and values of files may have any."""
+    return "".join(character if character.isprintable() else repr(character)[1:-1] for character in text)
+
+
+def inline(value: Any) -> str:
+    """Returns a value as YAML on one line."""
+    text = yaml.safe_dump(value, default_flow_style=True, sort_keys=False, width=10_000, allow_unicode=True)
+    # PyYAML ends a document that is a single scalar with three dots.
+    return text.removesuffix("\n").removesuffix("\n...")

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING
 
 from rich.table import Table
 from rich.text import Text
 
-from ..reports.data_profile import DataProfile, inline, printable
+from ..reports.profile_files import inline, printable
 from .console import say, show
+
+if TYPE_CHECKING:
+    from ..reports.data_profile import DataProfile
 
 
 def show_profile(found: DataProfile, paths: list[str], *, as_json: bool) -> None:

@@ -14,6 +14,7 @@ from public_shapes import SHAPES as PUBLIC
 from shapes import Shape, value_of
 
 from fieldpool.pipeline.reports import data_profile
+from fieldpool.pipeline.reports.profile_files import spec_text
 from fieldpool.pipeline.rows.checks import Checked, check_rows, raw_columns
 from fieldpool.pipeline.runs.run_directory import transform
 from fieldpool.pipeline.sources.readers import read_batches
@@ -63,7 +64,7 @@ def write(shape: Shape, folder: Path) -> str:
 def propose(path: str, shape: Shape, folder: Path) -> data_profile.DataProfile:
     """Returns the profile, with its spec in spec.yaml."""
     found = data_profile.profile_data([path], label=shape.label)
-    (folder / "spec.yaml").write_text(data_profile.spec_text(found), encoding="utf-8")
+    (folder / "spec.yaml").write_text(spec_text(found.proposal), encoding="utf-8")
     return found
 
 

@@ -12,8 +12,9 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
 
-from fieldpool.pipeline.reports.data_profile import DataProfile, profile_data, profile_page, spec_text
+from fieldpool.pipeline.reports.data_profile import DataProfile, profile_data, profile_page
 from fieldpool.pipeline.reports.field_profile import FieldProfile
+from fieldpool.pipeline.reports.profile_files import spec_text
 from fieldpool.pipeline.reports.sample_profile import check_sample, field_profiles
 from fieldpool.pipeline.sources.batches import SourceBatch
 from fieldpool.pipeline.spec_file import load_spec
@@ -41,7 +42,7 @@ def by_name(found: DataProfile) -> dict[str, FieldProfile]:
 
 
 def test_proposed_spec_can_be_loaded(found: DataProfile, tmp_path: Path) -> None:
-    (tmp_path / "spec.yaml").write_text(spec_text(found))
+    (tmp_path / "spec.yaml").write_text(spec_text(found.proposal))
     assert load_spec(str(tmp_path / "spec.yaml")) == found.spec
 
 
@@ -109,7 +110,7 @@ def test_decisions_on_how_to_read_a_file_are_in_the_spec_with_reasons(tmp_path: 
     found = profile_data([str(tmp_path / "rows.dat")])
     assert found.spec is not None
     assert (found.spec.source.format, found.spec.source.delimiter) == ("csv", "::")
-    assert "  delimiter: '::'  # 2 characters; every sampled row has 2 of them\n" in spec_text(found)
+    assert "  delimiter: '::'  # 2 characters; every sampled row has 2 of them\n" in spec_text(found.proposal)
 
 
 def test_plain_csv_needs_no_source(tmp_path: Path) -> None:
@@ -160,8 +161,8 @@ def test_data_without_a_label_are_profiled_with_a_spec_that_says_what_to_add(tmp
     (tmp_path / "rows.csv").write_text(f"id,user,item\n{rows}")
     found = profile_data([str(tmp_path / "rows.csv")])
     assert (sum(found.rows.values()), found.rows["rejected"], found.spec) == (300, 0, None)
-    assert "# label: {field: COLUMN}" in spec_text(found)
-    completed = spec_text(found).replace("# label: {field: COLUMN}", "label: {field: click}")
+    assert "# label: {field: COLUMN}" in spec_text(found.proposal)
+    completed = spec_text(found.proposal).replace("# label: {field: COLUMN}", "label: {field: click}")
     (tmp_path / "spec.yaml").write_text(completed)
     assert load_spec(str(tmp_path / "spec.yaml")).label.field == "click"
     assert "No column has only the values 0 and 1" in profile_page(found, "rows.csv")
@@ -175,14 +176,14 @@ def test_words_for_missing_numbers_become_null_values_and_their_rows_are_read(tm
     assert found.spec.source.null_values[-1] == "n/a"
     assert found.spec.fields["price"].type == "numeric"
     assert found.rows["rejected"] == 0
-    assert "2 of 400" in next(line for line in spec_text(found).splitlines() if "null_values" in line)
+    assert "2 of 400" in next(line for line in spec_text(found.proposal).splitlines() if "null_values" in line)
 
 
 def test_spec_of_impressions_reads_a_row_for_each(tmp_path: Path) -> None:
     rows = "".join(f"u{i % 9}\tN{i % 30}-1 N{(i + 7) % 30}-0\n" for i in range(100))
     (tmp_path / "log.tsv").write_text(f"user\tshown\n{rows}")
     found = profile_data([str(tmp_path / "log.tsv")], label="shown")
-    (tmp_path / "spec.yaml").write_text(spec_text(found))
+    (tmp_path / "spec.yaml").write_text(spec_text(found.proposal))
     assert load_spec(str(tmp_path / "spec.yaml")) == found.spec
     assert found.spec is not None
     assert found.spec.label.field == "clicked"
