@@ -65,8 +65,20 @@ def packed_statistics(numbers: Mapping[str, tf.Tensor], buckets: Mapping[str, in
         output_shapes=[[4 * len(names) + num_boundaries]],
         name="packed_statistics",
     )
+    return unpacked(packed, names, buckets)
+
+
+def unpacked(packed: tf.Tensor, names: Sequence[str], buckets: Mapping[str, int]) -> dict[str, Statistics]:
+    """Returns the statistics of each field.
+
+    Args:
+        packed: The statistics that `Summary.extract_output` returns.
+        names: The fields, in the order of the columns that were summarized.
+        buckets: As in `packed_statistics`.
+    """
     moments = tf.unstack(packed[: 4 * len(names)])
-    boundaries = tf.split(tf.cast(packed[4 * len(names) :], tf.float32), [count - 1 for count in num_buckets])
+    num_boundaries = [buckets.get(name, 1) - 1 for name in names]
+    boundaries = tf.split(tf.cast(packed[4 * len(names) :], tf.float32), num_boundaries)
     fields = zip(moments[0::4], moments[1::4], moments[2::4], moments[3::4], boundaries, strict=True)
     return {name: Statistics(*field) for name, field in zip(names, fields, strict=True)}
 

@@ -13,9 +13,9 @@ from typing import TypeAlias
 
 import tensorflow as tf
 
-from . import bags, numeric
 from .errors import UserError
-from .numeric_statistics import packed_statistics
+from .known import Known
+from .numeric_statistics import packed_statistics, unpacked
 from .spec import (
     KEY_FEATURE,
     LABEL_FEATURE,
@@ -25,7 +25,8 @@ from .spec import (
     Spec,
     weights_feature,
 )
-from .vocabulary import lookup, packed_vocabularies
+from .tensors import bags, numeric
+from .vocabulary import asset, lookup, packed_vocabularies
 
 Inputs = Mapping[str, bags.TensorLike]
 Outputs = dict[str, tf.Tensor]
@@ -61,7 +62,9 @@ def _ragged(dtype: tf.DType) -> tf.io.RaggedFeature:
     return tf.io.RaggedFeature(dtype, row_splits_dtype=tf.int64)
 
 
-def preprocessing_fn(spec: Spec, *, counts_folder: str | None = None) -> Callable[[Inputs], Outputs]:
+def preprocessing_fn(
+    spec: Spec, *, counts_folder: str | None = None, known: Known | None = None
+) -> Callable[[Inputs], Outputs]:
     """Returns the `preprocessing_fn` of a spec, for `tft_beam.AnalyzeDataset` and similar.
 
     It can be pickled and sent to workers. Its inputs have the names of `raw_feature_spec`; `key` and `label` are
@@ -72,33 +75,41 @@ def preprocessing_fn(spec: Spec, *, counts_folder: str | None = None) -> Callabl
     Args:
         spec: The spec of the rows, with a number for each `max_len`.
         counts_folder: See `packed_vocabularies`.
+        known: The vocabularies and statistics, if they are known: the function then has no analyzers. Default None:
+            TensorFlow Transform computes them from the rows that it analyzes.
 
     Raises:
-        ValueError: if a `max_len` is `auto` or a percentile: the width of a feature must be known when the graph is
-            built. `fieldpool transform` resolves it; other pipelines must set a number.
+        ValueError: `known` does not match the spec, or a `max_len` is `auto` or a percentile: the width of a feature
+            must be known when the graph is built. `fieldpool transform` resolves it; other pipelines must set a number.
     """
     for name, field in spec.fields_of(MultivaluedField).items():
         if not isinstance(field.max_len, int):
             raise ValueError(
                 f"fields.{name}.max_len: expected a number, found {field.max_len!r}; set one, or use the spec of a run"
             )
-    return partial(_preprocess, spec=spec, counts_folder=counts_folder)
+    if known is not None:
+        known.check(spec)
+    return partial(_preprocess, spec=spec, counts_folder=counts_folder, known=known)
 
 
-def _preprocess(inputs: Inputs, *, spec: Spec, counts_folder: str | None) -> Outputs:
+def _preprocess(inputs: Inputs, *, spec: Spec, counts_folder: str | None, known: Known | None) -> Outputs:
     _check_names(inputs, spec)
     categorical, multivalued = spec.fields_of(CategoricalField), spec.fields_of(MultivaluedField)
     tokens = _tokens(inputs, categorical)
     lists = _lists(inputs, multivalued)
     kept = _kept_positions(lists, multivalued)
     # One analyzer counts the tokens of all fields, so all tokens are computed before any id.
-    ids_of = _vocabularies(tokens | _kept_tokens(lists, kept, multivalued), spec, counts_folder)
+    if known is None:
+        paths = _counted(tokens | _kept_tokens(lists, kept, multivalued), spec, counts_folder)
+    else:
+        paths = {vocabulary: asset(known.vocabularies[vocabulary]) for vocabulary in spec.vocabulary_fields()}
+    ids_of = _lookups(paths, spec, known)
     return {
         **_key_and_label(inputs),
         **_categorical(tokens, categorical, ids_of),
         **_multivalued(lists, kept, multivalued, ids_of),
         **_weights(inputs, lists, kept, multivalued),
-        **_numeric(inputs, spec.fields_of(NumericField)),
+        **_numeric(inputs, spec.fields_of(NumericField), known),
     }
 
 
@@ -172,15 +183,22 @@ def _kept_tokens(
     return {name: bag.flat_values for name, bag in seen.items()}
 
 
-def _vocabularies(tokens: Mapping[str, tf.Tensor], spec: Spec, counts_folder: str | None) -> IdsOf:
-    """Counts the tokens of all fields in one analyzer, and returns the function that looks up their ids."""
-    settings = spec.resolved_vocabularies()
+def _counted(tokens: Mapping[str, tf.Tensor], spec: Spec, counts_folder: str | None) -> dict[str, tf.Tensor]:
+    """Counts the tokens of all fields in one analyzer, and returns the path of each vocabulary."""
     by_vocabulary = {v: [tokens[field] for field in fields] for v, fields in spec.vocabulary_fields().items()}
-    paths = packed_vocabularies(by_vocabulary, settings, counts_folder=counts_folder) if by_vocabulary else {}
+    if not by_vocabulary:
+        return {}
+    return packed_vocabularies(by_vocabulary, spec.resolved_vocabularies(), counts_folder=counts_folder)
+
+
+def _lookups(paths: Mapping[str, tf.Tensor], spec: Spec, known: Known | None) -> IdsOf:
+    """Returns the function that looks up the ids of a field's tokens."""
+    settings = spec.resolved_vocabularies()
+    retired = known.retired if known is not None else {}
 
     def ids_of(field: str, values: tf.Tensor) -> tf.Tensor:
-        vocabulary = spec.vocabulary_of(field)
-        return lookup(values, paths[vocabulary], settings[vocabulary].num_oov_buckets)
+        name = spec.vocabulary_of(field)
+        return lookup(values, paths[name], settings[name].num_oov_buckets, retired.get(name))
 
     return ids_of
 
@@ -242,10 +260,14 @@ def _weights(
     return outputs
 
 
-def _numeric(inputs: Inputs, fields: Mapping[str, NumericField]) -> Outputs:
+def _numeric(inputs: Inputs, fields: Mapping[str, NumericField], known: Known | None) -> Outputs:
     """Returns each field's scaled numbers, float32 `[batch]`, or bucket ids, int64 `[batch]`."""
     if not fields:
         return {}
     numbers = {name: tf.cast(bags.single_values(inputs[name], float("nan")), tf.float32) for name in fields}
     buckets = {name: field.buckets for name, field in fields.items() if field.buckets is not None}
-    return numeric.scale(numbers, fields, packed_statistics(numbers, buckets))
+    if known is None:
+        return numeric.scale(numbers, fields, packed_statistics(numbers, buckets))
+    with tf.init_scope():  # As after an analysis: one constant of the graph, which `model.identity` reads.
+        packed = tf.constant(known.statistics, tf.float64)
+    return numeric.scale(numbers, fields, unpacked(packed, list(numbers), buckets))

@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 import tensorflow_transform as tft
 
@@ -67,10 +68,15 @@ def _asset(paths: tf.Tensor, index: int) -> tf.Tensor:
     """
     if not tf.is_tensor(paths) or not hasattr(paths, "numpy"):
         return paths[index]
+    return asset(paths.numpy()[index])
+
+
+def asset(path: str | bytes) -> tf.Tensor:
+    """Returns the path of a vocabulary's file, for `lookup`. The file is exported with the graph, as an asset."""
     with tf.init_scope():
-        path = tf.constant(paths.numpy()[index])
-    tf.compat.v1.get_default_graph().add_to_collection(tf.compat.v1.GraphKeys.ASSET_FILEPATHS, path)
-    return path
+        tensor = tf.constant(path)
+    tf.compat.v1.get_default_graph().add_to_collection(tf.compat.v1.GraphKeys.ASSET_FILEPATHS, tensor)
+    return tensor
 
 
 def _flat(tokens: Any) -> tf.Tensor:
@@ -79,16 +85,22 @@ def _flat(tokens: Any) -> tf.Tensor:
     return tokens.values if isinstance(tokens, tf.SparseTensor) else tf.reshape(tokens, [-1])
 
 
-def lookup(tokens: tf.Tensor | tf.RaggedTensor, path: tf.Tensor, num_oov_buckets: int) -> tf.Tensor | tf.RaggedTensor:
+def lookup(
+    tokens: tf.Tensor | tf.RaggedTensor,
+    path: tf.Tensor,
+    num_oov_buckets: int,
+    retired: np.ndarray | None = None,
+) -> tf.Tensor | tf.RaggedTensor:
     """Returns the ids of `tokens`, int64, in the same shape; unknown tokens get one of 1..num_oov_buckets by hash.
 
     Args:
         tokens: Strings of any shape.
         path: The vocabulary's path, from `packed_vocabularies`.
         num_oov_buckets: The number of OOV buckets, 1 or more.
+        retired: The line numbers, from 0, of tokens that are looked up like unknown ones. Default None: no token is.
     """
     if isinstance(tokens, tf.RaggedTensor):
-        return tokens.with_flat_values(lookup(tokens.flat_values, path, num_oov_buckets))
+        return tokens.with_flat_values(lookup(tokens.flat_values, path, num_oov_buckets, retired))
     if not hasattr(path, "numpy"):
         # Before the analysis there are no ids. TFT only needs to see that they will depend on the path.
         with tf.control_dependencies([path]):
@@ -100,6 +112,11 @@ def lookup(tokens: tf.Tensor | tf.RaggedTensor, path: tf.Tensor, num_oov_buckets
         ids = tft.apply_vocabulary(tokens, path, default_value=1 - first) + first
     else:  # TensorFlow cannot load a lookup table from an empty file.
         ids = tf.ones_like(tokens, tf.int64)
+    if retired is not None and len(retired):
+        # Up to the largest id of a retired token; one more, False, for all larger ids.
+        is_retired = np.zeros(first + int(retired.max()) + 2, bool)
+        is_retired[first + retired] = True
+        ids = tf.where(tf.gather(is_retired, tf.minimum(ids, len(is_retired) - 1)), tf.ones_like(ids), ids)
     if num_oov_buckets == 1:
         return ids
     # A stable hash (FarmHash Fingerprint64).

@@ -78,7 +78,8 @@ def bags(
 
     Lists are those of `lists`; with `trim`, without the ASCII white space around each element. Null elements become
     empty texts, which the transform drops, so that a parallel list of weights keeps its positions.
-    `transforms.bags.to_lists` splits and trims in the same way, for pipelines that use only the `preprocessing_fn`.
+    `transforms.tensors.bags.to_lists` splits and trims in the same way, for pipelines that use only the
+    `preprocessing_fn`.
     """
     found = lists(column, name, separator, form, steps)
     flat = texts_of(pc.list_flatten(found.values), name).fill_null(b"")

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fieldpool.pipeline.rows import columns
-from fieldpool.transforms import bags
+from fieldpool.transforms.tensors import bags
 
 VALUES = st.lists(st.sampled_from(["", "a", "bc", "ü", "def"]), max_size=6)
 KEEP = st.sampled_from(["first", "last"])

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from fieldpool.transforms import numeric
 from fieldpool.transforms.numeric_statistics import Statistics, Summary
 from fieldpool.transforms.spec import NumericField
+from fieldpool.transforms.tensors import numeric
 
 FLOATS = st.floats(width=32, allow_nan=False, allow_infinity=False)
 LARGEST = float(np.finfo(np.float32).max)

@@ -6,89 +6,23 @@ import pickle
 from pathlib import Path
 from typing import Any
 
-import apache_beam as beam
 import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_transform as tft
 import tensorflow_transform.beam as tft_beam
+from every_field import SPEC, all_rows
 
 from fieldpool.transforms.errors import UserError
-from fieldpool.transforms.preprocessing import preprocessing_fn, raw_feature_spec
+from fieldpool.transforms.preprocessing import preprocessing_fn
 from fieldpool.transforms.spec import Spec
-
-SPEC = Spec.model_validate(
-    {
-        "key": "id",
-        "label": {"field": "click"},
-        "split": {"column": "part"},
-        "vocabularies": {"items": {"num_oov_buckets": 2}},
-        "fields": {
-            "item": {"type": "categorical", "vocabulary": "items"},
-            "user": {"type": "categorical", "missing": "oov"},
-            "city": {"type": "categorical", "missing": {"token": "nowhere"}, "min_count": 2},
-            "history": {
-                "type": "multivalued",
-                "vocabulary": "items",
-                "max_len": 3,
-                "keep": "last",
-                "weights": "seconds",
-                "empty": {"token": "first visit"},
-            },
-            "zscore": {"type": "numeric"},
-            "minmax": {"type": "numeric", "scale": "minmax", "missing": 2},
-            "log": {"type": "numeric", "scale": "log1p"},
-            "plain": {"type": "numeric", "scale": "none"},
-            "bucket": {"type": "numeric", "scale": {"quantiles": 2}},
-        },
-    }
-)
-
-
-def row(key: str, item: str | None, history: list[str], seconds: list[float], number: float | None) -> dict[str, Any]:
-    given = float("nan") if number is None else number
-    tokens = (item or "").encode()
-    numbers = dict.fromkeys(("zscore", "minmax", "log", "plain", "bucket"), given)
-    return {
-        "key": key.encode(),
-        "label": 1.0,
-        "item": tokens,
-        "user": tokens,
-        "city": tokens,
-        "history": [value.encode() for value in history],
-        "history_weights": seconds,
-        **numbers,
-    }
-
-
-ROWS = [
-    row("a", "x", ["x", "", "y", "z", "y"], [1.0, 2.0, 3.0, 4.0, 5.0], -1.0),
-    row("b", None, [], [], None),
-    row("c", "x", ["y"], [6.0], 3.0),
-]
-UNSEEN = row("d", "unseen", ["unseen", "y"], [7.0, 8.0], 100.0)
 
 
 @pytest.fixture(scope="module")
-def transformed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, np.ndarray]:
+def transformed(analyzed: str) -> dict[str, np.ndarray]:
     """The three rows and one with unseen values, transformed by the written transform function, as in serving."""
-    folder = str(tmp_path_factory.mktemp("transform"))
-    metadata = tft.DatasetMetadata.from_feature_spec(raw_feature_spec(SPEC))
-    with beam.Pipeline(runner="FnApiRunner") as pipeline, tft_beam.Context(temp_dir=f"{folder}/temp"):
-        rows = pipeline | beam.Create(ROWS, reshuffle=False)
-        transform_fn = (rows, metadata) | tft_beam.AnalyzeDataset(preprocessing_fn(SPEC))
-        _ = transform_fn | tft_beam.WriteTransformFn(folder)
-    layer = tft.TFTransformOutput(folder).transform_features_layer()
-    rows_and_unseen = [*ROWS, UNSEEN]
-    inputs: dict[str, Any] = {}
-    for name, feature in raw_feature_spec(SPEC).items():
-        values = [r[name] for r in rows_and_unseen]
-        if isinstance(feature, tf.io.FixedLenFeature):
-            inputs[name] = tf.constant(values)
-        else:
-            lists = tf.ragged.constant(values, dtype=feature.dtype, ragged_rank=1, row_splits_dtype=tf.int64)
-            inputs[name] = lists if isinstance(feature, tf.io.RaggedFeature) else lists.to_sparse()
-    return {name: tensor.numpy() for name, tensor in layer(inputs).items()}
+    layer = tft.TFTransformOutput(analyzed).transform_features_layer()
+    return {name: tensor.numpy() for name, tensor in layer(all_rows()).items()}
 
 
 # The model sees the bags [y z y], [first visit], [y] and the items x, x. The counts are y 3, x 2, "first visit" 1 and

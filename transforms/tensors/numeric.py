@@ -11,9 +11,9 @@ from collections.abc import Mapping
 import tensorflow as tf
 import tensorflow_transform as tft
 
-from .numeric_statistics import Statistics
-from .spec import NumericField, Quantiles
-from .spec.base import FLOAT32_MAX
+from ..numeric_statistics import Statistics
+from ..spec import NumericField, Quantiles
+from ..spec.base import FLOAT32_MAX
 
 
 def scale(
