@@ -21,7 +21,7 @@ from .time_formats import TimeFormat, find_compact_format, find_format
 _LEAST_TIMES, _LEAST_COMPACT = 0.9, 20
 
 _NAMES = re.compile(
-    r"(?i:(.*[_\-. ])?(time|timestamp|date|datetime|ts|hour)([_\-. ].*)?|.*_at|.*timestamp|.*datetime)"
+    r"(?i:(.*[_\-. ])?(time|timestamp|date|datetime|ts|hour|dt|ds)([_\-. ].*)?|.*_at|.*timestamp|.*datetime)"
     r"|.*[a-z](Time|Date|At)([A-Z].*)?"
 )
 # Numbers in columns with these names are durations, unless they look like times since 1970.

@@ -161,6 +161,9 @@ def _next_step(found: Sequence[str], missing: Sequence[str], other: str | None) 
         if parts.issuperset(missing):
             setting = f"`source: {{delimiter: {json.dumps(delimiter)}}}`"
             return f"Its names are separated by {delimiter!r}: set {setting} or `source: auto` in the spec"
+    if other and f"/{missing[0]}=" in f"/{other}":
+        folder = f"'{missing[0]}=VALUE'"
+        return f"{other} has it as a folder of its path: move this file into a folder {folder}, or leave it out"
     if other:
         return f"{other} has it: add the column to this file, empty if its values are missing, or leave the file out"
     if all(map(_BY_POSITION.fullmatch, missing)):

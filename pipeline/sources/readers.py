@@ -7,6 +7,7 @@ import warnings
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from typing import Protocol
 
 import pyarrow as pa
@@ -18,7 +19,8 @@ from .batches import SourceBatch, check_columns
 from .content_checks import check_content, check_name, is_empty
 from .exploding import columns_to_read, exploded, exploded_columns
 from .formats import csv_files, json_lines, libffm_files, parquet_files, tfrecord_files
-from .paths import Shape, members_of, merged, shape_at
+from .formats.hive_folders import folder_columns, with_columns
+from .paths import TEXT, VALUE, Shape, Shapes, members_of, merged, shape_at
 from .ranges import RANGE_BYTES, FileRange
 from .source_file import ROW_BYTES, Kind, SourceFile, source_file
 
@@ -79,7 +81,7 @@ def file_ranges(path: str, source: Source, range_bytes: int = RANGE_BYTES) -> li
 def read_range(part: FileRange, source: Source, columns: Sequence[str]) -> Iterator[SourceBatch]:
     """Yields the rows of a range, exploded if the source says so, in batches of at most 16,384 rows.
 
-    They have at least the given columns.
+    They have at least the given columns. Columns that the file lacks may be those of its folders: see `hive_folders`.
 
     Raises:
         SourceError: the file lacks a column, or is not valid in its format.
@@ -87,8 +89,30 @@ def read_range(part: FileRange, source: Source, columns: Sequence[str]) -> Itera
     file, explode = source_file(part.path, source), source.explode
     wanted = list(columns) if explode is None else columns_to_read(explode, columns)
     with _named(file):
-        for batch in _read_ahead(_FORMATS[file.kind].read(file, part, wanted)):
+        for batch in _read_ahead(_with_folders(file, part, wanted)):
             yield from [batch] if explode is None else exploded(batch, explode, columns)
+
+
+def _with_folders(file: SourceFile, part: FileRange, wanted: list[str]) -> Iterator[SourceBatch]:
+    """Yields the rows of a range with the columns of the file and of its folders."""
+    read = _FORMATS[file.kind].read
+    of_folders = {name: value for name, value in folder_columns(file.path).items() if name in wanted}
+    if not of_folders:
+        yield from read(file, part, wanted)
+        return
+    if file.kind in _HAVE_ALL_COLUMNS:
+        of_file = _FORMATS[file.kind].columns_of(file) if part.header is None else dict.fromkeys(part.header, TEXT)
+        of_folders = _lacking(of_file, of_folders)
+        # Without any column, the number of rows would not be known.
+        any_column = (name for name, shape in of_file.items() if not shape.unreadable)
+        wanted = [name for name in wanted if name not in of_folders] or list(islice(any_column, 1))
+    for batch in read(file, part, wanted):
+        yield from with_columns(batch, of_folders)
+
+
+def _lacking(of_file: Shapes, of_folders: Mapping[str, bytes | None]) -> dict[str, bytes | None]:
+    """Returns the columns of folders that a file does not have itself."""
+    return {name: value for name, value in of_folders.items() if shape_at(name, of_file) is None}
 
 
 def _read_ahead(batches: Iterator[SourceBatch]) -> Iterator[SourceBatch]:
@@ -219,6 +243,10 @@ def _columns_of(path: str, source: Source) -> dict[str, Shape]:
     with _named(file):
         check_content(file)
         of_file = _FORMATS[file.kind].columns_of(file)
+    if of_file:
+        # Values, not texts: no path leads into them. The parts of exploded elements belong to the file.
+        of_folders = _lacking(of_file, folder_columns(path)).keys() - (source.explode.groups if source.explode else [])
+        of_file |= dict.fromkeys(of_folders, VALUE)
     if source.explode is None:
         return of_file
     return exploded_columns(path, source.explode, of_file, has_all=file.kind in _HAVE_ALL_COLUMNS)

@@ -219,3 +219,12 @@ def test_text_in_any_form_is_read(bucket: EmulatedBucket) -> None:
         assert check_input([path], source, ["tag"]) == ["tag"]
         found = [tag for batch in read_batches(path, source, ["tag"]) for tag in batch.data["tag"].to_pylist()]
         assert [tag if isinstance(tag, str) else tag.decode() for tag in found] == tags, name
+
+
+def test_partition_folders_of_a_bucket_are_columns(bucket: EmulatedBucket) -> None:
+    for day in ("2026-11-01", "2026-11-02"):
+        bucket.write(f"logs/dt={day}/rows.csv", b"tag\na\n")
+    files = [file.path for file in find_files(["gs://pool/logs/dt=*/*.csv"])]
+    assert check_input(files, Source(), ["dt"]) == ["dt", "tag"]
+    found = [day for path in files for batch in read_batches(path, Source(), ["dt"]) for day in batch.data["dt"]]
+    assert [day.as_py() for day in found] == [b"2026-11-01", b"2026-11-02"]
