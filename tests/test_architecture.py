@@ -25,7 +25,7 @@ FORBIDDEN = {
 
 # The packages of `pipeline/` by level: each imports only from levels below its own.
 LEVELS = [
-    {"sources", "jobs", "spec_errors", "arrow_lists"},
+    {"sources", "jobs", "kernels", "spec_errors", "arrow_lists"},
     {"rows", "sniffing", "tfrecords", "folders", "demo_log", "spec_file"},
     {"counts", "proposal"},
     {"runs", "serving", "reports"},

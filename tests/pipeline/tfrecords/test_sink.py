@@ -17,7 +17,7 @@ from apache_beam.io.filesystems import FileSystems
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fieldpool.pipeline.tfrecords.encoding import encode_tfrecords
+from fieldpool.pipeline.tfrecords.encoding import encode_examples, encode_tfrecords
 from fieldpool.pipeline.tfrecords.sink import Examples, Shard, WriteExamples, name_shards
 
 INTS = st.integers(-(2**63), 2**63 - 1)
@@ -71,6 +71,29 @@ def test_bytes_equal_those_of_protobufs_deterministic_serialisation(
 def test_slice_of_a_batch_is_encoded_like_its_rows() -> None:
     rows = [{"ids": [i], "floats": [], "text": [b"x" * i]} for i in range(5)]
     assert encode_tfrecords(batch(rows).slice(1, 3)) == encode_tfrecords(batch(rows[1:4]))
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        pa.array([[1, 300], [0, -1]], pa.list_(pa.int64(), 2)),
+        pa.array([[1, 300], [0, -1]], pa.list_(pa.int32())),
+        pa.array([[9], None, [1, 300], [], [0, -1]], pa.large_list(pa.int64())).slice(1),
+    ],
+    ids=["fixed_size", "int32", "null"],
+)
+def test_lists_of_any_arrow_type_are_encoded(values: pa.Array) -> None:
+    encoded = encode_examples(pa.RecordBatch.from_arrays([values], ["ids"])).to_pylist()
+    expected = [tf.train.Feature(int64_list=tf.train.Int64List(value=row or [])) for row in values.to_pylist()]
+    features = [tf.train.Features(feature={"ids": feature}) for feature in expected]
+    assert encoded == [tf.train.Example(features=f).SerializeToString(deterministic=True) for f in features]
+
+
+@pytest.mark.parametrize("count", [0, 1, 2500])
+def test_blocks_of_rows_are_encoded_one_after_the_other(count: int) -> None:
+    encoded = encode_tfrecords(batch(rows(count)))
+    one_by_one = [encode_tfrecords(batch(rows(count)).slice(i, 1))[0].as_py() for i in range(0, count, 99)]
+    assert (len(encoded), encoded.to_pylist()[::99]) == (count, one_by_one)
 
 
 def write(elements: list[Examples], folder: Path, shard_bytes: int = 1 << 20) -> list[tuple[str, int, int]]:
