@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ...transforms.spec import KEY_FEATURE
+from ..kernels.fingerprints import fingerprint64
 from ..rows.checks import Checked
 from .counters import Counted, Counts
 
@@ -34,11 +35,8 @@ def keys_by_shard(checked: Checked) -> Iterator[tuple[int, pa.Array]]:
     """Yields the keys of the valid rows by hash shard; a key is in the same shard on every worker."""
     if not checked.rows.num_rows:
         return
-    import tensorflow as tf  # Imported here because only specs with a key need it.
-
     keys = checked.rows[KEY_FEATURE]
-    texts = tf.constant(keys.to_numpy(zero_copy_only=False), tf.string)
-    shards = tf.strings.to_hash_bucket_fast(texts, _SHARDS).numpy()
+    shards = (fingerprint64(keys) % _SHARDS).astype(np.uint8)  # A type that NumPy sorts by radix.
     order = np.argsort(shards, kind="stable")
     starts = np.searchsorted(shards[order], np.arange(_SHARDS + 1))
     for shard in np.unique(shards).tolist():

@@ -14,9 +14,13 @@ import pyarrow.compute as pc
 from ...transforms.errors import SpecError
 from ...transforms.spec import SPLITS, ColumnSplit, FileSplit, HashSplit, Spec, TimeSplit
 from ..arrow_lists import is_list
+from ..kernels.fingerprints import fingerprint64
 from ..sources.batches import Reason, SourceBatch
 from . import columns
 from .times import boundaries_of, expected_time, read_times, split_unit
+
+# Hashes are compared with shares of this number.
+_HASH_BUCKETS = 1 << 30
 
 # Index into SPLITS of a row that has no split.
 NO_SPLIT = -1
@@ -111,12 +115,8 @@ def _joined(parts: list[pa.Array]) -> pa.Array:
 
 
 def _hash_codes(values: pa.Array, split: HashSplit) -> np.ndarray:
-    import tensorflow as tf  # Imported here because only this split needs it.
-
-    # FarmHash Fingerprint64: the same on every machine and in every version.
     salted = pc.binary_join_element_wise(
         values, pa.scalar(split.salt.encode(), columns.TEXT), pa.scalar(b"\x1f", columns.TEXT)
     )
-    text = tf.constant(salted.to_numpy(zero_copy_only=False), tf.string)
-    share = tf.strings.to_hash_bucket_fast(text, 1 << 30).numpy() / (1 << 30)
+    share = (fingerprint64(salted) % _HASH_BUCKETS).astype(np.float64) / _HASH_BUCKETS
     return np.searchsorted([split.train, split.train + split.eval], share, side="right").clip(max=2)
