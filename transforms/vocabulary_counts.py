@@ -14,22 +14,24 @@ from typing import Any
 import apache_beam as beam
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import tensorflow as tf
 from tensorflow_transform.beam.experimental import PTransformAnalyzer
+
+from .token_counts import (
+    COUNTS,
+    candidates,
+    count_lines,
+    most_frequent_first,
+    summed,
+    token_counts,
+    vocabulary_lines,
+    with_counts,
+)
 
 METRICS_NAMESPACE = "fieldpool"
 
 # Hash shards of each vocabulary's counts: a worker holds one shard before thresholds are applied.
 COUNT_SHARDS = 16
-
-# Equal tokens of a vocabulary are merged once its tables have more rows than this plus twice the merged rows.
-_COMPACT_AT = 200_000
-
-_COUNTS = pa.schema([("token", pa.large_binary()), ("count", pa.int64())])
-_NOT_IN_TEXT = r"[\n\r]"
-
-_LINES_AT_ONCE = 100_000
 
 # Name, min_count and top_k of one vocabulary.
 Thresholds = tuple[str, int, int | None]
@@ -68,7 +70,7 @@ class CountAndOrder(PTransformAnalyzer):
         )
         # A vocabulary without tokens also gets a file.
         no_tokens = batches.pipeline | "NoTokens" >> beam.Create(
-            [(index, _COUNTS.empty_table()) for index in range(len(self._thresholds))], reshuffle=False
+            [(index, COUNTS.empty_table()) for index in range(len(self._thresholds))], reshuffle=False
         )
         return (
             (counts, no_tokens)
@@ -80,25 +82,11 @@ class CountAndOrder(PTransformAnalyzer):
         )
 
 
-def _summed(tables: Iterable[pa.Table]) -> pa.Table:
-    """Returns one row per distinct token, with the sum of its counts."""
-    table = pa.concat_tables(tables)
-    summed = table.group_by("token").aggregate([("count", "sum")])
-    return summed.rename_columns({"count_sum": "count"}).select(["token", "count"])
-
-
 def _tokens(text: bytes, lengths: np.ndarray) -> pa.LargeBinaryArray:
     """Returns the tokens of `text`, which have the given lengths, without a copy."""
     ends = np.zeros(len(lengths) + 1, np.int64)
     np.cumsum(lengths, out=ends[1:])
     return pa.Array.from_buffers(pa.large_binary(), len(lengths), [None, pa.py_buffer(ends), pa.py_buffer(text)])
-
-
-def _token_counts(tokens: pa.Array) -> pa.Table:
-    """Returns the distinct tokens with their counts, without the empty string."""
-    counts = tokens.value_counts()
-    table = pa.Table.from_arrays([counts.field("values"), counts.field("counts")], schema=_COUNTS)
-    return table.filter(pc.not_equal(table["token"], pa.scalar(b"", pa.large_binary())))
 
 
 class _CountBundle(beam.DoFn):
@@ -109,27 +97,20 @@ class _CountBundle(beam.DoFn):
 
     def start_bundle(self) -> None:
         self._counts: dict[int, list[pa.Table]] = {}
-        self._rows: dict[int, int] = {}
 
     def process(self, batch: tuple[np.ndarray, ...]) -> None:
         text, lengths, sizes = batch
         tokens = _tokens(text[0], lengths)
         starts = np.cumsum(sizes) - sizes
         for vocabulary, start, size in zip(self._fed, starts.tolist(), sizes.tolist(), strict=True):
-            self._add(vocabulary, _token_counts(tokens.slice(start, size)))
+            self._add(vocabulary, token_counts(tokens.slice(start, size)))
 
     def _add(self, vocabulary: int, counts: pa.Table) -> None:
-        tables = self._counts.setdefault(vocabulary, [])
-        tables.append(counts)
-        self._rows[vocabulary] = self._rows.get(vocabulary, 0) + counts.num_rows
-        if self._rows[vocabulary] > _COMPACT_AT + 2 * tables[0].num_rows:
-            merged = _summed(tables)
-            self._counts[vocabulary] = [merged]
-            self._rows[vocabulary] = merged.num_rows
+        self._counts[vocabulary] = with_counts(self._counts.get(vocabulary, []), counts)
 
     def finish_bundle(self) -> Iterator[Any]:
         for vocabulary, tables in self._counts.items():
-            for shard, counts in _by_hash(_summed(tables)):
+            for shard, counts in _by_hash(summed(tables)):
                 yield beam.transforms.window.GlobalWindows.windowed_value(((vocabulary, shard), counts))
 
 
@@ -154,29 +135,20 @@ class SumCounts(beam.CombineFn):
 
     def add_input(self, tables: list[pa.Table], counts: pa.Table) -> list[pa.Table]:
         """Returns the counts with one more table."""
-        tables.append(counts)
-        if len(tables) > 1 and sum(t.num_rows for t in tables) > _COMPACT_AT + 2 * tables[0].num_rows:
-            return [_summed(tables)]
-        return tables
+        return with_counts(tables, counts)
 
     def merge_accumulators(self, accumulators: Iterable[list[pa.Table]]) -> list[pa.Table]:
         """Returns all counts in one accumulator."""
         merged = [table for tables in accumulators for table in tables]
-        return [_summed(merged)] if merged else []
+        return [summed(merged)] if merged else []
 
     def compact(self, tables: list[pa.Table]) -> list[pa.Table]:
         """Returns the same counts with one row per token, to send less over the network."""
-        return [_summed(tables)] if len(tables) > 1 else tables
+        return [summed(tables)] if len(tables) > 1 else tables
 
     def extract_output(self, tables: list[pa.Table]) -> pa.Table:
         """Returns the counts with one row per token."""
-        return _summed(tables) if tables else _COUNTS.empty_table()
-
-
-def _most_frequent_first(counts: pa.Table, top_k: int | None) -> pa.Table:
-    """Returns the counts in the order of ids: by count descending, then by bytes ascending."""
-    order = pc.sort_indices(counts, sort_keys=[("count", "descending"), ("token", "ascending")])
-    return counts.take(order if top_k is None else order[:top_k])
+        return summed(tables) if tables else COUNTS.empty_table()
 
 
 class _ApplyThresholds(beam.DoFn):
@@ -189,11 +161,9 @@ class _ApplyThresholds(beam.DoFn):
         (vocabulary, _), counts = element
         name, min_count, top_k = self._thresholds[vocabulary]
         beam.metrics.Metrics.counter(METRICS_NAMESPACE, f"distinct/{name}").inc(counts.num_rows)
-        frequent = counts.filter(pc.greater_equal(counts["count"], min_count))
-        in_text = pc.invert(pc.match_substring_regex(frequent["token"], _NOT_IN_TEXT))
-        kept = frequent.filter(in_text)
+        kept = candidates(counts, min_count)
         if top_k is not None and kept.num_rows > top_k:
-            kept = _most_frequent_first(kept, top_k)
+            kept = most_frequent_first(kept, top_k)
         yield vocabulary, kept
 
 
@@ -207,25 +177,21 @@ class _WriteInOrder(beam.DoFn):
     def process(self, element: tuple[int, Iterable[pa.Table]]) -> Iterator[tuple[int, bytes]]:
         vocabulary, tables = element
         name, _, top_k = self._thresholds[vocabulary]
-        ordered = _most_frequent_first(pa.concat_tables(tables), top_k)
+        ordered = most_frequent_first(pa.concat_tables(tables), top_k)
         # A new folder for each attempt, so that a retried or duplicate bundle never writes to the same file.
         folder = os.path.join(self._folder, uuid.uuid4().hex)
         tf.io.gfile.makedirs(folder)
         path = os.path.join(folder, name)
-        with tf.io.gfile.GFile(path, "wb") as file:
-            file.write(b"")  # Creates the file, also if there are no tokens.
-            for chunk in ordered["token"].chunks:
-                for start in range(0, len(chunk), _LINES_AT_ONCE):
-                    file.write(b"".join(token + b"\n" for token in chunk[start : start + _LINES_AT_ONCE].to_pylist()))
+        _write(vocabulary_lines(ordered), path)
         if self._counts_folder is not None:
-            _write_counts(ordered["count"], os.path.join(self._counts_folder, name))
+            tf.io.gfile.makedirs(self._counts_folder)
+            # A retried bundle writes the same bytes.
+            _write(count_lines(ordered), os.path.join(self._counts_folder, name))
         yield vocabulary, path.encode()
 
 
-def _write_counts(counts: pa.ChunkedArray, path: str) -> None:
-    """Writes one line per line of the vocabulary file. A retried bundle writes the same bytes."""
-    tf.io.gfile.makedirs(os.path.dirname(path))
+def _write(lines: Iterable[bytes], path: str) -> None:
     with tf.io.gfile.GFile(path, "wb") as file:
         file.write(b"")  # Creates the file, also if there are no tokens.
-        for start in range(0, len(counts), _LINES_AT_ONCE):
-            file.write(b"".join(b"%d\n" % count for count in counts[start : start + _LINES_AT_ONCE].to_pylist()))
+        for block in lines:
+            file.write(block)
