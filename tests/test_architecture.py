@@ -27,7 +27,7 @@ FORBIDDEN = {
 LEVELS = [
     {"sources", "jobs", "kernels", "spec_errors", "arrow_lists"},
     {"rows", "sniffing", "tfrecords", "folders", "demo_log", "spec_file"},
-    {"counts", "proposal"},
+    {"analysis", "counts", "proposal"},
     {"runs", "serving", "reports"},
     {"terminal"},
     {"cli"},

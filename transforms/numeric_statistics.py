@@ -15,17 +15,16 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_transform as tft
 
-from .exact_sums import (
+from .sums.exact_sums import (
     NO_VALUES,
     Histogram,
     Moments,
     add_moments,
-    boundaries_of,
     histogram_of,
     merge_histograms,
     moments_of,
     no_moments,
-    statistics_of,
+    packed_statistics_of,
 )
 
 
@@ -127,7 +126,4 @@ class Summary(beam.CombineFn):
 
     def extract_output(self, summaries: Summaries) -> np.ndarray:
         """Returns the statistics, float64 `[4 · fields + boundaries]`."""
-        moments, histograms = summaries
-        scalars = [value for field in range(len(self._buckets)) for value in statistics_of(moments, field)]
-        boundaries = [boundaries_of(*pair) for pair in zip(histograms, self._buckets, strict=True)]
-        return np.concatenate([np.array(scalars), *boundaries])
+        return packed_statistics_of(*summaries, self._buckets)

@@ -17,7 +17,7 @@ import pyarrow as pa
 import tensorflow as tf
 from tensorflow_transform.beam.experimental import PTransformAnalyzer
 
-from .token_counts import (
+from .sums.token_counts import (
     COUNTS,
     candidates,
     count_lines,

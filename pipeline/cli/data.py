@@ -156,8 +156,8 @@ def make_run(
     given = load_spec(spec) if spec else None
     with startup.importing():
         from ...model.run import Run
-        from ..counts.spec_resolution import passes
         from ..runs.run_directory import transform_job
+        from ..runs.spec_resolution import passes
         from .beam_job import prepared_job
     job = prepared_job(where, "transform", data, out, run=using, before=passes(given) if given else [])
     run = Run(job.run) if job.run else None

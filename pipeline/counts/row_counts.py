@@ -7,8 +7,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from ...transforms.exact_sums import moments_of
 from ...transforms.spec import LABEL_FEATURE, SPLITS, MultivaluedField, NumericField, Spec
+from ...transforms.sums.exact_sums import moments_of
 from ..rows import columns
 from ..rows.checks import Checked
 from ..tfrecords.sink import Examples

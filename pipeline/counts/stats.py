@@ -7,8 +7,8 @@ from collections.abc import Mapping
 import numpy as np
 
 from ...model.run_stats import BySplit, FieldStats, NumberStats, RunStats, VocabularyStats
-from ...transforms.exact_sums import EXPONENTS, Moments, statistics_of
 from ...transforms.spec import SPLITS, MultivaluedField, NumericField, Spec
+from ...transforms.sums.exact_sums import EXPONENTS, Moments, statistics_of
 from .counters import Counted, Counts
 from .row_counts import MOMENTS
 

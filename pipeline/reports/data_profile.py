@@ -10,8 +10,8 @@ import numpy as np
 import pyarrow as pa
 
 from ...transforms.spec import SPLITS, Source, Spec, TimeSplit
-from ..counts.spec_resolution import open_lengths
-from ..counts.time_units import resolve_unit, with_boundaries
+from ..analysis.lengths import open_lengths
+from ..analysis.time_units import resolve_unit, with_boundaries
 from ..proposal.spec_proposal import Proposal
 from ..rows.times import read_times
 from ..sources.files import find_files

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 
 import apache_beam as beam
@@ -14,6 +14,9 @@ from ..sources.files import FileStamp, unchanged
 from ..sources.ranges import FileRange
 from ..sources.readers import file_ranges, read_range
 from ..sources.source_file import check_is_found
+
+# Returns a PTransform that reads SourceBatches; called once for each time that the rows are read.
+ReadRows = Callable[[], beam.PTransform]
 
 
 class ReadBatches(beam.PTransform):

@@ -57,7 +57,7 @@ def assign_splits(batch: SourceBatch, spec: Spec) -> RowSplits:
     column = batch.data[column_name]
     if isinstance(split, TimeSplit):
         if split.eval_from is None or split.test_from is None:
-            raise ValueError("the time split has no boundaries; call counts.spec_resolution.resolve_spec first")
+            raise ValueError("the time split has no boundaries; call runs.spec_resolution.resolve_spec first")
         unit = split_unit(split)
         times = read_times(column, column_name, split.time_format).seconds(unit)
         evaluation, test = boundaries_of(split, unit)

@@ -47,7 +47,7 @@ class PreprocessClickLog(beam.PTransform):
         counts: one `pipeline.counts.counters.Counts`.
 
     Args:
-        spec: The resolved spec (`counts.spec_resolution.resolve_spec`): with a number for each `max_len`, and with the
+        spec: The resolved spec (`runs.spec_resolution.resolve_spec`): with a number for each `max_len`, and with the
             boundaries of a time split.
         temp_dir: A folder that TensorFlow can write to, on a shared file system if workers are remote. TFT already
             writes there while the pipeline is being built, hence it is separate from Beam's temp_location.

@@ -34,7 +34,6 @@ from ...transforms.spec import SPLITS, Spec
 from ...transforms.vocabulary_counts import METRICS_NAMESPACE
 from ..counts.counters import COUNTS_FILE, Counts, read_counts
 from ..counts.rates import rates_of_new_rows, rates_of_run, warn_of_far_rates
-from ..counts.spec_resolution import ReadRows, resolve_spec
 from ..counts.stats import run_stats
 from ..counts.tfx_statistics import TFX_STATISTICS_FILE, tfx_statistics
 from ..folders.storage import children, make_folder, remove, write_atomically
@@ -44,6 +43,7 @@ from ..jobs.job import new_pipeline, run_pipeline
 from ..jobs.options import FieldpoolOptions, beam_options
 from ..rows.checks import raw_columns
 from ..rows.prepared_job import PreparedJob, prepare_job
+from ..rows.read_rows import ReadRows
 from ..rows.rejected import check_rejected, why_all_rejected
 from ..rows.splits import check_files
 from ..rows.tft_rows import raw_metadata
@@ -55,6 +55,7 @@ from ..sources.sample import first_rows
 from ..spec_file import dump_spec
 from .list_warnings import LOOKED_AT, warn_of_unsplit_lists
 from .preprocess import write_run
+from .spec_resolution import resolve_spec
 from .split_warnings import warn_of_empty_splits, warn_of_no_positives
 
 

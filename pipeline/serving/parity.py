@@ -24,13 +24,13 @@ from ...model.run import Run
 from ...transforms.errors import UserError
 from ...transforms.spec import LABEL_FEATURE, Spec
 from ...transforms.writing import TEMPORARY, temporary_folder
-from ..counts.spec_resolution import ReadRows
 from ..jobs.errors import translate_worker_errors
 from ..jobs.job import running_pipeline
 from ..jobs.options import beam_options
 from ..rows import columns
 from ..rows.checks import Checked, CheckRows, feature_columns
 from ..rows.prepared_job import PreparedJob
+from ..rows.read_rows import ReadRows
 from ..rows.rejected import name_first
 from ..rows.tft_rows import adapter_config, as_tft_rows
 from ..sources.batches import Rejected

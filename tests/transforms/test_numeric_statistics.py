@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fieldpool.transforms import exact_sums
 from fieldpool.transforms.numeric_statistics import Summary
+from fieldpool.transforms.sums import exact_sums
 
 FLOATS = st.floats(width=32, allow_nan=False, allow_infinity=False)
 

@@ -11,9 +11,10 @@ import pyarrow as pa
 import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from fieldpool.pipeline.counts.spec_resolution import _count_times, _with_found_boundaries, resolve_spec
+from fieldpool.pipeline.analysis.boundaries import times_of, with_found_boundaries
 from fieldpool.pipeline.rows.checks import check_rows
 from fieldpool.pipeline.rows.times import read_times
+from fieldpool.pipeline.runs.spec_resolution import resolve_spec
 from fieldpool.pipeline.sources.batches import SourceBatch
 from fieldpool.pipeline.spec_file import dump_spec, parse_spec, parse_yaml
 from fieldpool.transforms.errors import SourceError, SpecError
@@ -150,7 +151,7 @@ def test_boundaries_are_found_and_kept_with_the_format() -> None:
     texts = pa.array([f"1/{day}/2024 1:00:00 PM" for day in range(1, 11)])
     split = Spec.model_validate(data_of(time_format=AMERICAN)).split
     assert isinstance(split, TimeSplit)
-    found = _with_found_boundaries(_count_times(batch_of(texts), "t", AMERICAN), split, [])
+    found = with_found_boundaries(times_of(batch_of(texts), split), split)
     spec = Spec.model_validate(data_of()).model_copy(update={"split": found})
     again = parse_spec(parse_yaml(dump_spec(spec), "run"), "run")
     assert isinstance(again.split, TimeSplit)
@@ -181,7 +182,7 @@ def test_error_without_times_names_the_format() -> None:
     assert isinstance(split, TimeSplit)
     batch = batch_of(pa.array([None, "1/2/2024"]))
     with pytest.raises(SourceError) as error:
-        _with_found_boundaries(_count_times(batch, "t", split.time_format), split, [batch])
+        with_found_boundaries(times_of(batch, split), split, [batch])
     assert "a.csv: row 2: no row has a time that can be read in column 't'" in str(error.value)
     assert "this one has '1/2/2024'; expected the format '%d.%m.%Y'" in str(error.value)
 

@@ -13,10 +13,10 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fieldpool.pipeline.counts import spec_resolution
-from fieldpool.pipeline.counts.spec_resolution import resolve_spec
+from fieldpool.pipeline.analysis.boundaries import times_of, with_found_boundaries
 from fieldpool.pipeline.rows.checks import check_rows
 from fieldpool.pipeline.rows.splits import assign_splits
+from fieldpool.pipeline.runs.spec_resolution import resolve_spec
 from fieldpool.pipeline.sources.batches import SourceBatch
 from fieldpool.pipeline.spec_file import dump_spec, parse_spec
 from fieldpool.transforms.errors import SpecError
@@ -69,8 +69,7 @@ def resolved(split: dict[str, Any], column: pa.Array, monkeypatch: pytest.Monkey
     spec = spec_of(split)
     if "eval_from" not in split:
         assert isinstance(spec.split, TimeSplit)
-        counts = spec_resolution._count_times(batch_of(column), "t", spec.split.time_format)
-        found = spec_resolution._with_found_boundaries(counts, spec.split, [])
+        found = with_found_boundaries(times_of(batch_of(column), spec.split), spec.split)
         spec = spec.model_copy(update={"split": found})
     else:
         spec = resolve_spec(spec, _never, PipelineOptions([]), "", [batch_of(column[:0]), batch_of(column)])

@@ -161,3 +161,17 @@ def boundaries_of(histogram: Histogram, buckets: int) -> np.ndarray:
     first_ranks = cumulative[-1] * np.arange(1, buckets) // buckets
     edges = histogram.bins[np.searchsorted(cumulative, first_ranks, side="right")] << histogram.level
     return _flip_negative(edges).astype(np.int32).view(np.float32).astype(np.float64)
+
+
+def packed_statistics_of(moments: Moments, histograms: Sequence[Histogram], buckets: Sequence[int]) -> np.ndarray:
+    """Returns the statistics of all fields as one vector, float64 `[4 · fields + boundaries]`.
+
+    First mean, standard deviation, minimum and maximum of each field, then the boundaries of each field.
+
+    Args:
+        moments: Of the fields.
+        histograms: Of each field; NO_VALUES for a field without quantile buckets.
+        buckets: The number of each field's buckets, 1 without buckets.
+    """
+    scalars = [value for field in range(len(buckets)) for value in statistics_of(moments, field)]
+    return np.concatenate([np.array(scalars), *map(boundaries_of, histograms, buckets)])

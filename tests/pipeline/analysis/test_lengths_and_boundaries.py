@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from decimal import Decimal
 from fractions import Fraction
 
@@ -12,14 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fieldpool.pipeline.counts.counters import Counted, Counts
-from fieldpool.pipeline.counts.spec_resolution import (
-    _boundaries,
-    _count_times,
-    _with_found_boundaries,
-    percentile,
-    with_lengths,
-)
+from fieldpool.pipeline.analysis.boundaries import _boundaries, sum_times, times_of, with_found_boundaries
+from fieldpool.pipeline.analysis.lengths import percentile, with_lengths
 from fieldpool.pipeline.sources.batches import SourceBatch
 from fieldpool.transforms.errors import UserError
 from fieldpool.transforms.spec import Spec, TimeSplit
@@ -53,7 +46,7 @@ def test_percentile_is_the_smallest_length_that_enough_rows_do_not_exceed(
     assert percentile(rows_by_length, float(percent)) == expected
 
 
-def test_lengths_come_from_train_and_are_at_least_one() -> None:
+def test_lengths_of_lists_are_at_least_one() -> None:
     fields = {
         "a": {"type": "multivalued", "max_len": "auto"},
         "b": {"type": "multivalued", "max_len": "p50"},
@@ -61,16 +54,7 @@ def test_lengths_come_from_train_and_are_at_least_one() -> None:
         "d": {"type": "multivalued"},
     }
     spec = Spec.model_validate({"label": {"field": "y"}, "split": {"column": "s"}, "fields": fields})
-    counts = Counter(
-        {
-            Counted("length", "a", "train", 3): 1,
-            Counted("length", "a", "test", 9): 1,
-            Counted("length", "b", "train", 2): 5,
-            Counted("length", "b", "train", 8): 4,
-            Counted("length", "c", "train", 1): 1,
-        }
-    )
-    resolved = with_lengths(spec, Counts(counts))
+    resolved = with_lengths(spec, {"a": {3: 1}, "b": {2: 5, 8: 4}, "c": {1: 1}, "d": {}})
     assert [resolved.fields[name].max_len for name in "abcd"] == [3, 2, 7, 1]  # type: ignore[union-attr]
 
 
@@ -102,11 +86,9 @@ def error_without_times(*columns: pa.Array, unit: TimeUnit = "auto") -> str:
         SourceBatch(f"{name}.csv", np.arange(1, len(column) + 1), pa.RecordBatch.from_arrays([column], ["t"]))
         for name, column in zip("ab", columns, strict=False)
     ]
-    counts = Counts()
-    for batch in batches:
-        counts.add(_count_times(batch, "t"))
+    split = TimeSplit(time="t", time_unit=unit)
     with pytest.raises(UserError) as error:
-        _with_found_boundaries(counts, TimeSplit(time="t", time_unit=unit), batches)
+        with_found_boundaries(sum_times([times_of(batch, split) for batch in batches]), split, batches)
     return str(error.value)
 
 

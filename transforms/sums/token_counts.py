@@ -17,7 +17,7 @@ _NOT_IN_TEXT = r"[\n\r]"
 _LINES_AT_ONCE = 100_000
 
 
-def token_counts(tokens: pa.Array) -> pa.Table:
+def token_counts(tokens: pa.Array | pa.ChunkedArray) -> pa.Table:
     """Returns the distinct tokens of large_binary `tokens` with their counts, without the empty string and null.
 
     >>> token_counts(pa.array([b"b", b"", b"a", b"b", None], pa.large_binary())).to_pylist()
