@@ -3,7 +3,7 @@
 States of a target after a process was killed, and what the next process does:
 
     file in the target    state                                     without --resume      with --resume
-    .work-*/ (no marker)  work is incomplete                        removes the work      reuses its JSON results
+    .work-*/ (no marker)  work is incomplete                        removes the work      reuses its analysis
     .work-*/COMPLETE      the new run is complete, in .work-*/run/  removes the work      publishes the new run
     .work-*/OLD_MOVED     the old run was moved to .work-*/old/;    removes both runs     publishes the rest of
                           the target has parts of the new run                             the new run
@@ -44,7 +44,10 @@ from .storage import children, is_object_store, make_folder, move, remove, write
 WORK_PREFIX = ".work-"
 
 # Temporary folders inside the work folder.
-SHARDS_FOLDER, TFT_FOLDER = "shards-temp", "tft-temp"
+SHARDS_FOLDER, TFT_FOLDER, ANALYSIS_FOLDER = "shards-temp", "tft-temp", "analysis"
+
+# The last file that an analysis writes to its folder.
+ANALYSIS_FILE = "analysis.json"
 
 # The contents of a run directory or a predictions folder, besides DONE.
 _PARTS = (
@@ -215,7 +218,7 @@ def _resumed(target: str, stale: list[str], fingerprint: Fingerprint | None) -> 
         work = WorkFolder(target, path)
         if not work.is_complete:
             for child in children(path):
-                if child != _FINGERPRINT and not child.endswith(".json"):
+                if child not in (_FINGERPRINT, ANALYSIS_FOLDER) and not child.endswith(".json"):
                     remove(FileSystems.join(path, child))
             make_folder(work.result)
         return work
@@ -250,4 +253,4 @@ def stage_of(target: str) -> str:
     shards = [path.stat().st_size for path in (work / SHARDS_FOLDER).glob("*")]
     if shards:
         return f"Writing examples: {sum(shards) / 1e6:,.1f} MB in {len(shards)} shards"
-    return "Counting vocabularies" if (work / TFT_FOLDER).exists() else "Measuring list lengths"
+    return "Transforming rows" if (work / ANALYSIS_FOLDER / ANALYSIS_FILE).exists() else "Counting the train rows"

@@ -131,7 +131,7 @@ def choose_mode(options: PipelineOptions, input_bytes: int) -> None:
     given = options.get_all_options(drop_default=True)
     if "direct_running_mode" in given or "direct_num_workers" in given:
         return
-    if input_bytes >= _BYTES_FOR_PROCESSES and _cores() >= 2 * _CORES_OF_A_WORKER:
+    if input_bytes >= _BYTES_FOR_PROCESSES and cores() >= 2 * _CORES_OF_A_WORKER:
         direct = options.view_as(DirectOptions)
         direct.direct_running_mode, direct.direct_num_workers = "multi_processing", _workers()
 
@@ -147,12 +147,13 @@ def _in_process(mode: Mode, workers: int | None) -> list[str]:
     return []
 
 
-def _cores() -> int:
+def cores() -> int:
+    """Returns the number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _workers() -> int:
-    return max(2, _cores() // _CORES_OF_A_WORKER)
+    return max(2, cores() // _CORES_OF_A_WORKER)
 
 
 def _check_options(options: PipelineOptions) -> None:

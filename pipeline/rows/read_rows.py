@@ -96,9 +96,20 @@ class _ReadRange(_VersionedDoFn):
 
     def process(self, of_key: tuple[str, Iterable[tuple[FileStamp, FileRange]]]) -> Iterator[SourceBatch]:
         for file, part in of_key[1]:
-            with unchanged(file):
-                for batch in read_range(part, self._source, self._columns):
-                    yield batch if self._name is None else _renamed(batch, self._name)
+            yield from read_part(file, part, self._source, self._columns, self._name)
+
+
+def read_part(
+    file: FileStamp, part: FileRange, source: Source, columns: Sequence[str], name: str | None = None
+) -> Iterator[SourceBatch]:
+    """Yields the rows of a range of a file; see ReadBatches.
+
+    Raises:
+        SourceChanged: the file has changed.
+    """
+    with unchanged(file):
+        for batch in read_range(part, source, columns):
+            yield batch if name is None else _renamed(batch, name)
 
 
 def _renamed(batch: SourceBatch, name: str) -> SourceBatch:

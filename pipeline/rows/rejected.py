@@ -60,9 +60,16 @@ class RejectedLimit:
         Raises:
             TooManyRejected: this worker has rejected more rows than `max_rejected`, if that is a count.
         """
+        self._add(read, len(rejected), rejected)
+
+    def add_worker(self, other: RejectedLimit) -> None:
+        """Counts the rows of another worker, and raises TooManyRejected likewise."""
+        self._add(other._read, other._rejected, other._first)
+
+    def _add(self, read: int, rejected: int, first: Sequence[Rejected]) -> None:
         self._read += read
-        self._rejected += len(rejected)
-        self._first += rejected[: _SHOWN - len(self._first)]
+        self._rejected += rejected
+        self._first += first[: _SHOWN - len(self._first)]
         if self._rejected > self._spec.most_rejected(None):
             rows = [vars(row) for row in self._first]
             raise TooManyRejected(_message(self._rejected, self._read, self._spec.max_rejected, rows, stopped=True))

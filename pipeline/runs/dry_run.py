@@ -15,6 +15,7 @@ from ...model.run_stats import RunStats
 from ...transforms.errors import CannotWrite, UserError
 from ...transforms.spec import SPLITS, Spec
 from ...transforms.writing import TEMPORARY, temporary_folder
+from ..analysis.partitions import Partition
 from ..rows.checks import check_rows, raw_columns
 from ..rows.splits import check_files
 from ..sniffing.sniff import with_found_source
@@ -24,7 +25,8 @@ from ..sources.readers import check_input
 from ..sources.sample import first_rows
 from ..tfrecords.decoding import DecodedExample, decoded_examples
 from .list_warnings import warn_of_unsplit_lists
-from .run_directory import RowSource, transform_rows
+from .row_source import RowSource
+from .run_directory import transform_rows
 from .split_warnings import warn_of_empty_splits, warn_of_no_positives
 
 
@@ -64,7 +66,10 @@ def explain(spec: Spec, patterns: Sequence[str], *, sample: int = 1000, shown: i
     batches = [b for file in files for b in first_rows(file.path, spec.source, columns, rows_of_a_file)]
     tolerant = spec.model_copy(update={"max_rejected": float(sum(batch.read for batch in batches))})
     check_files([file.path for file in files], spec)
-    source = RowSource(lambda: beam.Create(batches, reshuffle=False), first_rows=lambda: batches)
+    sampled = Partition("sample", lambda: [lambda _: batches])
+    source = RowSource(
+        lambda: beam.Create(batches, reshuffle=False), first_rows=lambda: batches, partitions=lambda: [sampled]
+    )
     with temporary_folder("explain") as folder:
         try:
             result = transform_rows(tolerant, source, os.path.join(folder, "run"))

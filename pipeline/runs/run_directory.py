@@ -6,18 +6,15 @@ The files are written to a work folder inside the target and moved into place on
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 
-import apache_beam as beam
 from apache_beam.io.filesystems import FileSystems
 from apache_beam.options.pipeline_options import PipelineOptions
-from apache_beam.runners.runner import PipelineResult
 from tensorflow_transform.tf_metadata import metadata_io
 
 from ...model.run import (
-    ASSETS_FOLDER,
     DONE_FILE,
     EXAMPLES_FOLDER,
     REJECTED_FOLDER,
@@ -25,25 +22,23 @@ from ...model.run import (
     STATISTICS_FOLDER,
     STATS_FILE,
     TRANSFORM_FOLDER,
-    VOCABULARY_COUNTS_FOLDER,
     Run,
 )
-from ...model.run_stats import RunStats, VocabularyStats
+from ...model.run_stats import RunStats
 from ...transforms.errors import EmptyTrainSplit, SourceChanged
 from ...transforms.spec import SPLITS, Spec
-from ...transforms.vocabulary_counts import METRICS_NAMESPACE
+from ..analysis.partitions import partitions_of
 from ..counts.counters import COUNTS_FILE, Counts, read_counts
 from ..counts.rates import rates_of_new_rows, rates_of_run, warn_of_far_rates
 from ..counts.stats import run_stats
 from ..counts.tfx_statistics import TFX_STATISTICS_FILE, tfx_statistics
-from ..folders.storage import children, make_folder, remove, write_atomically
+from ..folders.storage import remove, write_atomically
 from ..folders.work_folder import Fingerprint, WorkFolder, work_folder
 from ..jobs.errors import translate_worker_errors
 from ..jobs.job import new_pipeline, run_pipeline
 from ..jobs.options import FieldpoolOptions, beam_options
 from ..rows.checks import raw_columns
 from ..rows.prepared_job import PreparedJob, prepare_job
-from ..rows.read_rows import ReadRows
 from ..rows.rejected import check_rejected, why_all_rejected
 from ..rows.splits import check_files
 from ..rows.tft_rows import raw_metadata
@@ -53,8 +48,10 @@ from ..sources.files import FileStamp, find_files
 from ..sources.readers import check_input
 from ..sources.sample import first_rows
 from ..spec_file import dump_spec
+from .known_transform import copy_vocabulary_counts, known_transform, vocabularies_of_job
 from .list_warnings import LOOKED_AT, warn_of_unsplit_lists
 from .preprocess import write_run
+from .row_source import RowSource
 from .spec_resolution import resolve_spec
 from .split_warnings import warn_of_empty_splits, warn_of_no_positives
 
@@ -66,23 +63,6 @@ class TransformResult:
     path: str
     spec: Spec
     stats: RunStats
-
-
-@dataclass(frozen=True)
-class RowSource:
-    """The source of a run's rows.
-
-    Attributes:
-        read_rows: Returns a PTransform that reads SourceBatches; called once for each time that the rows are read.
-        fingerprint: Identifies the inputs of the run; without it, the run cannot be resumed.
-        check_unchanged: Raises SourceChanged if the rows have changed since the job was prepared.
-        first_rows: Returns the first rows: `resolve_spec` looks there for the unit of times.
-    """
-
-    read_rows: ReadRows
-    fingerprint: Fingerprint | None = None
-    check_unchanged: Callable[[], None] = lambda: None
-    first_rows: Callable[[], Iterable[SourceBatch]] = tuple
 
 
 def transform(
@@ -107,7 +87,7 @@ def transform(
         options: Beam options; by default, the job runs in this process.
         overwrite: Replace an existing run, once the new one is complete.
         resume: Continue from the files that a killed process left in the target: complete results are moved into
-            place; list lengths and time boundaries are not computed again.
+            place; a complete analysis is not repeated.
         using: A run whose transform is applied to the rows: same vocabularies, same ids.
 
     Raises:
@@ -136,7 +116,13 @@ def transform_job(
     def first_of_files() -> Iterator[SourceBatch]:
         return (batch for path in job.paths for batch in first_rows(path, spec.source, columns, LOOKED_AT))
 
-    source = RowSource(lambda: job.rows(spec.source, columns), fingerprint, job.check_unchanged, first_of_files)
+    source = RowSource(
+        lambda: job.rows(spec.source, columns),
+        fingerprint,
+        job.check_unchanged,
+        first_of_files,
+        lambda: partitions_of(job.files, spec.source, job.source_name),
+    )
     result = transform_rows(spec, source, job.target, job.options, overwrite=overwrite, resume=resume, using=using)
     warn_of_unsplit_lists(result.spec, result.stats, first_rows(job.paths[0], spec.source, columns, LOOKED_AT))
     if using is None:
@@ -181,28 +167,27 @@ def _make_run(
     spec: Spec, source: RowSource, target: str, work: WorkFolder, options: PipelineOptions, using: Run | None
 ) -> None:
     """Writes all parts of the run except `DONE` to `work.result`."""
-    resolved = using.spec if using else resolve_spec(spec, source.read_rows, options, work.path, source.first_rows())
+    known = known_transform(spec, source, options, work.path, using)
+    resolved = known.spec if known else resolve_spec(spec, source.read_rows, options, work.path, source.first_rows())
     pipeline = new_pipeline(options)
     readings = {"transform": pipeline | "ReadForTransform" >> source.read_rows()}
-    if using is None:
+    if known is None:
         readings["analyze"] = pipeline | "ReadForAnalysis" >> source.read_rows()
     FileSystems.mkdirs(FileSystems.join(work.result, EXAMPLES_FOLDER))
-    transform_path = using.transform_folder if using else None
     tft_temp = options.view_as(FieldpoolOptions).tft_temp_location
-    write_run(readings, resolved, work.path, work.result, transform_path, tft_temp)
+    write_run(readings, resolved, work.path, work.result, known.transform_folder if known else None, tft_temp)
     result = run_pipeline(pipeline)
 
     counts = read_counts(FileSystems.join(work.path, COUNTS_FILE))
-    if using is None:
-        vocabularies = _vocabularies(resolved, work.result, result)
-    else:
-        vocabularies = using.stats.vocabularies
-        _copy_vocabulary_counts(using.path, work.result)
+    analyzed = known.rows if known else counts.of("analyzed")
+    vocabularies = known.vocabularies if known else vocabularies_of_job(resolved, work.result, result)
+    if known is not None:
+        copy_vocabulary_counts(known.folder, work.result)
     columns = source.fingerprint.columns if source.fingerprint else []
     stats = run_stats(counts, resolved, vocabularies, columns)
     check_rejected(stats.rejected, stats.read, spec, work.result)
-    if using is None:
-        _check_analyzed(counts, stats, target, work.result)
+    if analyzed is not None:
+        _check_analyzed(analyzed, stats, target, work.result)
     _check_written(counts, stats, target)
     _write_metadata(resolved, stats, work.result)
 
@@ -221,45 +206,13 @@ def _write_metadata(spec: Spec, stats: RunStats, folder: str) -> None:
             file.write(statistics.SerializeToString(deterministic=True))
 
 
-def _vocabularies(spec: Spec, run: str, result: PipelineResult) -> dict[str, VocabularyStats]:
-    """Returns the number of tokens in each vocabulary, and the number of distinct tokens in its train rows."""
-    names = spec.vocabulary_fields()
-    distinct = dict.fromkeys(names, 0)
-    query = beam.metrics.MetricsFilter().with_namespace(METRICS_NAMESPACE)
-    for counter in result.metrics().query(query)["counters"]:
-        kind, _, vocabulary = counter.key.metric.name.partition("/")
-        if kind == "distinct" and vocabulary in distinct:
-            distinct[vocabulary] += counter.result
-    assets = FileSystems.join(run, ASSETS_FOLDER)
-    tokens = {name: _count_lines(FileSystems.join(assets, name)) for name in names}
-    counted = {name: _count_lines(FileSystems.join(run, VOCABULARY_COUNTS_FOLDER, name)) for name in names}
-    if tokens != counted:
-        raise RuntimeError(f"{run}: the vocabularies have {tokens} tokens, but there are counts of {counted}")
-    return {name: VocabularyStats(distinct=distinct[name], tokens=tokens[name]) for name in names}
-
-
-def _copy_vocabulary_counts(run: str, new: str) -> None:
-    """Copies the counts of a run's vocabularies, if it has them: a run created by another program may not."""
-    source, target = (FileSystems.join(folder, VOCABULARY_COUNTS_FOLDER) for folder in (run, new))
-    names = children(source)
-    if names:
-        make_folder(target)
-        FileSystems.copy(*([FileSystems.join(folder, name) for name in names] for folder in (source, target)))
-
-
-def _count_lines(path: str) -> int:
-    with FileSystems.open(path) as file:
-        return sum(block.count(b"\n") for block in iter(lambda: file.read(1 << 20), b""))
-
-
-def _check_analyzed(counts: Counts, stats: RunStats, target: str, folder: str) -> None:
+def _check_analyzed(analyzed: int, stats: RunStats, target: str, folder: str) -> None:
     """Checks that both passes read the same number of train rows, and at least one.
 
     Raises:
         SourceChanged: the numbers differ.
         EmptyTrainSplit: there are no train rows.
     """
-    analyzed = counts.of("analyzed")
     if analyzed != stats.train:
         raise SourceChanged(
             f"{target}: the analysis read {analyzed:,} train rows, the transform {stats.train:,}, so the source has "

@@ -180,9 +180,14 @@ def killed_with(target: Path, names: list[str]) -> None:
 
 
 def test_resume_keeps_complete_results_and_removes_partial_ones(tmp_path: Path) -> None:
-    killed_with(tmp_path / "run", ["lengths.json", "lengths.json.unfinished", "shards-temp"])
+    killed_with(tmp_path / "run", ["analysis", "lengths.json", "lengths.json.unfinished", "shards-temp"])
     with work_folder(str(tmp_path / "run"), resume=True, fingerprint=PRINT) as work:
-        assert {path.name for path in Path(work.path).iterdir()} == {"fingerprint.json", "lengths.json", "run"}
+        assert {path.name for path in Path(work.path).iterdir()} == {
+            "analysis",
+            "fingerprint.json",
+            "lengths.json",
+            "run",
+        }
 
 
 def test_without_resume_work_starts_from_scratch(tmp_path: Path) -> None:

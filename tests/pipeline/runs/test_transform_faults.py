@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from small_files import limited_files
 
+from fieldpool.pipeline.analysis import analysis
 from fieldpool.pipeline.runs import run_directory
 from fieldpool.pipeline.runs.run_directory import transform
-from fieldpool.transforms import vocabulary_counts
 from fieldpool.transforms.errors import CannotWrite, OutOfMemory, SourceChanged, TooManyRejected, UserError
 from fieldpool.transforms.spec import Spec
 
@@ -87,7 +87,7 @@ def test_too_little_memory_for_a_vocabulary_is_reported(
     def refuse(*_: object) -> None:
         raise MemoryError
 
-    monkeypatch.setattr(vocabulary_counts, "_most_frequent_first", refuse)
+    monkeypatch.setattr(analysis, "most_frequent_first", refuse)
     check_failure(OutOfMemory, "ran out of memory.*`min_count` and `top_k`", spec, data, data.parent / "run")
 
 

@@ -1,0 +1,130 @@
+"""The analysis of the train rows, in threads of this process: from rows to a resolved spec and what `Known` holds.
+
+Its result is the one of TensorFlow Transform's analysis of `preprocessing_fn(spec)`, bit by bit, but nothing runs in
+TensorFlow or Beam: rows are counted in Arrow, and counts of parts add up (`row_sums`). So list lengths come from the
+same pass as vocabularies; only a percentile that truncates lists takes a second one, because a vocabulary counts the
+tokens that the model sees.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from apache_beam.io.filesystem import CompressionTypes
+from apache_beam.io.filesystems import FileSystems
+
+from ...model.run import VOCABULARY_COUNTS_FOLDER
+from ...model.run_stats import VocabularyStats
+from ...transforms.known import Known
+from ...transforms.spec import NumericField, Spec, TimeSplit
+from ...transforms.sums.exact_sums import NO_VALUES, packed_statistics_of
+from ...transforms.sums.token_counts import candidates, count_lines, most_frequent_first, vocabulary_lines
+from ..folders.storage import make_folder, write_atomically
+from ..folders.work_folder import ANALYSIS_FILE
+from ..sources.batches import SourceBatch
+from ..spec_file import dump_spec, parse_spec, parse_yaml
+from .boundaries import with_found_boundaries
+from .lengths import open_lengths, with_lengths
+from .partitions import Partition
+from .passes import sums_of_all, times_of_all
+from .row_sums import RowSums
+from .time_units import first_times, resolve_unit
+
+_VOCABULARIES_FOLDER = "vocabularies"
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """What was learned from the train rows.
+
+    Attributes:
+        spec: The spec with a number for each `max_len`, and with the boundaries of a time split.
+        known: The vocabularies, whose files are in the folder of the analysis, and the statistics of numbers.
+        rows: The number of train rows.
+        vocabularies: The number of distinct tokens and of tokens in each vocabulary.
+    """
+
+    spec: Spec
+    known: Known
+    rows: int
+    vocabularies: Mapping[str, VocabularyStats]
+
+
+def analyze(
+    spec: Spec, partitions: Sequence[Partition], folder: str, threads: int, first_rows: Iterable[SourceBatch] = ()
+) -> Analysis:
+    """Returns the analysis of the train rows; writes vocabularies, and their counts, to `folder`.
+
+    Args:
+        spec: The spec of the rows.
+        partitions: The rows; they are read once, or up to three times: for the boundaries of a time split that gives
+            only shares, and for a percentile of list lengths that truncates lists.
+        folder: On any file system. The counts are in its folder `vocabulary_counts`, as in a run.
+        threads: The number of threads; the result does not depend on it.
+        first_rows: The first rows, which show the unit of times if the spec gives the boundaries but no unit. They are
+            read until one has a time.
+
+    Raises:
+        SourceError: a file cannot be read, or no row has a time.
+        SpecError: the unit of times is ambiguous, or the boundaries are in another unit.
+        TooManyRejected: more rows are rejected than `max_rejected`, if that is a count.
+    """
+    split = spec.split
+    if isinstance(split, TimeSplit) and split.eval_from is None:
+        times = times_of_all(partitions, split, threads)
+        spec = spec.model_copy(update={"split": with_found_boundaries(times, split, first_rows)})
+    elif isinstance(split, TimeSplit):
+        unit = resolve_unit(split, first_times(first_rows, split))
+        spec = spec.model_copy(update={"split": split.model_copy(update={"time_unit": unit})})
+    sums = sums_of_all(partitions, spec, threads)
+    resolved = with_lengths(spec, {name: dict(enumerate(sums.lengths[name].tolist())) for name in open_lengths(spec)})
+    if any(len(sums.lengths[name]) - 1 > resolved.fields[name].shape[0] for name in open_lengths(spec)):
+        sums = sums_of_all(partitions, resolved, threads)
+    return _written(resolved, sums, folder)
+
+
+def _written(spec: Spec, sums: RowSums, folder: str) -> Analysis:
+    """Writes the files of the vocabularies, and last the rest of the result."""
+    settings, stats = spec.resolved_vocabularies(), {}
+    for name in settings:
+        frequent = candidates(sums.tokens[name], settings[name].min_count)
+        ordered = most_frequent_first(frequent, settings[name].top_k)
+        _write(FileSystems.join(folder, _VOCABULARIES_FOLDER), name, vocabulary_lines(ordered))
+        _write(FileSystems.join(folder, VOCABULARY_COUNTS_FOLDER), name, count_lines(ordered))
+        stats[name] = VocabularyStats(distinct=sums.tokens[name].num_rows, tokens=ordered.num_rows)
+    numbers = spec.fields_of(NumericField)
+    histograms = [sums.histograms.get(name, NO_VALUES) for name in numbers]
+    statistics = packed_statistics_of(sums.moments, histograms, [field.buckets or 1 for field in numbers.values()])
+    content = {
+        "spec": dump_spec(spec),
+        "rows": sums.rows,
+        "statistics": statistics.tolist(),
+        "vocabularies": {name: of_name.model_dump() for name, of_name in stats.items()},
+    }
+    write_atomically(FileSystems.join(folder, ANALYSIS_FILE), json.dumps(content))
+    return read_analysis(folder)
+
+
+def is_complete(folder: str) -> bool:
+    """Returns whether `folder` has the result of an analysis."""
+    return bool(FileSystems.exists(FileSystems.join(folder, ANALYSIS_FILE)))
+
+
+def read_analysis(folder: str) -> Analysis:
+    """Returns the analysis that was written to a folder."""
+    with FileSystems.open(FileSystems.join(folder, ANALYSIS_FILE)) as file:
+        content = json.loads(file.read())
+    spec = parse_spec(parse_yaml(content["spec"], folder), folder)
+    paths = {name: FileSystems.join(folder, _VOCABULARIES_FOLDER, name) for name in spec.vocabulary_fields()}
+    stats = {name: VocabularyStats(**of_name) for name, of_name in content["vocabularies"].items()}
+    return Analysis(spec, Known(paths, np.array(content["statistics"], np.float64)), content["rows"], stats)
+
+
+def _write(folder: str, name: str, lines: Iterable[bytes]) -> None:
+    make_folder(folder)
+    with FileSystems.create(FileSystems.join(folder, name), compression_type=CompressionTypes.UNCOMPRESSED) as file:
+        for block in lines:
+            file.write(block)

@@ -1,0 +1,106 @@
+"""The transform of a run, if it is known before the rows are transformed, and the statistics of its vocabularies.
+
+It is that of another run (`--using`), or the result of an analysis in this process. On other runners, TensorFlow
+Transform analyzes the rows in the job that also transforms them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import apache_beam as beam
+from apache_beam.io.filesystems import FileSystems
+from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.runners.runner import PipelineResult
+
+from ...model.run import ASSETS_FOLDER, TRANSFORM_FOLDER, VOCABULARY_COUNTS_FOLDER, Run
+from ...model.run_stats import VocabularyStats
+from ...transforms.spec import Spec
+from ...transforms.transform_graph import write_transform
+from ...transforms.vocabulary_counts import METRICS_NAMESPACE
+from ..analysis.analysis import analyze, is_complete, read_analysis
+from ..folders.storage import children, make_folder, remove
+from ..folders.work_folder import ANALYSIS_FOLDER
+from ..jobs.options import cores, runs_in_process
+from .row_source import RowSource
+
+
+@dataclass(frozen=True)
+class KnownTransform:
+    """A transform that is known before the rows are transformed.
+
+    Attributes:
+        spec: The resolved spec.
+        folder: The folder with `transform/` and, unless another program made it, `vocabulary_counts/`.
+        vocabularies: Statistics of its vocabularies.
+        rows: The number of train rows that were analyzed; None if it is the transform of another run.
+    """
+
+    spec: Spec
+    folder: str
+    vocabularies: Mapping[str, VocabularyStats]
+    rows: int | None
+
+    @property
+    def transform_folder(self) -> str:
+        """The folder of TensorFlow Transform's output."""
+        return FileSystems.join(self.folder, TRANSFORM_FOLDER)
+
+
+def known_transform(
+    spec: Spec, source: RowSource, options: PipelineOptions, work: str, using: Run | None
+) -> KnownTransform | None:
+    """Returns the transform of `using`, or analyzes the rows if this process runs the job; None for other runners.
+
+    Args:
+        spec: The spec of the rows.
+        source: The rows.
+        options: The options of the job.
+        work: The work folder; an analysis that a killed process left there is used.
+        using: Another run, whose transform is applied.
+    """
+    if using is not None:
+        return KnownTransform(using.spec, using.path, using.stats.vocabularies, None)
+    if source.partitions is None or not runs_in_process(options):
+        return None
+    folder = FileSystems.join(work, ANALYSIS_FOLDER)
+    if is_complete(folder):
+        analysis = read_analysis(folder)
+    else:
+        analysis = analyze(spec, source.partitions(), folder, cores(), source.first_rows())
+    known = KnownTransform(analysis.spec, folder, analysis.vocabularies, analysis.rows)
+    remove(known.transform_folder)  # A killed process may have left a part of it.
+    write_transform(analysis.spec, analysis.known, known.transform_folder)
+    return known
+
+
+def vocabularies_of_job(spec: Spec, run: str, result: PipelineResult) -> dict[str, VocabularyStats]:
+    """Returns the number of tokens in each vocabulary, and the number of distinct tokens in its train rows."""
+    names = spec.vocabulary_fields()
+    distinct = dict.fromkeys(names, 0)
+    query = beam.metrics.MetricsFilter().with_namespace(METRICS_NAMESPACE)
+    for counter in result.metrics().query(query)["counters"]:
+        kind, _, vocabulary = counter.key.metric.name.partition("/")
+        if kind == "distinct" and vocabulary in distinct:
+            distinct[vocabulary] += counter.result
+    assets = FileSystems.join(run, ASSETS_FOLDER)
+    tokens = {name: _count_lines(FileSystems.join(assets, name)) for name in names}
+    counted = {name: _count_lines(FileSystems.join(run, VOCABULARY_COUNTS_FOLDER, name)) for name in names}
+    if tokens != counted:
+        raise RuntimeError(f"{run}: the vocabularies have {tokens} tokens, but there are counts of {counted}")
+    return {name: VocabularyStats(distinct=distinct[name], tokens=tokens[name]) for name in names}
+
+
+def copy_vocabulary_counts(run: str, new: str) -> None:
+    """Copies the counts of a run's vocabularies, if it has them: a run created by another program may not."""
+    source, target = (FileSystems.join(folder, VOCABULARY_COUNTS_FOLDER) for folder in (run, new))
+    names = children(source)
+    if names:
+        make_folder(target)
+        FileSystems.copy(*([FileSystems.join(folder, name) for name in names] for folder in (source, target)))
+
+
+def _count_lines(path: str) -> int:
+    with FileSystems.open(path) as file:
+        return sum(block.count(b"\n") for block in iter(lambda: file.read(1 << 20), b""))
