@@ -29,6 +29,7 @@ def transform(
     using: RunDirectory | Path | None = None,
     overwrite: bool = False,
     resume: bool = False,
+    counts_cache: Path | None = None,
     mode: jobs.Mode = "auto",
     workers: int | None = None,
     runner: str | None = None,
@@ -44,6 +45,8 @@ def transform(
             computed from these rows.
         overwrite: Replace an existing run once the new one is complete.
         resume: Continue the unfinished work that a killed process left in `out`. Only for data in files.
+        counts_cache: A folder in which counts of partitions are kept: files, or folders such as `dt=2026-11-01`. The
+            analysis reads only those that are not there yet. Only on this machine.
         mode: How to run on this machine: `memory` (in one thread of this process), `threads`, `processes`, or `auto`,
             which depends on the size of the data and the number of cores.
         workers: The number of threads or processes. Default: one for every two cores.
@@ -71,7 +74,14 @@ def transform(
         run = base.path if base else None
         job = prepare_job(files.patterns, os.fspath(out), options, run=run, source_name=files.name)
         choose_workers(job, mode, workers)
-        transform_job(loaded, job, overwrite=overwrite, resume=resume, using=base and RunDirectory(job.run or ""))
+        transform_job(
+            loaded,
+            job,
+            overwrite=overwrite,
+            resume=resume,
+            using=base and RunDirectory(job.run or ""),
+            counts_cache=None if counts_cache is None else os.fspath(counts_cache),
+        )
     return Run(job.target)
 
 

@@ -27,9 +27,10 @@ from ..folders.work_folder import ANALYSIS_FILE
 from ..sources.batches import SourceBatch
 from ..spec_file import dump_spec, parse_spec, parse_yaml
 from .boundaries import with_found_boundaries
+from .cache import CountsCache
 from .lengths import open_lengths, with_lengths
 from .partitions import Partition
-from .passes import sums_of_all, times_of_all
+from .passes import times_of_all, train_sums
 from .row_sums import RowSums
 from .time_units import first_times, resolve_unit
 
@@ -54,7 +55,12 @@ class Analysis:
 
 
 def analyze(
-    spec: Spec, partitions: Sequence[Partition], folder: str, threads: int, first_rows: Iterable[SourceBatch] = ()
+    spec: Spec,
+    partitions: Sequence[Partition],
+    folder: str,
+    threads: int,
+    first_rows: Iterable[SourceBatch] = (),
+    cache: CountsCache | None = None,
 ) -> Analysis:
     """Returns the analysis of the train rows; writes vocabularies, and their counts, to `folder`.
 
@@ -66,6 +72,7 @@ def analyze(
         threads: The number of threads; the result does not depend on it.
         first_rows: The first rows, which show the unit of times if the spec gives the boundaries but no unit. They are
             read until one has a time.
+        cache: Counts of partitions from earlier analyses, and for later ones; by default all rows are counted.
 
     Raises:
         SourceError: a file cannot be read, or no row has a time.
@@ -73,16 +80,18 @@ def analyze(
         TooManyRejected: more rows are rejected than `max_rejected`, if that is a count.
     """
     split = spec.split
-    if isinstance(split, TimeSplit) and split.eval_from is None:
-        times = times_of_all(partitions, split, threads)
-        spec = spec.model_copy(update={"split": with_found_boundaries(times, split, first_rows)})
-    elif isinstance(split, TimeSplit):
-        unit = resolve_unit(split, first_times(first_rows, split))
-        spec = spec.model_copy(update={"split": split.model_copy(update={"time_unit": unit})})
-    sums = sums_of_all(partitions, spec, threads)
+    if isinstance(split, TimeSplit):
+        # A cache needs to know on which side of the boundary a partition is.
+        times = times_of_all(partitions, spec, split, threads, cache) if split.eval_from is None or cache else None
+        if split.eval_from is None and times is not None:
+            split = with_found_boundaries(times, split, first_rows)
+        else:
+            split = split.model_copy(update={"time_unit": resolve_unit(split, first_times(first_rows, split))})
+        spec = spec.model_copy(update={"split": split})
+    sums = train_sums(partitions, spec, threads, cache)
     resolved = with_lengths(spec, {name: dict(enumerate(sums.lengths[name].tolist())) for name in open_lengths(spec)})
     if any(len(sums.lengths[name]) - 1 > resolved.fields[name].shape[0] for name in open_lengths(spec)):
-        sums = sums_of_all(partitions, resolved, threads)
+        sums = train_sums(partitions, resolved, threads, cache)
     return _written(resolved, sums, folder)
 
 

@@ -1,7 +1,8 @@
-"""Partitions: rows that belong together, in parts that threads of this process read without Beam."""
+"""Partitions: files that are counted together, in parts that threads of this process read without Beam."""
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -23,31 +24,47 @@ _Result = TypeVar("_Result")
 
 @dataclass(frozen=True)
 class Partition:
-    """Some rows, such as those of a file.
+    """Some rows.
 
     Attributes:
-        name: The path of the file, for messages.
-        parts: Finds the parts; may read the file.
+        name: The path of a folder such as `logs/dt=2026-11-01`, or of a file; for messages.
+        parts: Finds the parts; may read the files.
+        files: The files, sorted by path; none if the rows are not in files, and their counts cannot be kept.
     """
 
     name: str
     parts: Callable[[], Iterable[Part]]
+    files: tuple[FileStamp, ...] = ()
 
 
-def partitions_of(files: Sequence[FileStamp], source: Source, source_name: str | None = None) -> list[Partition]:
-    """Returns one partition for each file; its parts are the ranges of the file.
+def partitions_of(files: Iterable[FileStamp], source: Source, source_name: str | None = None) -> list[Partition]:
+    """Returns the partitions of the files, sorted by name.
+
+    The files in a folder that is named `key=value`, as Hive and Spark do, are a partition. Any other file is one.
 
     Args:
         files: The files; one that has changed by the time it is read is an error.
         source: Their format.
         source_name: See `ReadBatches`.
+
+    >>> stamps = [FileStamp(path, 0, 0.0) for path in ("logs/dt=1/a.csv", "logs/dt=1/b.csv", "logs/c.csv")]
+    >>> [partition.name for partition in partitions_of(stamps, Source())]
+    ['logs/c.csv', 'logs/dt=1']
     """
-    return [Partition(file.path, partial(_ranges, file, source, source_name)) for file in files]
+    by_name: dict[str, list[FileStamp]] = {}
+    for file in sorted(files):
+        folder = os.path.dirname(file.path)
+        by_name.setdefault(folder if "=" in os.path.basename(folder) else file.path, []).append(file)
+    return [
+        Partition(name, partial(_ranges, of_name, source, source_name), tuple(of_name))
+        for name, of_name in sorted(by_name.items())
+    ]
 
 
-def _ranges(file: FileStamp, source: Source, source_name: str | None) -> Iterator[Part]:
-    for part in file_ranges(file.path, source):
-        yield partial(read_part, file, part, source, name=source_name)
+def _ranges(files: Sequence[FileStamp], source: Source, source_name: str | None) -> Iterator[Part]:
+    for file in files:
+        for part in file_ranges(file.path, source):
+            yield partial(read_part, file, part, source, name=source_name)
 
 
 def for_each_part(

@@ -2,60 +2,117 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
+from typing import TypeVar
 
 from ...transforms.spec import Spec, TimeSplit
 from ..rows.checks import check_rows, raw_columns
 from ..rows.rejected import RejectedLimit
 from .boundaries import TimeCounts, sum_times, times_of
+from .cache import CountsCache, Sides
 from .partitions import Part, Partition, for_each_part
 from .row_sums import RowSums, RunningSums, sums_of
 
+_Result = TypeVar("_Result")
 
-def times_of_all(partitions: Sequence[Partition], split: TimeSplit, threads: int) -> TimeCounts:
-    """Returns the times of all rows; reads only their column."""
+
+def times_of_all(
+    partitions: Sequence[Partition], spec: Spec, split: TimeSplit, threads: int, cache: CountsCache | None = None
+) -> TimeCounts:
+    """Returns the times of all rows; reads only their column, and only of partitions that are not in the cache."""
 
     def times_of_part(part: Part) -> TimeCounts:
         return sum_times([times_of(batch, split) for batch in part([split.time])])
 
-    total = sum_times([])
-    for _, times in for_each_part(partitions, times_of_part, threads):
+    total, unknown = sum_times([]), []
+    for partition in partitions:
+        known = cache.times(partition, split, spec) if cache else None
+        if known is None:
+            unknown.append(partition)
+        else:
+            total = sum_times([total, known])
+    for partition, found in _by_partition(for_each_part(unknown, times_of_part, threads)):
+        times = sum_times(list(found))
+        if cache is not None:
+            cache.keep_times(partition, split, spec, times)
         total = sum_times([total, times])
     return total
 
 
 @dataclass(frozen=True)
 class _OfPart:
-    """The sums of the train rows of a part, and its numbers of rows read and rejected."""
+    """The sums of a part, and its numbers of rows read and rejected."""
 
-    sums: RowSums
+    sums: Sides
     limit: RejectedLimit
 
 
-def sums_of_all(partitions: Sequence[Partition], spec: Spec, threads: int) -> RowSums:
+def train_sums(partitions: Sequence[Partition], spec: Spec, threads: int, cache: CountsCache | None = None) -> RowSums:
     """Returns the sums of all train rows.
 
     Args:
         partitions: The rows.
         spec: Their spec, with the boundaries of a time split.
         threads: The number of threads.
+        cache: Partitions that it knows are not read; the others are added to it. With a time split, it must know the
+            times.
 
     Raises:
         TooManyRejected: more rows are rejected than `max_rejected`, if that is a count.
     """
     columns = raw_columns(spec)
+    both = cache is not None and isinstance(spec.split, TimeSplit)
 
     def sums_of_part(part: Part) -> _OfPart:
-        running, limit = RunningSums(spec), RejectedLimit(spec)
+        running, limit = _RunningSides(spec, both), RejectedLimit(spec)
         for batch in part(columns):
             checked = check_rows(batch, spec)
             limit.add(checked.read, checked.rejected)
-            running.add(sums_of(checked.of_split("train").rows, spec))
+            train = sums_of(checked.of_split("train").rows, spec)
+            running.add(Sides(train, sums_of(checked.without_split("train").rows, spec) if both else None))
         return _OfPart(running.total(), limit)
 
-    running, limit = RunningSums(spec), RejectedLimit(spec)
-    for _, found in for_each_part(partitions, sums_of_part, threads):
-        limit.add_worker(found.limit)
-        running.add(found.sums)
-    return running.total()
+    all_rows, limit, unknown = RunningSums(spec), RejectedLimit(spec), []
+    for partition in partitions:
+        known = cache.train_sums(partition, spec) if cache else None
+        if known is None:
+            unknown.append(partition)
+        else:
+            all_rows.add(known)
+    for partition, parts in _by_partition(for_each_part(unknown, sums_of_part, threads)):
+        of_partition = _RunningSides(spec, both)
+        for part in parts:
+            limit.add_worker(part.limit)
+            if cache is None:
+                all_rows.add(part.sums.train)
+            else:
+                of_partition.add(part.sums)
+        if cache is not None:
+            sums = of_partition.total()
+            cache.keep_sums(partition, spec, sums)
+            all_rows.add(sums.train)
+    return all_rows.total()
+
+
+class _RunningSides:
+    """The sums of the train rows of a partition, and of its other rows if a cache keeps both."""
+
+    def __init__(self, spec: Spec, both: bool) -> None:
+        self._train, self._later = RunningSums(spec), RunningSums(spec) if both else None
+
+    def add(self, sums: Sides) -> None:
+        self._train.add(sums.train)
+        if self._later is not None and sums.later is not None:
+            self._later.add(sums.later)
+
+    def total(self) -> Sides:
+        return Sides(self._train.total(), None if self._later is None else self._later.total())
+
+
+def _by_partition(results: Iterable[tuple[Partition, _Result]]) -> Iterator[tuple[Partition, Iterator[_Result]]]:
+    """Yields each partition with the results of its parts, which follow each other."""
+    for partition, pairs in itertools.groupby(results, key=itemgetter(0)):
+        yield partition, (result for _, result in pairs)

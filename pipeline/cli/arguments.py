@@ -46,6 +46,14 @@ ModeOption = Annotated[
 Workers = Annotated[
     int | None, typer.Option(min=1, help="Number of threads or processes; default: one for every two cores.")
 ]
+CountsCache = Annotated[
+    str | None,
+    typer.Option(
+        "--counts-cache",
+        metavar="FOLDER",
+        help="Keep counts of files, or of folders such as dt=2026-11-01; the analysis reads only new ones.",
+    ),
+]
 Using = Annotated[
     str | None, typer.Option("--using", metavar="RUN", help="Apply the transform and the vocabularies of this run.")
 ]

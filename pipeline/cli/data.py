@@ -13,6 +13,7 @@ from ..terminal.progress import transforming, working
 from .arguments import (
     AsJson,
     BeamArguments,
+    CountsCache,
     Data,
     DataAfterSpec,
     ModeOption,
@@ -29,6 +30,7 @@ from .arguments import (
 
 if TYPE_CHECKING:
     from ...model.run_stats import RunStats
+    from ..runs.run_directory import TransformResult
 
 
 def schema() -> None:
@@ -76,6 +78,7 @@ def transform(
     overwrite: Overwrite = False,
     resume: Annotated[bool, typer.Option("--resume", help="Continue the unfinished work in --out.")] = False,
     using: Using = None,
+    counts_cache: CountsCache = None,
     as_json: AsJson = False,
 ) -> None:
     """Transforms raw rows into a run directory: vocabularies, padded TFRecords, counts.
@@ -90,9 +93,22 @@ def transform(
         )
     where = RunnerOptions(mode, workers, runner, beam)
     files = [spec, *(data or [])] if using else data or []
-    made = make_run(None if using else spec, files, out, where, overwrite=overwrite, resume=resume, using=using)
-    show_run(out, made, as_json=as_json)
+    made = make_run(
+        None if using else spec,
+        files,
+        out,
+        where,
+        overwrite=overwrite,
+        resume=resume,
+        using=using,
+        counts_cache=counts_cache,
+    )
+    show_run(out, made.stats, as_json=as_json)
     if not as_json:
+        if (cache := made.counts_cache) is not None:
+            console.say(
+                f"Counted {len(cache.counted):,} of {len(cache.asked):,} partitions; {cache.folder} had the rest"
+            )
         console.say_next(*(["evaluate", out, "MODEL"] if using else ["train", out, "--out", "MODEL"]))
 
 
@@ -149,8 +165,9 @@ def make_run(
     overwrite: bool = False,
     resume: bool = False,
     using: str | None = None,
-) -> RunStats:
-    """Creates a run with a spec, or with the transform of the run `using`; returns its counts."""
+    counts_cache: str | None = None,
+) -> TransformResult:
+    """Creates a run with a spec, or with the transform of the run `using`."""
     from ..spec_file import load_spec
 
     given = load_spec(spec) if spec else None
@@ -164,7 +181,7 @@ def make_run(
     loaded = run.spec if run else given
     assert loaded is not None
     with transforming(out):
-        return transform_job(loaded, job, overwrite=overwrite, resume=resume, using=run).stats
+        return transform_job(loaded, job, overwrite=overwrite, resume=resume, using=run, counts_cache=counts_cache)
 
 
 def show_run(path: str, stats: RunStats, *, as_json: bool = False) -> None:

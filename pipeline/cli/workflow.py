@@ -241,7 +241,7 @@ def run_workflow(
         stats = Run(run).stats
     else:
         files = find_files(data)
-        stats = make_run(spec, data, run, where, overwrite=overwrite, resume=earlier.resume)
+        stats = make_run(spec, data, run, where, overwrite=overwrite, resume=earlier.resume).stats
         remove_checkpoints(model)  # Of an earlier run: before the new inputs are recorded, so --resume never uses them.
         write_json(os.path.join(out, _INPUTS), asdict(_inputs_of(spec, files, out)))
     if not as_json:

@@ -60,9 +60,15 @@ class Checked:
 
     def of_split(self, split: str) -> Checked:
         """Returns a copy with only the valid rows of one split."""
+        return self._only(self.splits == SPLITS.index(split))
+
+    def without_split(self, split: str) -> Checked:
+        """Returns a copy without the rows of one split."""
+        return self._only(self.splits != SPLITS.index(split))
+
+    def _only(self, is_in: np.ndarray) -> Checked:
         if not self.rows.num_rows:
             return self
-        is_in = self.splits == SPLITS.index(split)
         rows = self.rows.filter(pa.array(is_in))
         return dataclasses.replace(self, rows=rows, numbers=self.numbers[is_in], splits=self.splits[is_in])
 

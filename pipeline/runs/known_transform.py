@@ -6,20 +6,24 @@ Transform analyzes the rows in the job that also transforms them.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import apache_beam as beam
 from apache_beam.io.filesystems import FileSystems
-from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
 from apache_beam.runners.runner import PipelineResult
 
 from ...model.run import ASSETS_FOLDER, TRANSFORM_FOLDER, VOCABULARY_COUNTS_FOLDER, Run
 from ...model.run_stats import VocabularyStats
+from ...transforms.errors import UserError
+from ...transforms.kinds import check_cloud_access
 from ...transforms.spec import Spec
 from ...transforms.transform_graph import write_transform
 from ...transforms.vocabulary_counts import METRICS_NAMESPACE
 from ..analysis.analysis import analyze, is_complete, read_analysis
+from ..analysis.cache import OPTION, CountsCache
 from ..folders.storage import children, make_folder, remove
 from ..folders.work_folder import ANALYSIS_FOLDER
 from ..jobs.options import cores, runs_in_process
@@ -68,11 +72,30 @@ def known_transform(
     if is_complete(folder):
         analysis = read_analysis(folder)
     else:
-        analysis = analyze(spec, source.partitions(), folder, cores(), source.first_rows())
+        analysis = analyze(spec, source.partitions(), folder, cores(), source.first_rows(), source.counts_cache)
     known = KnownTransform(analysis.spec, folder, analysis.vocabularies, analysis.rows)
     remove(known.transform_folder)  # A killed process may have left a part of it.
     write_transform(analysis.spec, analysis.known, known.transform_folder)
     return known
+
+
+def opened_cache(folder: str, options: PipelineOptions, using: Run | None) -> CountsCache:
+    """Returns the cache of counts in a folder, which need not exist yet.
+
+    Raises:
+        UserError: the rows are not analyzed in this process, or the folder is a file or on gs:// without access.
+    """
+    if using is not None:
+        raise UserError(f"{OPTION}: --using has no analysis, so nothing is counted; leave one of them out")
+    if not runs_in_process(options):
+        raise UserError(
+            f"{OPTION}: only jobs on this machine count in partitions, on {options.view_as(StandardOptions).runner} "
+            "TensorFlow Transform analyzes all rows; leave it out, or run on this machine"
+        )
+    check_cloud_access(folder)
+    if "://" not in folder and os.path.exists(folder) and not os.path.isdir(folder):
+        raise UserError(f"{folder}: is a file; {OPTION} needs a folder")
+    return CountsCache(folder)
 
 
 def vocabularies_of_job(spec: Spec, run: str, result: PipelineResult) -> dict[str, VocabularyStats]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
+from ..analysis.cache import CountsCache
 from ..analysis.partitions import Partition
 from ..folders.work_folder import Fingerprint
 from ..rows.read_rows import ReadRows
@@ -21,6 +22,7 @@ class RowSource:
         check_unchanged: Raises SourceChanged if the rows have changed since the job was prepared.
         first_rows: Returns the first rows: the analysis looks there for the unit of times.
         partitions: Returns the rows in parts that this process can read. Default None: only Beam can read them.
+        counts_cache: Counts of partitions from earlier analyses, and for later ones.
     """
 
     read_rows: ReadRows
@@ -28,3 +30,4 @@ class RowSource:
     check_unchanged: Callable[[], None] = lambda: None
     first_rows: Callable[[], Iterable[SourceBatch]] = tuple
     partitions: Callable[[], Sequence[Partition]] | None = None
+    counts_cache: CountsCache | None = None

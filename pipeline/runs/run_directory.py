@@ -27,6 +27,7 @@ from ...model.run import (
 from ...model.run_stats import RunStats
 from ...transforms.errors import EmptyTrainSplit, SourceChanged
 from ...transforms.spec import SPLITS, Spec
+from ..analysis.cache import CountsCache
 from ..analysis.partitions import partitions_of
 from ..counts.counters import COUNTS_FILE, Counts, read_counts
 from ..counts.rates import rates_of_new_rows, rates_of_run, warn_of_far_rates
@@ -48,7 +49,7 @@ from ..sources.files import FileStamp, find_files
 from ..sources.readers import check_input
 from ..sources.sample import first_rows
 from ..spec_file import dump_spec
-from .known_transform import copy_vocabulary_counts, known_transform, vocabularies_of_job
+from .known_transform import copy_vocabulary_counts, known_transform, opened_cache, vocabularies_of_job
 from .list_warnings import LOOKED_AT, warn_of_unsplit_lists
 from .preprocess import write_run
 from .row_source import RowSource
@@ -58,11 +59,12 @@ from .split_warnings import warn_of_empty_splits, warn_of_no_positives
 
 @dataclass(frozen=True)
 class TransformResult:
-    """A finished run: its path, the resolved spec, and its counts."""
+    """A finished run: its path, the resolved spec, its counts, and the cache of counts that was used, if any."""
 
     path: str
     spec: Spec
     stats: RunStats
+    counts_cache: CountsCache | None = None
 
 
 def transform(
@@ -74,6 +76,7 @@ def transform(
     overwrite: bool = False,
     resume: bool = False,
     using: Run | None = None,
+    counts_cache: str | None = None,
 ) -> TransformResult:
     """Builds the run directory `target` from the files that `patterns` match.
 
@@ -89,6 +92,7 @@ def transform(
         resume: Continue from the files that a killed process left in the target: complete results are moved into
             place; a complete analysis is not repeated.
         using: A run whose transform is applied to the rows: same vocabularies, same ids.
+        counts_cache: A folder of counts; partitions that it knows are not read for the analysis.
 
     Raises:
         SourceError: a file cannot be read, or is changed while it is read.
@@ -99,13 +103,25 @@ def transform(
         EmptyTrainSplit: no row is in the train split.
     """
     job = prepare_job(patterns, target, options, run=using.path if using else None)
-    return transform_job(spec, job, overwrite=overwrite, resume=resume, using=Run(job.run) if job.run else None)
+    opened = Run(job.run) if job.run else None
+    return transform_job(spec, job, overwrite=overwrite, resume=resume, using=opened, counts_cache=counts_cache)
 
 
 def transform_job(
-    spec: Spec, job: PreparedJob, *, overwrite: bool = False, resume: bool = False, using: Run | None = None
+    spec: Spec,
+    job: PreparedJob,
+    *,
+    overwrite: bool = False,
+    resume: bool = False,
+    using: Run | None = None,
+    counts_cache: str | None = None,
 ) -> TransformResult:
-    """Builds a run as `transform` does, from a prepared job."""
+    """Builds a run as `transform` does, from a prepared job.
+
+    Raises:
+        UserError: as `transform`, or a cache is given for a job on another runner, or together with `using`.
+    """
+    cache = None if counts_cache is None else opened_cache(counts_cache, job.options, using)
     spec = with_found_source(spec, job.paths)
     columns = raw_columns(spec)
     found = check_input(job.paths, spec.source, columns)
@@ -122,6 +138,7 @@ def transform_job(
         job.check_unchanged,
         first_of_files,
         lambda: partitions_of(job.files, spec.source, job.source_name),
+        cache,
     )
     result = transform_rows(spec, source, job.target, job.options, overwrite=overwrite, resume=resume, using=using)
     warn_of_unsplit_lists(result.spec, result.stats, first_rows(job.paths[0], spec.source, columns, LOOKED_AT))
@@ -160,7 +177,7 @@ def transform_rows(
     if using is not None and using.has_stats:
         new = rates_of_new_rows(run.stats)
         warn_of_far_rates(rates_of_run(using.stats), new, run.spec.check, f"the run {using.path}")
-    return TransformResult(target, run.spec, run.stats)
+    return TransformResult(target, run.spec, run.stats, source.counts_cache)
 
 
 def _make_run(

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from row_batches import EVERY, ROWS, batch_of
 
 from fieldpool.pipeline.analysis.row_sums import RowSums, no_rows, sums_of, total
 from fieldpool.pipeline.rows.columns import BAG, TEXT
@@ -87,29 +88,6 @@ def test_numbers_are_summed_exactly_and_counted_by_value_where_there_are_buckets
     assert sums.moments.number.tolist() == [3, 3]
     assert (sums.moments.min.tolist(), sums.moments.max.tolist()) == ([-2.0, -2.0], [1.5, 1.5])
     assert {name: histogram.counts.tolist() for name, histogram in sums.histograms.items()} == {"q": [1, 2]}
-
-
-EVERY = spec_of(
-    a=categorical(vocabulary="v", missing={"token": "-"}),
-    b=multivalued(max_len=2, keep="last", vocabulary="v"),
-    c=multivalued(max_len="auto"),
-    n={"type": "numeric", "scale": {"quantiles": 3}},
-)
-TOKEN = st.sampled_from([b"", b"a", b"b", b"\n", b"\xff\x00"])
-ROWS = st.lists(
-    st.fixed_dictionaries(
-        {
-            "a": st.none() | TOKEN.filter(bool),
-            "b": st.lists(TOKEN, max_size=5),
-            "c": st.lists(TOKEN, max_size=5),
-            "n": st.none() | st.floats(width=32, allow_nan=False, allow_infinity=False),
-        }
-    )
-)
-
-
-def batch_of(rows: list[dict[str, Any]]) -> pa.RecordBatch:
-    return pa.RecordBatch.from_pylist(rows, pa.schema({"a": TEXT, "b": BAG, "c": BAG, "n": pa.float32()}))
 
 
 @given(ROWS, st.integers(0, 9))

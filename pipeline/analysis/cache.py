@@ -1,0 +1,224 @@
+"""The cache of counts: one Parquet file for the sums of each partition, another one for its times.
+
+A run of yesterday's window has counted most partitions of today's. A file says in its metadata what it was made from:
+the format of these files, the partition's files with size and time, and the part of the spec that decides what is
+counted. If any of it differs, the partition is counted again, and its file is replaced.
+
+With a time split, a file has the sums of both sides of the boundary: `train`, before it, and `later`. A partition that
+a moved boundary leaves on one side needs no counting: its sums are those of both sides, or none.
+
+A file is complete or absent, and has checksums: a process can be killed at any time, several can use a cache at a time,
+and a damaged file is counted again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from apache_beam.io.filesystem import BeamIOError, CompressionTypes
+from apache_beam.io.filesystems import FileSystems
+
+from ...transforms.spec import NumericField, Spec, TimeSplit
+from ...transforms.writing import replacing, writing
+from ..folders.storage import make_folder
+from ..rows.times import Times, boundaries_of, split_unit
+from .boundaries import TimeCounts
+from .partitions import Partition
+from .row_sums import RowSums, no_rows, total
+from .sums_files import NAMES, groups_of, sums_of_groups, table_of_sums, table_of_times, times_of_groups
+
+OPTION = "--counts-cache"
+
+# Increase it with each change of the files, or of what they count.
+FORMAT = 1
+
+# Settings of a field that do not change what is counted.
+_NOT_COUNTED = {"min_count", "top_k", "num_oov_buckets", "dim", "pooling", "scale", "clip"}
+
+_METADATA = b"fieldpool"
+
+
+@dataclass(frozen=True)
+class Sides:
+    """The sums of a partition's rows: of train, and with a time split of those at or after the boundary."""
+
+    train: RowSums
+    later: RowSums | None = None
+
+
+@dataclass
+class CountsCache:
+    """A folder of counts on any file system; it is created when it is first written to, and may be deleted.
+
+    Attributes:
+        folder: The folder.
+        asked: The names of the partitions that an analysis asked for.
+        counted: The names of those that it had to count.
+    """
+
+    folder: str
+    asked: set[str] = field(default_factory=set)
+    counted: set[str] = field(default_factory=set)
+    _ends: dict[str, Times] = field(default_factory=dict, repr=False)  # Of each partition.
+
+    def times(self, partition: Partition, split: TimeSplit, spec: Spec) -> TimeCounts | None:
+        """Returns the times of a partition, if they are known."""
+        made_from = _made_from(partition, _of_times(split, spec))
+        groups = self._read(self._path(partition, made_from), made_from)
+        if groups is None:
+            return None
+        times = times_of_groups(groups)
+        self._ends[partition.name] = _ends_of(times)
+        return times
+
+    def keep_times(self, partition: Partition, split: TimeSplit, spec: Spec, times: TimeCounts) -> None:
+        """Writes the times of a partition."""
+        self._ends[partition.name] = _ends_of(times)
+        made_from = _made_from(partition, _of_times(split, spec))
+        self._write(self._path(partition, made_from), table_of_times(times), made_from)
+
+    def train_sums(self, partition: Partition, spec: Spec) -> RowSums | None:
+        """Returns the sums of a partition's train rows, if they are known.
+
+        Args:
+            partition: The partition; with a time split, its times were asked for or kept before.
+            spec: The spec, with the boundaries of a time split.
+        """
+        self.asked.add(partition.name)
+        split, made_from = spec.split, _made_from(partition, _counted(spec))
+        if not isinstance(split, TimeSplit):
+            groups = self._read(self._path(partition, made_from), made_from)
+            return None if groups is None else sums_of_groups(groups, "train", spec)
+        first, last = _seconds(self._ends[partition.name], split)
+        boundary = _boundary(split)
+        if first >= boundary:
+            return no_rows(spec)
+        groups = self._read(self._path(partition, made_from), made_from, None if last < boundary else boundary)
+        if groups is None:
+            return None
+        parts = ("train", "later") if last < boundary else ("train",)
+        return total([sums_of_groups(groups, part, spec) for part in parts], spec)
+
+    def keep_sums(self, partition: Partition, spec: Spec, sums: Sides) -> None:
+        """Writes the sums of a partition."""
+        self.counted.add(partition.name)
+        made_from = _made_from(partition, _counted(spec))
+        tables = [table_of_sums(sums.train, "train", spec)]
+        if sums.later is not None:
+            tables.append(table_of_sums(sums.later, "later", spec))
+        boundary = _boundary(spec.split) if isinstance(spec.split, TimeSplit) else None
+        self._write(self._path(partition, made_from), pa.concat_tables(tables), made_from, boundary)
+
+    def _path(self, partition: Partition, made_from: Mapping[str, Any]) -> str:
+        """Returns the file of a partition with a part of a spec, whatever its data are."""
+        key = json.dumps({**made_from, "files": [], "name": _absolute(partition.name)}, sort_keys=True)
+        shown = re.sub(r"[^\w=.-]", "_", os.path.basename(partition.name.rstrip("/")))[:80]
+        return FileSystems.join(self.folder, f"{shown}-{hashlib.sha256(key.encode()).hexdigest()[:20]}.parquet")
+
+    def _read(self, path: str, made_from: Mapping[str, Any], boundary: float | None = None) -> Any:
+        """Returns the groups of a file that was made from the same, and with that boundary if one is given."""
+        try:
+            with _opened(path) as file:
+                parquet = pq.ParquetFile(file, read_dictionary=NAMES, page_checksum_verification=True)
+                found = json.loads(parquet.schema_arrow.metadata[_METADATA])
+                if found["made_from"] != made_from or boundary not in (None, found["boundary"]):
+                    return None
+                return groups_of(parquet.read())
+        except (BeamIOError, OSError, pa.ArrowException, ValueError, LookupError, TypeError):
+            return None  # It does not exist, or is damaged.
+
+    def _write(self, path: str, table: pa.Table, made_from: Mapping[str, Any], boundary: float | None = None) -> None:
+        said = json.dumps({"made_from": made_from, "boundary": boundary}, sort_keys=True)
+        table = table.replace_schema_metadata({_METADATA: said.encode()})
+        with writing(self.folder, OPTION):
+            make_folder(self.folder)
+            if "://" not in path:
+                with replacing(path) as (temporary,):
+                    _write_parquet(table, temporary)
+                return
+            sink = pa.BufferOutputStream()
+            _write_parquet(table, sink)
+            with FileSystems.create(path, compression_type=CompressionTypes.UNCOMPRESSED) as file:
+                file.write(memoryview(sink.getvalue()))
+
+
+def _write_parquet(table: pa.Table, sink: Any) -> None:
+    pq.write_table(
+        table,
+        sink,
+        compression="zstd",
+        use_dictionary=NAMES,
+        # Tokens are sorted, so neighbours begin with the same bytes.
+        column_encoding={"token": "DELTA_BYTE_ARRAY", "number": "DELTA_BINARY_PACKED", "count": "DELTA_BINARY_PACKED"},
+        write_page_checksum=True,
+    )
+
+
+def _opened(path: str) -> Any:
+    if "://" not in path:
+        return open(path, "rb")
+    return FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED)
+
+
+def _made_from(partition: Partition, counted: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns what a file is made from, as values of JSON."""
+    files = [[_absolute(file.path), file.size, file.modified] for file in partition.files]
+    return {"format": FORMAT, "files": files, **json.loads(json.dumps(counted))}
+
+
+def _absolute(path: str) -> str:
+    return path if "://" in path else os.path.abspath(path)
+
+
+def _counted(spec: Spec) -> dict[str, Any]:
+    """Returns the part of a spec that decides which rows are valid, and what is counted of them."""
+    whole = spec.model_dump(mode="json")
+    fields = {
+        name: {setting: value for setting, value in whole["fields"][name].items() if setting not in _NOT_COUNTED}
+        for name in spec.fields
+    }
+    for name, numeric in spec.fields_of(NumericField).items():
+        fields[name]["has_histogram"] = numeric.buckets is not None
+    split = {key: value for key, value in whole["split"].items() if key not in ("eval_from", "test_from")}
+    if isinstance(spec.split, TimeSplit):
+        split = _of_times(spec.split, spec)["split"] | {"time_unit": spec.split.time_unit}
+    same = ("source", "key", "label", "limits")
+    vocabularies = {name: spec.vocabulary_of(name) for name, of in spec.fields.items() if of.has_vocabulary}
+    return {**{name: whole.get(name) for name in same}, "split": split, "fields": fields, "vocabularies": vocabularies}
+
+
+def _of_times(split: TimeSplit, spec: Spec) -> dict[str, Any]:
+    """Returns the part of a spec that decides which times rows have."""
+    return {
+        "source": spec.source.model_dump(mode="json"),
+        "split": {"time": split.time, "time_format": split.time_format},
+    }
+
+
+def _boundary(split: TimeSplit) -> float:
+    return float(boundaries_of(split, split_unit(split))[0])
+
+
+def _ends_of(times: TimeCounts) -> Times:
+    """Returns the first and last times of numbers, whose unit may not be known yet, and of others."""
+    ends = []
+    for kind in (True, False):
+        values = times.times.values[times.times.is_number == kind]
+        ends += [(values.min(), kind), (values.max(), kind)] if len(values) else []
+    return Times(np.array([value for value, _ in ends]), np.array([kind for _, kind in ends], bool))
+
+
+def _seconds(ends: Times, split: TimeSplit) -> tuple[float, float]:
+    """Returns the first and the last time of a partition, infinite ones if they are not known."""
+    seconds = ends.seconds(split_unit(split))
+    # A number at an end may be of another unit, so its row is rejected, and the end is between the others.
+    return (-np.inf, np.inf) if np.isnan(seconds).any() or not len(seconds) else (seconds.min(), seconds.max())
