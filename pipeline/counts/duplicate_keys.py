@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ...transforms.spec import KEY_FEATURE
+from ..arrow_lists import offsets
 from ..kernels.fingerprints import fingerprint64
 from ..rows.checks import Checked
 from .counters import Counted, Counts
@@ -37,10 +38,12 @@ def keys_by_shard(checked: Checked) -> Iterator[tuple[int, pa.Array]]:
         return
     keys = checked.rows[KEY_FEATURE]
     shards = (fingerprint64(keys) % _SHARDS).astype(np.uint8)  # A type that NumPy sorts by radix.
-    order = np.argsort(shards, kind="stable")
-    starts = np.searchsorted(shards[order], np.arange(_SHARDS + 1))
-    for shard in np.unique(shards).tolist():
-        yield shard, keys.take(pa.array(order[starts[shard] : starts[shard + 1]]))
+    by_shard = keys.take(pa.array(np.argsort(shards, kind="stable")))
+    sizes = np.bincount(shards, minlength=_SHARDS)
+    starts = offsets(sizes)
+    for shard in np.flatnonzero(sizes).tolist():
+        # A copy: a slice that is sent to another worker takes all keys with it.
+        yield shard, pa.concat_arrays([by_shard.slice(starts[shard], sizes[shard])])
 
 
 def _count_duplicates(of_shard: tuple[int, Iterable[pa.Array]]) -> Counts:

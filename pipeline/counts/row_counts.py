@@ -84,13 +84,15 @@ def count_ids(examples: Examples, spec: Spec) -> Counts:
     """Returns by field and split the number of ids that the model sees, and of OOV ids among them."""
     counts = Counts()
     vocabularies = spec.resolved_vocabularies()
+    rows_of = {split: np.flatnonzero(examples.splits == code) for code, split in enumerate(SPLITS)}
     for name, field in spec.fields.items():
         if not field.has_vocabulary or not len(examples.splits):
             continue
         ids = np.asarray(examples.rows[name].flatten()).reshape(len(examples.splits), -1)
-        is_oov = vocabularies[spec.vocabulary_of(name)].is_oov(ids)
-        _add_by_split(counts, "values_seen", name, np.count_nonzero(ids, axis=1), examples.splits)
-        _add_by_split(counts, "oov", name, is_oov.sum(axis=1), examples.splits)
+        is_seen, is_oov = ids != 0, vocabularies[spec.vocabulary_of(name)].is_oov(ids)
+        for split, of_split in rows_of.items():
+            counts.sums[Counted("values_seen", name, split)] += int(np.count_nonzero(is_seen[of_split]))
+            counts.sums[Counted("oov", name, split)] += int(np.count_nonzero(is_oov[of_split]))
     return counts
 
 
@@ -122,7 +124,7 @@ def _count_lengths(counts: Counts, name: str, lengths: np.ndarray, splits: np.nd
 
 def _count_numbers(counts: Counts, name: str, numbers: np.ndarray, splits: np.ndarray) -> None:
     """Adds exact sums of a field's numbers and of their squares by exponent, its range, and its zeros."""
-    for code in np.unique(splits).tolist():
+    for code in np.flatnonzero(np.bincount(splits)).tolist():
         split, of_split = SPLITS[code], numbers[splits == code]
         found = moments_of(of_split)
         for part in MOMENTS:

@@ -134,13 +134,22 @@ def as_lists(values: pa.Array) -> pa.Array:
 
 def bag_lengths(lists: pa.Array) -> np.ndarray:
     """Returns the number of values in each bag, int64 `[rows]`, without empty texts, which the transform drops."""
-    present = np.asarray(pc.not_equal(pc.list_flatten(lists), pa.scalar(b"", TEXT)))
-    return sum_by_row(present, list_lengths(lists))
+    texts, lengths = pc.list_flatten(lists), list_lengths(lists)
+    if not _has_empty(texts):
+        return lengths
+    return sum_by_row(np.asarray(pc.not_equal(texts, pa.scalar(b"", TEXT))), lengths)
 
 
 def longer_than(values: pa.Array, limit: int) -> np.ndarray:
     """Returns which rows have a text longer than `limit` bytes, bool `[rows]`; `values` are texts or lists of texts."""
-    return _any_by_row(values, lambda texts: np.asarray(pc.binary_length(texts).fill_null(0)) > limit)
+
+    def longer(texts: pa.Array) -> np.ndarray:
+        lengths = pc.binary_length(texts)
+        if (pc.max(lengths).as_py() or 0) <= limit:
+            return np.zeros(len(texts), bool)
+        return np.asarray(lengths.fill_null(0)) > limit
+
+    return _any_by_row(values, longer)
 
 
 def not_utf8(values: pa.Array) -> np.ndarray:
@@ -159,7 +168,8 @@ def not_utf8(values: pa.Array) -> np.ndarray:
 def _any_by_row(values: pa.Array, holds: Callable[[pa.Array], np.ndarray]) -> np.ndarray:
     if not is_list(values.type):
         return holds(values)
-    return sum_by_row(holds(pc.list_flatten(values)), list_lengths(values)) > 0
+    found = holds(pc.list_flatten(values))
+    return sum_by_row(found, list_lengths(values)) > 0 if found.any() else np.zeros(len(values), bool)
 
 
 def _none_bad(column: pa.Array) -> np.ndarray:
@@ -178,7 +188,14 @@ def _only_values(column: pa.Array, name: str, as_text: bool = True) -> Column:
     return Column(values, several, Reason.SEVERAL_VALUES)
 
 
+def _has_empty(texts: pa.Array) -> bool:
+    """Returns whether a text is empty: often none is, and this costs least."""
+    return pc.min(pc.binary_length(texts)).as_py() == 0
+
+
 def _without_empty(text: pa.Array) -> pa.Array:
+    if not _has_empty(text):
+        return text
     empty = pc.equal(text, pa.scalar(b"", TEXT))
     return pc.if_else(empty, pa.scalar(None, TEXT), text)
 
