@@ -26,7 +26,7 @@ from .spec import (
     weights_feature,
 )
 from .tensors import bags, numeric
-from .vocabulary import asset, lookup, packed_vocabularies
+from .vocabulary import Lookups, asset, packed_vocabularies
 
 Inputs = Mapping[str, bags.TensorLike]
 Outputs = dict[str, tf.Tensor]
@@ -193,14 +193,8 @@ def _counted(tokens: Mapping[str, tf.Tensor], spec: Spec, counts_folder: str | N
 
 def _lookups(paths: Mapping[str, tf.Tensor], spec: Spec, known: Known | None) -> IdsOf:
     """Returns the function that looks up the ids of a field's tokens."""
-    settings = spec.resolved_vocabularies()
-    retired = known.retired if known is not None else {}
-
-    def ids_of(field: str, values: tf.Tensor) -> tf.Tensor:
-        name = spec.vocabulary_of(field)
-        return lookup(values, paths[name], settings[name].num_oov_buckets, retired.get(name))
-
-    return ids_of
+    lookups = Lookups(paths, spec.resolved_vocabularies(), known.retired if known is not None else None)
+    return lambda field, values: lookups.ids(spec.vocabulary_of(field), values)
 
 
 def _key_and_label(inputs: Inputs) -> Outputs:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from os.path import join
 
 import tensorflow as tf
 import tensorflow_transform as tft
+from tensorflow.python.trackable.resource import ResourceTracker, resource_tracker_scope
 from tensorflow_transform import impl_helper
 from tensorflow_transform.graph_context import TFGraphContext
-from tensorflow_transform.saved import saved_transform_io_v2
 from tensorflow_transform.tf_metadata import metadata_io
 
 from .known import Known
-from .preprocessing import Inputs, Outputs, preprocessing_fn, raw_feature_spec
+from .preprocessing import Inputs, Outputs, RawFeature, preprocessing_fn, raw_feature_spec
 from .spec import Spec
+from .tensors.lookup_tables import LookupTables
 
 RAW_METADATA_FOLDER = "metadata"
 
@@ -34,14 +35,14 @@ def write_transform(spec: Spec, known: Known, folder: str) -> None:
         ValueError: see `preprocessing_fn`.
     """
     raw = raw_feature_spec(spec)
-    impl_helper.analyze_in_place(
-        preprocessing_fn(spec, known=known),
-        force_tf_compat_v1=False,
-        feature_specs=raw,
-        type_specs=impl_helper.get_type_specs_from_feature_specs(raw),
-        transform_output_path=folder,
-    )
-    metadata_io.write_metadata(tft.DatasetMetadata.from_feature_spec(raw), join(folder, RAW_METADATA_FOLDER))
+    module = _traced(spec, known, raw)
+    tf.saved_model.save(module, join(folder, tft.TFTransformOutput.TRANSFORM_FN_DIR))
+    outputs = {
+        name: tf.io.FixedLenFeature(tensor.shape[1:], tensor.dtype)
+        for name, tensor in module.transform_fn.structured_outputs.items()
+    }
+    for part, features in ((tft.TFTransformOutput.TRANSFORMED_METADATA_DIR, outputs), (RAW_METADATA_FOLDER, raw)):
+        metadata_io.write_metadata(tft.DatasetMetadata.from_feature_spec(features), join(folder, part))
 
 
 def transform_function(spec: Spec, known: Known) -> Callable[[Inputs], Outputs]:
@@ -56,16 +57,34 @@ def transform_function(spec: Spec, known: Known) -> Callable[[Inputs], Outputs]:
     Raises:
         ValueError: see `preprocessing_fn`.
     """
-    module = tf.Module()
-    traced = impl_helper.get_traced_transform_fn(
-        preprocessing_fn(spec, known=known),
-        impl_helper.get_type_specs_from_feature_specs(raw_feature_spec(spec, label=False)),
-        TFGraphContext(module_to_export=module),
-    )
-    saved_transform_io_v2.trace_and_update_module(module, traced, "transform", strip_control_dependencies=False)
+    module = _traced(spec, known, raw_feature_spec(spec, label=False))
+    for resource in module.resources:
+        if isinstance(resource, LookupTables):
+            resource.fill()
 
     def transform(inputs: Inputs) -> Outputs:
-        features: Outputs = module.transform(inputs)  # The module also owns the lookup tables.
+        features: Outputs = module.transform_fn(inputs)  # The module also owns the lookup tables.
         return features
 
     return transform
+
+
+def _traced(spec: Spec, known: Known, raw: Mapping[str, RawFeature]) -> tf.Module:
+    """Returns a module with the attribute `transform_fn`, the transform as a concrete function, and all it needs.
+
+    `tensorflow_transform.saved.saved_transform_io_v2` does the same, and then copies the graph without operations that
+    no output needs. Here there are few of them, and the copy takes a third of the time.
+    """
+    module, tracker = tf.Module(), ResourceTracker()
+    function = impl_helper.get_traced_transform_fn(
+        preprocessing_fn(spec, known=known),
+        impl_helper.get_type_specs_from_feature_specs(raw),
+        TFGraphContext(module_to_export=module),
+    )
+    with resource_tracker_scope(tracker):
+        module.transform_fn = function.get_concrete_function()
+    module.resources = tracker.resources
+    paths = module.transform_fn.graph.get_collection(tf.compat.v1.GraphKeys.ASSET_FILEPATHS)
+    # Empty vocabularies have no lookup table, but an asset.
+    module.assets = [tf.saved_model.Asset(path) for path in paths]
+    return module

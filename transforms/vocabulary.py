@@ -6,7 +6,7 @@ number of workers. `lookup` turns tokens into ids: 0 is padding and never a toke
 buckets, and the tokens follow (`spec.Vocabulary`). `vocabulary_counts` does the counting, in Beam and Arrow.
 
 Tokens of a vocabulary may have any bytes, including NUL and invalid UTF-8. A vocabulary contains neither the empty
-string, which is not a value, nor tokens with a line feed or carriage return, which a text asset cannot hold; `lookup`
+string, which is not a value, nor tokens with a line feed or carriage return, which a text asset cannot hold; `Lookups`
 gives them the id of an OOV bucket. `tft.vocabulary` leaves out the same tokens.
 """
 
@@ -20,6 +20,7 @@ import tensorflow as tf
 import tensorflow_transform as tft
 
 from .spec import Vocabulary
+from .tensors.lookup_tables import LookupTables, VocabularyFile
 from .vocabulary_counts import CountAndOrder
 
 
@@ -72,7 +73,7 @@ def _asset(paths: tf.Tensor, index: int) -> tf.Tensor:
 
 
 def asset(path: str | bytes) -> tf.Tensor:
-    """Returns the path of a vocabulary's file, for `lookup`. The file is exported with the graph, as an asset."""
+    """Returns the path of a vocabulary's file, for `Lookups`. The file is exported with the graph, as an asset."""
     with tf.init_scope():
         tensor = tf.constant(path)
     tf.compat.v1.get_default_graph().add_to_collection(tf.compat.v1.GraphKeys.ASSET_FILEPATHS, tensor)
@@ -85,39 +86,73 @@ def _flat(tokens: Any) -> tf.Tensor:
     return tokens.values if isinstance(tokens, tf.SparseTensor) else tf.reshape(tokens, [-1])
 
 
-def lookup(
-    tokens: tf.Tensor | tf.RaggedTensor,
-    path: tf.Tensor,
-    num_oov_buckets: int,
-    retired: np.ndarray | None = None,
-) -> tf.Tensor | tf.RaggedTensor:
-    """Returns the ids of `tokens`, int64, in the same shape; unknown tokens get one of 1..num_oov_buckets by hash.
+def lookup(tokens: tf.Tensor | tf.RaggedTensor, path: tf.Tensor, num_oov_buckets: int) -> tf.Tensor | tf.RaggedTensor:
+    """Returns the ids of `tokens` in one vocabulary; `Lookups` does the same for several, with less overhead.
 
     Args:
         tokens: Strings of any shape.
         path: The vocabulary's path, from `packed_vocabularies`.
         num_oov_buckets: The number of OOV buckets, 1 or more.
-        retired: The line numbers, from 0, of tokens that are looked up like unknown ones. Default None: no token is.
     """
-    if isinstance(tokens, tf.RaggedTensor):
-        return tokens.with_flat_values(lookup(tokens.flat_values, path, num_oov_buckets, retired))
-    if not hasattr(path, "numpy"):
-        # Before the analysis there are no ids. TFT only needs to see that they will depend on the path.
-        with tf.control_dependencies([path]):
-            return tf.zeros_like(tokens, tf.int64)
-    layout = Vocabulary(num_oov_buckets=num_oov_buckets)
-    # A token's id is its line number, from 0, plus the first token's id. The default value gives unknown tokens id 1.
-    first = layout.first_token_id
-    if tf.io.gfile.stat(path.numpy()).length:
-        ids = tft.apply_vocabulary(tokens, path, default_value=1 - first) + first
-    else:  # TensorFlow cannot load a lookup table from an empty file.
-        ids = tf.ones_like(tokens, tf.int64)
-    if retired is not None and len(retired):
+    return Lookups({"": path}, {"": Vocabulary(num_oov_buckets=num_oov_buckets)}).ids("", tokens)
+
+
+class Lookups:
+    """Turns the tokens of vocabularies into ids.
+
+    Args:
+        paths: The path of each vocabulary, from `packed_vocabularies` or `asset`.
+        settings: For each vocabulary `num_oov_buckets`.
+        retired: For some vocabularies the line numbers, from 0, of tokens that are looked up like unknown ones.
+    """
+
+    def __init__(
+        self,
+        paths: Mapping[str, tf.Tensor],
+        settings: Mapping[str, Vocabulary],
+        retired: Mapping[str, np.ndarray] | None = None,
+    ) -> None:
+        self._paths = paths
+        self._layouts = {name: Vocabulary(num_oov_buckets=settings[name].num_oov_buckets) for name in paths}
+        self._retired = retired or {}
+        # Before the analysis a path is a symbolic tensor. TensorFlow cannot load a lookup table from an empty file.
+        self._filled = {
+            name: VocabularyFile(path, self._layouts[name].first_token_id)
+            for name, path in paths.items()
+            if hasattr(path, "numpy") and tf.io.gfile.stat(path.numpy()).length
+        }
+        self._tables = LookupTables(self._filled) if self._filled else None
+
+    def ids(self, name: str, tokens: tf.Tensor | tf.RaggedTensor) -> tf.Tensor | tf.RaggedTensor:
+        """Returns the ids of `tokens`, int64, in the same shape; unknown tokens get one of the OOV buckets by hash.
+
+        Args:
+            name: The vocabulary.
+            tokens: Strings of any shape.
+        """
+        if isinstance(tokens, tf.RaggedTensor):
+            return tokens.with_flat_values(self.ids(name, tokens.flat_values))
+        if not hasattr(self._paths[name], "numpy"):
+            # Before the analysis there are no ids. TFT only needs to see that they will depend on the path.
+            with tf.control_dependencies([self._paths[name]]):
+                return tf.zeros_like(tokens, tf.int64)
+        layout = self._layouts[name]
+        if self._tables is not None and name in self._filled:
+            ids = self._tables.ids(name, tokens, default=1)
+        else:
+            ids = tf.ones_like(tokens, tf.int64)
+        ids = self._without_retired(name, ids)
+        if layout.num_oov_buckets == 1:
+            return ids
+        # A stable hash (FarmHash Fingerprint64).
+        return tf.where(layout.is_token(ids), ids, tf.strings.to_hash_bucket_fast(tokens, layout.num_oov_buckets) + 1)
+
+    def _without_retired(self, name: str, ids: tf.Tensor) -> tf.Tensor:
+        retired = self._retired.get(name)
+        if retired is None or not len(retired):
+            return ids
         # Up to the largest id of a retired token; one more, False, for all larger ids.
+        first = self._layouts[name].first_token_id
         is_retired = np.zeros(first + int(retired.max()) + 2, bool)
         is_retired[first + retired] = True
-        ids = tf.where(tf.gather(is_retired, tf.minimum(ids, len(is_retired) - 1)), tf.ones_like(ids), ids)
-    if num_oov_buckets == 1:
-        return ids
-    # A stable hash (FarmHash Fingerprint64).
-    return tf.where(layout.is_token(ids), ids, tf.strings.to_hash_bucket_fast(tokens, num_oov_buckets) + 1)
+        return tf.where(tf.gather(is_retired, tf.minimum(ids, len(is_retired) - 1)), tf.ones_like(ids), ids)
