@@ -21,8 +21,12 @@ _NULL = b"__HIVE_DEFAULT_PARTITION__"
 
 
 def folder_columns(path: str) -> dict[str, bytes | None]:
-    """Returns the columns that the folders of a path add to its rows, each with its value; None if it is missing."""
+    """Returns the columns that the folders of a path add to its rows, each with its value; None if it is missing.
+
+    A relative path has those of the current folder, too: a file has the same columns wherever a command runs.
+    """
     found: dict[str, bytes | None] = {}
+    path = path if "://" in path else os.path.abspath(path)
     if "=" not in path:
         return found
     for folder in path.replace(os.sep, "/").split("/")[:-1]:

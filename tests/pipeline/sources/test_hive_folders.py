@@ -57,6 +57,12 @@ def test_folders_of_a_path_are_columns(path: str, columns: dict[str, bytes | Non
     assert folder_columns(path) == columns
 
 
+def test_columns_do_not_depend_on_the_current_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write(tmp_path, "dt=1/rows.csv", csv(ROWS))
+    monkeypatch.chdir(Path(path).parent)
+    assert folder_columns("rows.csv") == folder_columns(path) == {"dt": b"1"}
+
+
 def test_folders_are_separated_as_on_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     assert folder_columns("logs\\dt=1\\a.csv") == {}
     monkeypatch.setattr(os, "sep", "\\")
