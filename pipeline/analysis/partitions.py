@@ -11,10 +11,9 @@ from functools import partial
 from typing import TypeVar
 
 from ...transforms.spec import Source
-from ..rows.read_rows import read_part
+from ..rows.read_rows import ranges_of, read_part
 from ..sources.batches import SourceBatch
 from ..sources.files import FileStamp
-from ..sources.readers import file_ranges
 
 # Reads the given columns of a part of a partition.
 Part = Callable[[Sequence[str]], Iterable[SourceBatch]]
@@ -63,7 +62,7 @@ def partitions_of(files: Iterable[FileStamp], source: Source, source_name: str |
 
 def _ranges(files: Sequence[FileStamp], source: Source, source_name: str | None) -> Iterator[Part]:
     for file in files:
-        for part in file_ranges(file.path, source):
+        for part in ranges_of(file, source):
             yield partial(read_part, file, part, source, name=source_name)
 
 

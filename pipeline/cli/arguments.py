@@ -39,8 +39,8 @@ ModeOption = Annotated[
     Mode,
     typer.Option(
         "--mode",
-        help="How to run on this machine: in this process (memory), in threads, in processes, or by the size of the "
-        "data (auto).",
+        help="How to run on this machine: in this process (memory), in --workers threads of it, in processes, or by "
+        "the size of the data (auto).",
     ),
 ]
 Workers = Annotated[

@@ -32,6 +32,25 @@ class CountDuplicateKeys(beam.PTransform):
         return by_shard | "CountShard" >> beam.Map(_count_duplicates)
 
 
+class DuplicateKeys:
+    """Counts the duplicate keys of the rows of this process, in memory, as CountDuplicateKeys does."""
+
+    def __init__(self) -> None:
+        self._keys: dict[int, list[pa.Array]] = {}
+
+    def add(self, by_shard: Iterable[tuple[int, pa.Array]]) -> None:
+        """Adds the keys of a batch, from `keys_by_shard`."""
+        for shard, keys in by_shard:
+            self._keys.setdefault(shard, []).append(keys)
+
+    def counts(self) -> Counts:
+        """Returns the Counts of all keys."""
+        total = Counts()
+        for of_shard in self._keys.items():
+            total.add(_count_duplicates(of_shard))
+        return total
+
+
 def keys_by_shard(checked: Checked) -> Iterator[tuple[int, pa.Array]]:
     """Yields the keys of the valid rows by hash shard; a key is in the same shard on every worker."""
     if not checked.rows.num_rows:

@@ -17,7 +17,7 @@ from apache_beam.runners.runner import create_runner
 from ...transforms.errors import UserError
 from . import dataflow, portable
 
-# How the in-process runner works: in one thread of this process, in several threads, or in several processes.
+# How a job runs on this machine: in this process, in a number of threads of it, or in several processes.
 Mode = Literal["auto", "memory", "threads", "processes"]
 
 # Reading and writing already run in parallel to the transform, so one worker keeps two cores busy: with two cores, all
@@ -118,6 +118,18 @@ def _check_values(extra: Sequence[str]) -> None:
 def runs_in_process(options: PipelineOptions) -> bool:
     """Returns whether all work is done by this process and its child processes."""
     return str(options.view_as(StandardOptions).runner).lower() in _IN_PROCESS
+
+
+def local_threads(options: PipelineOptions) -> int | None:
+    """Returns the number of threads with which this process transforms rows by itself; None if Beam's workers do it.
+
+    It is one for each core, or the number of `--workers` with `--mode threads`.
+    """
+    direct = options.view_as(DirectOptions)
+    if not runs_in_process(options) or direct.direct_running_mode == "multi_processing":
+        return None
+    is_given = direct.direct_running_mode == "multi_threading" and direct.direct_num_workers
+    return direct.direct_num_workers if is_given else cores()
 
 
 def choose_mode(options: PipelineOptions, input_bytes: int) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 
 from apache_beam.options.pipeline_options import PipelineOptions
@@ -10,8 +10,9 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from ...transforms.spec import Source
 from ..jobs.job import prepare_paths
 from ..jobs.options import beam_options
+from ..sources.batches import SourceBatch
 from ..sources.files import FileStamp, check_unchanged, find_files
-from .read_rows import ReadBatches
+from .read_rows import ReadBatches, read_files
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,10 @@ class PreparedJob:
     def rows(self, source: Source, columns: Sequence[str]) -> ReadBatches:
         """Returns the PTransform that reads the given columns of the files."""
         return ReadBatches(self.files, source, columns, self.source_name)
+
+    def batches(self, source: Source, columns: Sequence[str]) -> Generator[SourceBatch, None, None]:
+        """Yields the same rows in this process."""
+        return read_files(self.files, source, columns, self.source_name)
 
     def check_unchanged(self) -> None:
         """Raises SourceChanged if a file has changed since the job was prepared."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import replace
 
 import apache_beam as beam
@@ -17,6 +17,16 @@ from ..sources.source_file import check_is_found
 
 # Returns a PTransform that reads SourceBatches; called once for each time that the rows are read.
 ReadRows = Callable[[], beam.PTransform]
+
+
+def read_files(
+    files: Sequence[FileStamp], source: Source, columns: Sequence[str], name: str | None = None
+) -> Generator[SourceBatch, None, None]:
+    """Yields the batches of files in this process, in the order that ReadBatches gives them to a single worker."""
+    check_is_found(source)
+    for file in files:
+        for part in ranges_of(file, source):
+            yield from read_part(file, part, source, columns, name)
 
 
 class ReadBatches(beam.PTransform):
@@ -82,9 +92,8 @@ class _FindRanges(_VersionedDoFn):
 
     def process(self, of_path: tuple[str, Iterable[FileStamp]]) -> Iterator[tuple[str, tuple[FileStamp, FileRange]]]:
         for file in of_path[1]:
-            with unchanged(file):
-                for part in file_ranges(file.path, self._source):
-                    yield f"{part.path}:{part.start}", (file, part)
+            for part in ranges_of(file, self._source):
+                yield f"{part.path}:{part.start}", (file, part)
 
 
 class _ReadRange(_VersionedDoFn):
@@ -97,6 +106,16 @@ class _ReadRange(_VersionedDoFn):
     def process(self, of_key: tuple[str, Iterable[tuple[FileStamp, FileRange]]]) -> Iterator[SourceBatch]:
         for file, part in of_key[1]:
             yield from read_part(file, part, self._source, self._columns, self._name)
+
+
+def ranges_of(file: FileStamp, source: Source) -> list[FileRange]:
+    """Returns the ranges of a file, in order.
+
+    Raises:
+        SourceChanged: the file has changed.
+    """
+    with unchanged(file):
+        return file_ranges(file.path, source)
 
 
 def read_part(

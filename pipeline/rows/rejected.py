@@ -107,6 +107,28 @@ def read_rejected(run: str) -> Iterator[dict[str, Any]]:
                 yield json.loads(line)
 
 
+class RejectedFile:
+    """Writes rejected rows to the file that WriteRejected writes if there is one worker; no file if there are none."""
+
+    def __init__(self, folder: str) -> None:
+        self._path = FileSystems.join(folder, "rows-00000-of-00001.jsonl")
+        self._file: Any = None
+
+    def __enter__(self) -> RejectedFile:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._file is not None:
+            self._file.close()
+
+    def write(self, rows: Sequence[Rejected]) -> None:
+        """Appends rows."""
+        if rows and self._file is None:
+            self._file = FileSystems.create(self._path)
+        for row in rows:
+            self._file.write(f"{as_json_line(row)}\n".encode())
+
+
 class WriteRejected(beam.PTransform):
     """Writes rejected rows to a folder as JSON Lines; no file if there are none."""
 

@@ -13,6 +13,8 @@ import numpy as np
 import pyarrow as pa
 import tensorflow as tf
 import tensorflow_transform as tft
+from tensorflow_transform import impl_helper
+from tensorflow_transform.saved.saved_transform_io_v2 import SavedModelLoader
 from tfx_bsl.public.tfxio import TensorAdapter, TensorAdapterConfig
 from tfx_bsl.tfxio.tensor_representation_util import InferTensorRepresentationsFromMixedSchema
 
@@ -67,6 +69,30 @@ def adapter_config(
 def tensor_adapter(spec: Spec) -> TensorAdapter:
     """Returns the adapter that converts the RecordBatches of `as_tft_rows`, without a label, to tensors."""
     return TensorAdapter(adapter_config(spec, label=False))
+
+
+class SavedTransform:
+    """The transform of a run, which converts batches as TFT's `TransformDataset` does, without Beam.
+
+    Threads may share it: TensorFlow works without Python's lock.
+
+    Args:
+        spec: The resolved spec.
+        folder: The `transform/` folder of a run.
+    """
+
+    def __init__(self, spec: Spec, folder: str) -> None:
+        saved = tft.TFTransformOutput(folder)
+        config = adapter_config(spec)
+        self._adapter = TensorAdapter(config)
+        self._loaded = SavedModelLoader(saved.transform_savedmodel_dir)
+        self._loaded.finalize(set(config.tensor_representations), set(self._loaded.structured_outputs))
+        self._converter = impl_helper.make_tensor_to_arrow_converter(saved.transformed_metadata.schema)
+
+    def __call__(self, rows: pa.RecordBatch) -> pa.RecordBatch:
+        """Returns the features of rows from `as_tft_rows`, in the Arrow form of tf.Examples."""
+        tensors = self._adapter.ToBatchTensors(rows, produce_eager_tensors=True)
+        return self._converter.convert(self._loaded.apply_transform_model(tensors))
 
 
 def passed_through(transformed: pa.RecordBatch, name: str) -> np.ndarray:

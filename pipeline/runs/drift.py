@@ -3,30 +3,25 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
 
-import apache_beam as beam
 import numpy as np
 import pyarrow as pa
-from apache_beam.io.filesystems import FileSystems
-from apache_beam.options.pipeline_options import PipelineOptions
 
 from ...model.run import Run
 from ...model.run_stats import RunStats, total
 from ...transforms.spec import LABEL_FEATURE, SPLITS, Spec
-from ...transforms.writing import TEMPORARY, temporary_folder
-from ..counts.counters import COUNTS_FILE, WriteCounts, read_counts
+from ...transforms.writing import TEMPORARY
 from ..counts.stats import run_stats
-from ..folders.work_folder import TFT_FOLDER
 from ..jobs.errors import translate_worker_errors
-from ..jobs.job import running_pipeline
-from ..rows.checks import Checked, CheckRows, raw_columns
+from ..jobs.options import cores
+from ..rows.checks import Checked, check_rows, raw_columns
 from ..rows.prepared_job import prepare_job
 from ..sources.batches import SourceBatch
 from ..sources.readers import check_input
-from .preprocess import PreprocessClickLog
+from .local_pass import count_transformed
 
 
 @dataclass(frozen=True)
@@ -52,35 +47,31 @@ class Finding:
     note: str = ""
 
 
-def check(run: Run, patterns: Sequence[str], options: PipelineOptions | None = None) -> list[Finding]:
-    """Returns the comparisons of the files' rows with the run. Only temporary files are written.
+def check(run: Run, patterns: Sequence[str]) -> list[Finding]:
+    """Returns the comparisons of the files' rows with the run. Nothing is written.
 
-    The rows are read and transformed as by `transform --using`, on this machine. The split is not read, and the label
-    only if a file has its column; without it, the label rate is not compared.
+    The rows are read and transformed as by `transform --using`, in threads of this process. The split is not read, and
+    the label only if a file has its column; without it, the label rate is not compared.
 
     Raises:
         SourceError: a file cannot be read, or no file has rows.
         NotARun: the run has no counts to compare with.
     """
-    job = prepare_job(patterns, options=options)
+    job = prepare_job(patterns)
     spec, ranges = run.spec, _ranges(run.stats)
     label, wanted = spec.label.field, raw_columns(spec, label=False, split=False)
     found = set(check_input(job.paths, spec.source, wanted, is_optional=True, others=[label]))
     labelled = label in found
     columns = raw_columns(spec, label=labelled, split=False)
-    with temporary_folder("check") as folder, translate_worker_errors(folder, TEMPORARY):
-        path = FileSystems.join(folder, COUNTS_FILE)
-        with running_pipeline(job.options) as pipeline:
-            rows = pipeline | "Read" >> job.rows(spec.source, columns)
-            result = {"transform": rows} | "Preprocess" >> _PreprocessNewRows(
-                spec,
-                FileSystems.join(folder, TFT_FOLDER),
-                transform_path=run.transform_folder,
-                ranges=ranges,
-                labelled=labelled,
-            )
-            _ = result["counts"] | "WriteCounts" >> WriteCounts(path)
-        counts = read_counts(path)
+    with translate_worker_errors("", TEMPORARY):
+        counts = count_transformed(
+            job.batches(spec.source, columns),
+            spec,
+            run.transform_folder,
+            cores(),
+            check=partial(_check_new_rows, spec=spec, labelled=labelled),
+            ranges=ranges,
+        )
     stats = run_stats(counts, spec, run.stats.vocabularies)
     outside = {name: sum(counts.of("outside", name, split) for split in SPLITS) for name in ranges}
     unknown = sorted(found - set(run.stats.columns or found) - set(raw_columns(spec)))
@@ -88,26 +79,13 @@ def check(run: Run, patterns: Sequence[str], options: PipelineOptions | None = N
     return [finding for finding in findings if labelled or finding.measure != "label"]
 
 
-class _PreprocessNewRows(PreprocessClickLog):
-    """PreprocessClickLog of rows whose split is not read. If they are not `labelled`, the label is not read either."""
-
-    def __init__(self, *arguments: Any, labelled: bool, **named: Any) -> None:
-        super().__init__(*arguments, **named)
-        self._labelled = labelled
-
-    def _checks(self) -> beam.ParDo:
-        return beam.ParDo(_CheckNewRows(self._spec, label=self._labelled, split=False, limit_rejected=False))
-
-
-class _CheckNewRows(CheckRows):
-    """CheckRows that puts all rows in one split; the label is 0 if it is not read."""
-
-    def process(self, batch: SourceBatch | pa.RecordBatch) -> Iterator[Checked]:
-        for checked in super().process(batch):
-            rows = checked.rows
-            if rows.num_rows and not self._label:
-                rows = rows.append_column(LABEL_FEATURE, pa.array(np.zeros(rows.num_rows, np.float32)))
-            yield dataclasses.replace(checked, rows=rows, splits=np.zeros(len(checked.splits), np.int8))
+def _check_new_rows(batch: SourceBatch, spec: Spec, *, labelled: bool) -> Checked:
+    """Returns the checked rows, all in one split; the label is 0 if they are not `labelled`."""
+    checked = check_rows(batch, spec, label=labelled, split=False)
+    rows = checked.rows
+    if rows.num_rows and not labelled:
+        rows = rows.append_column(LABEL_FEATURE, pa.array(np.zeros(rows.num_rows, np.float32)))
+    return dataclasses.replace(checked, rows=rows, splits=np.zeros(len(checked.splits), np.int8))
 
 
 def _ranges(stats: RunStats) -> dict[str, tuple[float, float]]:

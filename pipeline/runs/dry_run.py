@@ -68,7 +68,10 @@ def explain(spec: Spec, patterns: Sequence[str], *, sample: int = 1000, shown: i
     check_files([file.path for file in files], spec)
     sampled = Partition("sample", lambda: [lambda _: batches])
     source = RowSource(
-        lambda: beam.Create(batches, reshuffle=False), first_rows=lambda: batches, partitions=lambda: [sampled]
+        lambda: beam.Create(batches, reshuffle=False),
+        first_rows=lambda: batches,
+        partitions=lambda: [sampled],
+        batches=lambda: (batch for batch in batches),
     )
     with temporary_folder("explain") as folder:
         try:

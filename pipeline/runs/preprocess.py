@@ -79,7 +79,7 @@ class PreprocessClickLog(beam.PTransform):
         sources = rows if isinstance(rows, dict) else {"analyze": rows, "transform": rows}
         config = adapter_config(spec, passthrough={_SPLIT: NUMBERS})
 
-        checked = sources["transform"] | "CheckRows" >> self._checks()
+        checked = sources["transform"] | "CheckRows" >> beam.ParDo(CheckRows(spec, limit_rejected=self._limit_rejected))
         tft_rows = checked | "TftRows" >> beam.FlatMap(_as_tft_rows, spec)
         counts = [checked | "CountRows" >> beam.Map(count_rows, spec, self._ranges)]
         if spec.key is not None:
@@ -89,7 +89,7 @@ class PreprocessClickLog(beam.PTransform):
             if self._transform_path is None:
                 train = (
                     sources["analyze"]
-                    | "CheckAnalyzedRows" >> self._checks()
+                    | "CheckAnalyzedRows" >> beam.ParDo(CheckRows(spec, limit_rejected=self._limit_rejected))
                     | "TrainRows" >> beam.Map(Checked.of_split, "train")
                 )
                 counts.append(train | "CountAnalyzed" >> beam.Map(_count_analyzed))
@@ -112,9 +112,6 @@ class PreprocessClickLog(beam.PTransform):
             "rejected": checked | "Rejected" >> beam.FlatMap(attrgetter("rejected")),
             "counts": counts | "AllCounts" >> beam.Flatten() | "SumCounts" >> beam.CombineGlobally(SumCounts()),
         }
-
-    def _checks(self) -> beam.ParDo:
-        return beam.ParDo(CheckRows(self._spec, limit_rejected=self._limit_rejected))
 
 
 def _as_tft_rows(checked: Checked, spec: Spec) -> Iterator[pa.RecordBatch]:

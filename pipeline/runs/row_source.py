@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass
 
 from ..analysis.cache import CountsCache
@@ -23,6 +23,7 @@ class RowSource:
         first_rows: Returns the first rows: the analysis looks there for the unit of times.
         partitions: Returns the rows in parts that this process can read. Default None: only Beam can read them.
         counts_cache: Counts of partitions from earlier analyses, and for later ones.
+        batches: Yields the rows in this process, in order. Default None: only Beam can read them.
     """
 
     read_rows: ReadRows
@@ -31,3 +32,4 @@ class RowSource:
     first_rows: Callable[[], Iterable[SourceBatch]] = tuple
     partitions: Callable[[], Sequence[Partition]] | None = None
     counts_cache: CountsCache | None = None
+    batches: Callable[[], Generator[SourceBatch, None, None]] | None = None

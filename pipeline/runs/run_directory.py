@@ -12,6 +12,7 @@ from importlib.metadata import version
 
 from apache_beam.io.filesystems import FileSystems
 from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.runners.runner import PipelineResult
 from tensorflow_transform.tf_metadata import metadata_io
 
 from ...model.run import (
@@ -37,7 +38,7 @@ from ..folders.storage import remove, write_atomically
 from ..folders.work_folder import Fingerprint, WorkFolder, work_folder
 from ..jobs.errors import translate_worker_errors
 from ..jobs.job import new_pipeline, run_pipeline
-from ..jobs.options import FieldpoolOptions, beam_options
+from ..jobs.options import FieldpoolOptions, beam_options, local_threads
 from ..rows.checks import raw_columns
 from ..rows.prepared_job import PreparedJob, prepare_job
 from ..rows.rejected import check_rejected, why_all_rejected
@@ -49,8 +50,15 @@ from ..sources.files import FileStamp, find_files
 from ..sources.readers import check_input
 from ..sources.sample import first_rows
 from ..spec_file import dump_spec
-from .known_transform import copy_vocabulary_counts, known_transform, opened_cache, vocabularies_of_job
+from .known_transform import (
+    KnownTransform,
+    copy_vocabulary_counts,
+    known_transform,
+    opened_cache,
+    vocabularies_of_job,
+)
 from .list_warnings import LOOKED_AT, warn_of_unsplit_lists
+from .local_pass import copy_transform, write_rows
 from .preprocess import write_run
 from .row_source import RowSource
 from .spec_resolution import resolve_spec
@@ -139,6 +147,7 @@ def transform_job(
         first_of_files,
         lambda: partitions_of(job.files, spec.source, job.source_name),
         cache,
+        lambda: job.batches(spec.source, columns),
     )
     result = transform_rows(spec, source, job.target, job.options, overwrite=overwrite, resume=resume, using=using)
     warn_of_unsplit_lists(result.spec, result.stats, first_rows(job.paths[0], spec.source, columns, LOOKED_AT))
@@ -186,20 +195,21 @@ def _make_run(
     """Writes all parts of the run except `DONE` to `work.result`."""
     known = known_transform(spec, source, options, work.path, using)
     resolved = known.spec if known else resolve_spec(spec, source.read_rows, options, work.path, source.first_rows())
-    pipeline = new_pipeline(options)
-    readings = {"transform": pipeline | "ReadForTransform" >> source.read_rows()}
-    if known is None:
-        readings["analyze"] = pipeline | "ReadForAnalysis" >> source.read_rows()
     FileSystems.mkdirs(FileSystems.join(work.result, EXAMPLES_FOLDER))
-    tft_temp = options.view_as(FieldpoolOptions).tft_temp_location
-    write_run(readings, resolved, work.path, work.result, known.transform_folder if known else None, tft_temp)
-    result = run_pipeline(pipeline)
-
-    counts = read_counts(FileSystems.join(work.path, COUNTS_FILE))
-    analyzed = known.rows if known else counts.of("analyzed")
-    vocabularies = known.vocabularies if known else vocabularies_of_job(resolved, work.result, result)
+    threads = local_threads(options)
     if known is not None:
         copy_vocabulary_counts(known.folder, work.result)
+        vocabularies, analyzed = known.vocabularies, known.rows
+    if known is not None and source.batches is not None and threads is not None:
+        transform_folder = FileSystems.join(work.result, TRANSFORM_FOLDER)
+        copy_transform(known.transform_folder, transform_folder)
+        counts = write_rows(source.batches(), resolved, work.path, work.result, transform_folder, threads)
+    else:
+        result = _run_pipeline(resolved, source, work, options, known)
+        counts = read_counts(FileSystems.join(work.path, COUNTS_FILE))
+        if known is None:
+            vocabularies = vocabularies_of_job(resolved, work.result, result)
+            analyzed = counts.of("analyzed")
     columns = source.fingerprint.columns if source.fingerprint else []
     stats = run_stats(counts, resolved, vocabularies, columns)
     check_rejected(stats.rejected, stats.read, spec, work.result)
@@ -207,6 +217,19 @@ def _make_run(
         _check_analyzed(analyzed, stats, target, work.result)
     _check_written(counts, stats, target)
     _write_metadata(resolved, stats, work.result)
+
+
+def _run_pipeline(
+    resolved: Spec, source: RowSource, work: WorkFolder, options: PipelineOptions, known: KnownTransform | None
+) -> PipelineResult:
+    """Transforms the rows in a Beam pipeline, which also analyzes them if the transform is not known."""
+    pipeline = new_pipeline(options)
+    readings = {"transform": pipeline | "ReadForTransform" >> source.read_rows()}
+    if known is None:
+        readings["analyze"] = pipeline | "ReadForAnalysis" >> source.read_rows()
+    tft_temp = options.view_as(FieldpoolOptions).tft_temp_location
+    write_run(readings, resolved, work.path, work.result, known.transform_folder if known else None, tft_temp)
+    return run_pipeline(pipeline)
 
 
 def _write_metadata(spec: Spec, stats: RunStats, folder: str) -> None:

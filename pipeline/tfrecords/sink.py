@@ -39,6 +39,21 @@ class Examples(NamedTuple):
     splits: np.ndarray
 
 
+class Records(NamedTuple):
+    """The framed tf.Examples of one split, end to end, and their number."""
+
+    split: str
+    data: pa.Buffer
+    examples: int
+
+
+def records_by_split(examples: Examples) -> list[Records]:
+    """Returns the records of each split that has rows."""
+    records = encode_tfrecords(examples.rows)
+    by_split = [(code, records.filter(pa.array(examples.splits == code))) for code in np.unique(examples.splits)]
+    return [Records(SPLITS[code], end_to_end(of_split), len(of_split)) for code, of_split in by_split]
+
+
 class Shard(NamedTuple):
     """A finished temporary file. `order` sorts shards independently of their temporary names."""
 
@@ -73,10 +88,10 @@ class _OpenShard:
         # 31: with a gzip header. It has no time stamp, so equal records make equal files.
         self._gzip = isal_zlib.compressobj(GZIP_LEVEL, isal_zlib.DEFLATED, 31)
 
-    def write(self, records: pa.Buffer, examples: int) -> None:
-        self._file.write(self._gzip.compress(records))
-        self.examples += examples
-        self.size += records.size
+    def write(self, records: Records) -> None:
+        self._file.write(self._gzip.compress(records.data))
+        self.examples += records.examples
+        self.size += records.data.size
 
     def close(self) -> Shard:
         self._file.write(self._gzip.flush())
@@ -84,14 +99,45 @@ class _OpenShard:
         return Shard(self.order, self.path, self.examples)
 
 
-class _Shards:
-    """The shards of one bundle, written by a separate thread, in the order of the batches."""
+class Shards:
+    """Temporary files of records: those of one bundle, or of all rows of a process. Records keep their order.
 
-    def __init__(self, folder: str, shard_bytes: int) -> None:
+    Args:
+        folder: The folder of the files.
+        shard_bytes: The size before compression at which a file is closed.
+    """
+
+    def __init__(self, folder: str, shard_bytes: int = SHARD_BYTES) -> None:
         self._folder, self._shard_bytes = folder, shard_bytes
         self._open: dict[str, _OpenShard] = {}
         self._first_crc: dict[str, int] = {}
         self._closed: dict[str, list[Shard]] = {}
+
+    def write(self, records: Records) -> None:
+        """Appends records to the open file of their split."""
+        split = records.split
+        if split not in self._open:
+            # Sort bundles by the checksum of their first batch, and the shards of a bundle by their index in it.
+            first = self._first_crc.setdefault(split, zlib.crc32(records.data))
+            path = FileSystems.join(self._folder, f"{split}-{uuid.uuid4().hex}")
+            self._open[split] = _OpenShard(path, (first, len(self._closed.get(split, []))))
+        shard = self._open[split]
+        shard.write(records)
+        if shard.size >= self._shard_bytes:
+            self._closed.setdefault(split, []).append(self._open.pop(split).close())
+
+    def close(self) -> dict[str, list[Shard]]:
+        """Closes all files; returns the shards of each split that has records."""
+        for split, shard in self._open.items():
+            self._closed.setdefault(split, []).append(shard.close())
+        return self._closed
+
+
+class _ShardsOfBundle:
+    """The shards of one bundle, encoded and written by a separate thread, in the order of the batches."""
+
+    def __init__(self, folder: str, shard_bytes: int) -> None:
+        self._shards = Shards(folder, shard_bytes)
         self._thread = ThreadPoolExecutor(1)
         self._pending: deque[Future[None]] = deque()
 
@@ -105,27 +151,12 @@ class _Shards:
         while self._pending:
             self._pending.popleft().result()
         self._thread.shutdown()
-        for split, shard in self._open.items():
-            self._closed.setdefault(split, []).append(shard.close())
-        for split, shards in self._closed.items():
+        for split, shards in self._shards.close().items():
             yield from ((split, shard) for shard in shards)
 
     def _write(self, examples: Examples) -> None:
-        records = encode_tfrecords(examples.rows)
-        for code in np.unique(examples.splits):
-            of_split = records.filter(pa.array(examples.splits == code))
-            self._write_split(SPLITS[code], end_to_end(of_split), len(of_split))
-
-    def _write_split(self, split: str, records: pa.Buffer, examples: int) -> None:
-        if split not in self._open:
-            # Sort bundles by the checksum of their first batch, and the shards of a bundle by their index in it.
-            first = self._first_crc.setdefault(split, zlib.crc32(records))
-            path = FileSystems.join(self._folder, f"{split}-{uuid.uuid4().hex}")
-            self._open[split] = _OpenShard(path, (first, len(self._closed.get(split, []))))
-        shard = self._open[split]
-        shard.write(records, examples)
-        if shard.size >= self._shard_bytes:
-            self._closed.setdefault(split, []).append(self._open.pop(split).close())
+        for records in records_by_split(examples):
+            self._shards.write(records)
 
 
 class _WriteShards(beam.DoFn):
@@ -135,7 +166,7 @@ class _WriteShards(beam.DoFn):
         self._folder, self._shard_bytes = folder, shard_bytes
 
     def start_bundle(self) -> None:
-        self._shards = _Shards(self._folder, self._shard_bytes)
+        self._shards = _ShardsOfBundle(self._folder, self._shard_bytes)
 
     def process(self, examples: Examples) -> None:
         if examples.rows.num_rows:

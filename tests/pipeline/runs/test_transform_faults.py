@@ -38,13 +38,13 @@ def before_reading(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], ob
     """Registers a function that is called after the files were listed and before they are read."""
 
     def register(change: Callable[[], object]) -> None:
-        write_run = run_directory.write_run
+        write_rows = run_directory.write_rows
 
-        def change_and_write(*arguments: Any) -> None:
+        def change_and_write(*arguments: Any) -> Any:
             change()
-            write_run(*arguments)
+            return write_rows(*arguments)
 
-        monkeypatch.setattr(run_directory, "write_run", change_and_write)
+        monkeypatch.setattr(run_directory, "write_rows", change_and_write)
 
     return register
 
