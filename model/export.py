@@ -18,8 +18,16 @@ import tensorflow as tf
 from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 
 from ..transforms.errors import UserError
-from ..transforms.kinds import Kind, check_kind
+from ..transforms.kinds import Kind
 from ..transforms.outputs import check_folder_output, locked, locked_folder
+from ..transforms.run_files import (
+    EXTRA_ASSETS_FOLDER,
+    SERVING_FOLDER,
+    SPEC_FILE,
+    STATS_FILE,
+    TRANSFORM_FN_FOLDER,
+    export_file,
+)
 from ..transforms.writing import TEMPORARY, temporary_folder, writing
 from .compatibility import check_identity, check_model
 from .damage import reading
@@ -27,18 +35,12 @@ from .examples import feature_spec
 from .files import write_folder_atomically, write_json
 from .identity import Identity, read_identity
 from .layers.deepfm import DeepFM
-from .run import SPEC_FILE, STATS_FILE, TRANSFORM_FN_FOLDER, Run, read_resolved_spec
+from .run import Run, read_resolved_spec
 from .serving_graph import serving_module
-from .training.folder import MODEL_FILE, SERVING_FOLDER, load_model, model_file
+from .training.folder import MODEL_FILE, load_model, model_file
 
-# The folder that TensorFlow Serving also uses for files that belong to a SavedModel.
-EXTRA_ASSETS_FOLDER = "assets.extra"
 # The identity of the run that the model was trained on.
 IDENTITY_FILE = "identity.json"
-
-
-class NoExport(UserError):
-    """There is no exported model at the path."""
 
 
 def export_model(run: Run, model_path: str, out: str | None = None, *, overwrite: bool = False) -> str:
@@ -114,24 +116,6 @@ def _export(run: Run, model_path: str, target: str, overwrite: bool) -> None:
         write_folder_atomically(target, write)
 
 
-def find_export(path: str) -> str:
-    """Returns the folder of the exported model: `path` itself or, if `path` is a trained model, `path/serving`.
-
-    Raises:
-        NoExport: if there is none.
-    """
-    for folder in (path, join(path, SERVING_FOLDER)):
-        if _is_export(folder):
-            return folder
-    check_kind(path, Kind.EXPORT, NoExport, accepted=(Kind.MODEL,))
-    raise NoExport(f"{path}: no exported model; create it with `fieldpool export RUN MODEL`")
-
-
-def export_file(export: str, name: str) -> str:
-    """Returns the path of an extra file of an exported model: `spec.yaml`, `model.keras` or `identity.json`."""
-    return join(export, EXTRA_ASSETS_FOLDER, name)
-
-
 def check_export(export: str, run: Run | None = None) -> None:
     """Checks that the vocabularies in an exported model are those that it was trained on and, if given, those of a run.
 
@@ -158,10 +142,6 @@ def load_export(export: str) -> Any:
     """
     with reading(export, "export"):
         return tf.saved_model.load(export)
-
-
-def _is_export(folder: str) -> bool:
-    return tf.io.gfile.exists(join(folder, "saved_model.pb")) and tf.io.gfile.exists(export_file(folder, SPEC_FILE))
 
 
 def _check_model_fits(model: keras.Model, run: Run, path: str) -> None:

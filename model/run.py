@@ -16,27 +16,22 @@ import yaml
 from pydantic import ValidationError
 
 from ..transforms.errors import UserError
-from ..transforms.kinds import Kind, check_cloud_access, check_kind
+from ..transforms.kinds import check_cloud_access
+from ..transforms.run_files import (
+    ASSETS_FOLDER,
+    EXAMPLES_FOLDER,
+    SPEC_FILE,
+    STATS_FILE,
+    TRANSFORM_FN_FOLDER,
+    TRANSFORM_FOLDER,
+    VOCABULARY_COUNTS_FOLDER,
+    NotARun,
+    check_is_run,
+)
 from ..transforms.spec import Spec
 from .damage import reading
 from .identity import Identity, read_identity, read_saved_model
 from .run_stats import RunStats
-
-SPEC_FILE = "spec.yaml"
-STATS_FILE = "stats.json"
-DONE_FILE = "DONE"
-EXAMPLES_FOLDER = "examples"
-TRANSFORM_FOLDER = "transform"
-REJECTED_FOLDER = "rejected"
-PREDICTIONS_FOLDER = "predictions"  # Written by `predict` instead of `examples/`.
-STATISTICS_FOLDER = "statistics"
-TRANSFORM_FN_FOLDER = join(TRANSFORM_FOLDER, "transform_fn")
-ASSETS_FOLDER = join(TRANSFORM_FN_FOLDER, "assets")
-VOCABULARY_COUNTS_FOLDER = "vocabulary_counts"
-
-
-class NotARun(UserError):
-    """The path is not a finished run."""
 
 
 class Run:
@@ -49,11 +44,7 @@ class Run:
     def __init__(self, path: str) -> None:
         self.path = path
         check_cloud_access(path)
-        missing = [name for name in (DONE_FILE, SPEC_FILE) if not tf.io.gfile.exists(join(path, name))]
-        if missing:
-            found = check_kind(path, Kind.RUN, NotARun, accepted=(Kind.UNFINISHED_RUN,))
-            what = found or ("not a run" if tf.io.gfile.exists(path) else "no such folder")
-            raise NotARun(f"{path}: {what} (no {missing[0]} file); create a run with `fieldpool transform`")
+        check_is_run(path)
 
     def __fspath__(self) -> str:
         return self.path

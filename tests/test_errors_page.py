@@ -10,11 +10,10 @@ from pathlib import Path
 import pytest
 
 from fieldpool.model.examples import NoExamples
-from fieldpool.model.export import NoExport
-from fieldpool.model.run import NotARun
 from fieldpool.pipeline.cli import app
 from fieldpool.pipeline.sources.batches import Reason
 from fieldpool.transforms.errors import UserError
+from fieldpool.transforms.run_files import NoExport, NotARun
 
 PAGE = (Path(__file__).parents[1] / "docs/errors.md").read_text(encoding="utf-8")
 

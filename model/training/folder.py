@@ -13,6 +13,7 @@ import tensorflow as tf
 from ...transforms.errors import CannotWrite, Damaged, TargetExists, UserError
 from ...transforms.kinds import Kind, check_cloud_access, check_kind, kind_of, names_in
 from ...transforms.outputs import check_folder_output
+from ...transforms.run_files import SERVING_FOLDER
 from ...transforms.writing import writing
 from ..files import remove_folder, write_model
 from ..layers import deepfm  # noqa: F401  Registers the layers of a model with Keras.
@@ -26,7 +27,6 @@ CACHE_FOLDER = "cache"
 UNFINISHED_FILE = "UNFINISHED"
 
 # Made from the model by other commands; they are removed when a new model replaces it.
-SERVING_FOLDER = "serving"
 REPORT_FILE = "report.html"
 
 

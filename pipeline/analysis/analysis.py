@@ -16,9 +16,9 @@ import numpy as np
 from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
-from ...model.run import VOCABULARY_COUNTS_FOLDER
 from ...model.run_stats import VocabularyStats
 from ...transforms.known import Known
+from ...transforms.run_files import VOCABULARY_COUNTS_FOLDER
 from ...transforms.spec import NumericField, Spec, TimeSplit
 from ...transforms.sums.exact_sums import NO_VALUES, packed_statistics_of
 from ...transforms.sums.token_counts import candidates, count_lines, most_frequent_first, vocabulary_lines

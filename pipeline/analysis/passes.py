@@ -27,19 +27,19 @@ def times_of_all(
     def times_of_part(part: Part) -> TimeCounts:
         return sum_times([times_of(batch, split) for batch in part([split.time])])
 
-    total, unknown = sum_times([]), []
+    all_times, unknown = [], []
     for partition in partitions:
         known = cache.times(partition, split, spec) if cache else None
         if known is None:
             unknown.append(partition)
         else:
-            total = sum_times([total, known])
+            all_times.append(known)
     for partition, found in _by_partition(for_each_part(unknown, times_of_part, threads)):
         times = sum_times(list(found))
         if cache is not None:
             cache.keep_times(partition, split, spec, times)
-        total = sum_times([total, times])
-    return total
+        all_times.append(times)
+    return sum_times(all_times)
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,9 @@ def train_sums(partitions: Sequence[Partition], spec: Spec, threads: int, cache:
         running, limit = _RunningSides(spec, both), RejectedLimit(spec)
         for batch in part(columns):
             checked = check_rows(batch, spec)
-            limit.add(checked.read, checked.rejected)
+            limit.count(checked.read, checked.rejected)
+            if limit.is_exceeded:
+                break  # The error counts the rows of the parts before this one, too: it is raised below.
             train = sums_of(checked.of_split("train").rows, spec)
             running.add(Sides(train, sums_of(checked.without_split("train").rows, spec) if both else None))
         return _OfPart(running.total(), limit)

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ...transforms.errors import CheckFailed, UserError
-from ..terminal import console, startup
+from ...transforms.kinds import Kind
+from ..terminal import console, preflight, startup
 from ..terminal.progress import transforming, working
 from .arguments import (
     AsJson,
@@ -56,6 +57,7 @@ def explain(
     from ..spec_file import load_spec
 
     loaded = load_spec(spec)
+    preflight.check_data(data, loaded)
     with startup.importing():
         from ..runs import dry_run
         from ..terminal import example_tables
@@ -120,6 +122,8 @@ def check(run: RunPath, data: Data, as_json: AsJson = False) -> None:
 
     Example: `fieldpool check runs/monday tuesday.parquet`
     """
+    preflight.check_run(run)
+    preflight.check_data(data)
     with startup.importing():
         from ...model.run import Run
         from ..runs import drift
@@ -148,6 +152,7 @@ def inspect(
 
     Example: `fieldpool inspect runs/monday --split test --rows 5`
     """
+    preflight.check_run(run)
     with startup.importing():
         from ...model.run import Run
         from ..terminal import example_tables
@@ -171,6 +176,11 @@ def make_run(
     from ..spec_file import load_spec
 
     given = load_spec(spec) if spec else None
+    if where.runner is None:
+        preflight.check_output(out, Kind.RUN, may_exist=overwrite or resume)
+        if using:
+            preflight.check_run(using)
+        preflight.check_data(data, given)
     with startup.importing():
         from ...model.run import Run
         from ..runs.run_directory import transform_job

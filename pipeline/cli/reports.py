@@ -10,7 +10,7 @@ import typer
 
 from ...transforms.errors import UserError
 from ..reports.profile_files import check_profile_folder, profile_folder
-from ..terminal import console, startup
+from ..terminal import console, preflight, startup
 from ..terminal.progress import working
 from .arguments import AsJson, Data, ModelPath, Overwrite, RunPath
 
@@ -34,6 +34,7 @@ def profile(
     Example: `fieldpool profile 'logs/*.parquet' --out look`
     """
     check_profile_folder(out, overwrite=overwrite)  # Before the imports, which take seconds.
+    preflight.check_data(data)
     with startup.importing():
         from ..reports.data_profile import profile_data, profile_page
         from ..reports.profile_files import spec_text
@@ -67,6 +68,7 @@ def report(
 
 def write_report(run: str, model: str, out: str, data: list[str] | None, *, overwrite: bool = False) -> str:
     """Writes the report of a trained model; returns its path."""
+    preflight.check_run(run)
     with startup.importing():
         from ...model.run import Run
         from ..reports import model_report

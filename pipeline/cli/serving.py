@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from ...transforms.errors import UserError
-from ..terminal import console, rejected_rows, startup
+from ...transforms.kinds import Kind
+from ..terminal import console, preflight, rejected_rows, startup
 from ..terminal.progress import working
 from .arguments import (
     AsJson,
@@ -72,6 +73,10 @@ def predict(
 
     Example: `fieldpool predict models/monday 'candidates/*.parquet' --out scores/tuesday`
     """
+    if runner is None:
+        preflight.check_export(model)
+        preflight.check_output(out, Kind.PREDICTIONS, may_exist=overwrite)
+        preflight.check_data(data)
     with startup.importing():
         from ..serving.batch_prediction import predict_job
         from ..terminal import serving_tables
@@ -132,6 +137,7 @@ def _reading(out: str, output: str) -> str:
 
 def export_run(run: str, model: str, out: str | None = None, *, overwrite: bool = False) -> str:
     """Exports a model; returns the folder."""
+    preflight.check_run(run)
     with startup.importing():
         from ...model.export import export_model
         from ...model.run import Run
@@ -141,6 +147,9 @@ def export_run(run: str, model: str, out: str | None = None, *, overwrite: bool 
 
 def verify_export(run: str, model: str, data: list[str], rows: int | None, where: RunnerOptions) -> Parity:
     """Compares a run with an exported model on all rows of the data, or on about `rows`."""
+    preflight.check_run(run)
+    preflight.check_export(model)
+    preflight.check_data(data)
     with startup.importing():
         from ..jobs import dataflow
         from ..serving import parity

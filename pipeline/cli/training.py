@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..terminal import console, startup
+from ...transforms.kinds import Kind
+from ..terminal import console, preflight, startup
 from ..terminal.progress import working
 from .arguments import (
     AsJson,
@@ -80,6 +81,8 @@ def train_run(
     strategy: str = "none",
 ) -> TrainingResult:
     """Trains a model on a run; returns the result."""
+    preflight.check_run(run)
+    preflight.check_output(out, Kind.MODEL, may_exist=resume or overwrite)
     with startup.importing():
         import tensorflow as tf
 
@@ -107,6 +110,7 @@ def evaluate_splits(
     run: str, model: str, splits: list[str], *, gauc_by: str | None = None, slices: list[str] | None = None
 ) -> dict[str, dict[str, Any]]:
     """Returns the metrics of a model by split; if several splits are given, those without examples are left out."""
+    preflight.check_run(run)
     with startup.importing():
         from ...model import evaluation
         from ...model.run import Run

@@ -13,7 +13,7 @@ import typer
 from ...transforms.errors import CannotResume, TargetExists, UserError
 from ...transforms.kinds import Kind, kind_of, names_in
 from ...transforms.outputs import REPLACE, check_folder_output, check_not_a_file, locked_folder
-from ..terminal import console, startup
+from ..terminal import console, preflight, startup
 from ..terminal.progress import working
 from .arguments import (
     AsJson,
@@ -80,7 +80,10 @@ def run(
 
     Example: `fieldpool run spec.yaml clicks.parquet --out runs/monday`
     """
+    from ..spec_file import load_spec
+
     where, earlier = RunnerOptions(mode, workers, runner, beam), Replacement(overwrite, resume)
+    preflight.check_data(data, load_spec(spec))  # The spec first: data in its position is recognised.
     check_output(out, where, earlier)
     with locked_folder(out):
         run_workflow(spec, data, out, where, earlier, epochs=epochs, seed=seed, as_json=as_json)
@@ -227,9 +230,6 @@ def run_workflow(
     """Runs all steps and prints their results; with `as_json` also the paths of the `profile`."""
     run, model, report = (os.path.join(out, name) for name in _PARTS)
     overwrite = earlier.is_allowed
-    from ..spec_file import load_spec
-
-    load_spec(spec)  # Before the data: data in the position of the spec is recognised.
     with startup.importing():
         from ...model.files import write_json
         from ...model.run import Run

@@ -22,7 +22,10 @@ from typing import Any
 
 from apache_beam.io.filesystems import FileSystems
 
-from ...model.run import (
+from ...transforms.errors import CannotResume, TargetExists
+from ...transforms.kinds import Kind
+from ...transforms.outputs import REPLACE, check_not_a_file, locked
+from ...transforms.run_files import (
     DONE_FILE,
     EXAMPLES_FOLDER,
     PREDICTIONS_FOLDER,
@@ -33,9 +36,6 @@ from ...model.run import (
     TRANSFORM_FOLDER,
     VOCABULARY_COUNTS_FOLDER,
 )
-from ...transforms.errors import CannotResume, TargetExists
-from ...transforms.kinds import Kind
-from ...transforms.outputs import REPLACE, check_not_a_file, locked
 from ...transforms.stopping import undone, uninterrupted
 from ...transforms.writing import UNFINISHED_PREFIX, writing
 from ..sources.files import FileStamp

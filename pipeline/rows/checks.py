@@ -6,10 +6,8 @@ Every check runs before TensorFlow Transform sees a row: an error inside it woul
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
 from dataclasses import dataclass
 
-import apache_beam as beam
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -26,10 +24,8 @@ from ...transforms.spec import (
 )
 from ..arrow_lists import is_list, list_lengths
 from ..sources.batches import Reason, Rejected, SourceBatch, at_paths, raw_row, rejected_row
-from ..sources.column_types import plain_rows
 from . import columns
 from .labels import labels
-from .rejected import RejectedLimit
 from .splits import NO_SPLIT, assign_splits, split_columns
 from .texts import PLAIN_NUMBERS, NumberRule
 from .weights import weights_of
@@ -130,40 +126,6 @@ def check_rows(batch: SourceBatch, spec: Spec, *, label: bool = True, split: boo
         rejected=sorted(batch.rejected + rejected, key=Rejected.order),
         source_rows=batch.source_rows,
     )
-
-
-class CheckRows(beam.DoFn):
-    """SourceBatch, or RecordBatch with the spec's raw columns, → Checked.
-
-    Args:
-        spec: The spec of the rows.
-        label: See `check_rows`.
-        split: See `check_rows`.
-        limit_rejected: Whether to stop as soon as a single worker has rejected more rows than `max_rejected`, if that
-            is a count.
-
-    Raises:
-        TooManyRejected: on a worker, with `limit_rejected`.
-    """
-
-    def __init__(self, spec: Spec, *, label: bool = True, split: bool = True, limit_rejected: bool = True) -> None:
-        self._spec, self._label, self._split, self._limit_rejected = spec, label, split, limit_rejected
-
-    def setup(self) -> None:
-        """Starts counting the rows that this worker rejects."""
-        self._limit = RejectedLimit(self._spec)
-        self._columns = raw_columns(self._spec, label=self._label, split=self._split)
-
-    def process(self, batch: SourceBatch | pa.RecordBatch) -> Iterator[Checked]:
-        """Yields the checked rows of a batch."""
-        if isinstance(batch, pa.RecordBatch):
-            read = at_paths(SourceBatch("(rows)", np.arange(1, batch.num_rows + 1), batch), self._columns)
-            wanted = read.data.select([name for name in read.data.schema.names if name in self._columns])
-            batch = dataclasses.replace(read, data=plain_rows(wanted, "(rows)"))
-        checked = check_rows(batch, self._spec, label=self._label, split=self._split)
-        if self._limit_rejected:
-            self._limit.add(checked.read, checked.rejected)
-        yield checked
 
 
 @dataclass(frozen=True)

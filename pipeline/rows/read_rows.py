@@ -1,4 +1,4 @@
-"""The source of rows: reads files, on any file system that Beam supports, into a PCollection of batches."""
+"""The steps of a Beam pipeline from files to checked rows, on any file system that Beam supports."""
 
 from __future__ import annotations
 
@@ -6,14 +6,19 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import replace
 
 import apache_beam as beam
+import numpy as np
+import pyarrow as pa
 
-from ...transforms.spec import Source
+from ...transforms.spec import Source, Spec
 from ..jobs.versions import check_versions, versions
-from ..sources.batches import SourceBatch
+from ..sources.batches import SourceBatch, at_paths
+from ..sources.column_types import plain_rows
 from ..sources.files import FileStamp, unchanged
 from ..sources.ranges import FileRange
 from ..sources.readers import file_ranges, read_range
 from ..sources.source_file import check_is_found
+from .checks import Checked, check_rows, raw_columns
+from .rejected import RejectedLimit
 
 # Returns a PTransform that reads SourceBatches; called once for each time that the rows are read.
 ReadRows = Callable[[], beam.PTransform]
@@ -133,3 +138,37 @@ def read_part(
 
 def _renamed(batch: SourceBatch, name: str) -> SourceBatch:
     return replace(batch, source=name, rejected=[replace(row, source=name) for row in batch.rejected])
+
+
+class CheckRows(beam.DoFn):
+    """SourceBatch, or RecordBatch with the spec's raw columns, → Checked.
+
+    Args:
+        spec: The spec of the rows.
+        label: See `check_rows`.
+        split: See `check_rows`.
+        limit_rejected: Whether to stop as soon as a single worker has rejected more rows than `max_rejected`, if that
+            is a count.
+
+    Raises:
+        TooManyRejected: on a worker, with `limit_rejected`.
+    """
+
+    def __init__(self, spec: Spec, *, label: bool = True, split: bool = True, limit_rejected: bool = True) -> None:
+        self._spec, self._label, self._split, self._limit_rejected = spec, label, split, limit_rejected
+
+    def setup(self) -> None:
+        """Starts counting the rows that this worker rejects."""
+        self._limit = RejectedLimit(self._spec)
+        self._columns = raw_columns(self._spec, label=self._label, split=self._split)
+
+    def process(self, batch: SourceBatch | pa.RecordBatch) -> Iterator[Checked]:
+        """Yields the checked rows of a batch."""
+        if isinstance(batch, pa.RecordBatch):
+            read = at_paths(SourceBatch("(rows)", np.arange(1, batch.num_rows + 1), batch), self._columns)
+            wanted = read.data.select([name for name in read.data.schema.names if name in self._columns])
+            batch = replace(read, data=plain_rows(wanted, "(rows)"))
+        checked = check_rows(batch, self._spec, label=self._label, split=self._split)
+        if self._limit_rejected:
+            self._limit.add(checked.read, checked.rejected)
+        yield checked

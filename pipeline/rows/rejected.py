@@ -11,8 +11,8 @@ from typing import Any
 import apache_beam as beam
 from apache_beam.io.filesystems import FileSystems
 
-from ...model.run import REJECTED_FOLDER
 from ...transforms.errors import TooManyRejected
+from ...transforms.run_files import REJECTED_FOLDER
 from ...transforms.spec import Spec
 from ..sources.batches import Reason, Rejected
 
@@ -60,17 +60,30 @@ class RejectedLimit:
         Raises:
             TooManyRejected: this worker has rejected more rows than `max_rejected`, if that is a count.
         """
-        self._add(read, len(rejected), rejected)
+        self.count(read, rejected)
+        self._check()
+
+    def count(self, read: int, rejected: Sequence[Rejected]) -> None:
+        """Counts a batch; see `is_exceeded`."""
+        self._count(read, len(rejected), rejected)
+
+    @property
+    def is_exceeded(self) -> bool:
+        """Whether more rows were rejected than `max_rejected`, if that is a count."""
+        return self._rejected > self._spec.most_rejected(None)
 
     def add_worker(self, other: RejectedLimit) -> None:
-        """Counts the rows of another worker, and raises TooManyRejected likewise."""
-        self._add(other._read, other._rejected, other._first)
+        """Counts the rows of another worker, and raises TooManyRejected as `add` does."""
+        self._count(other._read, other._rejected, other._first)
+        self._check()
 
-    def _add(self, read: int, rejected: int, first: Sequence[Rejected]) -> None:
+    def _count(self, read: int, rejected: int, first: Sequence[Rejected]) -> None:
         self._read += read
         self._rejected += rejected
         self._first += first[: _SHOWN - len(self._first)]
-        if self._rejected > self._spec.most_rejected(None):
+
+    def _check(self) -> None:
+        if self.is_exceeded:
             rows = [vars(row) for row in self._first]
             raise TooManyRejected(_message(self._rejected, self._read, self._spec.max_rejected, rows, stopped=True))
 

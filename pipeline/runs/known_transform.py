@@ -15,10 +15,11 @@ from apache_beam.io.filesystems import FileSystems
 from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
 from apache_beam.runners.runner import PipelineResult
 
-from ...model.run import ASSETS_FOLDER, TRANSFORM_FOLDER, VOCABULARY_COUNTS_FOLDER, Run
+from ...model.run import Run
 from ...model.run_stats import VocabularyStats
 from ...transforms.errors import UserError
 from ...transforms.kinds import check_cloud_access
+from ...transforms.run_files import ASSETS_FOLDER, TRANSFORM_FOLDER, VOCABULARY_COUNTS_FOLDER
 from ...transforms.spec import Spec
 from ...transforms.transform_graph import write_transform
 from ...transforms.vocabulary_counts import METRICS_NAMESPACE

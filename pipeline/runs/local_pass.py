@@ -20,7 +20,7 @@ import tensorflow as tf
 import tensorflow_transform as tft
 from apache_beam.io.filesystems import FileSystems
 
-from ...model.run import EXAMPLES_FOLDER, REJECTED_FOLDER
+from ...transforms.run_files import EXAMPLES_FOLDER, REJECTED_FOLDER
 from ...transforms.spec import Spec
 from ..counts.counters import Counted, Counts
 from ..counts.duplicate_keys import DuplicateKeys, keys_by_shard

@@ -16,14 +16,15 @@ import pyarrow as pa
 import tensorflow_transform.beam as tft_beam
 from apache_beam.io.filesystems import FileSystems
 
-from ...model.run import EXAMPLES_FOLDER, REJECTED_FOLDER, TRANSFORM_FOLDER, VOCABULARY_COUNTS_FOLDER
 from ...transforms.preprocessing import preprocessing_fn
+from ...transforms.run_files import EXAMPLES_FOLDER, REJECTED_FOLDER, TRANSFORM_FOLDER, VOCABULARY_COUNTS_FOLDER
 from ...transforms.spec import Spec
 from ..counts.counters import COUNTS_FILE, Counted, Counts, SumCounts, WriteCounts
 from ..counts.duplicate_keys import CountDuplicateKeys
 from ..counts.row_counts import Ranges, count_clipped, count_ids, count_rows
 from ..folders.work_folder import SHARDS_FOLDER, TFT_FOLDER
-from ..rows.checks import Checked, CheckRows
+from ..rows.checks import Checked
+from ..rows.read_rows import CheckRows
 from ..rows.rejected import WriteRejected
 from ..rows.tft_rows import NUMBERS, adapter_config, as_tft_rows, passed_through
 from ..tfrecords.sink import Examples, WriteExamples

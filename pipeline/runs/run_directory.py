@@ -15,7 +15,10 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.runner import PipelineResult
 from tensorflow_transform.tf_metadata import metadata_io
 
-from ...model.run import (
+from ...model.run import Run
+from ...model.run_stats import RunStats
+from ...transforms.errors import EmptyTrainSplit, SourceChanged
+from ...transforms.run_files import (
     DONE_FILE,
     EXAMPLES_FOLDER,
     REJECTED_FOLDER,
@@ -23,10 +26,7 @@ from ...model.run import (
     STATISTICS_FOLDER,
     STATS_FILE,
     TRANSFORM_FOLDER,
-    Run,
 )
-from ...model.run_stats import RunStats
-from ...transforms.errors import EmptyTrainSplit, SourceChanged
 from ...transforms.spec import SPLITS, Spec
 from ..analysis.cache import CountsCache
 from ..analysis.partitions import partitions_of

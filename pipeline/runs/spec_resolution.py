@@ -22,8 +22,7 @@ from ..analysis.time_units import first_times, resolve_unit
 from ..counts.counters import Counted, Counts, WriteCounts, read_counts
 from ..counts.row_counts import count_rows
 from ..jobs.job import running_pipeline
-from ..rows.checks import CheckRows
-from ..rows.read_rows import ReadRows
+from ..rows.read_rows import CheckRows, ReadRows
 from ..rows.times import Times
 from ..sources.batches import SourceBatch
 

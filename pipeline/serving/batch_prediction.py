@@ -19,10 +19,10 @@ from apache_beam.io.parquetio import WriteToParquetBatched
 from apache_beam.ml.inference.base import RunInference
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from ...model.export import check_export, find_export
-from ...model.run import PREDICTIONS_FOLDER, REJECTED_FOLDER, STATS_FILE
+from ...model.export import check_export
 from ...model.serving_graph import PROBABILITY
 from ...transforms.kinds import Kind
+from ...transforms.run_files import PREDICTIONS_FOLDER, REJECTED_FOLDER, STATS_FILE, find_export
 from ...transforms.spec import KEY_FEATURE, Spec
 from ..counts.counters import COUNTS_FILE, Counted, Counts, WriteCounts, read_counts
 from ..counts.rates import rates_of_predictions, rates_of_run, warn_of_far_rates
@@ -31,8 +31,9 @@ from ..folders.storage import remove, write_atomically
 from ..folders.work_folder import WorkFolder, work_folder
 from ..jobs.errors import translate_worker_errors
 from ..jobs.job import running_pipeline
-from ..rows.checks import Checked, CheckRows, feature_columns
+from ..rows.checks import Checked, feature_columns
 from ..rows.prepared_job import PreparedJob, prepare_job
+from ..rows.read_rows import CheckRows
 from ..rows.rejected import WriteRejected, check_rejected
 from ..rows.tft_rows import as_tft_rows
 from ..sources.readers import check_input

@@ -17,7 +17,7 @@ from apache_beam.utils.shared import Shared
 
 from ...model.evaluation import scorer
 from ...model.examples import feature_spec
-from ...model.export import export_file, load_export
+from ...model.export import load_export
 from ...model.serving_graph import (
     EXAMPLES_SIGNATURE,
     IDS_SIGNATURE,
@@ -27,6 +27,7 @@ from ...model.serving_graph import (
     serving_feature_spec,
 )
 from ...model.training.folder import MODEL_FILE, load_model
+from ...transforms.run_files import export_file
 from ...transforms.spec import KEY_FEATURE, LABEL_FEATURE, Spec
 from ..sources.batches import Rejected
 from ..tfrecords.encoding import encode_examples

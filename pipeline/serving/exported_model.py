@@ -14,10 +14,11 @@ from apache_beam.ml.inference.base import ModelHandler
 from tfx_bsl.public.tfxio import TensorAdapter
 
 from ...model.damage import reading
-from ...model.export import export_file, load_export
-from ...model.run import SPEC_FILE, STATS_FILE, read_resolved_spec
+from ...model.export import load_export
+from ...model.run import read_resolved_spec
 from ...model.run_stats import RunStats
 from ...model.serving_graph import IDS_SEEN, OOV_IDS, PROBABILITY
+from ...transforms.run_files import SPEC_FILE, STATS_FILE, export_file
 from ...transforms.spec import KEY_FEATURE, MultivaluedField, Spec, weights_feature
 from ..counts.counters import Counted, Counts
 from ..rows.tft_rows import tensor_adapter

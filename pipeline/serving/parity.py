@@ -19,18 +19,19 @@ import tensorflow_transform.beam as tft_beam
 from apache_beam.io.filesystems import FileSystems
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from ...model.export import check_export, find_export
+from ...model.export import check_export
 from ...model.run import Run
 from ...transforms.errors import UserError
+from ...transforms.run_files import find_export
 from ...transforms.spec import LABEL_FEATURE, Spec
 from ...transforms.writing import TEMPORARY, temporary_folder
 from ..jobs.errors import translate_worker_errors
 from ..jobs.job import running_pipeline
 from ..jobs.options import beam_options
 from ..rows import columns
-from ..rows.checks import Checked, CheckRows, feature_columns
+from ..rows.checks import Checked, feature_columns
 from ..rows.prepared_job import PreparedJob
-from ..rows.read_rows import ReadRows
+from ..rows.read_rows import CheckRows, ReadRows
 from ..rows.rejected import name_first
 from ..rows.tft_rows import adapter_config, as_tft_rows
 from ..sources.batches import Rejected

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import IO
 
 import pyarrow as pa
-from apache_beam.io.filesystem import BeamIOError
 
 from ...transforms.errors import SourceError
 from ...transforms.spec import Source
@@ -132,5 +131,5 @@ def _parts(stored: IO[bytes]) -> list[Part]:
 def _errors_of(path: str) -> Iterator[None]:
     try:
         yield
-    except (pa.ArrowException, OSError, EOFError, BeamIOError, UnicodeError) as error:
+    except (pa.ArrowException, OSError, EOFError, UnicodeError) as error:
         raise SourceError(f"{path}: cannot be read: {error}") from None

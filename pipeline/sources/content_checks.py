@@ -8,7 +8,6 @@ from __future__ import annotations
 import shlex
 
 import pyarrow as pa
-from apache_beam.io.filesystem import BeamIOError
 
 from ...transforms.errors import SourceError
 from ...transforms.spec import Source
@@ -98,7 +97,7 @@ def check_name(path: str, source: Source) -> SourceFile:
             _, compression = name_and_compression(path, source)
             with SourceFile(path, source, "csv", compression, ",").open() as content:
                 found = content_of(content.read(HEAD_BYTES))
-        except (OSError, BeamIOError, pa.ArrowInvalid):
+        except (OSError, pa.ArrowInvalid):
             raise error from None
         raise SourceError(
             f"{path}: the format cannot be determined from the name; found {_shown(found)}. {_step(found, path)}"

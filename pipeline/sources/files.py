@@ -1,4 +1,7 @@
-"""Finds the source files and detects whether a file changes while it is read."""
+"""Finds the source files and detects whether a file changes while it is read.
+
+Beam, which takes seconds to import, is needed for remote files only: an error in a local path is reported at once.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +10,6 @@ import glob
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-
-from apache_beam.io.filesystem import BeamIOError
-from apache_beam.io.filesystems import FileSystems
 
 from ...transforms.errors import SourceChanged, SourceError
 from ...transforms.kinds import Kind, check_cloud_access, check_kind
@@ -43,7 +43,7 @@ def find_files(patterns: Sequence[str]) -> list[FileStamp]:
             check_kind(pattern, Kind.DATA, SourceError)
         try:
             found = _listed(pattern)
-        except (BeamIOError, OSError) as error:
+        except OSError as error:  # Also Beam's.
             raise SourceError(f"{pattern}: cannot be listed ({error}); check the path and your access to it") from None
         if not found:
             check_kind(pattern, Kind.DATA, SourceError)
@@ -74,6 +74,11 @@ def _listed(pattern: str) -> dict[str, FileStamp]:
 
 
 def _matches(pattern: str) -> dict[str, FileStamp]:
+    if "://" not in pattern:
+        paths = filter(os.path.isfile, [pattern, *glob.glob(pattern, recursive=True)])
+        return {path: _local_stamp(path) for path in paths}
+    from apache_beam.io.filesystems import FileSystems
+
     return {
         found.path: FileStamp(found.path, found.size_in_bytes, found.last_updated_in_seconds)
         for found in FileSystems.match([pattern])[0].metadata_list
@@ -87,10 +92,13 @@ def _in_folder(folder: str) -> dict[str, FileStamp]:
     files: dict[str, FileStamp] = {}
     for parent, folders, names in os.walk(folder, onerror=fail):
         folders[:] = filter(_is_data, folders)
-        for path in (os.path.join(parent, name) for name in names if _is_data(name)):
-            state = os.stat(path)
-            files[path] = FileStamp(path, state.st_size, state.st_mtime)
+        files |= {path: _local_stamp(path) for path in (os.path.join(parent, name) for name in names if _is_data(name))}
     return files
+
+
+def _local_stamp(path: str) -> FileStamp:
+    state = os.stat(path)
+    return FileStamp(path, state.st_size, state.st_mtime)
 
 
 def _in_remote_folders(pattern: str) -> dict[str, FileStamp]:
@@ -134,10 +142,14 @@ def check_unchanged(files: Sequence[FileStamp], patterns: Sequence[str]) -> None
 
 def _stamp(path: str) -> FileStamp | None:
     """Returns the current state of a file, None if it does not exist. `path` is not a pattern: `*` is literal."""
+    if "://" not in path:
+        return _local_stamp(path) if os.path.exists(path) else None
+    from apache_beam.io.filesystems import FileSystems
+
     system = FileSystems.get_filesystem(path)
     try:
         found = system.metadata(path)
-    except BeamIOError:
+    except OSError:
         if system.exists(path):
             raise
         return None

@@ -11,7 +11,6 @@ from itertools import islice
 from typing import Protocol
 
 import pyarrow as pa
-from apache_beam.io.filesystem import BeamIOError
 
 from ...transforms.errors import FieldpoolWarning, SourceError
 from ...transforms.spec import Source
@@ -63,7 +62,7 @@ def _named(file: SourceFile) -> Iterator[None]:
         if "straddling" in message:
             message = f"a row is longer than {ROW_BYTES:,} bytes, or a quote is never closed"
         raise SourceError(f"{file.path}: cannot be read as {file.kind}: {message}") from None
-    except (OSError, BeamIOError) as error:
+    except OSError as error:  # Also Beam's.
         raise SourceError(f"{file.path}: cannot be read: {error}") from None
 
 

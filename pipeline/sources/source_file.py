@@ -6,9 +6,6 @@ import contextlib
 from dataclasses import dataclass
 from typing import IO, Any, Literal
 
-from apache_beam.io.filesystem import CompressionTypes
-from apache_beam.io.filesystems import FileSystems
-
 from ...transforms.errors import SourceError
 from ...transforms.spec import Source
 from .streams.chunks import file_of
@@ -84,20 +81,23 @@ class SourceFile:
 
     def open_stored(self) -> contextlib.AbstractContextManager[Any]:
         """Returns the file's bytes as they are stored."""
-        return contextlib.closing(self._stored(CompressionTypes.UNCOMPRESSED))
+        return contextlib.closing(self._stored())
 
-    def _stored(self, compression: str) -> IO[bytes]:
-        return (
-            FileSystems.open(self.path, compression_type=compression) if "://" in self.path else open(self.path, "rb")
-        )
+    def _stored(self, *, beam_decompresses: bool = False) -> IO[bytes]:
+        if "://" not in self.path:
+            return open(self.path, "rb")
+        from apache_beam.io.filesystem import CompressionTypes  # Takes seconds to import.
+        from apache_beam.io.filesystems import FileSystems
+
+        compression = CompressionTypes.AUTO if beam_decompresses else CompressionTypes.UNCOMPRESSED
+        return FileSystems.open(self.path, compression_type=compression)
 
     def _bytes(self) -> IO[bytes]:
         if self.compression:
-            stored = self._stored(CompressionTypes.UNCOMPRESSED)
+            stored = self._stored()
             return file_of(decompressed(stored, self.compression), stored)
         # For remote files, Beam detects further compressions by extension.
-        is_auto = self.source.compression == "auto" and self.kind != "parquet"
-        return self._stored(CompressionTypes.AUTO if is_auto else CompressionTypes.UNCOMPRESSED)
+        return self._stored(beam_decompresses=self.source.compression == "auto" and self.kind != "parquet")
 
 
 def source_file(path: str, source: Source) -> SourceFile:

@@ -16,11 +16,12 @@ import tensorflow as tf
 from served_model import SPEC, Served, expected_probabilities
 from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 
-from fieldpool.model.export import export_model, find_export
+from fieldpool.model.export import export_model
 from fieldpool.model.layers.deepfm import deepfm
 from fieldpool.model.run import Run
 from fieldpool.model.serving_graph import argument_names
 from fieldpool.transforms.errors import UserError
+from fieldpool.transforms.run_files import find_export
 from fieldpool.transforms.spec import Spec
 
 # Runs in a separate process: predictions for raw rows with plain TensorFlow, as named tensors and as tf.Examples.

@@ -10,8 +10,9 @@ import pytest
 import yaml
 from handmade_run import write_run
 
-from fieldpool.model.run import NotARun, Run
+from fieldpool.model.run import Run
 from fieldpool.transforms.errors import Damaged, UserError
+from fieldpool.transforms.run_files import NotARun
 
 SPEC: dict[str, Any] = {
     "label": {"field": "y"},

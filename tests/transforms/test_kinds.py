@@ -82,12 +82,13 @@ def test_the_output_of_a_complete_run_names_the_folder_inside(tmp_path: Path) ->
 
 
 def test_python_functions_recognise_an_argument_in_the_wrong_position(served: Served) -> None:
-    from fieldpool.model.export import NoExport, export_model, find_export
-    from fieldpool.model.run import NotARun, Run
+    from fieldpool.model.export import export_model
+    from fieldpool.model.run import Run
     from fieldpool.model.training.folder import load_model
     from fieldpool.pipeline.reports.model_report import write_report
     from fieldpool.pipeline.sources.files import find_files
     from fieldpool.pipeline.spec_file import load_spec
+    from fieldpool.transforms.run_files import NoExport, NotARun, find_export
 
     run, model, data = map(str, (served.run, served.model, served.data))
     calls = [

@@ -8,7 +8,6 @@ import grpc
 import pytest
 from google.protobuf.message import DecodeError
 
-from fieldpool.model.run import NotARun
 from fieldpool.pipeline.jobs.errors import translate_worker_errors
 from fieldpool.transforms.errors import (
     CannotWrite,
@@ -19,6 +18,7 @@ from fieldpool.transforms.errors import (
     TooManyRejected,
     WorkersDiffer,
 )
+from fieldpool.transforms.run_files import NotARun
 
 # An error in a worker process arrives as text.
 REMOTE = """Error processing instruction 7. Original traceback is
@@ -29,7 +29,7 @@ fieldpool.transforms.errors.TooManyRejected: 2 of 9 rows were rejected:
 """
 
 # An error class of another module.
-OTHER_KIND = REMOTE.replace("fieldpool.transforms.errors.TooManyRejected", "fieldpool.model.run.NotARun")
+OTHER_KIND = REMOTE.replace("fieldpool.transforms.errors.TooManyRejected", "fieldpool.transforms.run_files.NotARun")
 
 # On Prism only the second of two tracebacks names the step.
 TWICE = """Traceback (most recent call last):

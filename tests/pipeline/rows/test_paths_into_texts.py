@@ -11,7 +11,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from fieldpool.pipeline.rows.checks import Checked, CheckRows, check_rows, raw_columns
+from fieldpool.pipeline.rows.checks import Checked, check_rows, raw_columns
+from fieldpool.pipeline.rows.read_rows import CheckRows
 from fieldpool.pipeline.sources.batches import Rejected
 from fieldpool.pipeline.sources.readers import check_input, read_batches
 from fieldpool.transforms.errors import SourceError

@@ -14,10 +14,11 @@ import pytest
 import tensorflow as tf
 from tensorflow_metadata.proto.v0 import statistics_pb2
 
-from fieldpool.model.run import NotARun, Run
+from fieldpool.model.run import Run
 from fieldpool.model.run_stats import RunStats
 from fieldpool.pipeline.runs.drift import Finding, check, compare
 from fieldpool.pipeline.runs.run_directory import TransformResult, transform
+from fieldpool.transforms.run_files import NotARun
 from fieldpool.transforms.spec import Spec
 
 Rows = list[dict[str, Any]]

@@ -16,11 +16,12 @@ import tensorflow as tf
 import tensorflow_transform as tft
 
 from fieldpool.model.examples import feature_spec
-from fieldpool.model.run import NotARun, Run
+from fieldpool.model.run import Run
 from fieldpool.pipeline.rows.rejected import read_rejected
 from fieldpool.pipeline.runs.run_directory import TransformResult, transform
 from fieldpool.pipeline.sources.batches import Reason
 from fieldpool.transforms.errors import UserError
+from fieldpool.transforms.run_files import NotARun
 from fieldpool.transforms.spec import Spec
 
 Rows = list[dict[str, Any]]

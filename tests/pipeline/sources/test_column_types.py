@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from fieldpool.pipeline.rows import columns
-from fieldpool.pipeline.rows.checks import CheckRows
+from fieldpool.pipeline.rows.read_rows import CheckRows
 from fieldpool.pipeline.sources.column_types import plain_rows
 from fieldpool.pipeline.sources.readers import check_input, read_batches
 from fieldpool.transforms.errors import SourceError

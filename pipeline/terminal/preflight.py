@@ -1,0 +1,72 @@
+"""Checks of a command's arguments on the local disk, before TensorFlow and Beam are imported, which takes seconds.
+
+The commands check the same again, also for remote paths; here, a user's mistake is reported at once.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from ...transforms.errors import FieldpoolWarning
+from ...transforms.kinds import Kind, kind_of
+from ...transforms.outputs import check_folder_output, check_not_a_file
+from ...transforms.run_files import check_is_run, find_export
+
+if TYPE_CHECKING:
+    from ...transforms.spec import Spec
+
+
+def check_run(path: str) -> None:
+    """Raises NotARun if the path is not a run."""
+    if _is_local(path):
+        check_is_run(path)
+
+
+def check_export(path: str) -> None:
+    """Raises NoExport if there is no exported model at the path."""
+    if _is_local(path):
+        find_export(path)
+
+
+def check_data(patterns: Sequence[str], spec: Spec | None = None) -> None:
+    """Checks that files match the patterns and, with a spec, that they have its columns.
+
+    Raises:
+        SourceError: no file matches, or a column is missing.
+    """
+    if not _is_local(*patterns):
+        return
+    from ..sources.files import find_files  # Imports Arrow.
+
+    paths = [file.path for file in find_files(patterns)]
+    if spec is None or spec.source.format == "detect":
+        return
+    from ..rows.checks import raw_columns
+    from ..sources.readers import check_input
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FieldpoolWarning)  # The command warns.
+        check_input(paths, spec.source, raw_columns(spec))
+
+
+def check_output(folder: str, kind: Kind, *, may_exist: bool) -> None:
+    """Checks that a folder may be created.
+
+    Args:
+        folder: The folder.
+        kind: What will be in it.
+        may_exist: Whether an earlier output may be there.
+
+    Raises:
+        TargetExists: it is a file, or has something else.
+    """
+    if _is_local(folder):
+        check_not_a_file(folder)
+        if kind_of(folder) not in (None, Kind.UNFINISHED_RUN):
+            check_folder_output(folder, kind, overwrite=may_exist)
+
+
+def _is_local(*paths: str) -> bool:
+    return not any("://" in path for path in paths)
