@@ -13,6 +13,8 @@ FIELDS ?= 18
 # Processes for each figure of the benchmarks, and where they keep data and results.
 REPEAT ?= 3
 FOLDER ?= bench-data
+# Days of `make bench-growth`.
+DAYS ?= 30
 # Further options of `make bench-train` and `make bench-serving`.
 TRAIN ?=
 STEP ?=
@@ -31,7 +33,8 @@ export PYTHONUNBUFFERED := 1
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 .PHONY: help setup demo test lint types pytest test-quality test-faults test-runners test-browser test-backends \
-    test-layers test-package test-matrix test-benchmarks layers-wheel bench bench-train bench-serving docs lock clean
+    test-layers test-package test-matrix test-benchmarks layers-wheel bench bench-growth bench-train bench-serving docs \
+    lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -114,6 +117,7 @@ test-browser: $(SETUP) ## Open the report in headless Chromium: an installed one
 test-benchmarks: ## Run each benchmark once on few rows, with polars but without the other training systems: 4 minutes
 	rm -rf bench-data/test
 	$(MAKE) bench ROWS=10000 REPEAT=1 FOLDER=bench-data/test
+	$(MAKE) bench-growth DAYS=3 FOLDER=bench-data/test
 	$(MAKE) bench-train REPEAT=1 FOLDER=bench-data/test STEP="--steps 2 --repeat 1" \
 	    TRAIN="--systems fieldpool,keras --epochs 1 --steps 10 --rows 60000 --seeds 1 --quality-epochs 1"
 	$(MAKE) bench-serving REPEAT=1 FOLDER=bench-data/test SERVING="--rows 10000"
@@ -123,6 +127,9 @@ bench: $(SETUP) ## Compare the pipeline with TFT's recipe and a polars script: m
 	$(VENV)/bin/python -m benchmarks.pipelines.compare --rows $(ROWS) --fields $(FIELDS) --repeat $(REPEAT) \
 	    --folder $(FOLDER)
 	$(VENV)/bin/python -m benchmarks.pipelines.vocabularies --repeat $(REPEAT)
+
+bench-growth: $(SETUP) ## Make a chain of 30 runs that grow, twice: 0 ids move, the bytes are equal; 10 minutes (DAYS=30)
+	$(VENV)/bin/python -m benchmarks.pipelines.growth --days $(DAYS) --folder $(FOLDER)
 
 bench-train: $(SETUP) ## Compare training with DeepCTR, FuxiCTR, FBGEMM and stock Keras; installs them: 6 GB, half an hour
 	$(VENV)/bin/python -m benchmarks.training.compare --repeat $(REPEAT) --folder $(FOLDER) $(TRAIN)

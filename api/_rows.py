@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import date
 
 from rich.console import RenderableType
 
@@ -15,10 +16,12 @@ from .model.run import Run as RunDirectory
 from .pipeline.jobs import options as jobs
 from .pipeline.rows.prepared_job import PreparedJob, prepare_job
 from .pipeline.runs import drift, dry_run
+from .pipeline.runs.growing import growing_of
 from .pipeline.runs.run_directory import transform_job
 from .pipeline.terminal.check_table import findings_table
 from .pipeline.terminal.example_tables import explanation_tables
 from .transforms.errors import UserError
+from .transforms.spec.times import parsed_date
 
 
 def transform(
@@ -27,6 +30,8 @@ def transform(
     out: Path,
     *,
     using: RunDirectory | Path | None = None,
+    grow: RunDirectory | Path | None = None,
+    as_of: date | str | None = None,
     overwrite: bool = False,
     resume: bool = False,
     counts_cache: Path | None = None,
@@ -43,6 +48,9 @@ def transform(
         out: The run directory to create, on a local disk or on gs://.
         using: A run whose spec, transform and vocabularies are applied to the rows. No vocabulary and no statistic is
             computed from these rows.
+        grow: A run whose vocabularies are extended: every token keeps its id. Not together with `using`.
+        as_of: The date of the rows, such as `2026-11-28`, from which `retire_after` is counted. Default: that of the
+            newest partition folder or time, if they have one.
         overwrite: Replace an existing run once the new one is complete.
         resume: Continue the unfinished work that a killed process left in `out`. Only for data in files.
         counts_cache: A folder in which counts of partitions are kept: files, or folders such as `dt=2026-11-01`. The
@@ -62,7 +70,11 @@ def transform(
     if (spec is None) == (using is None):
         found = "neither" if spec is None else "both"
         raise UserError(f"transform: expected either `spec` or `using`, found {found}; give one of them")
-    base = None if using is None else as_run(using)
+    if using is not None and (grow is not None or as_of is not None):
+        raise UserError("transform: expected `using` or `grow` and `as_of`, found both; give one of them")
+    day = parsed_date(as_of, "as_of") if isinstance(as_of, str) else as_of
+    older = using if grow is None else grow
+    base = None if older is None else as_run(older)
     loaded = as_spec(spec) if spec is not None else as_run(using).spec  # type: ignore[arg-type]
     options = jobs.beam_options(runner, beam_options, mode=mode, workers=workers, job="transform")
     with as_files(data) as files:
@@ -74,12 +86,14 @@ def transform(
         run = base.path if base else None
         job = prepare_job(files.patterns, os.fspath(out), options, run=run, source_name=files.name)
         choose_workers(job, mode, workers)
+        opened = base and RunDirectory(job.run or "")
         transform_job(
             loaded,
             job,
             overwrite=overwrite,
             resume=resume,
-            using=base and RunDirectory(job.run or ""),
+            using=None if using is None else opened,
+            grow=growing_of(loaded, opened, day) if using is None else None,
             counts_cache=None if counts_cache is None else os.fspath(counts_cache),
         )
     return Run(job.target)

@@ -34,7 +34,7 @@ def check_model(model: keras.Model, run: Run) -> None:
         return
     name = getattr(model, "file", "the model")
     if model.identity is not None:
-        check_identity(Identity.from_json(model.identity), run.identity, ("the model", name), ("the run", run.path))
+        check_run(Identity.from_json(model.identity), run, ("the model", name))
     else:
         _check(_different_features(model, run), name, f"the run {run.path}")
 
@@ -54,15 +54,36 @@ def check_identity(mine: Identity, theirs: Identity, me: tuple[str, str], them: 
     _check(mine.differences(theirs, me[0], them[0]), me[1], " ".join(them))
 
 
+def check_run(mine: Identity, run: Run, me: tuple[str, str]) -> None:
+    """Checks that an identity has no differences to that of a run, as `check_identity`; says if the run is newer.
+
+    Raises:
+        DifferentRun: if they differ. If the run extends the vocabularies of `mine`, the message names the older run.
+    """
+    differences = mine.differences(run.identity, me[0], "the run")
+    older = run.extended(mine) if differences else None
+    if older is None:
+        _check(differences, me[1], f"the run {run.path}")
+    else:
+        raise DifferentRun(
+            f"{me[1]}: is older than the run {run.path}, which extends the vocabularies of {older.run} that it was "
+            f"trained on ({_shown(differences)}). Train and export again on {run.path}, or use {older.run} or a run "
+            "that `fieldpool transform --using` created with it"
+        )
+
+
 def _check(differences: Sequence[str], path: str, other: str) -> None:
     if differences:
-        more = len(differences) - _MOST_DIFFERENCES
-        shown = [*differences[:_MOST_DIFFERENCES], *([f"and {more} more differences"] if more > 0 else [])]
         raise DifferentRun(
-            f"{path}: does not fit {other}, whose ids or numbers have another meaning ({'; '.join(shown)}). "
+            f"{path}: does not fit {other}, whose ids or numbers have another meaning ({_shown(differences)}). "
             "Use the run that it was trained on, or one that `fieldpool transform --using` created with that run; or "
             "train and export again"
         )
+
+
+def _shown(differences: Sequence[str]) -> str:
+    more = len(differences) - _MOST_DIFFERENCES
+    return "; ".join([*differences[:_MOST_DIFFERENCES], *([f"and {more} more differences"] if more > 0 else [])])
 
 
 def _different_features(model: DeepFM, run: Run) -> list[str]:

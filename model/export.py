@@ -29,7 +29,7 @@ from ..transforms.run_files import (
     export_file,
 )
 from ..transforms.writing import TEMPORARY, temporary_folder, writing
-from .compatibility import check_identity, check_model
+from .compatibility import check_identity, check_model, check_run
 from .damage import reading
 from .examples import feature_spec
 from .files import write_folder_atomically, write_json
@@ -129,9 +129,10 @@ def check_export(export: str, run: Run | None = None) -> None:
     if tf.io.gfile.exists(path):  # Earlier versions wrote none.
         with reading(path, "export"), tf.io.gfile.GFile(path) as file:
             of_model = Identity.from_json(json.loads(file.read()))
+        of_transform = of_transform.with_retired_of(of_model)
         check_identity(of_model, of_transform, ("the model", export_file(export, MODEL_FILE)), exported)
     if run is not None:
-        check_identity(of_transform, run.identity, exported, ("the run", run.path))
+        check_run(of_transform, run, exported)
 
 
 def load_export(export: str) -> Any:

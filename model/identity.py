@@ -7,8 +7,9 @@ and equal scaled numbers. `transform --using RUN` creates such runs.
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from os.path import join
 from typing import Any
 
@@ -22,7 +23,7 @@ from ..transforms.spec import NumericField, Spec
 # tokens were selected (the tokens themselves are compared), and settings of the model.
 _IGNORED = {
     *("column", "separator", "percent", "list", "trim", "text", "weights", "vocabulary"),
-    *("min_count", "top_k", "num_oov_buckets", "dim", "pooling"),
+    *("min_count", "top_k", "num_oov_buckets", "dim", "retire_after", "pooling"),
 }
 
 
@@ -36,12 +37,20 @@ class VocabularyIdentity:
         sha256: SHA-256 of the asset: each token followed by a line feed. A longer vocabulary extends this one, with the
             same ids, if the SHA-256 of its first `tokens` lines is the same.
         unordered: Sum of the FarmHash fingerprints of the tokens, modulo 2^64, hexadecimal: the same in any order.
+        retired: The number of tokens that are looked up like unknown ones.
+        retired_sha256: SHA-256 of their lines, as little-endian int64; empty if there are none.
     """
 
     num_oov_buckets: int
     tokens: int
     sha256: str
     unordered: str
+    retired: int = 0
+    retired_sha256: str = ""
+
+    def as_json(self) -> dict[str, Any]:
+        """Returns plain values; without retired tokens those that earlier versions wrote."""
+        return {name: value for name, value in asdict(self).items() if self.retired or not name.startswith("retired")}
 
     def differences(self, other: VocabularyIdentity, mine: str, theirs: str) -> Iterator[str]:
         """Yields the differences as texts, for `Identity.differences`."""
@@ -53,6 +62,10 @@ class VocabularyIdentity:
             yield f"the same {self.tokens:,} tokens in another order"
         elif self.sha256 != other.sha256:
             yield f"{self.tokens:,} tokens in both, but not the same ones"
+        if self.retired != other.retired:
+            yield f"{self.retired:,} retired tokens in {mine}, {other.retired:,} in {theirs}"
+        elif self.retired_sha256 != other.retired_sha256:
+            yield f"{self.retired:,} retired tokens in both, but not the same ones"
 
 
 @dataclass(frozen=True)
@@ -72,13 +85,28 @@ class Identity:
 
     def as_json(self) -> dict[str, Any]:
         """Returns plain values, for `from_json`."""
-        return asdict(self)
+        vocabularies = {name: vocabulary.as_json() for name, vocabulary in self.vocabularies.items()}
+        return asdict(self) | {"vocabularies": vocabularies}
+
+    @property
+    def vocabularies_sha256(self) -> str:
+        """SHA-256 of the vocabularies, hexadecimal: the same for all runs with these tokens under these ids."""
+        return hashlib.sha256(json.dumps(self.as_json()["vocabularies"], sort_keys=True).encode()).hexdigest()
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Identity:
         """Returns the identity that `as_json` wrote."""
         vocabularies = {name: VocabularyIdentity(**values) for name, values in content["vocabularies"].items()}
         return cls(content["fields"], vocabularies, content["numbers"])
+
+    def with_retired_of(self, other: Identity) -> Identity:
+        """Returns this identity with the retired tokens of another one: only a run's ledgers say which they are."""
+        vocabularies = {
+            name: replace(vocabulary, retired=found.retired, retired_sha256=found.retired_sha256)
+            for name, vocabulary in self.vocabularies.items()
+            if (found := other.vocabularies.get(name, vocabulary))
+        }
+        return replace(self, vocabularies=vocabularies)
 
     def differences(self, other: Identity, mine: str, theirs: str) -> list[str]:
         """Returns the differences to another identity as texts; none if all ids and numbers have the same meaning.
@@ -106,12 +134,13 @@ class Identity:
         return found
 
 
-def read_identity(spec: Spec, saved_model: str) -> Identity:
+def read_identity(spec: Spec, saved_model: str, retired: Mapping[str, np.ndarray] | None = None) -> Identity:
     """Returns the identity of a transform.
 
     Args:
         spec: The resolved spec of the run.
         saved_model: The folder with the graph and its `assets/`: the `transform_fn` of a run, or an exported model.
+        retired: The lines of retired tokens, int64, of each vocabulary that has some.
     """
     fields = {
         name: field.model_dump(mode="json", exclude=_IGNORED)
@@ -121,19 +150,23 @@ def read_identity(spec: Spec, saved_model: str) -> Identity:
         for name, field in spec.fields.items()
     }
     vocabularies = {
-        name: _vocabulary(join(saved_model, "assets", name), settings.num_oov_buckets)
+        name: _vocabulary(join(saved_model, "assets", name), settings.num_oov_buckets, (retired or {}).get(name))
         for name, settings in spec.resolved_vocabularies().items()
     }
     return Identity(fields, vocabularies, _numbers(spec, join(saved_model, "saved_model.pb")))
 
 
-def _vocabulary(asset: str, num_oov_buckets: int) -> VocabularyIdentity:
+def _vocabulary(asset: str, num_oov_buckets: int, retired: np.ndarray | None) -> VocabularyIdentity:
     with tf.io.gfile.GFile(asset, "rb") as file:
         content = file.read()
     tokens = content.split(b"\n")[:-1]
     fingerprints = tf.strings.to_hash_bucket_fast(tf.constant(tokens, tf.string), 2**63 - 1).numpy()
     unordered = f"{int(fingerprints.astype(np.uint64).sum(dtype=np.uint64)):016x}"
-    return VocabularyIdentity(num_oov_buckets, len(tokens), hashlib.sha256(content).hexdigest(), unordered)
+    vocabulary = VocabularyIdentity(num_oov_buckets, len(tokens), hashlib.sha256(content).hexdigest(), unordered)
+    if retired is None or not len(retired):
+        return vocabulary
+    lines = hashlib.sha256(retired.astype("<i8").tobytes()).hexdigest()
+    return replace(vocabulary, retired=len(retired), retired_sha256=lines)
 
 
 def _numbers(spec: Spec, graph_file: str) -> dict[str, dict[str, Any]]:

@@ -10,16 +10,21 @@ import json
 from functools import cached_property
 from os.path import join
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import tensorflow as tf
 import yaml
 from pydantic import ValidationError
 
 from ..transforms.errors import UserError
 from ..transforms.kinds import check_cloud_access
+from ..transforms.known import LEDGER, ledger_of
 from ..transforms.run_files import (
     ASSETS_FOLDER,
     EXAMPLES_FOLDER,
+    LEDGERS_FOLDER,
     SPEC_FILE,
     STATS_FILE,
     TRANSFORM_FN_FOLDER,
@@ -31,7 +36,7 @@ from ..transforms.run_files import (
 from ..transforms.spec import Spec
 from .damage import reading
 from .identity import Identity, read_identity, read_saved_model
-from .run_stats import RunStats
+from .run_stats import Ancestor, RunStats
 
 
 class Run:
@@ -111,8 +116,9 @@ class Run:
     def vocabulary(self, name: str) -> pa.Table:
         """Returns a vocabulary as a table: `token` (string), `id` (int64) and `count` (int64), by ascending id.
 
-        `count` is the number of occurrences in the train split, before `min_count` and `top_k`; null if the run has no
-        counts, because another program created it. Padding (0) and OOV buckets have no row. Bytes of a token that are
+        `count` is the number of occurrences in the train split, before `min_count` and `top_k`; 0 for a token of an
+        older run (`--grow`) that train does not have; null if the run has no counts, because another program created
+        it. Padding (0) and OOV buckets have no row. Bytes of a token that are
         not valid UTF-8 are shown as `\\xff`; `tokens` has the bytes.
 
         Args:
@@ -139,6 +145,36 @@ class Run:
             return pa.nulls(tokens, pa.int64())
         with tf.io.gfile.GFile(path, "rb") as file:
             return pa.array(map(int, file.read().splitlines()), pa.int64())
+
+    def ledger(self, vocabulary: str) -> pa.Table:
+        """Returns the ledger of a vocabulary: one row per token, by ascending id, with the columns of `LEDGER`.
+
+        These are `token` (large_binary), `id` (int64), `since` and `until` (date32: the date of the first run with the
+        token, and of the last run whose train rows use it; null if it is not known), and `retired` (bool). A run that
+        was created without `--grow`, `--as-of` and `retire_after` has no file; all its dates are null.
+
+        Raises:
+            Damaged: the file cannot be read, or is not that of the vocabulary.
+        """
+        first = self.spec.resolved_vocabularies()[vocabulary].first_token_id
+        tokens = pa.array(self.tokens(vocabulary), pa.large_binary())
+        path = join(self.path, LEDGERS_FOLDER, f"{vocabulary}.parquet")
+        counted = self.stats.vocabularies[vocabulary] if self.has_stats else None
+        if counted is None or counted.retired is None:
+            return ledger_of(tokens, first, None)
+        with reading(path, "transform"):
+            with tf.io.gfile.GFile(path, "rb") as file:
+                ledger = pq.read_table(pa.BufferReader(file.read())).cast(LEDGER).combine_chunks()
+            if not ledger["token"].combine_chunks().equals(tokens):
+                raise ValueError("its tokens are not those of the vocabulary")
+            if pc.sum(ledger["retired"], min_count=0).as_py() != counted.retired:
+                raise ValueError(f"expected {counted.retired:,} retired tokens")
+        return ledger
+
+    def retired(self) -> dict[str, np.ndarray]:
+        """Returns the lines of retired tokens, int64, from 0, of each vocabulary that has some."""
+        names = [name for name, of_name in self.stats.vocabularies.items() if of_name.retired] if self.has_stats else []
+        return {name: np.flatnonzero(np.asarray(self.ledger(name)["retired"])) for name in names}
 
     @cached_property
     def vocabulary_sizes(self) -> dict[str, int]:
@@ -167,7 +203,17 @@ class Run:
         """The meaning of the ids and numbers of the run; equal for all runs that were created with `--using` it."""
         folder = join(self.path, TRANSFORM_FN_FOLDER)
         with reading(folder, "transform"):
-            return read_identity(self.spec, folder)
+            return read_identity(self.spec, folder, self.retired())
+
+    def extended(self, identity: Identity) -> Ancestor | None:
+        """Returns the older run with the vocabularies of `identity` that this run extends; None if there is none.
+
+        Args:
+            identity: That of a model, for example.
+        """
+        older = (self.stats.extends if self.has_stats else None) or []
+        of_identity = identity.vocabularies_sha256
+        return next((run for run in reversed(older) if run.vocabularies == of_identity), None)
 
 
 def read_resolved_spec(path: str) -> Spec:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from datetime import date
 from typing import Any, ClassVar
 
 from pydantic import ConfigDict
@@ -21,10 +22,32 @@ class _Counts(NamedEntries):
 
 
 class VocabularyStats(_Counts):
-    """One vocabulary: the number of distinct tokens in train, and of those that are in the vocabulary."""
+    """One vocabulary.
+
+    Attributes:
+        distinct: Number of distinct tokens in train.
+        tokens: Number of tokens in the vocabulary, those of its file; after growth, train may not have some of them.
+        retired: Number of tokens among them that are retired: looked up like unknown ones. None: the vocabulary has not
+            grown.
+    """
 
     distinct: int
     tokens: int
+    retired: int | None = None
+
+
+class Ancestor(_Counts):
+    """An older run, whose vocabularies a run extends.
+
+    Attributes:
+        run: Its path when the newer run was created.
+        as_of: The date of its rows, if known.
+        vocabularies: The `Identity.vocabularies_sha256` of the older run.
+    """
+
+    run: str
+    as_of: date | None = None
+    vocabularies: str
 
 
 class NumberStats(_Counts):
@@ -105,6 +128,8 @@ class RunStats(_Counts):
         vocabularies: The vocabularies by name.
         fields: The fields by name, in the order of the spec.
         columns: All columns of the source files, also those that the spec does not read; None if unknown.
+        as_of: The date of the rows that the vocabularies were made from; None if unknown.
+        extends: The older runs whose vocabularies these ones extend, the oldest first; None for a run without `--grow`.
     """
 
     source_rows: int | None = None
@@ -118,6 +143,8 @@ class RunStats(_Counts):
     vocabularies: dict[str, VocabularyStats]
     fields: dict[str, FieldStats]
     columns: list[str] | None = None
+    as_of: date | None = None
+    extends: list[Ancestor] | None = None
 
     def rows(self, *splits: str) -> int:
         """Returns the rows of the splits together; without any, of all."""

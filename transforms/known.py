@@ -4,11 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from os.path import basename
 
 import numpy as np
+import pyarrow as pa
 
 from .spec import NumericField, Spec
+
+# The ledger of a vocabulary, one row per line of its file: the token, its id, the dates on which train first had it
+# and last used it (null: not known), and whether it is retired.
+LEDGER = pa.schema(
+    [
+        ("token", pa.large_binary()),
+        ("id", pa.int64()),
+        ("since", pa.date32()),
+        ("until", pa.date32()),
+        ("retired", pa.bool_()),
+    ]
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,3 +58,16 @@ class Known:
                 f"known.statistics: expected float64 {list(shape)} for {len(numbers)} numeric fields, found "
                 f"{self.statistics.dtype} {list(self.statistics.shape)}"
             )
+
+
+def ledger_of(tokens: pa.Array | pa.ChunkedArray, first_id: int, used: date | None) -> pa.Table:
+    """Returns the ledger of tokens that are all used on one date.
+
+    Args:
+        tokens: The tokens, in the order of their ids.
+        first_id: The id of the first one.
+        used: The date; None: it is not known.
+    """
+    dates = pa.repeat(pa.scalar(used, pa.date32()), len(tokens))
+    ids = pa.array(np.arange(first_id, first_id + len(tokens)), pa.int64())
+    return pa.table([tokens, ids, dates, dates, pa.repeat(False, len(tokens))], schema=LEDGER)

@@ -18,6 +18,7 @@ STATISTICS_FOLDER = "statistics"
 TRANSFORM_FN_FOLDER = join(TRANSFORM_FOLDER, "transform_fn")
 ASSETS_FOLDER = join(TRANSFORM_FN_FOLDER, "assets")
 VOCABULARY_COUNTS_FOLDER = "vocabulary_counts"
+LEDGERS_FOLDER = "vocabulary_ledgers"
 
 
 # The folder of an exported model in that of the trained model, and the folder in it for further files, which TensorFlow

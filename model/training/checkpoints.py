@@ -132,7 +132,11 @@ def load_checkpoint(folder: str, model: DeepFM, settings: dict[str, Any], run: R
         ]
         if about.get("identity") is not None:
             identity = Identity.from_json(about["identity"])
-            different += identity.differences(run.identity, "the checkpoint", "the run")
+            of_run = identity.differences(run.identity, "the checkpoint", "the run")
+            older = run.extended(identity) if of_run else None
+            if older is not None:
+                of_run.insert(0, f"the run extends the older run {older.run}, for which the checkpoint was written")
+            different += of_run
         if not different and about["variables"] != _shapes(model):
             different = ["the model's weights"]
         if different:

@@ -11,14 +11,15 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 
 import numpy as np
 from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
 from ...model.run_stats import VocabularyStats
-from ...transforms.known import Known
-from ...transforms.run_files import VOCABULARY_COUNTS_FOLDER
+from ...transforms.known import LEDGER, Known
+from ...transforms.run_files import LEDGERS_FOLDER, VOCABULARY_COUNTS_FOLDER
 from ...transforms.spec import NumericField, Spec, TimeSplit
 from ...transforms.sums.exact_sums import NO_VALUES, packed_statistics_of
 from ...transforms.sums.token_counts import candidates, count_lines, most_frequent_first, vocabulary_lines
@@ -28,6 +29,8 @@ from ..sources.batches import SourceBatch
 from ..spec_file import dump_spec, parse_spec, parse_yaml
 from .boundaries import with_found_boundaries
 from .cache import CountsCache
+from .dates import newest_date
+from .growth import Growth, grow
 from .lengths import open_lengths, with_lengths
 from .partitions import Partition
 from .passes import times_of_all, train_sums
@@ -46,12 +49,14 @@ class Analysis:
         known: The vocabularies, whose files are in the folder of the analysis, and the statistics of numbers.
         rows: The number of train rows.
         vocabularies: The number of distinct tokens and of tokens in each vocabulary.
+        as_of: The date of the rows; None if it is not known, or without `Growth`.
     """
 
     spec: Spec
     known: Known
     rows: int
     vocabularies: Mapping[str, VocabularyStats]
+    as_of: date | None = None
 
 
 def analyze(
@@ -61,6 +66,7 @@ def analyze(
     threads: int,
     first_rows: Iterable[SourceBatch] = (),
     cache: CountsCache | None = None,
+    growth: Growth | None = None,
 ) -> Analysis:
     """Returns the analysis of the train rows; writes vocabularies, and their counts, to `folder`.
 
@@ -73,37 +79,55 @@ def analyze(
         first_rows: The first rows, which show the unit of times if the spec gives the boundaries but no unit. They are
             read until one has a time.
         cache: Counts of partitions from earlier analyses, and for later ones; by default all rows are counted.
+        growth: The vocabularies to extend; also writes ledgers to the folder `vocabulary_ledgers`, as in a run. Default
+            None: the vocabularies follow from the rows alone.
 
     Raises:
         SourceError: a file cannot be read, or no row has a time.
         SpecError: the unit of times is ambiguous, or the boundaries are in another unit.
         TooManyRejected: more rows are rejected than `max_rejected`, if that is a count.
+        UserError: see `Growth.check_date`.
     """
-    split = spec.split
+    split, times = spec.split, None
     if isinstance(split, TimeSplit):
-        # A cache needs to know on which side of the boundary a partition is.
-        times = times_of_all(partitions, spec, split, threads, cache) if split.eval_from is None or cache else None
+        # A cache needs to know on which side of the boundary a partition is, growth may need the newest time.
+        needs_times = split.eval_from is None or cache or (growth is not None and growth.date_of(partitions) is None)
+        times = times_of_all(partitions, spec, split, threads, cache) if needs_times else None
         if split.eval_from is None and times is not None:
             split = with_found_boundaries(times, split, first_rows)
         else:
             split = split.model_copy(update={"time_unit": resolve_unit(split, first_times(first_rows, split))})
         spec = spec.model_copy(update={"split": split})
+    as_of = None
+    if growth is not None:
+        as_of = growth.date_of(partitions)
+        if as_of is None and times is not None and isinstance(split, TimeSplit):
+            as_of = newest_date(times, split)
+        growth.check_date(as_of, spec)
     sums = train_sums(partitions, spec, threads, cache)
     resolved = with_lengths(spec, {name: dict(enumerate(sums.lengths[name].tolist())) for name in open_lengths(spec)})
     if any(len(sums.lengths[name]) - 1 > resolved.fields[name].shape[0] for name in open_lengths(spec)):
         sums = train_sums(partitions, resolved, threads, cache)
-    return _written(resolved, sums, folder)
+    return _written(resolved, sums, folder, growth, as_of)
 
 
-def _written(spec: Spec, sums: RowSums, folder: str) -> Analysis:
+def _written(spec: Spec, sums: RowSums, folder: str, growth: Growth | None, as_of: date | None) -> Analysis:
     """Writes the files of the vocabularies, and last the rest of the result."""
     settings, stats = spec.resolved_vocabularies(), {}
+    retired: dict[str, list[int]] = {}
     for name in settings:
-        frequent = candidates(sums.tokens[name], settings[name].min_count)
-        ordered = most_frequent_first(frequent, settings[name].top_k)
+        if growth is None:
+            frequent = candidates(sums.tokens[name], settings[name].min_count)
+            ordered = most_frequent_first(frequent, settings[name].top_k)
+        else:
+            ledger = growth.ledgers.get(name, LEDGER.empty_table())
+            grown = grow(ledger, sums.tokens[name], settings[name], as_of)
+            ordered, retired[name] = grown.tokens, grown.retired.tolist()
+            _write(FileSystems.join(folder, LEDGERS_FOLDER), f"{name}.parquet", [grown.ledger_file()])
         _write(FileSystems.join(folder, _VOCABULARIES_FOLDER), name, vocabulary_lines(ordered))
         _write(FileSystems.join(folder, VOCABULARY_COUNTS_FOLDER), name, count_lines(ordered))
-        stats[name] = VocabularyStats(distinct=sums.tokens[name].num_rows, tokens=ordered.num_rows)
+        number = len(retired[name]) if growth else None
+        stats[name] = VocabularyStats(distinct=sums.tokens[name].num_rows, tokens=ordered.num_rows, retired=number)
     numbers = spec.fields_of(NumericField)
     histograms = [sums.histograms.get(name, NO_VALUES) for name in numbers]
     statistics = packed_statistics_of(sums.moments, histograms, [field.buckets or 1 for field in numbers.values()])
@@ -112,6 +136,8 @@ def _written(spec: Spec, sums: RowSums, folder: str) -> Analysis:
         "rows": sums.rows,
         "statistics": statistics.tolist(),
         "vocabularies": {name: of_name.model_dump() for name, of_name in stats.items()},
+        "retired": retired,
+        "as_of": as_of and as_of.isoformat(),
     }
     write_atomically(FileSystems.join(folder, ANALYSIS_FILE), json.dumps(content))
     return read_analysis(folder)
@@ -129,7 +155,10 @@ def read_analysis(folder: str) -> Analysis:
     spec = parse_spec(parse_yaml(content["spec"], folder), folder)
     paths = {name: FileSystems.join(folder, _VOCABULARIES_FOLDER, name) for name in spec.vocabulary_fields()}
     stats = {name: VocabularyStats(**of_name) for name, of_name in content["vocabularies"].items()}
-    return Analysis(spec, Known(paths, np.array(content["statistics"], np.float64)), content["rows"], stats)
+    retired = {name: np.array(lines, np.int64) for name, lines in content["retired"].items() if lines}
+    known = Known(paths, np.array(content["statistics"], np.float64), retired)
+    as_of = content["as_of"] and date.fromisoformat(content["as_of"])
+    return Analysis(spec, known, content["rows"], stats, as_of)
 
 
 def _write(folder: str, name: str, lines: Iterable[bytes]) -> None:

@@ -57,6 +57,18 @@ CountsCache = Annotated[
 Using = Annotated[
     str | None, typer.Option("--using", metavar="RUN", help="Apply the transform and the vocabularies of this run.")
 ]
+Grow = Annotated[
+    str | None, typer.Option("--grow", metavar="RUN", help="Extend the vocabularies of this run; ids never move.")
+]
+AsOf = Annotated[
+    str | None,
+    typer.Option(
+        "--as-of",
+        metavar="DATE",
+        help="With --grow, the date of the rows, from which `retire_after` is counted; default: that of the newest "
+        "partition folder or time.",
+    ),
+]
 Epochs = Annotated[int | None, typer.Option(min=1, help="Overrides train.epochs of the spec.")]
 Seed = Annotated[int | None, typer.Option(min=0, max=2**32 - 1, help="Overrides train.seed of the spec.")]
 ResumeTraining = Annotated[bool, typer.Option("--resume", help="Continue from the last complete checkpoint in --out.")]

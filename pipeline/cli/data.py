@@ -13,10 +13,12 @@ from ..terminal import console, preflight, startup
 from ..terminal.progress import transforming, working
 from .arguments import (
     AsJson,
+    AsOf,
     BeamArguments,
     CountsCache,
     Data,
     DataAfterSpec,
+    Grow,
     ModeOption,
     Overwrite,
     Runner,
@@ -81,11 +83,14 @@ def transform(
     resume: Annotated[bool, typer.Option("--resume", help="Continue the unfinished work in --out.")] = False,
     using: Using = None,
     counts_cache: CountsCache = None,
+    grow: Grow = None,
+    as_of: AsOf = None,
     as_json: AsJson = False,
 ) -> None:
     """Transforms raw rows into a run directory: vocabularies, padded TFRecords, counts.
 
-    With --using RUN, leave SPEC out: new rows get the transform and the vocabularies of that run.
+    With --using RUN, leave SPEC out: new rows get the transform and the vocabularies of that run. With --grow RUN, the
+    vocabularies extend those of that run: every token keeps its id.
 
     Example: `fieldpool transform spec.yaml clicks.parquet --out runs/monday`
     """
@@ -93,6 +98,9 @@ def transform(
         raise UserError(
             f"no data: give files after the spec, as in `fieldpool transform {spec} 'logs/*.csv' --out RUN`"
         )
+    if using and (grow or as_of):
+        other = "--grow RUN extends them" if grow else "--as-of states the date of new ones"
+        raise UserError(f"--using RUN applies the vocabularies of a run as they are, {other}; give one of them")
     where = RunnerOptions(mode, workers, runner, beam)
     files = [spec, *(data or [])] if using else data or []
     made = make_run(
@@ -103,6 +111,8 @@ def transform(
         overwrite=overwrite,
         resume=resume,
         using=using,
+        grow=grow,
+        as_of=as_of,
         counts_cache=counts_cache,
     )
     show_run(out, made.stats, as_json=as_json)
@@ -170,28 +180,44 @@ def make_run(
     overwrite: bool = False,
     resume: bool = False,
     using: str | None = None,
+    grow: str | None = None,
+    as_of: str | None = None,
     counts_cache: str | None = None,
 ) -> TransformResult:
-    """Creates a run with a spec, or with the transform of the run `using`."""
+    """Creates a run with a spec, or with the transform of the run `using`.
+
+    With `grow`, its vocabularies extend those of that run; `as_of` is the date of the rows.
+    """
+    from ...transforms.spec.times import parsed_date
     from ..spec_file import load_spec
 
     given = load_spec(spec) if spec else None
+    day = None if as_of is None else parsed_date(as_of, "--as-of")
     if where.runner is None:
         preflight.check_output(out, Kind.RUN, may_exist=overwrite or resume)
-        if using:
-            preflight.check_run(using)
+        if older := using or grow:
+            preflight.check_run(older)
         preflight.check_data(data, given)
     with startup.importing():
         from ...model.run import Run
+        from ..runs.growing import growing_of
         from ..runs.run_directory import transform_job
         from ..runs.spec_resolution import passes
         from .beam_job import prepared_job
-    job = prepared_job(where, "transform", data, out, run=using, before=passes(given) if given else [])
+    job = prepared_job(where, "transform", data, out, run=using or grow, before=passes(given) if given else [])
     run = Run(job.run) if job.run else None
-    loaded = run.spec if run else given
-    assert loaded is not None
     with transforming(out):
-        return transform_job(loaded, job, overwrite=overwrite, resume=resume, using=run, counts_cache=counts_cache)
+        loaded = run.spec if using and run else given
+        assert loaded is not None
+        return transform_job(
+            loaded,
+            job,
+            overwrite=overwrite,
+            resume=resume,
+            using=run if using else None,
+            grow=None if using else growing_of(loaded, run, day),
+            counts_cache=counts_cache,
+        )
 
 
 def show_run(path: str, stats: RunStats, *, as_json: bool = False) -> None:

@@ -74,9 +74,9 @@ def predict(
     Example: `fieldpool predict models/monday 'candidates/*.parquet' --out scores/tuesday`
     """
     if runner is None:
+        preflight.check_data(data)
         preflight.check_export(model)
         preflight.check_output(out, Kind.PREDICTIONS, may_exist=overwrite)
-        preflight.check_data(data)
     with startup.importing():
         from ..serving.batch_prediction import predict_job
         from ..terminal import serving_tables
@@ -148,8 +148,8 @@ def export_run(run: str, model: str, out: str | None = None, *, overwrite: bool 
 def verify_export(run: str, model: str, data: list[str], rows: int | None, where: RunnerOptions) -> Parity:
     """Compares a run with an exported model on all rows of the data, or on about `rows`."""
     preflight.check_run(run)
-    preflight.check_export(model)
     preflight.check_data(data)
+    preflight.check_export(model)
     with startup.importing():
         from ..jobs import dataflow
         from ..serving import parity

@@ -28,6 +28,7 @@ from ...transforms.outputs import REPLACE, check_not_a_file, locked
 from ...transforms.run_files import (
     DONE_FILE,
     EXAMPLES_FOLDER,
+    LEDGERS_FOLDER,
     PREDICTIONS_FOLDER,
     REJECTED_FOLDER,
     SPEC_FILE,
@@ -56,6 +57,7 @@ _PARTS = (
     STATISTICS_FOLDER,
     TRANSFORM_FOLDER,
     VOCABULARY_COUNTS_FOLDER,
+    LEDGERS_FOLDER,
     EXAMPLES_FOLDER,
     PREDICTIONS_FOLDER,
     REJECTED_FOLDER,
@@ -69,20 +71,25 @@ _RESULT, _OLD = "run", "old"
 class Fingerprint:
     """The inputs of a run: equal fingerprints give equal runs. `files` are compared by size and modification time.
 
-    `columns` are all columns of the files, also those that the spec does not read.
+    `columns` are all columns of the files, also those that the spec does not read. `growth` has the older run
+    and the date of `transform --grow`.
     """
 
     spec: dict[str, Any]
     files: list[FileStamp] = field(default_factory=list)
     columns: list[str] = field(default_factory=list)
     versions: dict[str, str] = field(default_factory=dict)
+    growth: dict[str, Any] | None = None
 
     def differences(self, other: dict[str, Any]) -> list[str]:
         """Returns the names of the inputs that differ from `other`, a fingerprint read from JSON."""
         mine = json.loads(json.dumps(asdict(self)))
         then, here = ({file["path"]: file for file in files} for files in (other.get("files", []), mine["files"]))
         changed = sorted(path for path in then.keys() | here.keys() if then.get(path) != here.get(path))
-        return [*(kind for kind in ("spec", "columns", "versions") if mine[kind] != other.get(kind)), *changed]
+        return [
+            *(kind for kind in ("spec", "columns", "versions", "growth") if mine[kind] != other.get(kind)),
+            *changed,
+        ]
 
 
 class WorkFolder:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date
 
 import apache_beam as beam
 from apache_beam.io.filesystems import FileSystems
@@ -16,10 +17,10 @@ from apache_beam.options.pipeline_options import PipelineOptions, StandardOption
 from apache_beam.runners.runner import PipelineResult
 
 from ...model.run import Run
-from ...model.run_stats import VocabularyStats
+from ...model.run_stats import Ancestor, VocabularyStats
 from ...transforms.errors import UserError
 from ...transforms.kinds import check_cloud_access
-from ...transforms.run_files import ASSETS_FOLDER, TRANSFORM_FOLDER, VOCABULARY_COUNTS_FOLDER
+from ...transforms.run_files import ASSETS_FOLDER, LEDGERS_FOLDER, TRANSFORM_FOLDER, VOCABULARY_COUNTS_FOLDER
 from ...transforms.spec import Spec
 from ...transforms.transform_graph import write_transform
 from ...transforms.vocabulary_counts import METRICS_NAMESPACE
@@ -28,6 +29,7 @@ from ..analysis.cache import OPTION, CountsCache
 from ..folders.storage import children, make_folder, remove
 from ..folders.work_folder import ANALYSIS_FOLDER
 from ..jobs.options import cores, runs_in_process
+from .growing import Growing
 from .row_source import RowSource
 
 
@@ -40,12 +42,16 @@ class KnownTransform:
         folder: The folder with `transform/` and, unless another program made it, `vocabulary_counts/`.
         vocabularies: Statistics of its vocabularies.
         rows: The number of train rows that were analyzed; None if it is the transform of another run.
+        as_of: See `RunStats`.
+        extends: See `RunStats`.
     """
 
     spec: Spec
     folder: str
     vocabularies: Mapping[str, VocabularyStats]
     rows: int | None
+    as_of: date | None = None
+    extends: list[Ancestor] | None = None
 
     @property
     def transform_folder(self) -> str:
@@ -54,7 +60,7 @@ class KnownTransform:
 
 
 def known_transform(
-    spec: Spec, source: RowSource, options: PipelineOptions, work: str, using: Run | None
+    spec: Spec, source: RowSource, options: PipelineOptions, work: str, *, using: Run | None, grow: Growing | None
 ) -> KnownTransform | None:
     """Returns the transform of `using`, or analyzes the rows if this process runs the job; None for other runners.
 
@@ -64,17 +70,32 @@ def known_transform(
         options: The options of the job.
         work: The work folder; an analysis that a killed process left there is used.
         using: Another run, whose transform is applied.
+        grow: The run whose vocabularies are extended, and the date of the rows.
+
+    Raises:
+        UserError: another runner cannot extend vocabularies.
     """
     if using is not None:
-        return KnownTransform(using.spec, using.path, using.stats.vocabularies, None)
+        stats = using.stats
+        return KnownTransform(using.spec, using.path, stats.vocabularies, None, stats.as_of, stats.extends)
     if source.partitions is None or not runs_in_process(options):
+        if grow is not None and grow.is_given:
+            raise UserError(
+                "--grow and --as-of: expected a job in this process, found another runner, which cannot extend "
+                "vocabularies yet. Create the run on this machine (without --runner); the runner can then transform "
+                "more rows with it: `fieldpool transform --using RUN`"
+            )
         return None
+    growth = None if grow is None else grow.growth(spec)
     folder = FileSystems.join(work, ANALYSIS_FOLDER)
     if is_complete(folder):
         analysis = read_analysis(folder)
     else:
-        analysis = analyze(spec, source.partitions(), folder, cores(), source.first_rows(), source.counts_cache)
-    known = KnownTransform(analysis.spec, folder, analysis.vocabularies, analysis.rows)
+        cache = source.counts_cache
+        analysis = analyze(spec, source.partitions(), folder, cores(), source.first_rows(), cache, growth)
+    known = KnownTransform(
+        analysis.spec, folder, analysis.vocabularies, analysis.rows, analysis.as_of, grow.extends() if grow else None
+    )
     remove(known.transform_folder)  # A killed process may have left a part of it.
     write_transform(analysis.spec, analysis.known, known.transform_folder)
     return known
@@ -116,13 +137,14 @@ def vocabularies_of_job(spec: Spec, run: str, result: PipelineResult) -> dict[st
     return {name: VocabularyStats(distinct=distinct[name], tokens=tokens[name]) for name in names}
 
 
-def copy_vocabulary_counts(run: str, new: str) -> None:
-    """Copies the counts of a run's vocabularies, if it has them: a run created by another program may not."""
-    source, target = (FileSystems.join(folder, VOCABULARY_COUNTS_FOLDER) for folder in (run, new))
-    names = children(source)
-    if names:
-        make_folder(target)
-        FileSystems.copy(*([FileSystems.join(folder, name) for name in names] for folder in (source, target)))
+def copy_counts_and_ledgers(run: str, new: str) -> None:
+    """Copies the counts and ledgers of a run's vocabularies, if it has them: one by another program may have none."""
+    for part in (VOCABULARY_COUNTS_FOLDER, LEDGERS_FOLDER):
+        source, target = (FileSystems.join(folder, part) for folder in (run, new))
+        names = children(source)
+        if names:
+            make_folder(target)
+            FileSystems.copy(*([FileSystems.join(folder, name) for name in names] for folder in (source, target)))
 
 
 def _count_lines(path: str) -> int:

@@ -13,7 +13,7 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from .any_field import AnyField, RawForm
 from .base import Float32, Name, NotBoolean, PositiveFloat32, PositiveInt, Strict
-from .vocabularies import Vocabulary
+from .vocabularies import Days, Vocabulary
 
 _PERCENTILE = re.compile(r"^p(\d{1,2}(\.\d+)?|100)$")
 
@@ -50,6 +50,7 @@ class VocabularyField(AnyField):
     top_k: PositiveInt | None = Field(None, description="See vocabularies.")
     num_oov_buckets: PositiveInt | None = Field(None, description="See vocabularies.")
     dim: PositiveInt | None = Field(None, description="See vocabularies.")
+    retire_after: Days | None = Field(None, description="See vocabularies.")
     text: Literal["bytes", "utf8"] = Field(
         "bytes",
         description="bytes: a token may be any bytes; utf8: rows with a value that is not valid UTF-8 are rejected.",
@@ -57,7 +58,7 @@ class VocabularyField(AnyField):
 
     def vocabulary_settings(self) -> dict[str, Any]:
         """Returns the vocabulary settings that are set on the field itself."""
-        given = {k: getattr(self, k) for k in ("min_count", "top_k", "num_oov_buckets", "dim")}
+        given = {k: getattr(self, k) for k in ("min_count", "top_k", "num_oov_buckets", "dim", "retire_after")}
         return {k: v for k, v in given.items() if v is not None}
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Literal
 
 import numpy as np
+
+from ..errors import UserError
 
 TimeUnit = Literal["auto", "s", "ms", "us", "ns", "date", "number"]
 
@@ -154,3 +156,15 @@ def _seconds_of_dates(numbers: np.ndarray) -> np.ndarray:
     is_date = (months >= 1) & (months <= 12) & (dates.astype("datetime64[M]") == first)
     found[is_near] = np.where(is_date, dates.astype("datetime64[s]").astype(np.float64), np.nan)
     return found
+
+
+def parsed_date(text: str, option: str) -> date:
+    """Returns the date of an option.
+
+    Raises:
+        UserError: it is not a date.
+    """
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise UserError(f"{option}: expected a date such as 2026-11-28, found {text!r}") from None

@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from datetime import timedelta
+from typing import Annotated, Any, ClassVar
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from .base import PositiveInt, Strict
+
+_DAYS = re.compile(r"[1-9][0-9]{0,5}d")
+
+
+def _check_days(value: Any) -> Any:
+    if not isinstance(value, str) or not _DAYS.fullmatch(value):
+        raise ValueError(f"expected a number of days, such as `30d`, found {value!r}")
+    return value
+
+
+# A number of days as a text: `30d`.
+Days = Annotated[str, BeforeValidator(_check_days)]
 
 
 class Vocabulary(Strict):
@@ -19,6 +33,14 @@ class Vocabulary(Strict):
     top_k: PositiveInt | None = Field(None, description="Keep only this number of the most frequent tokens.")
     num_oov_buckets: PositiveInt = Field(1, description="Number of OOV buckets; the hash of a token selects one.")
     dim: PositiveInt | None = Field(None, description="Embedding dimension; default: model.embedding_dim.")
+    retire_after: Days | None = Field(
+        None, description="With `transform --grow`: unused tokens become OOV after this number of days, such as 30d."
+    )
+
+    @property
+    def retires_after(self) -> timedelta | None:
+        """The time after which tokens that train no longer has are retired; None: never."""
+        return None if self.retire_after is None else timedelta(days=int(self.retire_after.removesuffix("d")))
 
     @property
     def first_token_id(self) -> int:

@@ -80,6 +80,9 @@ def test_schema_is_a_json_schema(fieldpool: Fieldpool) -> None:
     assert json.loads(output)["properties"]["fields"]
 
 
+TRANSFORM = ["transform", "{}/spec.yaml", "{}/rows.parquet", "--out", "{}/x"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -97,6 +100,10 @@ def test_schema_is_a_json_schema(fieldpool: Fieldpool) -> None:
         (["transform", "{}/spec.yaml"], "Missing option"),
         (["transform", "{}/spec.yaml", "--out", "{}/x"], "no data: give files after the spec"),
         (["transform", "--using", "{}", "{}/rows.parquet", "--out", "{}/x"], "not a run (no DONE file)"),
+        ([*TRANSFORM, "--grow", "{}/nothing"], "nothing: no such folder (no DONE file)"),
+        ([*TRANSFORM, "--grow", "{}", "--using", "{}"], "--grow RUN extends them; give one of them"),
+        ([*TRANSFORM, "--as-of", "2026-11-28", "--using", "{}"], "--as-of states the date of new ones; give one of"),
+        ([*TRANSFORM, "--as-of", "28.11.2026"], "--as-of: expected a date such as 2026-11-28, found '28.11.2026'"),
         (["check", "{}", "{}/rows.parquet"], "not a run (no DONE file)"),
         (["fly"], "No such command"),
     ],

@@ -29,6 +29,11 @@ CASES = [
         "model is a trained model; expected a run",
         "transform --using RUN DATA... --out OUT",
     ),
+    (
+        ["transform", "--grow", MODEL, SPEC, DATA, OUT],
+        "model is a trained model; expected a run",
+        "transform SPEC DATA... --out OUT",
+    ),
     (["transform", "--using", RUN, SPEC, DATA, OUT], "spec.yaml is a YAML file; expected data", "--using RUN DATA..."),
     (["run", DATA, SPEC, OUT], "rows.parquet is a data file; expected a spec", "run SPEC DATA... --out OUT"),
     (["check", DATA, RUN], "rows.parquet is a data file; expected a run", "check RUN DATA..."),

@@ -32,7 +32,7 @@ COMMANDS = {
 }
 # The work of each command, after its checks.
 WORK = {
-    "transform": "pipeline.runs.run_directory._make_run",
+    "transform": "pipeline.runs.run_directory.write_parts",
     "predict": "pipeline.serving.batch_prediction.running_pipeline",
     "train": "model.training.train._train",
     "export": "model.export.write_folder_atomically",

@@ -12,7 +12,7 @@ import pytest
 
 from fieldpool.model.run import Run
 from fieldpool.pipeline.jobs.options import beam_options
-from fieldpool.pipeline.runs import run_directory
+from fieldpool.pipeline.runs import run_parts
 from fieldpool.pipeline.runs.run_directory import transform
 from fieldpool.transforms.errors import TooManyRejected
 from fieldpool.transforms.spec import Spec
@@ -75,7 +75,7 @@ def files_of(run: Path) -> dict[str, bytes]:
 def by_beam(first: Run, data: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     """The files of the run that a pipeline writes."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(run_directory, "local_threads", lambda _: None)
+        patch.setattr(run_parts, "local_threads", lambda _: None)
         target = tmp_path_factory.mktemp("beam") / "run"
         transform(first.spec, [data], str(target), using=first)
     return files_of(target)

@@ -10,7 +10,7 @@ import pytest
 from small_files import limited_files
 
 from fieldpool.pipeline.analysis import analysis
-from fieldpool.pipeline.runs import run_directory
+from fieldpool.pipeline.runs import run_parts
 from fieldpool.pipeline.runs.run_directory import transform
 from fieldpool.transforms.errors import CannotWrite, OutOfMemory, SourceChanged, TooManyRejected, UserError
 from fieldpool.transforms.spec import Spec
@@ -38,13 +38,13 @@ def before_reading(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], ob
     """Registers a function that is called after the files were listed and before they are read."""
 
     def register(change: Callable[[], object]) -> None:
-        write_rows = run_directory.write_rows
+        write_rows = run_parts.write_rows
 
         def change_and_write(*arguments: Any) -> Any:
             change()
             return write_rows(*arguments)
 
-        monkeypatch.setattr(run_directory, "write_rows", change_and_write)
+        monkeypatch.setattr(run_parts, "write_rows", change_and_write)
 
     return register
 
