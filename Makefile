@@ -13,8 +13,9 @@ FIELDS ?= 18
 # Processes for each figure of the benchmarks, and where they keep data and results.
 REPEAT ?= 3
 FOLDER ?= bench-data
-# Days of `make bench-growth`.
+# Days of `make bench-growth` and `make bench-windows`, and rows of each day of the latter.
 DAYS ?= 30
+DAY_ROWS ?= 1000000
 # Further options of `make bench-train` and `make bench-serving`.
 TRAIN ?=
 STEP ?=
@@ -33,8 +34,8 @@ export PYTHONUNBUFFERED := 1
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 .PHONY: help setup demo test lint types pytest test-quality test-faults test-runners test-browser test-backends \
-    test-layers test-package test-matrix test-benchmarks layers-wheel bench bench-growth bench-train bench-serving docs \
-    lock clean
+    test-layers test-package test-matrix test-benchmarks layers-wheel bench bench-growth bench-windows bench-start \
+    bench-train bench-serving docs lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -118,6 +119,8 @@ test-benchmarks: ## Run each benchmark once on few rows, with polars but without
 	rm -rf bench-data/test
 	$(MAKE) bench ROWS=10000 REPEAT=1 FOLDER=bench-data/test
 	$(MAKE) bench-growth DAYS=3 FOLDER=bench-data/test
+	$(MAKE) bench-windows DAYS=3 DAY_ROWS=10000 REPEAT=1 FOLDER=bench-data/test
+	$(VENV)/bin/python -m benchmarks.startup --repeat 1 --folder bench-data/test
 	$(MAKE) bench-train REPEAT=1 FOLDER=bench-data/test STEP="--steps 2 --repeat 1" \
 	    TRAIN="--systems fieldpool,keras --epochs 1 --steps 10 --rows 60000 --seeds 1 --quality-epochs 1"
 	$(MAKE) bench-serving REPEAT=1 FOLDER=bench-data/test SERVING="--rows 10000"
@@ -130,6 +133,13 @@ bench: $(SETUP) ## Compare the pipeline with TFT's recipe and a polars script: m
 
 bench-growth: $(SETUP) ## Make a chain of 30 runs that grow, twice: 0 ids move, the bytes are equal; 10 minutes (DAYS=30)
 	$(VENV)/bin/python -m benchmarks.pipelines.growth --days $(DAYS) --folder $(FOLDER)
+
+bench-windows: $(SETUP) ## Analyze 30 days of 1M rows, then a day more with their counts kept: 15 minutes (DAYS=30)
+	$(VENV)/bin/python -m benchmarks.pipelines.windows --days $(DAYS) --rows $(DAY_ROWS) --repeat $(REPEAT) \
+	    --folder $(FOLDER)
+
+bench-start: $(SETUP) ## Time the start of commands, as ratios to the import of TensorFlow and Beam: 5 minutes
+	$(VENV)/bin/python -m benchmarks.startup --folder $(FOLDER)
 
 bench-train: $(SETUP) ## Compare training with DeepCTR, FuxiCTR, FBGEMM and stock Keras; installs them: 6 GB, half an hour
 	$(VENV)/bin/python -m benchmarks.training.compare --repeat $(REPEAT) --folder $(FOLDER) $(TRAIN)
