@@ -1,8 +1,9 @@
 """The cache of counts: one Parquet file for the sums of each partition, another one for its times.
 
 A run of yesterday's window has counted most partitions of today's. A file says in its metadata what it was made from:
-the format of these files, the partition's files with size and time, and the part of the spec that decides what is
-counted. If any of it differs, the partition is counted again, and its file is replaced.
+the format of these files, the versions of fieldpool and Arrow, which read and check rows, the files of the partition
+with size and time, and the part of the spec that decides what is counted. If any of it differs, the partition is
+counted again, and its file is replaced.
 
 With a time split, a file has the sums of both sides of the boundary: `train`, before it, and `later`. A partition that
 a moved boundary leaves on one side needs no counting: its sums are those of both sides, or none.
@@ -17,34 +18,40 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from importlib.metadata import version
+from typing import Any, TypeVar
+from uuid import uuid4
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from apache_beam.io.filesystem import BeamIOError, CompressionTypes
+from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
-from ...transforms.spec import NumericField, Spec, TimeSplit
-from ...transforms.writing import replacing, writing
-from ..folders.storage import make_folder
+from ...transforms.errors import UserError
+from ...transforms.spec import NumericField, Spec, TimeSplit, Vocabulary
+from ...transforms.stopping import undone
+from ...transforms.writing import UNFINISHED_PREFIX, sync, writing
+from ..folders.storage import make_folder, remove
 from ..rows.times import Times, boundaries_of, split_unit
 from .boundaries import TimeCounts
 from .partitions import Partition
 from .row_sums import RowSums, no_rows, total
-from .sums_files import NAMES, groups_of, sums_of_groups, table_of_sums, table_of_times, times_of_groups
+from .sums_files import NAMES, Groups, groups_of, sums_of_groups, table_of_sums, table_of_times, times_of_groups
 
 OPTION = "--counts-cache"
 
-# Increase it with each change of the files, or of what they count.
+# Increase it with each change of the files.
 FORMAT = 1
 
 # Settings of a field that do not change what is counted.
-_NOT_COUNTED = {"min_count", "top_k", "num_oov_buckets", "dim", "pooling", "scale", "clip"}
+_NOT_COUNTED = {*Vocabulary.model_fields, "pooling", "scale", "clip"}
 
 _METADATA = b"fieldpool"
+
+_Found = TypeVar("_Found")
 
 
 @dataclass(frozen=True)
@@ -72,12 +79,9 @@ class CountsCache:
 
     def times(self, partition: Partition, split: TimeSplit, spec: Spec) -> TimeCounts | None:
         """Returns the times of a partition, if they are known."""
-        made_from = _made_from(partition, _of_times(split, spec))
-        groups = self._read(self._path(partition, made_from), made_from)
-        if groups is None:
-            return None
-        times = times_of_groups(groups)
-        self._ends[partition.name] = _ends_of(times)
+        times = self._read(partition, _made_from(partition, _of_times(split, spec)), times_of_groups)
+        if times is not None:
+            self._ends[partition.name] = _ends_of(times)
         return times
 
     def keep_times(self, partition: Partition, split: TimeSplit, spec: Spec, times: TimeCounts) -> None:
@@ -96,17 +100,18 @@ class CountsCache:
         self.asked.add(partition.name)
         split, made_from = spec.split, _made_from(partition, _counted(spec))
         if not isinstance(split, TimeSplit):
-            groups = self._read(self._path(partition, made_from), made_from)
-            return None if groups is None else sums_of_groups(groups, "train", spec)
+            return self._read(partition, made_from, lambda groups: sums_of_groups(groups, "train", spec))
         first, last = _seconds(self._ends[partition.name], split)
         boundary = _boundary(split)
         if first >= boundary:
             return no_rows(spec)
-        groups = self._read(self._path(partition, made_from), made_from, None if last < boundary else boundary)
-        if groups is None:
-            return None
         parts = ("train", "later") if last < boundary else ("train",)
-        return total([sums_of_groups(groups, part, spec) for part in parts], spec)
+        return self._read(
+            partition,
+            made_from,
+            lambda groups: total([sums_of_groups(groups, part, spec) for part in parts], spec),
+            None if last < boundary else boundary,
+        )
 
     def keep_sums(self, partition: Partition, spec: Spec, sums: Sides) -> None:
         """Writes the sums of a partition."""
@@ -120,20 +125,28 @@ class CountsCache:
 
     def _path(self, partition: Partition, made_from: Mapping[str, Any]) -> str:
         """Returns the file of a partition with a part of a spec, whatever its data are."""
-        key = json.dumps({**made_from, "files": [], "name": _absolute(partition.name)}, sort_keys=True)
-        shown = re.sub(r"[^\w=.-]", "_", os.path.basename(partition.name.rstrip("/")))[:80]
+        key = json.dumps({**made_from, "versions": {}, "files": [], "name": _absolute(partition.name)}, sort_keys=True)
+        shown = re.sub(r"[^A-Za-z0-9_=.-]", "_", os.path.basename(partition.name.rstrip("/")))[:80]
         return FileSystems.join(self.folder, f"{shown}-{hashlib.sha256(key.encode()).hexdigest()[:20]}.parquet")
 
-    def _read(self, path: str, made_from: Mapping[str, Any], boundary: float | None = None) -> Any:
-        """Returns the groups of a file that was made from the same, and with that boundary if one is given."""
+    def _read(
+        self,
+        partition: Partition,
+        made_from: Mapping[str, Any],
+        of_groups: Callable[[Groups], _Found],
+        boundary: float | None = None,
+    ) -> _Found | None:
+        """Returns what a file has that was made from the same, and with that boundary if one is given."""
         try:
-            with _opened(path) as file:
+            with _opened(self._path(partition, made_from)) as file:
                 parquet = pq.ParquetFile(file, read_dictionary=NAMES, page_checksum_verification=True)
                 found = json.loads(parquet.schema_arrow.metadata[_METADATA])
                 if found["made_from"] != made_from or boundary not in (None, found["boundary"]):
                     return None
-                return groups_of(parquet.read())
-        except (BeamIOError, OSError, pa.ArrowException, ValueError, LookupError, TypeError):
+                return of_groups(groups_of(parquet.read()))
+        except PermissionError as error:
+            raise UserError(f"{error.filename}: cannot be read; check your access to the folder of {OPTION}") from None
+        except (OSError, pa.ArrowException, ValueError, LookupError, TypeError):
             return None  # It does not exist, or is damaged.
 
     def _write(self, path: str, table: pa.Table, made_from: Mapping[str, Any], boundary: float | None = None) -> None:
@@ -142,8 +155,12 @@ class CountsCache:
         with writing(self.folder, OPTION):
             make_folder(self.folder)
             if "://" not in path:
-                with replacing(path) as (temporary,):
-                    _write_parquet(table, temporary)
+                # Another process may write the same file: each has its own temporary one, and the last one counts.
+                unfinished = os.path.join(self.folder, f"{UNFINISHED_PREFIX}{uuid4().hex}.parquet")
+                with undone(lambda: remove(unfinished)):
+                    _write_parquet(table, unfinished)
+                    sync(unfinished)
+                    os.replace(unfinished, path)
                 return
             sink = pa.BufferOutputStream()
             _write_parquet(table, sink)
@@ -172,7 +189,8 @@ def _opened(path: str) -> Any:
 def _made_from(partition: Partition, counted: Mapping[str, Any]) -> dict[str, Any]:
     """Returns what a file is made from, as values of JSON."""
     files = [[_absolute(file.path), file.size, file.modified] for file in partition.files]
-    return {"format": FORMAT, "files": files, **json.loads(json.dumps(counted))}
+    versions = {name: version(name) for name in ("fieldpool", "pyarrow")}
+    return {"format": FORMAT, "versions": versions, "files": files, **json.loads(json.dumps(counted))}
 
 
 def _absolute(path: str) -> str:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 import os
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
+from operator import itemgetter
 from typing import TypeVar
 
 from ...transforms.spec import Source
+from ..jobs.in_order import in_order
 from ..rows.read_rows import ranges_of, read_part
 from ..sources.batches import SourceBatch
 from ..sources.files import FileStamp
@@ -68,26 +70,22 @@ def _ranges(files: Sequence[FileStamp], source: Source, source_name: str | None)
 
 def for_each_part(
     partitions: Iterable[Partition], work: Callable[[Part], _Result], threads: int
-) -> Iterator[tuple[Partition, _Result]]:
-    """Yields each partition with the result of `work` for each of its parts, in their order.
+) -> Iterator[tuple[Partition, Iterator[_Result]]]:
+    """Yields each partition with the results of `work` for its parts, in their order; none for one without rows.
 
-    Several threads work on the parts. An error is that of the first part that has one, in any run. A few parts are
-    worked on ahead of the one whose result is yielded, which limits memory.
+    Several threads work on the parts, also on some of the next partition, which limits memory. An error is that of the
+    first part that has one, in any run. The results of a partition must be used before those of the next one.
     """
-    with ThreadPoolExecutor(threads) as pool:
-        pending: deque[tuple[Partition, Future[_Result]]] = deque()
-        try:
-            for partition in partitions:
-                for part in partition.parts():
-                    pending.append((partition, pool.submit(work, part)))
-                    if len(pending) > threads:
-                        yield _finished(pending)
-            while pending:
-                yield _finished(pending)
-        finally:
-            pool.shutdown(cancel_futures=True)
 
+    def parts() -> Generator[tuple[Partition, Part | None], None, None]:
+        for partition in partitions:
+            yield partition, None
+            yield from ((partition, part) for part in partition.parts())
 
-def _finished(pending: deque[tuple[Partition, Future[_Result]]]) -> tuple[Partition, _Result]:
-    partition, result = pending.popleft()
-    return partition, result.result()
+    def done(pair: tuple[Partition, Part | None]) -> tuple[Partition, list[_Result]]:
+        partition, part = pair
+        return partition, [] if part is None else [work(part)]
+
+    with closing(in_order(done, parts(), threads)) as results:
+        for partition, pairs in itertools.groupby(results, key=itemgetter(0)):
+            yield partition, (result for _, found in pairs for result in found)

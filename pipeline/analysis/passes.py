@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from operator import itemgetter
-from typing import TypeVar
 
 from ...transforms.spec import Spec, TimeSplit
 from ..rows.checks import check_rows, raw_columns
@@ -15,8 +12,6 @@ from .boundaries import TimeCounts, sum_times, times_of
 from .cache import CountsCache, Sides
 from .partitions import Part, Partition, for_each_part
 from .row_sums import RowSums, RunningSums, sums_of
-
-_Result = TypeVar("_Result")
 
 
 def times_of_all(
@@ -34,7 +29,7 @@ def times_of_all(
             unknown.append(partition)
         else:
             all_times.append(known)
-    for partition, found in _by_partition(for_each_part(unknown, times_of_part, threads)):
+    for partition, found in for_each_part(unknown, times_of_part, threads):
         times = sum_times(list(found))
         if cache is not None:
             cache.keep_times(partition, split, spec, times)
@@ -84,7 +79,7 @@ def train_sums(partitions: Sequence[Partition], spec: Spec, threads: int, cache:
             unknown.append(partition)
         else:
             all_rows.add(known)
-    for partition, parts in _by_partition(for_each_part(unknown, sums_of_part, threads)):
+    for partition, parts in for_each_part(unknown, sums_of_part, threads):
         of_partition = _RunningSides(spec, both)
         for part in parts:
             limit.add_worker(part.limit)
@@ -112,9 +107,3 @@ class _RunningSides:
 
     def total(self) -> Sides:
         return Sides(self._train.total(), None if self._later is None else self._later.total())
-
-
-def _by_partition(results: Iterable[tuple[Partition, _Result]]) -> Iterator[tuple[Partition, Iterator[_Result]]]:
-    """Yields each partition with the results of its parts, which follow each other."""
-    for partition, pairs in itertools.groupby(results, key=itemgetter(0)):
-        yield partition, (result for _, result in pairs)

@@ -117,7 +117,7 @@ def transform(
     )
     show_run(out, made.stats, as_json=as_json)
     if not as_json:
-        if (cache := made.counts_cache) is not None:
+        if (cache := made.counts_cache) is not None and cache.asked:
             console.say(
                 f"Counted {len(cache.counted):,} of {len(cache.asked):,} partitions; {cache.folder} had the rest"
             )

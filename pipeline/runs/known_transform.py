@@ -19,11 +19,12 @@ from apache_beam.runners.runner import PipelineResult
 from ...model.run import Run
 from ...model.run_stats import Ancestor, VocabularyStats
 from ...transforms.errors import UserError
-from ...transforms.kinds import check_cloud_access
+from ...transforms.kinds import check_cloud_access, kind_of
 from ...transforms.run_files import ASSETS_FOLDER, LEDGERS_FOLDER, TRANSFORM_FOLDER, VOCABULARY_COUNTS_FOLDER
 from ...transforms.spec import Spec
 from ...transforms.transform_graph import write_transform
 from ...transforms.vocabulary_counts import METRICS_NAMESPACE
+from ...transforms.writing import writing
 from ..analysis.analysis import analyze, is_complete, read_analysis
 from ..analysis.cache import OPTION, CountsCache
 from ..folders.storage import children, make_folder, remove
@@ -117,6 +118,13 @@ def opened_cache(folder: str, options: PipelineOptions, using: Run | None) -> Co
     check_cloud_access(folder)
     if "://" not in folder and os.path.exists(folder) and not os.path.isdir(folder):
         raise UserError(f"{folder}: is a file; {OPTION} needs a folder")
+    if (found := kind_of(folder)) is not None:
+        raise UserError(f"{folder}: is {found}; give a new folder, or one of earlier counts, with {OPTION}")
+    try:
+        with writing(folder, OPTION):
+            make_folder(folder)
+    except ValueError as error:  # Beam does not know the scheme, or lacks a package for it.
+        raise UserError(f"{folder}: cannot be used for {OPTION}: {error}") from None
     return CountsCache(folder)
 
 

@@ -15,9 +15,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 
 from ...model.run import Run
 from ...model.run_stats import RunStats
-from ...transforms.run_files import (
-    DONE_FILE,
-)
+from ...transforms.run_files import DONE_FILE
 from ...transforms.spec import Spec
 from ..analysis.cache import CountsCache
 from ..analysis.partitions import partitions_of
@@ -34,9 +32,7 @@ from ..sources.files import FileStamp, find_files
 from ..sources.readers import check_input
 from ..sources.sample import first_rows
 from .growing import Growing, growing_of
-from .known_transform import (
-    opened_cache,
-)
+from .known_transform import opened_cache
 from .list_warnings import LOOKED_AT, warn_of_unsplit_lists
 from .row_source import RowSource
 from .run_parts import write_parts

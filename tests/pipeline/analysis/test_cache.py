@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -136,7 +137,10 @@ def test_of_a_time_split_only_days_that_the_boundary_crosses_are_read_again(log:
     ("change", "expected"),
     [
         ({"fields": SPEC["fields"] | {"item": {"type": "categorical", "min_count": 9, "top_k": 1}}}, []),
-        ({"fields": SPEC["fields"] | {"item": {"type": "categorical", "num_oov_buckets": 5, "dim": 3}}}, []),
+        (
+            {"fields": SPEC["fields"] | {"item": {"type": "categorical", "num_oov_buckets": 5, "retire_after": "3d"}}},
+            [],
+        ),
         ({"model": {"embedding_dim": 3}, "max_rejected": 7}, []),
         ({"fields": SPEC["fields"] | {"tags": {"type": "multivalued", "max_len": 1}}}, [1, 2, 3]),
         ({"fields": SPEC["fields"] | {"item": {"type": "categorical", "missing": "reject"}}}, [1, 2, 3]),
@@ -173,6 +177,32 @@ def test_another_format_is_counted_again(log: Path, tmp_path: Path, monkeypatch:
     cache = CountsCache(str(tmp_path / "cache"))
     analysis(log, tmp_path / "2", range(1, 3), cache)
     assert counted(cache) == [1, 2]
+
+
+@pytest.mark.parametrize("split", [SPEC["split"], BY_TIME, BY_DAY], ids=str)
+def test_a_day_without_rows_is_kept_too(log: Path, tmp_path: Path, split: dict[str, Any]) -> None:
+    for path in (log / "dt=2026-11-02").iterdir():
+        pq.write_table(pq.read_table(path).slice(0, 0), path)
+    spec, first, second = (
+        spec_of(split=split),
+        CountsCache(str(tmp_path / "cache")),
+        CountsCache(str(tmp_path / "cache")),
+    )
+    expected = analysis(log, tmp_path / "0", range(1, 4), None, spec)
+    assert analysis(log, tmp_path / "1", range(1, 4), first, spec) == expected
+    assert analysis(log, tmp_path / "2", range(1, 4), second, spec) == expected
+    assert counted(second) == []
+
+
+def test_two_processes_may_write_the_same_file(log: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "cache"
+    with ThreadPoolExecutor(2) as threads:
+        found = [
+            threads.submit(analysis, log, tmp_path / str(part), range(1, 6), CountsCache(str(folder)))
+            for part in range(2)
+        ]
+    assert found[0].result() == found[1].result()
+    assert [path.name for path in folder.iterdir() if path.name.startswith(".")] == []
 
 
 def _truncate(path: Path) -> None:
