@@ -113,6 +113,7 @@ def analyze(
 
 def _written(spec: Spec, sums: RowSums, folder: str, growth: Growth | None, as_of: date | None) -> Analysis:
     """Writes the files of the vocabularies, and last the rest of the result."""
+    make_folder(folder)  # A spec without vocabularies needs it, too.
     settings, stats = spec.resolved_vocabularies(), {}
     retired: dict[str, list[int]] = {}
     for name in settings:

@@ -21,13 +21,19 @@ _COMPACT_NAMES = ("dt", "ds", "date", "day")
 def newest_folder_date(paths: Iterable[str]) -> date | None:
     """Returns the newest date among partition folders such as `dt=2026-11-28` or `day=20261128`; None without one.
 
+    Of several folders in a path, it is that of the innermost one of the names `dt`, `ds`, `date` and `day`, or else
+    that of the innermost one with a date.
+
     Args:
         paths: Paths of files or folders.
     """
-    found = (
-        _date_of(name, value) for path in paths for name, value in folder_columns(f"{path}/_").items()
-    )  # `_`: a file in it.
-    return max(filter(None, found), default=None)
+    return max(filter(None, map(_date_of_path, paths)), default=None)
+
+
+def _date_of_path(path: str) -> date | None:
+    columns = reversed(folder_columns(f"{path}/file").items())
+    found = {name: day for name, value in columns if (day := _date_of(name, value)) is not None}
+    return next((found[name] for name in found if name in _COMPACT_NAMES), next(iter(found.values()), None))
 
 
 def _date_of(name: str, value: bytes | None) -> date | None:

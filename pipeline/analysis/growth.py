@@ -112,7 +112,7 @@ def grow(ledger: pa.Table, counts: pa.Table, settings: Vocabulary, as_of: date |
     was_retired, today = ledger["retired"], pa.scalar(as_of, pa.date32())
     is_used = pc.greater_equal(of_lines, pc.if_else(was_retired, settings.min_count, 1))
     # A token whose last use is not known counts as used on the first date that is.
-    until = pc.coalesce(pc.if_else(is_used, today, ledger["until"]), ledger["until"], today)
+    until = pc.coalesce(pc.if_else(is_used, pc.max_element_wise(ledger["until"], today), ledger["until"]), today)
     retired = pc.and_(was_retired, pc.invert(is_used))
     if retires_after is not None:
         retired = pc.or_(retired, pc.greater_equal(pc.subtract(today, until), pa.scalar(retires_after)))

@@ -20,6 +20,7 @@ NOVEMBER_28 = date(2026, 11, 28)
     [
         (["logs/dt=2026-11-27/a.csv", "logs/dt=2026-11-28/hour=03/a.csv", "logs/dt=2026-11-01"], NOVEMBER_28),
         (["logs/event_date=2026-11-28"], NOVEMBER_28),
+        (["snapshot=2026-12-31/logs/dt=2026-11-28/expires=2027-01-01"], NOVEMBER_28),
         (["logs/day=20261128/a.csv"], NOVEMBER_28),
         (["logs/shop=20261128/a.csv"], None),  # A number.
         (["logs/dt=2026-02-30/a.csv", "logs/dt=__HIVE_DEFAULT_PARTITION__/a.csv", "dt=2026-11-28.csv"], None),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,9 @@ from served_model import Served
 from fieldpool.model.run import Run
 from fieldpool.model.training.result import TrainingResult
 from fieldpool.pipeline.cli import data, reports, serving, start, training, workflow
+from fieldpool.pipeline.runs.run_directory import TransformResult
 from fieldpool.pipeline.serving.comparison import Parity
+from fieldpool.pipeline.terminal import preflight
 
 Fieldpool = Callable[..., tuple[int, str, str]]
 
@@ -30,8 +33,11 @@ def project(served: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     for name in ("monday", "my monday"):
         (tmp_path / "runs" / name).symlink_to(served.run)
     monkeypatch.chdir(tmp_path)
+    run = Run(str(served.run))
+    shutil.copy(f"{run.path}/spec.yaml", tmp_path)
     done: list[tuple[Any, str, Any]] = [
-        (data, "make_run", Run(str(served.run)).stats),
+        (data, "make_run", TransformResult(run.path, run.spec, run.stats)),
+        (preflight, "check_data", None),
         (training, "train_run", TRAINING),
         (training, "evaluate_splits", METRICS),
         (serving, "export_run", "models/monday/serving"),

@@ -13,7 +13,9 @@ import pytest
 from served_model import Served
 
 from fieldpool.model.files import write_json
+from fieldpool.model.run import Run
 from fieldpool.pipeline.cli import workflow
+from fieldpool.pipeline.runs.run_directory import TransformResult
 from fieldpool.pipeline.sources.files import find_files
 from fieldpool.transforms.errors import UserError
 
@@ -47,7 +49,8 @@ def resume(
         steps.append(("transform", options))
         if not (out / "run/DONE").exists():
             shutil.copytree(served.run, out / "run", dirs_exist_ok=True)
-        return workflow_stats(served)
+        run = Run(str(served.run))
+        return TransformResult(run.path, run.spec, run.stats)
 
     def train(*_: Any, **options: bool) -> Any:
         steps.append(("train", options))
@@ -62,12 +65,6 @@ def resume(
         return " ".join(err.split()), steps
 
     return call
-
-
-def workflow_stats(served: Served) -> Any:
-    from fieldpool.model.run import Run
-
-    return Run(str(served.run)).stats
 
 
 def test_complete_run_is_kept_and_training_continues(resume: Resume) -> None:

@@ -106,3 +106,9 @@ def test_analysis_stops_at_too_many_rejected_rows(files: list[str], tmp_path: Pa
         with pytest.raises(TooManyRejected, match="14 of 180 rows were rejected, but max_rejected is 7") as error:
             analysis_of(files, tmp_path, threads, SPEC.model_copy(update={"max_rejected": 7}))
         assert [line.split()[1] for line in str(error.value).splitlines()[2:5]] == ["1", "14", "27"]
+
+
+def test_a_spec_without_vocabularies_has_an_analysis_too(files: list[str], tmp_path: Path) -> None:
+    numbers = {name: field for name, field in SPEC.fields.items() if not field.has_vocabulary}
+    spec = SPEC.model_copy(update={"fields": numbers, "vocabularies": {}})
+    assert list(analysis_of(files, tmp_path / "new", 1, spec)) == ["analysis.json"]
