@@ -1,8 +1,9 @@
 """Processes killed at random times: running the command again gives the result of an uninterrupted run.
 
 `make test-faults` kills 100 transforms and 100 trainings, on MovieLens if FIELDPOOL_DATA is set, else on a generated
-click log. KILLS sets the number, SEED the random times. The default suite tests the states that a kill can leave:
-tests/pipeline/folders/test_work_folder.py, tests/model/training/test_resuming.py.
+click log, and 100 analyses with a cache of counts. KILLS sets the number, SEED the random times. The default suite
+tests the states that a kill can leave: tests/pipeline/folders/test_work_folder.py,
+tests/pipeline/analysis/test_cache.py, tests/model/training/test_resuming.py.
 """
 
 from __future__ import annotations
@@ -200,3 +201,48 @@ def test_trainings_after_many_kills_give_the_same_model(job: Job, tmp_path: Path
     outcomes.update(kill_trainings(job, tmp_path, KILLS))
     assert outcomes["killed"] == KILLS
     assert outcomes["killed with a checkpoint to resume"] > KILLS / 10, "nearly all kills came before a checkpoint"
+
+
+DAYS = 20
+
+
+@pytest.fixture(scope="module")
+def days(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A spec, and a click log in a folder for each of DAYS days."""
+    folder = tmp_path_factory.mktemp("days")
+    spec, data = _click_log(folder)
+    (folder / "days.yaml").write_text(yaml.safe_dump(spec))
+    table = pq.read_table(data)
+    for day in range(DAYS):
+        path = folder / f"log/dt=2026-11-{day + 1:02}/rows.parquet"
+        path.parent.mkdir(parents=True)
+        pq.write_table(table.slice(day * (ROWS // DAYS), ROWS // DAYS), path)
+    return folder
+
+
+def test_analyses_after_many_kills_use_the_counts_that_were_kept(
+    days: Path, tmp_path: Path, outcomes: Counter[str]
+) -> None:
+    report, given = tmp_path / "report", [str(days / "days.yaml"), str(days / "log")]
+    killable.run_to_end(killable.analyze, report, *given, str(tmp_path / "first"), str(tmp_path / "warm"))
+    start = time.monotonic()
+    killable.run_to_end(killable.analyze, report, *given, str(tmp_path / "expected"), str(tmp_path / "complete"))
+    seconds = time.monotonic() - start
+    for index, moment in zip(range(KILLS), killable.moments(SEED, 0.02 * seconds, seconds), strict=False):
+        cache, out = tmp_path / f"cache-{index}", tmp_path / f"out-{index}"
+        outcomes["killed"] += killable.run_and_kill(moment, killable.analyze, report, *given, str(out), str(cache))
+        kept = len([path for path in cache.glob("*.parquet") if not path.name.startswith(".")])
+        outcomes["killed with some counts kept"] += 0 < kept < len(list((tmp_path / "complete").iterdir()))
+        outcomes["killed with an unfinished file"] += any(cache.glob(".unfinished*"))
+        shutil.rmtree(out, ignore_errors=True)
+        killable.run_to_end(killable.analyze, report, *given, str(out), str(cache))
+        assert files_below(out) == files_below(tmp_path / "expected")
+        assert {path.name for path in (tmp_path / "complete").iterdir()} <= {path.name for path in cache.iterdir()}
+        shutil.rmtree(out)
+    assert outcomes["killed"] > KILLS / 2
+    assert outcomes["killed with some counts kept"] > KILLS / 10, "nearly all kills came before or after the counting"
+
+
+def files_below(folder: Path) -> dict[str, bytes]:
+    """Returns the contents of all files below a folder."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}

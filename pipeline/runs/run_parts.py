@@ -32,12 +32,7 @@ from ..rows.rejected import check_rejected, why_all_rejected
 from ..rows.tft_rows import raw_metadata
 from ..spec_file import dump_spec
 from .growing import Growing
-from .known_transform import (
-    KnownTransform,
-    copy_counts_and_ledgers,
-    known_transform,
-    vocabularies_of_job,
-)
+from .known_transform import KnownTransform, copy_counts_and_ledgers, known_transform, vocabularies_of_job
 from .local_pass import copy_transform, write_rows
 from .preprocess import write_run
 from .row_source import RowSource

@@ -78,3 +78,15 @@ def train(run: str, out: str, resume: bool, overwrite: bool = False) -> None:
     from fieldpool.model.training.train import train
 
     train(Run(run), out, resume=resume, overwrite=overwrite)
+
+
+def analyze(spec: str, log: str, out: str, cache: str) -> None:
+    """Analyzes the train rows of a folder of days, with a cache of counts."""
+    from fieldpool.pipeline.analysis.analysis import analyze
+    from fieldpool.pipeline.analysis.cache import CountsCache
+    from fieldpool.pipeline.analysis.partitions import partitions_of
+    from fieldpool.pipeline.sources.files import find_files
+    from fieldpool.pipeline.spec_file import load_spec
+
+    loaded = load_spec(spec)
+    analyze(loaded, partitions_of(find_files([log]), loaded.source), out, 2, cache=CountsCache(cache))
