@@ -118,9 +118,8 @@ def transform(
     show_run(out, made.stats, as_json=as_json)
     if not as_json:
         if (cache := made.counts_cache) is not None and cache.asked:
-            console.say(
-                f"Counted {len(cache.counted):,} of {len(cache.asked):,} partitions; {cache.folder} had the rest"
-            )
+            known = len(cache.asked - cache.counted)
+            console.say(f"Partitions: {len(cache.counted):,} counted, {known:,} known from {cache.folder}")
         console.say_next(*(["evaluate", out, "MODEL"] if using else ["train", out, "--out", "MODEL"]))
 
 
