@@ -37,7 +37,7 @@ MOST_LEVELS, MOST_MODULES, MOST_OWN_MODULES, MOST_LINES = 6, 12, 4, 300
 # Modules that run on every backend of Keras: all layers but the one that needs TensorFlow, and the metrics.
 ANY_BACKEND = [
     *(path for path in (ROOT / "model/layers").glob("*.py") if path.name != "fused_lookup.py"),
-    ROOT / "model/metrics.py",
+    *(ROOT / "model/metrics").glob("*.py"),
 ]
 ONE_BACKEND = ("tensorflow", "tensorflow_transform", "apache_beam", "jax", "torch")
 # Packages that `make test-backends` does not install.

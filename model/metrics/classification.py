@@ -1,4 +1,4 @@
-"""Exact metrics of a complete split: no buckets, no means over batches.
+"""Metrics of predicted probabilities over a complete split: no buckets, no means over batches.
 
 A metric is NaN if it is not defined, or if a score is NaN.
 """
