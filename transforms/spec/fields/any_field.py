@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
-from .base import Strict
+from ..base import Strict
+
+COLUMN = "The raw column, or the path to a member such as `device.os` or `shelves[].name`; default: the field's name."
 
 # A field's raw value in one row: one token, a list of tokens, or one number.
 RawForm = Literal["token", "list", "number"]
