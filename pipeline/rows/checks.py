@@ -6,6 +6,7 @@ Every check runs before TensorFlow Transform sees a row: an error inside it woul
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +14,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ...transforms.spec import (
-    KEY_FEATURE,
     LABEL_FEATURE,
     SPLITS,
     MultivaluedField,
@@ -72,16 +72,18 @@ class Checked:
 def raw_columns(spec: Spec, *, label: bool = True, split: bool = True) -> list[str]:
     """Returns the columns that the spec reads, each once; with or without those of the label and the split."""
     of_split = split_columns(spec) if split else []
-    return _each_once([spec.key, spec.label.field if label else None, *of_split, *feature_columns(spec)])
+    of_label = [spec.label.field] if label else []
+    return _each_once([*spec.key_columns.values(), *of_label, *of_split, *feature_columns(spec)])
 
 
 def feature_columns(spec: Spec) -> list[str]:
     """Returns the columns that a prediction reads, each once: all except the label and the split."""
-    wanted = [spec.key]
+    wanted: list[str | None] = [*spec.key_columns.values()]
     for name, field in spec.fields.items():
         wanted.append(spec.column_of(name))
         if isinstance(field, MultivaluedField):
             wanted.append(field.weights)
+    wanted += spec.carry.values()
     return _each_once(wanted)
 
 
@@ -103,7 +105,7 @@ def check_rows(batch: SourceBatch, spec: Spec, *, label: bool = True, split: boo
         numbers, splits = batch.numbers[:0], np.array([], np.int8)
         return Checked(batch.source, batch.read, nothing, numbers, splits, batch.rejected, batch.source_rows)
     batch = at_paths(batch, raw_columns(spec, label=label, split=split))
-    parts = [_unparsed(batch, spec, label=label, split=split), _key(batch, spec)]
+    parts = [_unparsed(batch, spec, label=label, split=split), *_copied(batch, spec)]
     splits = np.full(batch.data.num_rows, NO_SPLIT, np.int8)
     if label:
         parts.append(_label(batch, spec))
@@ -154,16 +156,14 @@ def _unparsed(batch: SourceBatch, spec: Spec, *, label: bool, split: bool) -> _C
     return _Converted(faults=[_Fault(name, ~_is_null(batch.data[name]), Reason.TEXT_ON_PATH) for name in names])
 
 
-def _key(batch: SourceBatch, spec: Spec) -> _Converted:
-    if spec.key is None:
-        return _Converted()
-    key = columns.tokens(batch.data[spec.key], spec.key)
-    faults = [
-        _Fault(spec.key, key.bad, key.reason),
-        _Fault(spec.key, _is_null(key.values), Reason.NO_KEY),
-        _too_long(spec.key, key.values, spec),
-    ]
-    return _Converted({KEY_FEATURE: key.values}, faults)
+def _copied(batch: SourceBatch, spec: Spec) -> Iterator[_Converted]:
+    """Yields the columns of the key, which must have a value, and the carried ones, which may lack it."""
+    for name, column in spec.copied_columns.items():
+        found = columns.tokens(batch.data[column], column)
+        faults = [_Fault(column, found.bad, found.reason)]
+        if name in spec.key_columns:
+            faults.append(_Fault(column, _is_null(found.values), Reason.NO_KEY))
+        yield _Converted({name: found.values}, [*faults, _too_long(column, found.values, spec)])
 
 
 def _label(batch: SourceBatch, spec: Spec) -> _Converted:

@@ -77,8 +77,9 @@ def explanation_tables(explanation: Explanation) -> list[RenderableType]:
 
 
 def _title(example: DecodedExample) -> str:
-    key = "" if example.key is None else f"key {example.key}, "
-    return f"{key}label {example.label:g}"
+    key = [] if example.key is None else [f"key {example.key}"]
+    carried = [f"{name} {visible(text)}" for name, text in example.carried.items()]
+    return ", ".join([*key, *carried, f"label {example.label:g}"])
 
 
 def _tokens(field: DecodedField) -> str:
