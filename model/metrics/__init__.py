@@ -12,7 +12,6 @@ from .classification import (
     measures,
     pr_auc,
 )
-from .ranking import ranking_measures
 
 __all__ = [
     "auc",
@@ -25,5 +24,4 @@ __all__ = [
     "logloss",
     "measures",
     "pr_auc",
-    "ranking_measures",
 ]
