@@ -7,7 +7,7 @@ example at a time takes several times as long.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from os.path import join
 from typing import Any
 
@@ -15,7 +15,7 @@ import tensorflow as tf
 
 from ..transforms.errors import UserError
 from ..transforms.run_files import EXAMPLES_FOLDER
-from ..transforms.spec import KEY_FEATURE, LABEL_FEATURE, SPLITS, Spec, weights_feature
+from ..transforms.spec import LABEL_FEATURE, SPLITS, Spec, weights_feature
 from .damage import reading
 from .run import Run
 
@@ -44,8 +44,8 @@ def feature_spec(spec: Spec) -> dict[str, tf.io.FixedLenFeature]:
     """Returns the features of a run's examples for `tf.io.parse_example`.
 
     Categorical: int64 `[]`. Multivalued: int64 `[max_len]`, its weights float32 `[max_len]`. Numeric: float32
-    `[]`, or int64 `[]` in quantile buckets. In addition the label, float32 `[]`, and the key, string `[]`, if the spec
-    has one.
+    `[]`, or int64 `[]` in quantile buckets. In addition the label, float32 `[]`, and each column of the key and of
+    `carry`, string `[]`.
 
     Raises:
         ValueError: if a `max_len` is `auto` or a percentile, as in a spec that is not that of a run.
@@ -60,8 +60,7 @@ def feature_spec(spec: Spec) -> dict[str, tf.io.FixedLenFeature]:
         if field.is_weighted:
             features[weights_feature(name)] = tf.io.FixedLenFeature(shape, tf.float32)
     features[LABEL_FEATURE] = tf.io.FixedLenFeature([], tf.float32)
-    if spec.key is not None:
-        features[KEY_FEATURE] = tf.io.FixedLenFeature([], tf.string)
+    features |= dict.fromkeys(spec.copied_columns, tf.io.FixedLenFeature([], tf.string))
     return features
 
 
@@ -75,14 +74,15 @@ def read_examples(
     epoch: int | None = None,
     skip: int = 0,
     with_key: bool = False,
+    columns: Sequence[str] = (),
     repeat: bool = False,
     cache: str | None = None,
     shard: tuple[int, int] | None = None,
 ) -> tf.data.Dataset:
     """Returns a dataset of `(features, label)`, or `(features, label, key)`.
 
-    Features are those of `feature_spec` with a batch dimension in front; the label is float32 `[batch]`, the key string
-    `[batch]`. The last batch may be smaller.
+    Features are the fields of `feature_spec` with a batch dimension in front; the label is float32 `[batch]`, the key
+    string `[batch]` or, of several columns, `[batch, columns]`. The last batch may be smaller.
 
     Args:
         run: The run to read.
@@ -96,6 +96,8 @@ def read_examples(
             before it, so training can be resumed. Default None: each iteration of the dataset is the next epoch.
         skip: Number of batches to skip at the start of the first epoch.
         with_key: Whether to add the key, for predictions. Not for `fit`, which would use it as sample weights.
+        columns: Columns of the key or of `carry`, by feature, to read as well: they are among the features, string
+            `[batch]`. Default: none, because a model does not read them.
         repeat: Whether the dataset is endless: one epoch follows another.
         cache: "memory": this function reads and parses all examples, and each epoch shuffles all of them together. The
             path of new files: parsed examples are kept there from the first epoch on, with the blocks in the same
@@ -105,21 +107,31 @@ def read_examples(
 
     Raises:
         NoExamples: if the split has no shards.
-        ValueError: if the split is unknown, or for `with_key` if the spec has no key.
+        ValueError: if the split is unknown, for `with_key` if the spec has no key, or if it has no such column.
     """
     if split not in SPLITS:
         raise ValueError(f"split: expected one of {', '.join(SPLITS)}; found {split!r}")
     if with_key and run.spec.key is None:
         raise ValueError(f"{run.path}: the spec has no `key`; add `key: <column>` and run `fieldpool transform` again")
+    copied = run.spec.copied_columns
+    unknown = next((name for name in columns if name not in copied), None)
+    if unknown is not None:
+        raise ValueError(
+            f"{run.path}: columns: expected columns of the key or of `carry` ({', '.join(copied) or 'none'}), found "
+            f"{unknown!r}"
+        )
     files = run.shards(split)
     if not files:
         raise NoExamples(
             f"{run.path}: no examples in the split {split!r} (examples/{split}-*.tfrecord.gz); change "
             "`split:` in the spec so that this split has rows, and run `fieldpool transform` again"
         )
-    features = feature_spec(run.spec)
-    if not with_key:
-        features.pop(KEY_FEATURE, None)
+    key = list(run.spec.key_columns) if with_key else []
+    features = {
+        name: feature
+        for name, feature in feature_spec(run.spec).items()
+        if name not in copied or name in key or name in columns
+    }
     if cache == "memory":
         batches = _from_memory(_blocks(tf.constant(files), features, shard), batch_size, bool(shuffle_buffer))
     elif cache is not None:
@@ -137,7 +149,7 @@ def read_examples(
     dataset = epochs.flat_map(
         lambda i, epoch_seed: batches(epoch_seed).skip(tf.where(i == 0, tf.cast(skip, tf.int64), 0))
     )
-    return dataset.map(lambda example: _features_and_label(example, with_key)).prefetch(tf.data.AUTOTUNE)
+    return dataset.map(lambda example: _features_and_label(example, key, columns)).prefetch(tf.data.AUTOTUNE)
 
 
 def count_examples(run: Run, split: str) -> int:
@@ -220,11 +232,12 @@ def _shuffled(rows: Any, seed: Any) -> Any:
     return tf.nest.map_structure(lambda tensor: tf.gather(tensor, order), rows)
 
 
-def _features_and_label(features: dict[str, tf.Tensor], with_key: bool) -> tuple:
-    """Returns `(features, label)` or `(features, label, key)` of a parsed batch."""
-    features = dict(features)
-    label = features.pop(LABEL_FEATURE)
-    if with_key:
-        key = features.pop(KEY_FEATURE)
-        return features, label, key
-    return features, label
+def _features_and_label(parsed: dict[str, tf.Tensor], key: Sequence[str], columns: Sequence[str]) -> tuple:
+    """Returns `(features, label)` or, with the names of the key's features, `(features, label, key)` of a batch."""
+    left_out = {LABEL_FEATURE, *(name for name in key if name not in columns)}
+    features = {name: tensor for name, tensor in parsed.items() if name not in left_out}
+    label = parsed[LABEL_FEATURE]
+    if not key:
+        return features, label
+    parts = [parsed[name] for name in key]
+    return features, label, parts[0] if len(parts) == 1 else tf.stack(parts, axis=1)

@@ -53,13 +53,13 @@ def export_model(run: Run, model_path: str, out: str | None = None, *, overwrite
             example lacks is a missing value or an empty list.
         raw: One tensor per field: string `[batch]` (missing: ""), float32 `[batch]` (missing: NaN), or, for lists,
             string `[batch, n]`, padded with "", and their weights float32 `[batch, n]`; n may be different for each
-            field and call. With a key in the spec also `key`, string `[batch]`. An argument has the name of its field,
-            with `_` instead of characters that are not allowed in arguments (`argument_names`).
+            field and call. Key and carried columns are string `[batch]`. An argument has the name of its feature, with
+            `_` instead of characters that are not allowed in arguments (`argument_names`).
         ids: The argument is `examples` as above; returns the features that the model sees, as in the run's examples.
 
     The method `predict` (a `tf.function`) takes one dict of the same raw features, but lists are `tf.RaggedTensor`s,
-    which signatures do not support. Probabilities are float32 `[batch]`, under `probability`; with a key in the spec,
-    the result also has `key`, string `[batch]`.
+    which signatures do not support. Probabilities are float32 `[batch]`, under `probability`; the result also has the
+    columns of key and `carry`, string `[batch]`.
 
     Vocabularies are assets of the SavedModel. `assets.extra/` has `spec.yaml`, which `fieldpool predict` needs to read
     sources, `model.keras`, the trained model without the transform, and `identity.json`, which `verify` and `predict`

@@ -10,7 +10,7 @@ import keras
 import tensorflow as tf
 
 from ..transforms.preprocessing import raw_feature_spec
-from ..transforms.spec import KEY_FEATURE, LABEL_FEATURE, Spec
+from ..transforms.spec import LABEL_FEATURE, Spec
 
 PROBABILITY = "probability"
 
@@ -43,13 +43,13 @@ def serving_module(spec: Spec, transform: Any, model: keras.Model) -> tuple[tf.M
     def predict_and_count(raw: Features) -> dict[str, tf.Tensor]:
         features = ids(raw)
         logit = tf.squeeze(tf.cast(model(features, training=False), tf.float32), axis=1)
-        key = {KEY_FEATURE: features[KEY_FEATURE]} if KEY_FEATURE in features else {}
-        return {PROBABILITY: tf.sigmoid(logit), **key, **_id_counts(features, spec)}
+        copied = {name: features[name] for name in spec.copied_columns}
+        return {PROBABILITY: tf.sigmoid(logit), **copied, **_id_counts(features, spec)}
 
     def predict(raw: Features) -> dict[str, tf.Tensor]:
         # Calls the function, whose graph is then saved once; TensorFlow does not compute counts that are not used.
         outputs = module.predict_and_count(raw)
-        return {name: outputs[name] for name in (PROBABILITY, KEY_FEATURE) if name in outputs}
+        return {name: outputs[name] for name in (PROBABILITY, *spec.copied_columns)}
 
     module.predict_and_count = tf.function(predict_and_count, input_signature=[_ragged_signature(spec)])
     module.predict = tf.function(predict, input_signature=[_ragged_signature(spec)])

@@ -26,6 +26,11 @@ def test_history_shares_the_embeddings_of_items_and_keeps_the_newest(name: str, 
     assert spec.fields_of(MultivaluedField)["history"].keep == "last"
 
 
+def test_mind_identifies_a_candidate_and_carries_its_impression() -> None:
+    spec = load_spec(str(EXAMPLES / "mind.yaml"))
+    assert spec.copied_columns == {"key_0": "impression_id", "key_1": "news_id", "impression_id": "impression_id"}
+
+
 def test_criteo_declares_each_of_its_columns_once() -> None:
     spec = load_spec(str(EXAMPLES / "criteo.yaml"))
     assert list(spec.fields_of(NumericField)) == [f"I{i}" for i in range(1, 14)]

@@ -142,7 +142,7 @@ def test_mind_with_empty_and_very_long_histories(real_data: Path, tmp_path: Path
     result = transformed("mind.yaml", real_data / "mind5k/candidates.parquet", tmp_path / "run")
     counts = row_counts(result)
     assert counts[0] == 189_359 == sum(counts[1:])
-    assert result.stats.rejected == 0
+    assert (result.stats.rejected, result.stats.duplicate_keys) == (0, 0)
     history = result.stats.fields["history"]
     assert history.lengths is not None
     assert history.values_truncated is not None

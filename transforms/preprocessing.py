@@ -1,8 +1,9 @@
 """`preprocessing_fn(spec)`: the preprocessing of a spec with TensorFlow Transform.
 
-Raw inputs are named by field (not by raw column), plus `key` and `label`. Outputs are the features of examples:
-categorical int64 `[batch]`, multivalued int64 `[batch, max_len]` (0 is padding), their weights float32
-`[batch, max_len]`, numeric float32 `[batch]`, or int64 `[batch]` in quantile buckets.
+Raw inputs are named by field (not by raw column), plus key, carried columns and `label`. Outputs are the features of
+examples: key and carried columns string `[batch]`, the label float32 `[batch]`, categorical int64 `[batch]`,
+multivalued int64 `[batch, max_len]` (0 is padding), their weights float32 `[batch, max_len]`, numeric float32
+`[batch]`, or int64 `[batch]` in quantile buckets.
 """
 
 from __future__ import annotations
@@ -46,8 +47,8 @@ def raw_feature_spec(spec: Spec, *, label: bool = True) -> dict[str, RawFeature]
         label: Whether to include the label: training data have one, a serving request does not.
     """
     features: dict[str, RawFeature] = {}
-    if spec.key is not None:
-        features[KEY_FEATURE] = tf.io.FixedLenFeature([], tf.string)
+    for name in spec.copied_columns:
+        features[name] = tf.io.FixedLenFeature([], tf.string)
     if label:
         features[LABEL_FEATURE] = tf.io.FixedLenFeature([], tf.float32)
     for name, field in spec.fields.items():
@@ -67,9 +68,9 @@ def preprocessing_fn(
 ) -> Callable[[Inputs], Outputs]:
     """Returns the `preprocessing_fn` of a spec, for `tft_beam.AnalyzeDataset` and similar.
 
-    It can be pickled and sent to workers. Its inputs have the names of `raw_feature_spec`; `key` and `label` are
-    optional. They may be dense, sparse or ragged; dense text of a multivalued field is split at the field's separator.
-    Texts in the syntax of JSON or Python (`list`) must be parsed before.
+    It can be pickled and sent to workers. Its inputs have the names of `raw_feature_spec`; key, carried
+    columns and `label` are optional. They may be dense, sparse or ragged; dense text of a multivalued field is split at
+    the field's separator. Texts in the syntax of JSON or Python (`list`) must be parsed before.
     When it is traced, it raises a `UserError` that names the missing inputs.
 
     Args:
@@ -105,7 +106,7 @@ def _preprocess(inputs: Inputs, *, spec: Spec, counts_folder: str | None, known:
         paths = {vocabulary: asset(known.vocabularies[vocabulary]) for vocabulary in spec.vocabulary_fields()}
     ids_of = _lookups(paths, spec, known)
     return {
-        **_key_and_label(inputs),
+        **_copied_and_label(inputs, spec),
         **_categorical(tokens, categorical, ids_of),
         **_multivalued(lists, kept, multivalued, ids_of),
         **_weights(inputs, lists, kept, multivalued),
@@ -116,22 +117,26 @@ def _preprocess(inputs: Inputs, *, spec: Spec, counts_folder: str | None, known:
 def _check_names(inputs: Inputs, spec: Spec) -> None:
     """Checks that there is an input for each field. A key or label under the name of its raw column is an error, too.
 
+    So is a carried column.
+
     Raises:
         UserError: an input is missing.
     """
-    columns: dict[str, str | None] = {KEY_FEATURE: spec.key, LABEL_FEATURE: spec.label.field}
+    optional = {**spec.copied_columns, LABEL_FEATURE: spec.label.field}
+    columns: dict[str, str | None] = dict(optional)
     for name, field in spec.fields.items():
         columns[name] = spec.column_of(name)
         if isinstance(field, MultivaluedField) and field.weights is not None:
             columns[weights_feature(name)] = field.weights
     absent = {feature: column for feature, column in columns.items() if feature not in inputs}
     to_rename = {feature: column for feature, column in absent.items() if column in inputs and column not in columns}
-    missing = [feature for feature in absent if feature in to_rename or feature not in (KEY_FEATURE, LABEL_FEATURE)]
+    missing = [feature for feature in absent if feature in to_rename or feature not in optional]
     if missing:
         hints = "".join(f"; rename the raw column {column} to {feature}" for feature, column in to_rename.items())
+        key = ", ".join(spec.key_columns or [KEY_FEATURE])
         raise UserError(
             f"preprocessing_fn: missing inputs: {', '.join(missing)}; found: {', '.join(inputs) or 'none'}. Inputs are "
-            f"named by field ({KEY_FEATURE} and {LABEL_FEATURE} for the key and the label){hints}"
+            f"named by field ({key} and {LABEL_FEATURE} for the key and the label){hints}"
         )
 
 
@@ -197,11 +202,10 @@ def _lookups(paths: Mapping[str, tf.Tensor], spec: Spec, known: Known | None) ->
     return lambda field, values: lookups.ids(spec.vocabulary_of(field), values)
 
 
-def _key_and_label(inputs: Inputs) -> Outputs:
-    """Returns the key, string `[batch]`, and the label, float32 `[batch]`, if they are inputs."""
-    outputs: Outputs = {}
-    if KEY_FEATURE in inputs:
-        outputs[KEY_FEATURE] = bags.single_values(bags.as_strings(inputs[KEY_FEATURE]), "")
+def _copied_and_label(inputs: Inputs, spec: Spec) -> Outputs:
+    """Returns key and carried columns, string `[batch]`, and the label, float32 `[batch]`, if they are inputs."""
+    names = dict.fromkeys([KEY_FEATURE, *spec.copied_columns])
+    outputs = {name: bags.single_values(bags.as_strings(inputs[name]), "") for name in names if name in inputs}
     if LABEL_FEATURE in inputs:
         outputs[LABEL_FEATURE] = tf.cast(bags.single_values(inputs[LABEL_FEATURE], 0.0), tf.float32)
     return outputs

@@ -12,6 +12,7 @@ from .classification import (
     measures,
     pr_auc,
 )
+from .ranking import ranking_measures
 
 __all__ = [
     "auc",
@@ -24,4 +25,5 @@ __all__ = [
     "logloss",
     "measures",
     "pr_auc",
+    "ranking_measures",
 ]

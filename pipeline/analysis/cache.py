@@ -209,10 +209,12 @@ def _counted(spec: Spec) -> dict[str, Any]:
     split = {key: value for key, value in whole["split"].items() if key not in ("eval_from", "test_from")}
     if isinstance(spec.split, TimeSplit):
         split = _of_times(spec.split, spec)["split"] | {"time_unit": spec.split.time_unit}
-    # `sample` only if there is one, so that counts of earlier versions stay valid.
-    same = ("source", "key", "label", "limits", *(["sample"] if spec.sample else []))
+    same = ("source", "key", "label", "limits")
+    # Rows are rejected for a carried column, too: because of a list, or too long a text.
+    carried = {"carry": sorted(set(spec.carry.values()))} if spec.carry else {}
     vocabularies = {name: spec.vocabulary_of(name) for name, of in spec.fields.items() if of.has_vocabulary}
-    return {**{name: whole.get(name) for name in same}, "split": split, "fields": fields, "vocabularies": vocabularies}
+    entries = {name: whole.get(name) for name in same} | carried
+    return {**entries, "split": split, "fields": fields, "vocabularies": vocabularies}
 
 
 def _of_times(split: TimeSplit, spec: Spec) -> dict[str, Any]:

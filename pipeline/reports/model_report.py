@@ -17,29 +17,24 @@ import numpy as np
 import tensorflow as tf
 
 from ...model.damage import reading
-from ...model.evaluation import Scores, evaluate, measure, score_split
 from ...model.files import write_atomically
 from ...model.run import Run
 from ...model.run_stats import total
 from ...model.training.folder import TRAINING_FILE, load_model
 from ...transforms.errors import UserError
 from ...transforms.kinds import Kind, check_kind
-from ...transforms.spec import SPLITS, CategoricalField, MultivaluedField, Spec
+from ...transforms.spec import SPLITS, CategoricalField, Spec
 from ..spec_file import dump_spec
 from .card_text import commands, formula, limits, pooling_row
 from .charts import Captioned
 from .field_profile import FieldProfile
 from .pages import REPORT_TITLE, Header, Table, check_report, decimals, number, render, share
-from .quality_charts import learning_curves, quality_curves, slice_charts
+from .quality.charts import learning_curves, quality_curves, slice_charts
+from .quality.measured import Metrics, Quality, measure_quality
 from .run_profile import field_profiles
-
-# The number of categorical fields that are sliced by value, in addition to those named in the spec.
-_SLICED_FIELDS = 3
 
 # The number of rows in the tables of fields with the most OOV values and with the most values.
 _TOP_FIELDS = 6
-
-_BATCH_SIZE = 4096
 
 _METRIC_NAMES = {
     "auc": "AUC",
@@ -51,8 +46,6 @@ _METRIC_NAMES = {
     "positives": "positives",
 }
 _SLICE_METRICS = ("auc", "gauc", "pr_auc", "logloss", "calibration", "positives")
-
-Metrics = dict[str, float]
 
 
 def write_report(
@@ -78,7 +71,7 @@ def write_report(
     training = _read_training(model_folder)
     model = load_model(model_folder)
     spec = Spec.model_validate(training["spec"])
-    quality = _measure_quality(run, model)
+    quality = measure_quality(run, model)
     fields = field_profiles(run)
     page = render(
         "report.html",
@@ -105,59 +98,6 @@ def _read_training(folder: str) -> dict[str, Any]:
     with reading(path, "train"), tf.io.gfile.GFile(path) as file:
         training: dict[str, Any] = json.loads(file.read())
     return training
-
-
-@dataclass(frozen=True)
-class Quality:
-    """The quality of a model.
-
-    Attributes:
-        by_split: The metrics of each split that has rows.
-        split: The split that the model is judged by: the last one that has rows.
-        scores: The scores of that split.
-        slices: The metrics of that split by field and slice.
-        gauc_by: The field whose values are the groups of GAUC.
-    """
-
-    by_split: dict[str, Metrics]
-    split: str
-    scores: Scores
-    slices: dict[str, dict[str, Metrics]]
-    gauc_by: str | None
-
-    @property
-    def metrics(self) -> Metrics:
-        """The metrics of `split`."""
-        return self.by_split[self.split]
-
-
-def _measure_quality(run: Run, model: keras.Model) -> Quality:
-    """Returns the metrics of all splits; scores each split once."""
-    *others, split = [split for split in SPLITS if run.stats.rows(split)]
-    gauc_by, sliced = _gauc_by(run.spec), _sliced_fields(run, split)
-    by_split: dict[str, Metrics] = {
-        other: evaluate(model, run, other, batch_size=_BATCH_SIZE, gauc_by=gauc_by, slices=[]) for other in others
-    }
-    scores = score_split(model, run, split, batch_size=_BATCH_SIZE, gauc_by=gauc_by, slices=sliced)
-    measured = measure(scores, run, gauc_by=gauc_by, slices=sliced)
-    slices = measured.pop("slices", {})
-    return Quality(by_split | {split: measured}, split, scores, slices, gauc_by)
-
-
-def _gauc_by(spec: Spec) -> str | None:
-    """Returns the spec's `gauc_by`, else the first categorical field with `user` in its name."""
-    users = [name for name in spec.fields_of(CategoricalField) if "user" in name]
-    return spec.evaluation.gauc_by or next(iter(users), None)
-
-
-def _sliced_fields(run: Run, split: str) -> list[str]:
-    """Returns the multivalued fields, and the categorical ones with the most OOV values and the smallest vocabulary."""
-    spec, stats = run.spec, run.stats
-    categorical = list(spec.fields_of(CategoricalField))
-    by_oov = sorted(categorical, key=lambda name: -(stats.fields[name].oov_share(split) or 0))
-    by_size = sorted(categorical, key=lambda name: run.vocabulary_sizes[spec.vocabulary_of(name)])
-    chosen = [*spec.evaluation.slices, *by_oov[: _SLICED_FIELDS - 1], *by_size[:1]]
-    return list(dict.fromkeys([*spec.fields_of(MultivaluedField), *chosen]))
 
 
 def _header(run: Run, folder: str, training: dict[str, Any], model: keras.Model, quality: Quality) -> Header:
@@ -261,7 +201,6 @@ def _data_section(run: Run, fields: list[FieldProfile]) -> DataSection:
         rows=[
             *([s, number(stats.rows(s)), share(stats.positives[s] / stats.rows(s))] for s in splits),
             ["rejected", number(stats.rejected), ""],
-            *([] if stats.sampled_out is None else [["train, sampled out", number(stats.sampled_out), share(0.0)]]),
         ],
         most_oov=[[field.name, share(field.oov_eval), share(field.oov_test)] for field in by_oov[:_TOP_FIELDS]],
         most_values=[[name, number(values[name] / max(1, stats.rows()), 3)] for name in by_values[:_TOP_FIELDS]],

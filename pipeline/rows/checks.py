@@ -6,7 +6,7 @@ Every check runs before TensorFlow Transform sees a row: an error inside it woul
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +14,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ...transforms.spec import (
-    KEY_FEATURE,
     LABEL_FEATURE,
     SPLITS,
     MultivaluedField,
@@ -27,7 +26,7 @@ from ..arrow_lists import is_list, list_lengths
 from ..sources.batches import Reason, Rejected, SourceBatch, at_paths, raw_row, rejected_row
 from . import columns
 from .labels import labels
-from .splits import NO_SPLIT, assign_splits, negatives_left_out, sample_columns, split_columns
+from .splits import NO_SPLIT, assign_splits, split_columns
 from .texts import PLAIN_NUMBERS, NumberRule
 from .weights import weights_of
 
@@ -45,7 +44,6 @@ class Checked:
         splits: The split of each row, int8 `[rows]`: an index into SPLITS, or NO_SPLIT if it was not read.
         rejected: The rejected rows, in the order of their numbers.
         source_rows: As in SourceBatch.
-        sampled_out: The number of valid rows that the spec's `sample` leaves out; they are not in `rows`.
     """
 
     source: str
@@ -55,7 +53,6 @@ class Checked:
     splits: np.ndarray
     rejected: list[Rejected]
     source_rows: int | None = None
-    sampled_out: int = 0
 
     def of_split(self, split: str) -> Checked:
         """Returns a copy with only the valid rows of one split."""
@@ -75,18 +72,18 @@ class Checked:
 def raw_columns(spec: Spec, *, label: bool = True, split: bool = True) -> list[str]:
     """Returns the columns that the spec reads, each once; with or without those of the label and the split."""
     of_split = split_columns(spec) if split else []
-    of_sample = sample_columns(spec) if label and split else []
-    of_label = spec.label.field if label else None
-    return _each_once([spec.key, of_label, *of_split, *of_sample, *feature_columns(spec)])
+    of_label = [spec.label.field] if label else []
+    return _each_once([*spec.key_columns.values(), *of_label, *of_split, *feature_columns(spec)])
 
 
 def feature_columns(spec: Spec) -> list[str]:
-    """Returns the columns that a prediction reads, each once: all except those of the label, split and sample."""
-    wanted = [spec.key]
+    """Returns the columns that a prediction reads, each once: all except the label and the split."""
+    wanted: list[str | None] = [*spec.key_columns.values()]
     for name, field in spec.fields.items():
         wanted.append(spec.column_of(name))
         if isinstance(field, MultivaluedField):
             wanted.append(field.weights)
+    wanted += spec.carry.values()
     return _each_once(wanted)
 
 
@@ -94,31 +91,21 @@ def _each_once(columns: list[str | None]) -> list[str]:
     return [column for column in dict.fromkeys(columns) if column is not None]
 
 
-def check_rows(
-    batch: SourceBatch,
-    spec: Spec,
-    *,
-    label: bool = True,
-    split: bool = True,
-    sampled: Collection[str] = ("train",),
-) -> Checked:
+def check_rows(batch: SourceBatch, spec: Spec, *, label: bool = True, split: bool = True) -> Checked:
     """Returns the valid and the rejected rows; a row is rejected for the first fault found.
-
-    If label and split are read, the spec's `sample` leaves out valid rows.
 
     Args:
         batch: Rows with the columns of `raw_columns`; those of the label and the split only if they are read.
         spec: The spec of the rows.
         label: Whether to read the label.
         split: Whether to read the split.
-        sampled: The splits whose negative rows are sampled.
     """
     if batch.data.num_rows == 0:
         nothing = pa.RecordBatch.from_pylist([])
         numbers, splits = batch.numbers[:0], np.array([], np.int8)
         return Checked(batch.source, batch.read, nothing, numbers, splits, batch.rejected, batch.source_rows)
     batch = at_paths(batch, raw_columns(spec, label=label, split=split))
-    parts = [_unparsed(batch, spec, label=label, split=split), _key(batch, spec)]
+    parts = [_unparsed(batch, spec, label=label, split=split), *_copied(batch, spec)]
     splits = np.full(batch.data.num_rows, NO_SPLIT, np.int8)
     if label:
         parts.append(_label(batch, spec))
@@ -132,21 +119,14 @@ def check_rows(
     values = {name: column for part in parts for name, column in part.values.items()}
     rows = pa.RecordBatch.from_arrays(list(values.values()), list(values))
     rejected, keep = _reject(batch, [fault for part in parts for fault in part.faults])
-    sampled_out = 0
-    if label and split and spec.sample is not None:
-        is_negative = np.asarray(rows[LABEL_FEATURE].fill_null(1)) == 0
-        left_out = keep & is_negative & np.isin(splits, [SPLITS.index(name) for name in sampled])
-        left_out &= negatives_left_out(batch, spec, spec.sample)
-        sampled_out, keep = int(left_out.sum()), keep & ~left_out
     return Checked(
         source=batch.source,
         read=batch.read,
-        rows=rows.filter(pa.array(keep)) if rejected or sampled_out else rows,
+        rows=rows.filter(pa.array(keep)) if rejected else rows,
         numbers=batch.numbers[keep],
         splits=splits[keep],
         rejected=sorted(batch.rejected + rejected, key=Rejected.order),
         source_rows=batch.source_rows,
-        sampled_out=sampled_out,
     )
 
 
@@ -176,16 +156,14 @@ def _unparsed(batch: SourceBatch, spec: Spec, *, label: bool, split: bool) -> _C
     return _Converted(faults=[_Fault(name, ~_is_null(batch.data[name]), Reason.TEXT_ON_PATH) for name in names])
 
 
-def _key(batch: SourceBatch, spec: Spec) -> _Converted:
-    if spec.key is None:
-        return _Converted()
-    key = columns.tokens(batch.data[spec.key], spec.key)
-    faults = [
-        _Fault(spec.key, key.bad, key.reason),
-        _Fault(spec.key, _is_null(key.values), Reason.NO_KEY),
-        _too_long(spec.key, key.values, spec),
-    ]
-    return _Converted({KEY_FEATURE: key.values}, faults)
+def _copied(batch: SourceBatch, spec: Spec) -> Iterator[_Converted]:
+    """Yields the columns of the key, which must have a value, and the carried ones, which may lack it."""
+    for name, column in spec.copied_columns.items():
+        found = columns.tokens(batch.data[column], column)
+        faults = [_Fault(column, found.bad, found.reason)]
+        if name in spec.key_columns:
+            faults.append(_Fault(column, _is_null(found.values), Reason.NO_KEY))
+        yield _Converted({name: found.values}, [*faults, _too_long(column, found.values, spec)])
 
 
 def _label(batch: SourceBatch, spec: Spec) -> _Converted:

@@ -60,7 +60,7 @@ class _Task:
         done = _Done(checked.read, checked.rejected, counts)
         if checked.rows.num_rows:
             if self.spec.key is not None:
-                done.keys.extend(keys_by_shard(checked))
+                done.keys.extend(keys_by_shard(checked, list(self.spec.key_columns)))
             examples = Examples(self.transform(as_tft_rows(checked.rows, self.spec)), checked.splits)
             counts.add(count_ids(examples, self.spec))
             counts.add(count_clipped(examples, self.spec))

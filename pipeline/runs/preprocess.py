@@ -84,7 +84,7 @@ class PreprocessClickLog(beam.PTransform):
         tft_rows = checked | "TftRows" >> beam.FlatMap(_as_tft_rows, spec)
         counts = [checked | "CountRows" >> beam.Map(count_rows, spec, self._ranges)]
         if spec.key is not None:
-            counts.append(checked | "CountDuplicateKeys" >> CountDuplicateKeys())
+            counts.append(checked | "CountDuplicateKeys" >> CountDuplicateKeys(spec.key_columns))
         # A deep copy includes an upstream reshuffle, which breaks jobs on runners that need the reshuffle.
         with tft_beam.Context(temp_dir=self._temp_dir, passthrough_keys={_SPLIT}, use_deep_copy_optimization=False):
             if self._transform_path is None:

@@ -23,7 +23,7 @@ from ...model.export import check_export
 from ...model.serving_graph import PROBABILITY
 from ...transforms.kinds import Kind
 from ...transforms.run_files import PREDICTIONS_FOLDER, REJECTED_FOLDER, STATS_FILE, find_export
-from ...transforms.spec import KEY_FEATURE, Spec
+from ...transforms.spec import Spec
 from ..counts.counters import COUNTS_FILE, Counted, Counts, WriteCounts, read_counts
 from ..counts.rates import rates_of_predictions, rates_of_run, warn_of_far_rates
 from ..counts.row_counts import count_missing, count_read
@@ -53,19 +53,20 @@ def predict(
 ) -> dict[str, int]:
     """Writes a probability for each accepted row to the folder `target`; returns the counts.
 
-        predictions/   part-?????-of-?????.parquet or .jsonl: key (text) and probability (float32); if the spec has no
-                       key, source and row (its number in that file, from 1) instead; with `source.explode` also
-                       beside the key, and row is a text such as 12.3
+        predictions/   part-?????-of-?????.parquet or .jsonl: key (text; key_0, key_1, … of several columns), the
+                       columns of `carry` (text, empty if missing) and probability (float32); if the spec has no key,
+                       source and row (its number in that file, from 1) instead; with `source.explode` also beside the
+                       key, and row is a text such as 12.3
         rejected/      rejected rows, as in a run
         stats.json     read = predicted + rejected
         DONE           written last
 
-    Bytes of a key that are not valid UTF-8 are escaped, as in `\\xff`. A row whose probability is NaN is rejected.
+    Bytes of a text that are not valid UTF-8 are escaped, as in `\\xff`. A row whose probability is NaN is rejected.
 
     Args:
         model: an exported model, or the folder of a trained model that has been exported.
-        patterns: paths or glob patterns of files with the columns of the fields and the key; label and split are not
-            needed.
+        patterns: paths or glob patterns of files with the columns of the fields, the key and `carry`; label and split
+            are not needed.
         target: a folder that is empty or does not exist; with `overwrite`, also one with predictions.
         options: Beam options; by default, the job runs in this process.
         output: the format of the predictions.
@@ -148,16 +149,16 @@ def _count_predicted(predictions: Predictions) -> Counts:
 def _schema(spec: Spec) -> pa.Schema:
     """Returns the columns of the predictions."""
     explode = spec.source.explode is not None
-    key = [] if spec.key is None else [(KEY_FEATURE, pa.string())]
+    key = [(name, pa.string()) for name in spec.key_columns]
+    carried = [(name, pa.string()) for name in spec.carry]
     # Exploded rows share the key of their row.
     origin = [("source", pa.string()), ("row", pa.string() if explode else pa.int64())] if explode or not key else []
-    return pa.schema([*key, *origin, (PROBABILITY, pa.float32())])
+    return pa.schema([*key, *origin, *carried, (PROBABILITY, pa.float32())])
 
 
 def _table(predictions: Predictions, schema: pa.Schema) -> pa.Table:
     columns = {PROBABILITY: pa.array(predictions.probabilities, pa.float32())}
-    if predictions.keys is not None:
-        columns[KEY_FEATURE] = _text(predictions.keys)
+    columns |= {name: _text(values) for name, values in predictions.copied.items()}
     if "row" in schema.names:
         positions = pa.array([0] * len(predictions.probabilities), pa.int32())
         columns["source"] = pa.array([predictions.source]).take(positions)
@@ -165,11 +166,11 @@ def _table(predictions: Predictions, schema: pa.Schema) -> pa.Table:
     return pa.table(columns).select(schema.names)
 
 
-def _text(keys: pa.Array) -> pa.Array:
+def _text(values: pa.Array) -> pa.Array:
     try:
-        return keys.cast(pa.string())
-    except pa.ArrowInvalid:  # A key is not valid UTF-8.
-        return pa.array([key.decode("utf-8", "backslashreplace") for key in keys.to_pylist()], pa.string())
+        return values.cast(pa.string())
+    except pa.ArrowInvalid:  # One is not valid UTF-8.
+        return pa.array([value.decode("utf-8", "backslashreplace") for value in values.to_pylist()], pa.string())
 
 
 def _json_lines(table: pa.Table) -> str:

@@ -28,7 +28,7 @@ from ...model.serving_graph import (
 )
 from ...model.training.folder import MODEL_FILE, load_model
 from ...transforms.run_files import export_file
-from ...transforms.spec import KEY_FEATURE, LABEL_FEATURE, Spec
+from ...transforms.spec import LABEL_FEATURE, Spec
 from ..sources.batches import Rejected
 from ..tfrecords.encoding import encode_examples
 
@@ -47,7 +47,7 @@ class Difference:
     Attributes:
         source: The file of the row.
         row: The row's number in the file, from 1, or the text of `SourceBatch.numbers`.
-        key: The row's key, if the spec has one.
+        key: The row's key, if the spec has one; the values of several columns are joined by ", ".
         field: The field, or "probability by …" with the entry point: a signature, or the method `predict`.
         batch: The value that the batch pipeline gives, or the trained model.
         served: The value that the exported model gives.
@@ -130,7 +130,7 @@ class Compare(beam.DoFn):
                 Difference(
                     source=batch[SOURCE][row].as_py()[0].decode(),
                     row=_row_number(batch[ROW][row].as_py()[0].decode()),
-                    key=_plain(features[KEY_FEATURE].numpy()[row]) if KEY_FEATURE in features else None,
+                    key=", ".join(_plain(features[n].numpy()[row]) for n in self._spec.key_columns) or None,
                     field=name,
                     batch=_plain(values[name][0][row]),
                     served=_plain(values[name][1][row]),

@@ -19,7 +19,7 @@ from ...model.run import read_resolved_spec
 from ...model.run_stats import RunStats
 from ...model.serving_graph import IDS_SEEN, OOV_IDS, PROBABILITY
 from ...transforms.run_files import SPEC_FILE, STATS_FILE, export_file
-from ...transforms.spec import KEY_FEATURE, MultivaluedField, Spec, weights_feature
+from ...transforms.spec import MultivaluedField, Spec, weights_feature
 from ..counts.counters import Counted, Counts
 from ..rows.tft_rows import tensor_adapter
 from ..sources.batches import Reason, Rejected, as_json, raw_row
@@ -49,7 +49,7 @@ class Predictions:
     Attributes:
         source: The file's path.
         numbers: The row numbers in that file, `[rows]`, as in SourceBatch.
-        keys: The rows' keys, large_binary; None if the spec has no key.
+        copied: The rows' columns of key and `carry` by feature, large_binary; missing values are empty texts.
         probabilities: float32 `[rows]`, never NaN.
         rejected: Other rows, whose probability is NaN.
         counts: By field, the number of ids that the model sees (`seen`), and of OOV ids among them (`oov`).
@@ -57,7 +57,7 @@ class Predictions:
 
     source: str
     numbers: np.ndarray
-    keys: pa.Array | None
+    copied: dict[str, pa.Array]
     probabilities: np.ndarray
     rejected: list[Rejected] = dataclasses.field(default_factory=list)
     counts: Counts = dataclasses.field(default_factory=Counts)
@@ -91,10 +91,10 @@ class ExportedModel(ModelHandler[RowsToPredict, Predictions, Any]):
             outputs = predict(self._adapter.ToBatchTensors(rows.features))
             probabilities = outputs[PROBABILITY].numpy()
             is_number = ~np.isnan(probabilities)
-            keys = rows.rows[KEY_FEATURE].filter(pa.array(is_number)) if self._spec.key is not None else None
+            copied = {name: _texts(rows.rows[name], is_number) for name in self._spec.copied_columns}
             rejected = [_rejected(rows, row, self._spec) for row in np.flatnonzero(~is_number).tolist()]
             counts = _counts(outputs, self._spec) if IDS_SEEN in outputs else Counts()
-            yield Predictions(rows.source, rows.numbers[is_number], keys, probabilities[is_number], rejected, counts)
+            yield Predictions(rows.source, rows.numbers[is_number], copied, probabilities[is_number], rejected, counts)
 
     def get_num_bytes(self, batch: Sequence[RowsToPredict]) -> int:
         """Returns the size of the features in bytes; Beam's default would pickle them to measure it."""
@@ -104,9 +104,13 @@ class ExportedModel(ModelHandler[RowsToPredict, Predictions, Any]):
         return self.__dict__ | {"_adapter": None}
 
 
+def _texts(values: pa.Array, is_in: np.ndarray) -> pa.Array:
+    return values.filter(pa.array(is_in)).fill_null(b"")
+
+
 def _rejected(rows: RowsToPredict, row: int, spec: Spec) -> Rejected:
     """Returns a row whose probability is NaN; its raw values are those that the model reads."""
-    columns = {KEY_FEATURE: spec.key}
+    columns: dict[str, str | None] = {**spec.copied_columns}
     for name, field in spec.fields.items():
         columns[name] = spec.column_of(name)
         if isinstance(field, MultivaluedField):

@@ -90,19 +90,24 @@ def verify(run: Run, model: str, read_rows: ReadRows, options: PipelineOptions |
 
 
 def _check_same_fields(exported: Spec, spec: Spec, export: str, run: str) -> None:
-    """Raises UserError with the first entries of the fields that differ between an exported model and a run."""
+    """Raises UserError with the first entries of the features that differ between an exported model and a run."""
     ours, theirs = (
-        {f"{name}.{entry}": value for name, field in of.fields.items() for entry, value in field.model_dump().items()}
+        {
+            f"fields.{name}.{entry}": value
+            for name, field in of.fields.items()
+            for entry, value in field.model_dump().items()
+        }
+        | {"key": list(of.key_columns), "carry": sorted(of.carry)}
         for of in (spec, exported)
     )
     found = [
-        f"fields.{entry}: {theirs.get(entry)!r} in the exported model, {ours.get(entry)!r} in the run"
+        f"{entry}: {theirs.get(entry)!r} in the exported model, {ours.get(entry)!r} in the run"
         for entry in ours | theirs
         if ours.get(entry) != theirs.get(entry)
     ]
     if found:
         raise UserError(
-            f"{export}: was exported from a run with other fields than {run} ({'; '.join(found[:3])}); pass the run "
+            f"{export}: was exported from a run with other features than {run} ({'; '.join(found[:3])}); pass the run "
             "that it was exported from"
         )
 

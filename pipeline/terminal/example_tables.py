@@ -67,7 +67,6 @@ def explanation_tables(explanation: Explanation) -> list[RenderableType]:
         found += [Text(title, style="bold"), table]
     stats = explanation.stats
     counts = ", ".join(f"{name} {getattr(stats, name)}" for name in (*SPLITS, "rejected"))
-    counts += "" if stats.sampled_out is None else f", sampled out {stats.sampled_out}"
     boundaries = split_line(explanation.spec)
     lines = [
         f"Of {stats.read} rows: {counts}. Vocabularies and ids are from these rows only.",
@@ -78,8 +77,9 @@ def explanation_tables(explanation: Explanation) -> list[RenderableType]:
 
 
 def _title(example: DecodedExample) -> str:
-    key = "" if example.key is None else f"key {example.key}, "
-    return f"{key}label {example.label:g}"
+    key = [] if example.key is None else [f"key {example.key}"]
+    carried = [f"{name} {visible(text)}" for name, text in example.carried.items()]
+    return ", ".join([*key, *carried, f"label {example.label:g}"])
 
 
 def _tokens(field: DecodedField) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +13,7 @@ import tensorflow as tf
 from ...model.examples import feature_spec, reading_examples
 from ...model.run import Run
 from ...transforms.errors import UserError
-from ...transforms.spec import KEY_FEATURE, LABEL_FEATURE, weights_feature
+from ...transforms.spec import LABEL_FEATURE, weights_feature
 
 
 @dataclass(frozen=True)
@@ -28,11 +29,19 @@ class DecodedField:
 
 @dataclass(frozen=True)
 class DecodedExample:
-    """One decoded example."""
+    """One decoded example.
+
+    Attributes:
+        key: The key; the values of several columns are joined by ", ". None if the spec has none.
+        label: 0 or 1.
+        fields: The fields by name.
+        carried: The carried columns by name.
+    """
 
     key: str | None
     label: float
     fields: dict[str, DecodedField]
+    carried: dict[str, str] = dataclasses.field(default_factory=dict)
 
 
 def decoded_examples(run: Run, split: str, limit: int) -> Iterator[DecodedExample]:
@@ -71,5 +80,7 @@ def _decoded(example: dict[str, tf.Tensor], run: Run, names: dict[str, list[str]
         weights: Any = example.get(weights_feature(name))
         shown = None if weights is None else [w for w, i in zip(weights.numpy().tolist(), ids, strict=True) if i]
         fields[name] = DecodedField(tokens, real, len(ids) - len(real), weights=shown)
-    key = example[KEY_FEATURE].numpy().decode("utf-8", "backslashreplace") if KEY_FEATURE in example else None
-    return DecodedExample(key, float(example[LABEL_FEATURE].numpy()), fields)
+    copied = {name: example[name].numpy().decode("utf-8", "backslashreplace") for name in run.spec.copied_columns}
+    key = ", ".join(copied[name] for name in run.spec.key_columns) or None
+    carried = {name: copied[name] for name in run.spec.carry}
+    return DecodedExample(key, float(example[LABEL_FEATURE].numpy()), fields, carried)

@@ -66,7 +66,17 @@ def test_a_dumped_spec_loads_again(tmp_path: Path, spec_data: dict[str, Any]) ->
         ({"model": None}, "model: expected a mapping (found null)"),
         ({"source": "csv"}, "source: expected auto, or a mapping such as {format: csv} (found 'csv')"),
         ({"model": {"activation": "rleu"}}, "(found 'rleu'); did you mean `relu`?"),
-        ({"key": 3}, "key: expected a text (found 3; texts like this need quotes)"),
+        ({"key": 3}, "key: expected a text or a list (found 3; texts like this need quotes)"),
+        ({"key": []}, "key: expected a text or at least 1 item (found a list)"),
+        ({"carry": "market"}, "carry: expected a list of columns, or a mapping from names to"),
+        (
+            {"carry": ["market", "User ID"]},
+            "carry: 'User ID' cannot be the name of a feature; choose one",
+        ),
+        (
+            {"carry": ["tags"]},
+            "carry: the name `tags` is taken by another feature; choose another",
+        ),
         (
             {"fields": {False: {"type": "numeric"}}},
             "fields: expected names that are texts (found false; YAML reads yes",

@@ -93,6 +93,7 @@ def test_unresolved_max_len_is_an_error(spec_data: dict[str, Any]) -> None:
 RENAMED = Spec.model_validate(
     {
         "key": "id",
+        "carry": {"market": "country"},
         "label": {"field": "click"},
         "split": {"column": "part"},
         "fields": {
@@ -113,9 +114,10 @@ NAMES = ["user", "tags", "tags_weights", "age"]
         (["user", "tags", "times", "age"], "tags_weights", "; rename the raw column times to tags_weights"),
         ([*NAMES, "click"], "label", "; rename the raw column click to label"),
         ([*NAMES, "label", "id"], "key", "; rename the raw column id to key"),
+        ([*NAMES, "label", "key", "country"], "market", "; rename the raw column country to market"),
         ([], "user, tags, tags_weights, age", ""),
     ],
-    ids=["missing", "field", "weights", "label", "key", "no inputs"],
+    ids=["missing", "field", "weights", "label", "key", "carried", "no inputs"],
 )
 def test_missing_input_is_reported(names: list[str], missing: str, hints: str) -> None:
     with pytest.raises(UserError) as caught:

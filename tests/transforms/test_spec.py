@@ -69,6 +69,32 @@ def test_field_may_read_any_column_except_the_label(changes: dict[str, Any]) -> 
     assert list(spec(**changes).fields) == list(changes["fields"])
 
 
+@pytest.mark.parametrize(
+    ("key", "features"),
+    [
+        (None, {}),
+        ("id", {"key": "id"}),
+        (["id"], {"key": "id"}),
+        (["user", "item"], {"key_0": "user", "key_1": "item"}),
+    ],
+)
+def test_a_key_of_several_columns_has_a_feature_for_each(key: Any, features: dict[str, str]) -> None:
+    assert spec(key=key).key_columns == features
+
+
+def test_carried_columns_have_their_own_name_or_a_given_one() -> None:
+    assert spec(carry=["market", "device.os"]).carry == {"market": "market", "device.os": "device.os"}
+    assert spec(carry={"user_text": "user", "os": "device.os"}).carry == {"user_text": "user", "os": "device.os"}
+
+
+def test_columns_of_the_key_are_copied_before_carried_ones() -> None:
+    assert spec(key="id", carry=["market"]).copied_columns == {"key": "id", "market": "market"}
+
+
+def test_columns_of_key_label_and_split_may_be_carried() -> None:
+    assert set(spec(key="id", carry=["id", "click", "part"]).carry) == {"id", "click", "part"}
+
+
 def test_a_field_has_the_settings_of_its_vocabulary() -> None:
     shared = spec(
         vocabularies={"items": {"num_oov_buckets": 2}},
@@ -136,6 +162,19 @@ def test_yaml_date_as_time_boundary() -> None:
         ({"fields": {"x" * 101: CATEGORICAL}}, "match pattern"),
         ({"fields": {"label": CATEGORICAL}}, "the name `label` is taken"),
         ({"fields": {"key": CATEGORICAL}}, "the name `key` is taken"),
+        ({"key": []}, "at least 1 item"),
+        ({"key": ["u", "i", "u"]}, "expected different columns, found 'u' twice"),
+        ({"key": ["u", "i"], "fields": {"key_1": CATEGORICAL}}, "the name `key_1` is taken"),
+        ({"carry": ["a", "a"]}, "expected different columns, found 'a' twice"),
+        ({"carry": [3]}, "expected columns as texts, found 3"),
+        ({"carry": ["User ID"]}, "'User ID' cannot be the name of a feature; choose one, as in {my_name: 'User ID'}"),
+        ({"carry": ["shelves[].name"]}, "cannot be the name of a feature"),
+        ({"carry": {"User ID": "user"}}, "match pattern"),
+        ({"carry": ["a"], "fields": {"a": CATEGORICAL}}, "carry: the name `a` is taken by another feature; choose"),
+        ({"carry": ["key_0"], "key": ["u", "i"]}, "the name `key_0` is taken by another feature"),
+        ({"carry": ["key"]}, "the name `key` is taken by another feature"),
+        ({"carry": ["label"]}, "the name `label` is taken by another feature"),
+        ({"carry": ["source"]}, "`source` is taken by predictions; choose another, as in {my_source: 'source'}"),
         ({"fields": {"a": MULTIVALUED | {"list": "json", "separator": "|"}}}, "expected either `separator` or `list`"),
         (
             {"fields": {"a": MULTIVALUED | {"weights": "w"}, "a_weights": CATEGORICAL}},

@@ -19,9 +19,10 @@ from .fields import (
 )
 from .label import Label
 from .limits import Check, Limits
+from .roles import KEY_FEATURE, LABEL_FEATURE, RESERVED_NAMES, weights_feature
 from .source import Source
-from .spec import KEY_FEATURE, LABEL_FEATURE, EmbeddingTable, Spec, weights_feature
-from .split import SPLITS, ColumnSplit, FilePatterns, FileSplit, HashSplit, Sample, Split, TimeSplit
+from .spec import EmbeddingTable, Spec
+from .split import SPLITS, ColumnSplit, FilePatterns, FileSplit, HashSplit, Split, TimeSplit
 from .training import EarlyStopping, Evaluation, Model, Train
 from .vocabularies import Vocabulary
 
@@ -29,6 +30,7 @@ __all__ = [
     "KEY_FEATURE",
     "LABEL_FEATURE",
     "NAME_PATTERN",
+    "RESERVED_NAMES",
     "SPLITS",
     "CategoricalField",
     "Check",
@@ -50,7 +52,6 @@ __all__ = [
     "Name",
     "NumericField",
     "Quantiles",
-    "Sample",
     "Source",
     "Spec",
     "Split",

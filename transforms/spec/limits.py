@@ -13,7 +13,9 @@ from .base import Fraction, PositiveFloat32, PositiveInt, Strict
 class Limits(Strict):
     """Maximum size of one row. Larger rows are rejected as corrupt."""
 
-    value_bytes: PositiveInt = Field(65_536, description="Maximum length of a key, token or list element, in bytes.")
+    value_bytes: PositiveInt = Field(
+        65_536, description="Maximum length of a key, carried value, token or list element, in bytes."
+    )
     list_values: PositiveInt = Field(
         100_000, description="Maximum length of a list, before it is truncated to `max_len`."
     )

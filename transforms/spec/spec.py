@@ -17,8 +17,9 @@ from .base import Name, NonNegativeFloat32, Strict
 from .fields import CategoricalField, FieldSpec, FieldType, MultivaluedField, NumericField, VocabularyField
 from .label import Label
 from .limits import Check, Limits
+from .roles import Carry, Key, check_names, key_features
 from .source import Source
-from .split import Sample, Split
+from .split import Split
 from .training import Evaluation, Model, Train
 from .vocabularies import Vocabulary
 
@@ -41,10 +42,16 @@ class Spec(Strict):
         {'user': ['user'], 'genres': ['genres']}
     """
 
-    key: str | None = Field(None, description="A column that identifies the row; copied to examples and predictions.")
+    key: Key | None = Field(
+        None, description="The column, or columns, that identify the row; copied to examples and predictions."
+    )
+    carry: Carry = Field(
+        default={},
+        description="Other columns that are copied to examples and predictions, and that the model does not read: a "
+        "list, or a mapping from their names there to the columns.",
+    )
     label: Label
     split: Split
-    sample: Sample | None = Field(None, description="Which negative rows of train are kept. Default: all.")
     source: Annotated[Source, BeforeValidator(_long_form, json_schema_input_type=Source | Literal["auto"])] = Source()
     vocabularies: dict[Name, Vocabulary] = Field(default={}, description="Shared vocabularies by name.")
     fields: dict[Name, FieldSpec] = Field(min_length=1, description="The columns that the model uses, by name.")
@@ -88,18 +95,7 @@ class Spec(Strict):
 
     @model_validator(mode="after")
     def _names_are_unique(self) -> Spec:
-        features = list(self.fields)
-        for name, field in self.fields.items():
-            if field.is_weighted:
-                features.append(weights_feature(name))
-        taken = {KEY_FEATURE, LABEL_FEATURE}
-        for name in features:
-            if name in taken:
-                raise ValueError(
-                    f"the name `{name}` is taken (by the key, the label or another field's weights); rename the "
-                    f"field and set its raw column with `column: {name}`"
-                )
-            taken.add(name)
+        check_names(self.fields, self.key, self.carry)
         for name in self.vocabularies:
             if name not in self.vocabulary_fields():
                 raise ValueError(
@@ -121,8 +117,6 @@ class Spec(Strict):
                 raise ValueError(
                     f"fields.{name}.weights: is the column of the values, {weights!r}; name the column of the weights"
                 )
-        if self.sample and self.sample.by == label:
-            raise ValueError(f"sample.by: {label!r} is the label, expected a column whose values form groups of rows")
         for kind in ("hash", "time"):
             column = getattr(self.split, kind, None)
             if label in (column if isinstance(column, list) else [column]):
@@ -137,8 +131,11 @@ class Spec(Strict):
         explode = self.source.explode
         if explode is None or explode.column in explode.groups:
             return self
-        read: dict[str, str | list[str] | None] = {"key": self.key, "label.field": self.label.field}
-        read["sample.by"] = self.sample.by if self.sample else None
+        read: dict[str, str | list[str] | None] = {
+            "key": self.key,
+            "carry": list(self.carry.values()),
+            "label.field": self.label.field,
+        }
         read |= {f"split.{kind}": getattr(self.split, kind, None) for kind in ("column", "hash", "time")}
         for name, field in self.fields.items():
             weights = field.weights if isinstance(field, MultivaluedField) else None
@@ -184,6 +181,16 @@ class Spec(Strict):
         return self
 
     # Values derived from the entries. Defaults are resolved here and nowhere else.
+
+    @property
+    def key_columns(self) -> dict[str, str]:
+        """The raw columns of the key by feature; none without a key."""
+        return key_features(self.key)
+
+    @property
+    def copied_columns(self) -> dict[str, str]:
+        """The raw columns by feature that are copied and are no inputs of the model: first the key's, then `carry`."""
+        return {**self.key_columns, **self.carry}
 
     def fields_of(self, kind: type[FieldType]) -> dict[str, FieldType]:
         """Returns the fields of one type, in the order of `fields`."""
@@ -276,13 +283,3 @@ class EmbeddingTable:
 
     rows: int
     dim: int
-
-
-# Names of the key and the label in examples, whatever the names of their raw columns.
-KEY_FEATURE = "key"
-LABEL_FEATURE = "label"
-
-
-def weights_feature(field: str) -> str:
-    """Returns the name of the feature with a multivalued field's weights."""
-    return f"{field}_weights"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import apache_beam as beam
 import numpy as np
 import pyarrow as pa
@@ -15,22 +17,27 @@ from fieldpool.pipeline.jobs.job import new_pipeline, run_pipeline
 from fieldpool.pipeline.jobs.options import beam_options
 from fieldpool.pipeline.rows.checks import Checked
 
+# Texts with the characters that separate the parts of a key.
+PARTS = st.binary(min_size=1, max_size=2) | st.sampled_from([b":", b"1:", b"::", b"1"])
 
-def checked(keys: list[bytes]) -> Checked:
-    rows = (
-        pa.RecordBatch.from_pydict({"key": pa.array(keys, pa.large_binary())})
-        if keys
-        else pa.RecordBatch.from_pylist([])
-    )
+
+def checked(keys: list[Any]) -> Checked:
+    """Returns rows with keys: texts, or tuples of texts."""
+    parts = [key if isinstance(key, tuple) else (key,) for key in keys]
+    columns = {
+        name: pa.array(column, pa.large_binary()) for name, column in zip("ab", zip(*parts, strict=True), strict=False)
+    }
+    rows = pa.RecordBatch.from_pydict(columns) if keys else pa.RecordBatch.from_pylist([])
     return Checked("a.csv", len(keys), rows, np.arange(len(keys)), np.zeros(len(keys), np.int8), [])
 
 
 @settings(max_examples=30, deadline=None)
-@given(st.lists(st.lists(st.binary(min_size=1, max_size=2), max_size=20), max_size=5))
-def test_count_is_rows_minus_distinct_keys(batches: list[list[bytes]]) -> None:
+@given(st.lists(st.lists(PARTS, max_size=20), max_size=5) | st.lists(st.lists(st.tuples(PARTS, PARTS), max_size=20)))
+def test_count_is_rows_minus_distinct_keys(batches: list[list[Any]]) -> None:
     by_shard: dict[int, list[pa.Array]] = {}
     for keys in batches:
-        for shard, found in keys_by_shard(checked(keys)):
+        rows = checked(keys)
+        for shard, found in keys_by_shard(rows, rows.rows.schema.names):
             by_shard.setdefault(shard, []).append(found)
     total = Counts()
     for pair in by_shard.items():
@@ -45,6 +52,6 @@ def test_keys_of_different_batches_are_compared_in_a_job() -> None:
 
     pipeline = new_pipeline(beam_options())
     batches = [checked([b"a", b"b", b"a"]), checked([]), checked([b"c", b"a", b"b"])]
-    counts = pipeline | beam.Create(batches, reshuffle=False) | CountDuplicateKeys()
+    counts = pipeline | beam.Create(batches, reshuffle=False) | CountDuplicateKeys(["a"])
     assert_that(counts | beam.CombineGlobally(SumCounts()), is_three)
     run_pipeline(pipeline)

@@ -25,10 +25,10 @@ SPEC = {
 GOOD = {"id": "1", "click": "1", "part": "train", "user": "u", "tags": "a|b", "w": "1|2", "age": "30"}
 
 
-def check(rows: list[dict[str, Any]]) -> Checked:
+def check(rows: list[dict[str, Any]], **changes: Any) -> Checked:
     data = pa.RecordBatch.from_pylist(rows)
     batch = SourceBatch("rows.csv", np.arange(1, len(rows) + 1), data)
-    return check_rows(batch, Spec.model_validate(SPEC))
+    return check_rows(batch, Spec.model_validate(SPEC | changes))
 
 
 def test_valid_row_passes() -> None:
@@ -104,6 +104,25 @@ def test_rejected_text_is_truncated_to_a_readable_length() -> None:
 def test_invalid_utf8_in_a_rejected_row_is_escaped() -> None:
     data = {key: value.encode() for key, value in GOOD.items()} | {"user": b"\xff", "age": b"old"}
     assert check([data]).rejected[0].raw["user"] == "\\xff"
+
+
+def test_raw_columns_of_copied_columns_are_read_once() -> None:
+    spec = Spec.model_validate(SPEC | {"key": ["id", "user"], "carry": {"market": "market", "years": "age"}})
+    assert raw_columns(spec) == ["id", "user", "click", "part", "tags", "w", "age", "market"]
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [("de", b"de"), ("", None), (None, None), (7.0, b"7"), (["de"], b"de"), (b"\xff", b"\xff")],
+)
+def test_a_carried_value_is_a_text_or_missing(value: Any, expected: bytes | None) -> None:
+    assert check([GOOD | {"market": value}], carry=["market"]).rows["market"].to_pylist() == [expected]
+
+
+@pytest.mark.parametrize("value", [["de", "fr"], "x" * 65_537], ids=["two values", "too long"])
+def test_a_row_with_a_carried_value_that_does_not_fit_is_rejected(value: Any) -> None:
+    (rejected,) = check([GOOD | {"market": value}], carry=["market"]).rejected
+    assert rejected.field == "market"
 
 
 def test_raw_columns_of_a_spec() -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fieldpool.model.evaluation import Scores
-from fieldpool.pipeline.reports.quality_charts import quality_curves
+from fieldpool.pipeline.reports.quality.charts import quality_curves
 
 
 @pytest.mark.parametrize(

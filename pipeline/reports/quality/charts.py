@@ -10,10 +10,10 @@ from markupsafe import Markup
 from scipy.special import expit
 from sklearn.metrics import precision_recall_curve, roc_curve
 
-from ...model import metrics
-from ...model.evaluation import Scores
-from ...transforms.spec import MultivaluedField, Spec
-from .charts import Captioned, Line, bars, curves
+from ....model import metrics
+from ....model.evaluation import Scores
+from ....transforms.spec import MultivaluedField, Spec
+from ..charts import Captioned, Line, bars, curves
 
 # The maximum number of points of a curve, and the minimum number of rows of a slice that gets a bar.
 _POINTS = 300
