@@ -7,6 +7,7 @@ that TensorFlow supports, such as gs://.
 from __future__ import annotations
 
 import json
+import math
 from functools import cached_property
 from os.path import join
 
@@ -87,6 +88,16 @@ class Run:
             return RunStats.model_validate(content)
         except ValidationError as error:
             raise NotARun(_not_of_this_version(path, error)) from None
+
+    @property
+    def logit_offset(self) -> float:
+        """ln(w), w being the share of the negative train rows that `sample` has kept; 0 without `sample`.
+
+        A model of the train rows gives logits that are too high by −ln(w) for rows of which all negatives are kept.
+        """
+        if self.spec.sample is None:
+            return 0.0
+        return math.log(self.stats.negatives_kept if self.has_stats else self.spec.sample.negatives)
 
     def shards(self, split: str) -> list[str]:
         """Returns the TFRecord files of `split` ("train", "eval" or "test"), sorted by name."""

@@ -118,10 +118,11 @@ class FieldStats(_Counts):
 
 
 class RunStats(_Counts):
-    """All counts of a run: read = train + eval + test + rejected.
+    """All counts of a run: read = train + eval + test + rejected + sampled_out.
 
     Attributes:
         source_rows: With `source.explode`, the number of rows in the files; the other counts are of exploded rows.
+        sampled_out: Number of negative train rows that the spec's `sample` leaves out; None if it has no `sample`.
         positives: Number of rows with label 1, by split.
         duplicate_keys: Number of accepted rows minus that of distinct keys; None if the spec has no `key`, or if a
             version that did not count them wrote the run.
@@ -138,6 +139,7 @@ class RunStats(_Counts):
     eval: int
     test: int
     rejected: int
+    sampled_out: int | None = None
     positives: BySplit
     duplicate_keys: int | None = None
     vocabularies: dict[str, VocabularyStats]
@@ -149,6 +151,12 @@ class RunStats(_Counts):
     def rows(self, *splits: str) -> int:
         """Returns the rows of the splits together; without any, of all."""
         return sum(getattr(self, split) for split in splits or SPLITS)
+
+    @property
+    def negatives_kept(self) -> float:
+        """The share of the negative train rows that the run has, above 0 and at most 1; 1 if it has none."""
+        negatives = self.train - self.positives["train"]
+        return negatives / (negatives + (self.sampled_out or 0)) if negatives else 1.0
 
     def as_json(self) -> dict[str, Any]:
         """Returns the contents of `stats.json`."""

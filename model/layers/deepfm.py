@@ -49,6 +49,8 @@ class DeepFM(keras.Model):
             `PooledEmbeddings`), and of the weights of numbers.
         l2_hidden: L2 factor of the MLP's kernels.
         exact_fm: Whether the FM also has the pairs of values within one bag. Not with max pooling.
+        logit_offset: Added to the logit except in training. If a share w of the negative rows is trained on, ln(w)
+            makes the probabilities those of all rows.
         identity: The meaning of the ids and numbers that the model is trained on, as plain values; only saved with it.
         **kwargs: Arguments of `keras.Model`.
 
@@ -82,6 +84,7 @@ class DeepFM(keras.Model):
         l2_embedding: float = 0.0,
         l2_hidden: float = 0.0,
         exact_fm: bool = False,
+        logit_offset: float = 0.0,
         identity: Mapping[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
@@ -103,6 +106,7 @@ class DeepFM(keras.Model):
             "exact_fm": exact_fm,
             "identity": identity,
         }
+        self.logit_offset = logit_offset
         self.numeric = list(numeric)
         self.embedding_dim = embedding_dim
         self.num_fields = len(fields) + len(self.numeric)
@@ -172,7 +176,8 @@ class DeepFM(keras.Model):
                     else layer(hidden)
                 )
             terms.append(hidden)
-        return sum(_at_least_float32(term) for term in terms)
+        logit = sum(_at_least_float32(term) for term in terms)
+        return logit if training or not self.logit_offset else logit + self.logit_offset
 
     def compute_output_shape(self, input_shape: Mapping[str, tuple]) -> tuple[int | None, int]:
         """Returns `[batch, 1]`."""
@@ -180,7 +185,9 @@ class DeepFM(keras.Model):
 
     def get_config(self) -> dict[str, Any]:
         """Returns the arguments for `from_config`."""
-        return {**super().get_config(), **self._settings}
+        # Without an offset, earlier versions can load the model, too.
+        offset = {"logit_offset": self.logit_offset} if self.logit_offset else {}
+        return {**super().get_config(), **self._settings, **offset}
 
     @property
     def identity(self) -> Mapping[str, Any] | None:
@@ -242,6 +249,7 @@ def deepfm(
     vocabulary_sizes: Mapping[str, int],
     *,
     dtype: str | None = None,
+    logit_offset: float = 0.0,
     identity: Mapping[str, Any] | None = None,
 ) -> DeepFM:
     """Returns the DeepFM of a spec, with its weights created.
@@ -252,6 +260,7 @@ def deepfm(
         spec: Fields and model settings.
         vocabulary_sizes: Rows of each vocabulary's table, including padding and OOV buckets: `Run.vocabulary_sizes`.
         dtype: Keras' dtype or dtype policy of the model, such as "mixed_bfloat16". Default: Keras' global policy.
+        logit_offset: See `DeepFM`; `Run.logit_offset` has that of a run.
         identity: See `DeepFM`.
 
     Raises:
@@ -280,6 +289,7 @@ def deepfm(
         fields=fields,
         numeric=numeric,
         **spec.model.model_dump(),
+        logit_offset=logit_offset,
         identity=identity,
         dtype=dtype,
     )

@@ -22,7 +22,13 @@ def compiled_model(spec: Spec, run: Run, steps: int) -> DeepFM:
     """
     settings = spec.train
     precision = settings.precision if settings.precision == "float32" else f"mixed_{settings.precision}"
-    model = deepfm(spec, run.vocabulary_sizes, dtype=precision, identity=run.identity.as_json())
+    model = deepfm(
+        spec,
+        run.vocabulary_sizes,
+        dtype=precision,
+        logit_offset=run.logit_offset,
+        identity=run.identity.as_json(),
+    )
     model.compile(
         optimizer=optimizer(settings.optimizer, learning_rate(settings, settings.epochs * steps), settings.precision),
         loss=keras.losses.BinaryCrossentropy(from_logits=True),

@@ -209,7 +209,8 @@ def _counted(spec: Spec) -> dict[str, Any]:
     split = {key: value for key, value in whole["split"].items() if key not in ("eval_from", "test_from")}
     if isinstance(spec.split, TimeSplit):
         split = _of_times(spec.split, spec)["split"] | {"time_unit": spec.split.time_unit}
-    same = ("source", "key", "label", "limits")
+    # `sample` only if there is one, so that counts of earlier versions stay valid.
+    same = ("source", "key", "label", "limits", *(["sample"] if spec.sample else []))
     # Rows are rejected for a carried column, too: because of a list, or too long a text.
     carried = {"carry": sorted(set(spec.carry.values()))} if spec.carry else {}
     vocabularies = {name: spec.vocabulary_of(name) for name, of in spec.fields.items() if of.has_vocabulary}

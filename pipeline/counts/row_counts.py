@@ -63,8 +63,10 @@ def count_rows(checked: Checked, spec: Spec, ranges: Ranges | None = None) -> Co
 
 
 def count_read(checked: Checked) -> Counts:
-    """Returns the numbers of rows read and rejected, and of those that exploded rows were made from."""
+    """Returns the numbers of rows read, rejected and sampled out, and of those that exploded rows were made from."""
     sums = {Counted("read"): checked.read, Counted("rejected"): len(checked.rejected)}
+    if checked.sampled_out:
+        sums[Counted("sampled_out")] = checked.sampled_out
     if checked.source_rows is not None:
         sums[Counted("source_rows")] = checked.source_rows
     return Counts(Counter(sums))

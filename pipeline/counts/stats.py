@@ -32,6 +32,7 @@ def run_stats(
         read=counts.of("read"),
         **{split: counts.of("rows", split=split) for split in SPLITS},
         rejected=counts.of("rejected"),
+        sampled_out=None if spec.sample is None else counts.of("sampled_out"),
         positives=_by_split(counts, "positives"),
         duplicate_keys=None if spec.key is None else counts.of("duplicate_keys"),
         vocabularies=dict(vocabularies),

@@ -108,6 +108,11 @@ def limits(
         "that were never shown.",
         f"{number(run.stats.rejected)} of {number(run.stats.read)} rows were rejected (folder rejected/).",
     ]
+    if run.stats.sampled_out:
+        lines.append(
+            f"The model was trained on {run.stats.negatives_kept:.1%} of the negative train rows; it predicts the "
+            "probabilities of all rows, which are below the share of positives in train."
+        )
     gap = by_split["train"]["auc"] - by_split[split]["auc"] if "train" in by_split else 0.0
     if gap > _OVERFITTING:
         lines.append(f"The AUC on train is {gap:.3f} higher than on {split}: the model overfits.")

@@ -201,6 +201,7 @@ def _data_section(run: Run, fields: list[FieldProfile]) -> DataSection:
         rows=[
             *([s, number(stats.rows(s)), share(stats.positives[s] / stats.rows(s))] for s in splits),
             ["rejected", number(stats.rejected), ""],
+            *([] if stats.sampled_out is None else [["train, sampled out", number(stats.sampled_out), share(0.0)]]),
         ],
         most_oov=[[field.name, share(field.oov_eval), share(field.oov_test)] for field in by_oov[:_TOP_FIELDS]],
         most_values=[[name, number(values[name] / max(1, stats.rows()), 3)] for name in by_values[:_TOP_FIELDS]],

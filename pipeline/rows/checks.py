@@ -6,7 +6,7 @@ Every check runs before TensorFlow Transform sees a row: an error inside it woul
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,7 +26,7 @@ from ..arrow_lists import is_list, list_lengths
 from ..sources.batches import Reason, Rejected, SourceBatch, at_paths, raw_row, rejected_row
 from . import columns
 from .labels import labels
-from .splits import NO_SPLIT, assign_splits, split_columns
+from .splits import NO_SPLIT, assign_splits, negatives_left_out, sample_columns, split_columns
 from .texts import PLAIN_NUMBERS, NumberRule
 from .weights import weights_of
 
@@ -44,6 +44,7 @@ class Checked:
         splits: The split of each row, int8 `[rows]`: an index into SPLITS, or NO_SPLIT if it was not read.
         rejected: The rejected rows, in the order of their numbers.
         source_rows: As in SourceBatch.
+        sampled_out: The number of valid rows that the spec's `sample` leaves out; they are not in `rows`.
     """
 
     source: str
@@ -53,6 +54,7 @@ class Checked:
     splits: np.ndarray
     rejected: list[Rejected]
     source_rows: int | None = None
+    sampled_out: int = 0
 
     def of_split(self, split: str) -> Checked:
         """Returns a copy with only the valid rows of one split."""
@@ -73,11 +75,12 @@ def raw_columns(spec: Spec, *, label: bool = True, split: bool = True) -> list[s
     """Returns the columns that the spec reads, each once; with or without those of the label and the split."""
     of_split = split_columns(spec) if split else []
     of_label = [spec.label.field] if label else []
-    return _each_once([*spec.key_columns.values(), *of_label, *of_split, *feature_columns(spec)])
+    of_sample = sample_columns(spec) if label and split else []
+    return _each_once([*spec.key_columns.values(), *of_label, *of_split, *of_sample, *feature_columns(spec)])
 
 
 def feature_columns(spec: Spec) -> list[str]:
-    """Returns the columns that a prediction reads, each once: all except the label and the split."""
+    """Returns the columns that a prediction reads, each once: all except those of the label, split and sample."""
     wanted: list[str | None] = [*spec.key_columns.values()]
     for name, field in spec.fields.items():
         wanted.append(spec.column_of(name))
@@ -91,14 +94,24 @@ def _each_once(columns: list[str | None]) -> list[str]:
     return [column for column in dict.fromkeys(columns) if column is not None]
 
 
-def check_rows(batch: SourceBatch, spec: Spec, *, label: bool = True, split: bool = True) -> Checked:
+def check_rows(
+    batch: SourceBatch,
+    spec: Spec,
+    *,
+    label: bool = True,
+    split: bool = True,
+    sampled: Collection[str] = ("train",),
+) -> Checked:
     """Returns the valid and the rejected rows; a row is rejected for the first fault found.
+
+    If label and split are read, the spec's `sample` leaves out valid rows.
 
     Args:
         batch: Rows with the columns of `raw_columns`; those of the label and the split only if they are read.
         spec: The spec of the rows.
         label: Whether to read the label.
         split: Whether to read the split.
+        sampled: The splits whose negative rows are sampled.
     """
     if batch.data.num_rows == 0:
         nothing = pa.RecordBatch.from_pylist([])
@@ -119,14 +132,21 @@ def check_rows(batch: SourceBatch, spec: Spec, *, label: bool = True, split: boo
     values = {name: column for part in parts for name, column in part.values.items()}
     rows = pa.RecordBatch.from_arrays(list(values.values()), list(values))
     rejected, keep = _reject(batch, [fault for part in parts for fault in part.faults])
+    sampled_out = 0
+    if label and split and spec.sample is not None:
+        is_negative = np.asarray(rows[LABEL_FEATURE].fill_null(1)) == 0
+        left_out = keep & is_negative & np.isin(splits, [SPLITS.index(name) for name in sampled])
+        left_out &= negatives_left_out(batch, spec, spec.sample)
+        sampled_out, keep = int(left_out.sum()), keep & ~left_out
     return Checked(
         source=batch.source,
         read=batch.read,
-        rows=rows.filter(pa.array(keep)) if rejected else rows,
+        rows=rows.filter(pa.array(keep)) if rejected or sampled_out else rows,
         numbers=batch.numbers[keep],
         splits=splits[keep],
         rejected=sorted(batch.rejected + rejected, key=Rejected.order),
         source_rows=batch.source_rows,
+        sampled_out=sampled_out,
     )
 
 

@@ -9,6 +9,7 @@ import apache_beam as beam
 import numpy as np
 import pyarrow as pa
 
+from ...transforms.errors import SpecError
 from ...transforms.spec import Source, Spec
 from ..jobs.versions import check_versions, versions
 from ..sources.batches import SourceBatch, at_paths
@@ -152,6 +153,7 @@ class CheckRows(beam.DoFn):
 
     Raises:
         TooManyRejected: on a worker, with `limit_rejected`.
+        SpecError: the rows have no place in a source, by which the spec's `sample` could be decided.
     """
 
     def __init__(self, spec: Spec, *, label: bool = True, split: bool = True, limit_rejected: bool = True) -> None:
@@ -165,6 +167,8 @@ class CheckRows(beam.DoFn):
     def process(self, batch: SourceBatch | pa.RecordBatch) -> Iterator[Checked]:
         """Yields the checked rows of a batch."""
         if isinstance(batch, pa.RecordBatch):
+            if self._spec.sample and not (self._spec.key or self._spec.sample.by):
+                raise SpecError("sample: rows that are not read from files need a `key`, or `sample.by`; add one")
             read = at_paths(SourceBatch("(rows)", np.arange(1, batch.num_rows + 1), batch), self._columns)
             wanted = read.data.select([name for name in read.data.schema.names if name in self._columns])
             batch = replace(read, data=plain_rows(wanted, "(rows)"))

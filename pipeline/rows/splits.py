@@ -1,4 +1,7 @@
-"""Assigns rows to splits: by a column, by file, by the hash of columns, or by time."""
+"""Assigns rows to splits: by a column, by file, by the hash of columns, or by time. Samples negative rows by a hash.
+
+What is hashed depends on the row only, so the result is the same on every runner and number of workers.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ...transforms.errors import SpecError
-from ...transforms.spec import SPLITS, ColumnSplit, FileSplit, HashSplit, Spec, TimeSplit
+from ...transforms.spec import SPLITS, ColumnSplit, FileSplit, HashSplit, Sample, Spec, TimeSplit
 from ..arrow_lists import is_list
 from ..kernels.fingerprints import fingerprint64
 from ..sources.batches import Reason, SourceBatch
@@ -21,6 +24,9 @@ from .times import boundaries_of, expected_time, read_times, split_unit
 
 # Hashes are compared with shares of this number.
 _HASH_BUCKETS = 1 << 30
+
+# Hashed with the rows of a sample, so that it is independent of a hash split by the same column.
+_OF_SAMPLE = "sample"
 
 # Index into SPLITS of a row that has no split.
 NO_SPLIT = -1
@@ -66,7 +72,8 @@ def assign_splits(batch: SourceBatch, spec: Spec) -> RowSplits:
         return RowSplits(np.where(np.isnan(times), NO_SPLIT, codes).astype(np.int8), reason)
     if isinstance(split, HashSplit):
         parts = [texts_to_hash(batch.data[name], name) for name in (column_name, *others)]
-        codes = _hash_codes(_joined(parts), split)
+        shares = hashed_shares(_joined(parts), split.salt)
+        codes = np.searchsorted([split.train, split.train + split.eval], shares, side="right").clip(max=2)
         is_null = np.all([np.asarray(pc.is_null(part)) for part in parts], axis=0)
         return RowSplits(np.where(is_null, NO_SPLIT, codes).astype(np.int8), Reason.NOTHING_TO_HASH)
     values = columns.tokens(column, column_name).values
@@ -114,9 +121,54 @@ def _joined(parts: list[pa.Array]) -> pa.Array:
     return pc.binary_join_element_wise(*(part.fill_null(b"") for part in parts), separator)
 
 
-def _hash_codes(values: pa.Array, split: HashSplit) -> np.ndarray:
+def hashed_shares(texts: pa.Array, *salts: str) -> np.ndarray:
+    """Returns a number from 0 to below 1 for each text, float64 `[texts]`: a hash of the text and the salts."""
     salted = pc.binary_join_element_wise(
-        values, pa.scalar(split.salt.encode(), columns.TEXT), pa.scalar(b"\x1f", columns.TEXT)
+        texts, *(pa.scalar(salt.encode(), columns.TEXT) for salt in salts), pa.scalar(b"\x1f", columns.TEXT)
     )
-    share = (fingerprint64(salted) % _HASH_BUCKETS).astype(np.float64) / _HASH_BUCKETS
-    return np.searchsorted([split.train, split.train + split.eval], share, side="right").clip(max=2)
+    share: np.ndarray = (fingerprint64(salted) % _HASH_BUCKETS).astype(np.float64) / _HASH_BUCKETS
+    return share
+
+
+def sample_columns(spec: Spec) -> list[str]:
+    """Returns the raw columns that the sample reads."""
+    return [] if spec.sample is None or spec.sample.by is None else [spec.sample.by]
+
+
+def negatives_left_out(batch: SourceBatch, spec: Spec, sample: Sample) -> np.ndarray:
+    """Returns which rows the sample leaves out if they are negative, bool `[rows]`.
+
+    The hash is that of the value of `by`; of rows without a value, and without `by`, it is that of the row: its key, or
+    its place in the source.
+
+    Args:
+        batch: Raw rows.
+        spec: Their spec.
+        sample: Its section `sample`.
+    """
+    texts = _rows(batch, spec)
+    if sample.by is not None:
+        groups = texts_to_hash(batch.data[sample.by], sample.by)
+        texts = pc.coalesce(groups, texts)
+    left_out: np.ndarray = hashed_shares(texts, sample.salt, _OF_SAMPLE) >= sample.negatives
+    return left_out
+
+
+def _rows(batch: SourceBatch, spec: Spec) -> pa.Array:
+    """Returns a text that identifies each row, large_binary."""
+    if spec.key_columns:
+        return _joined([texts_to_hash(batch.data[name], name) for name in spec.key_columns.values()])
+    numbers = pa.array(batch.numbers).cast(pa.large_string()).cast(columns.TEXT)
+    separator = pa.scalar(b"\x1e", columns.TEXT)
+    return pc.binary_join_element_wise(pa.scalar(_place(batch.source).encode(), columns.TEXT), numbers, separator)
+
+
+def _place(path: str) -> str:
+    """Returns the name of a file with the folders above it that hold values, `day=1/a.csv`.
+
+    Not the whole path: the sample is the same wherever the files are.
+    """
+    *folders, name = path.split("/")
+    while folders and "=" in folders[-1]:
+        name = f"{folders.pop()}/{name}"
+    return name

@@ -136,11 +136,13 @@ def compare(
 def _rates(stats: RunStats, splits: Sequence[str]) -> dict[tuple[str, str], float]:
     """Returns the label rate, and each field's rates and mean list length, over the given splits.
 
-    The OOV share is over the ids that the model sees; missing, length and truncated are of rows and values before lists
-    are truncated. A rate is left out if its denominator is 0.
+    The label rate is that of all rows, also of those that `sample` has left out. The OOV share is over the ids that the
+    model sees; missing, length and truncated are of rows and values before lists are truncated. A rate is left out if
+    its denominator is 0.
     """
     rows = stats.rows(*splits)
-    found = {("(label)", "label"): _ratio(total(stats.positives, splits), rows)}
+    all_rows = rows + (stats.sampled_out or 0) * ("train" in splits)  # New rows are not sampled.
+    found = {("(label)", "label"): _ratio(total(stats.positives, splits), all_rows)}
     for name, field in stats.fields.items():
         values = total(field.values, splits)
         found[name, "missing"] = _ratio(total(field.absent, splits), rows)

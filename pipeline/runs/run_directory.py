@@ -36,7 +36,7 @@ from .known_transform import opened_cache
 from .list_warnings import LOOKED_AT, warn_of_unsplit_lists
 from .row_source import RowSource
 from .run_parts import write_parts
-from .split_warnings import warn_of_empty_splits, warn_of_no_positives
+from .split_warnings import warn_of_empty_splits, warn_of_no_negatives, warn_of_no_positives
 
 
 @dataclass(frozen=True)
@@ -146,6 +146,7 @@ def transform_job(
     if using is None:
         warn_of_empty_splits(spec, result.spec, result.stats)
         warn_of_no_positives(spec, result.stats)
+    warn_of_no_negatives(result.stats)
     return result
 
 

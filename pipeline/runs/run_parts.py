@@ -127,7 +127,8 @@ def _check_written(counts: Counts, stats: RunStats, target: str) -> None:
     """Raises RuntimeError if a row was lost between readers, row checks and sink."""
     written = {split: counts.of("written", split=split) for split in SPLITS}
     checked = {split: stats.rows(split) for split in SPLITS}
-    if written != checked or stats.read != sum(written.values()) + stats.rejected:
+    if written != checked or stats.read != sum(written.values()) + stats.rejected + (stats.sampled_out or 0):
         raise RuntimeError(
-            f"{target}: read {stats.read:,} rows, rejected {stats.rejected:,}, accepted {checked}, wrote {written}"
+            f"{target}: read {stats.read:,} rows, rejected {stats.rejected:,}, sampled out "
+            f"{stats.sampled_out or 0:,}, accepted {checked}, wrote {written}"
         )

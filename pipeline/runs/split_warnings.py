@@ -1,4 +1,6 @@
-"""Warns about rows that the spec asks for and that do not exist: those of eval or test, or with a positive label."""
+"""Warns about rows that the spec asks for and that do not exist: those of eval or test, with a positive label, or kept
+by `sample`.
+"""
 
 from __future__ import annotations
 
@@ -34,6 +36,16 @@ def warn_of_no_positives(spec: Spec, stats: RunStats) -> None:
         message = (
             f"no row has a positive label (column {spec.label.rule}). Compare `label` in the spec with the data; "
             "`positive:` states which labels are positive"
+        )
+        warnings.warn(message, FieldpoolWarning, stacklevel=3)
+
+
+def warn_of_no_negatives(stats: RunStats) -> None:
+    """Warns if `sample` has left out all negative rows of train."""
+    if stats.sampled_out and stats.train == stats.positives["train"]:
+        message = (
+            f"sample has left out all {stats.sampled_out:,} negative rows of train; increase `sample.negatives`, or "
+            "name a column with more values in `sample.by`"
         )
         warnings.warn(message, FieldpoolWarning, stacklevel=3)
 

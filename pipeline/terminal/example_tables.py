@@ -67,6 +67,7 @@ def explanation_tables(explanation: Explanation) -> list[RenderableType]:
         found += [Text(title, style="bold"), table]
     stats = explanation.stats
     counts = ", ".join(f"{name} {getattr(stats, name)}" for name in (*SPLITS, "rejected"))
+    counts += "" if stats.sampled_out is None else f", sampled out {stats.sampled_out}"
     boundaries = split_line(explanation.spec)
     lines = [
         f"Of {stats.read} rows: {counts}. Vocabularies and ids are from these rows only.",

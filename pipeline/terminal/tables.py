@@ -40,6 +40,8 @@ def stats_tables(stats: RunStats) -> list[Table]:
 
     exploded = [] if stats.source_rows is None else ["source_rows"]
     counts = {name: getattr(stats, name) for name in (*exploded, "read", *SPLITS, "rejected")}
+    if stats.sampled_out is not None:
+        counts["sampled out"] = stats.sampled_out
     if stats.duplicate_keys:
         counts["duplicate keys"] = stats.duplicate_keys
     fields = Table(title="Fields", title_justify="left")

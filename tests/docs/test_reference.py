@@ -35,6 +35,7 @@ def test_the_api_pages_have_every_public_name_once() -> None:
         ("multivalued: a list of values", sections.MultivaluedField),
         ("numeric: one number", sections.NumericField),
         ("Vocabularies", sections.Vocabulary),
+        ("Sample", sections.Sample),
         ("Source", sections.Source),
         ("Limits", sections.Limits),
         ("Check", sections.Check),

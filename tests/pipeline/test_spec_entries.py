@@ -29,6 +29,7 @@ SECTIONS: dict[str, tuple[str, dict[str, Any]]] = {
     "FilePatterns": ("split.files", {"train": "a.csv"}),
     "HashSplit": ("split", {"hash": "user"}),
     "TimeSplit": ("split", {"time": "t", "eval_from": 1, "test_from": 2}),
+    "Sample": ("sample", {"negatives": 0.5}),
     "Source": ("source", {}),
     "Explode": ("source.explode", {"column": "c", "into": "(?P<x>.+)"}),
     "Vocabulary": ("vocabularies.a", {}),

@@ -22,7 +22,7 @@ from .limits import Check, Limits
 from .roles import KEY_FEATURE, LABEL_FEATURE, RESERVED_NAMES, weights_feature
 from .source import Source
 from .spec import EmbeddingTable, Spec
-from .split import SPLITS, ColumnSplit, FilePatterns, FileSplit, HashSplit, Split, TimeSplit
+from .split import SPLITS, ColumnSplit, FilePatterns, FileSplit, HashSplit, Sample, Split, TimeSplit
 from .training import EarlyStopping, Evaluation, Model, Train
 from .vocabularies import Vocabulary
 
@@ -52,6 +52,7 @@ __all__ = [
     "Name",
     "NumericField",
     "Quantiles",
+    "Sample",
     "Source",
     "Spec",
     "Split",

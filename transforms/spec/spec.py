@@ -19,7 +19,7 @@ from .label import Label
 from .limits import Check, Limits
 from .roles import Carry, Key, check_names, key_features
 from .source import Source
-from .split import Split
+from .split import Sample, Split
 from .training import Evaluation, Model, Train
 from .vocabularies import Vocabulary
 
@@ -52,6 +52,7 @@ class Spec(Strict):
     )
     label: Label
     split: Split
+    sample: Sample | None = Field(None, description="Which negative rows of train are kept. Default: all.")
     source: Annotated[Source, BeforeValidator(_long_form, json_schema_input_type=Source | Literal["auto"])] = Source()
     vocabularies: dict[Name, Vocabulary] = Field(default={}, description="Shared vocabularies by name.")
     fields: dict[Name, FieldSpec] = Field(min_length=1, description="The columns that the model uses, by name.")
@@ -117,6 +118,8 @@ class Spec(Strict):
                 raise ValueError(
                     f"fields.{name}.weights: is the column of the values, {weights!r}; name the column of the weights"
                 )
+        if self.sample and self.sample.by == label:
+            raise ValueError(f"sample.by: {label!r} is the label, expected a column whose values form groups of rows")
         for kind in ("hash", "time"):
             column = getattr(self.split, kind, None)
             if label in (column if isinstance(column, list) else [column]):
@@ -135,6 +138,7 @@ class Spec(Strict):
             "key": self.key,
             "carry": list(self.carry.values()),
             "label.field": self.label.field,
+            "sample.by": self.sample.by if self.sample else None,
         }
         read |= {f"split.{kind}": getattr(self.split, kind, None) for kind in ("column", "hash", "time")}
         for name, field in self.fields.items():

@@ -1,4 +1,4 @@
-"""The section `split`: which rows are train, eval and test."""
+"""The sections `split` and `sample`: which rows are train, eval and test, and which negative train rows are kept."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, Discriminator, Field, Tag, field_validator, model_validator
 
-from .base import Boundary, Fraction, Strict
+from .base import Boundary, Fraction, NotBoolean, Strict
 from .times import TimeUnit, boundary_seconds, check_format, number_of, shown
 
 SPLITS = ("train", "eval", "test")
@@ -182,6 +182,23 @@ class TimeSplit(_Fractions):
         if ends[0] > ends[1]:
             raise ValueError(f"{found}: the test split may not begin before the eval split; exchange them")
         return self
+
+
+class Sample(Strict):
+    """Keeps all positive train rows and a share of the negative ones, by a stable hash.
+
+    The rows of eval and test are all kept, and the model predicts probabilities of all rows.
+    """
+
+    negatives: Annotated[float, Field(gt=0.0, le=1.0), NotBoolean] = Field(
+        description="The share of the negative train rows to keep, above 0 and at most 1."
+    )
+    by: str | None = Field(
+        None,
+        description="A column, such as the impression or the user: negative rows with the same value are kept or left "
+        "out together. By default, each row is kept or left out by itself.",
+    )
+    salt: str = Field("", description="Another salt keeps other rows.")
 
 
 def _kind_of_split(split: Any) -> str | None:

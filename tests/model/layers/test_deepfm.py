@@ -200,6 +200,21 @@ def test_model_is_the_same_after_saving_and_loading(tmp_path: Path, batch_norm: 
     np.testing.assert_array_equal(to_numpy(loaded(FEATURES)), to_numpy(model(FEATURES)))
 
 
+def test_the_offset_is_added_except_in_training(tmp_path: Path) -> None:
+    plain, shifted = deepfm(SPEC, SIZES), with_large_weights(deepfm(SPEC, SIZES, logit_offset=-2.5))
+    plain.set_weights(shifted.get_weights())
+    logit = to_numpy(plain(FEATURES))
+    np.testing.assert_array_equal(to_numpy(shifted(FEATURES, training=True)), logit)
+    np.testing.assert_array_equal(to_numpy(shifted(FEATURES)), logit + np.float32(-2.5))
+    shifted.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras", safe_mode=True)
+    np.testing.assert_array_equal(to_numpy(loaded(FEATURES)), logit + np.float32(-2.5))
+
+
+def test_without_an_offset_earlier_versions_can_load_the_model() -> None:
+    assert "logit_offset" not in deepfm(SPEC, SIZES).get_config()
+
+
 def test_loss_decreases_in_training() -> None:
     keras.utils.set_random_seed(1)
     model = deepfm(SPEC, SIZES)

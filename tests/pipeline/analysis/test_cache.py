@@ -89,11 +89,18 @@ SPLITS = {"hash": SPEC["split"], "time": BY_TIME, "day": BY_DAY, "fixed": {**BY_
 SPLITS["fixed"]["test_from"] = 1_700_000_095
 
 
-@pytest.mark.parametrize("split", SPLITS.values(), ids=SPLITS)
+SAMPLED = {"key": "id", "sample": {"negatives": 0.4}}
+
+
+@pytest.mark.parametrize(
+    ("split", "changes"),
+    [*((split, {}) for split in SPLITS.values()), (BY_TIME, SAMPLED)],
+    ids=[*SPLITS, "time, sampled"],
+)
 def test_a_window_that_moves_forward_and_back_gives_what_an_analysis_of_all_rows_gives(
-    log: Path, tmp_path: Path, split: dict[str, Any]
+    log: Path, tmp_path: Path, split: dict[str, Any], changes: dict[str, Any]
 ) -> None:
-    spec = spec_of(split=split)
+    spec = spec_of(split=split, **changes)
     for step, days in enumerate([range(1, 4), range(2, 5), range(3, 6), range(2, 5), range(1, 4)]):
         cache = CountsCache(str(tmp_path / "cache"))
         found = analysis(log, tmp_path / f"cached{step}", days, cache, spec)
@@ -151,6 +158,7 @@ def test_of_a_time_split_only_days_that_the_boundary_crosses_are_read_again(log:
         ({"split": {"hash": "id", "salt": "other"}}, [1, 2, 3]),
         ({"label": {"field": "click", "positive": ["0"]}}, [1, 2, 3]),
         ({"limits": {"value_bytes": 50}}, [1, 2, 3]),
+        ({"sample": {"negatives": 0.5}}, [1, 2, 3]),
     ],
     ids=str,
 )

@@ -42,6 +42,7 @@ SPEC: dict[str, Any] = {
     "key": "id",
     "label": {"field": "click"},
     "split": {"column": "part"},
+    "sample": {"negatives": 0.5},
     "fields": {
         "item": {"type": "categorical", "num_oov_buckets": 3, "min_count": 5},
         "tags": {"type": "multivalued", "max_len": 2},
