@@ -164,24 +164,22 @@ def _lists(inputs: Inputs, fields: Mapping[str, MultivaluedField]) -> dict[str, 
     }
 
 
-def _kept_positions(
-    lists: Mapping[str, tf.RaggedTensor], fields: Mapping[str, MultivaluedField]
-) -> dict[str, tf.RaggedTensor]:
-    """Returns the positions, in the flat values of each field's lists, of the values that the model sees."""
+def _kept_positions(lists: Mapping[str, tf.RaggedTensor], fields: Mapping[str, MultivaluedField]) -> bags.Kept | None:
+    """Returns the positions, in the flat values of all lists, of the values that the model sees; None without lists."""
     if not fields:
-        return {}
+        return None
     max_lens = [field.shape[0] for field in fields.values()]
     keeps = [field.keep for field in fields.values()]
-    return dict(zip(fields, bags.kept_positions(list(lists.values()), max_lens, keeps), strict=True))
+    return bags.kept_positions([lists[name] for name in fields], max_lens, keeps)
 
 
 def _kept_tokens(
-    lists: Mapping[str, tf.RaggedTensor],
-    kept: Mapping[str, tf.RaggedTensor],
-    fields: Mapping[str, MultivaluedField],
+    lists: Mapping[str, tf.RaggedTensor], kept: bags.Kept | None, fields: Mapping[str, MultivaluedField]
 ) -> dict[str, tf.Tensor]:
     """Returns the tokens of each field that the model sees, `[values]`; its vocabulary counts these."""
-    seen = {name: bags.take(lists[name].flat_values, kept[name]) for name in fields}
+    if kept is None:
+        return {}
+    seen = {n: bags.take(lists[n].flat_values, at) for n, at in zip(fields, kept.by_field(), strict=True)}
     for name, field in fields.items():
         if field.absent_token is not None:
             seen[name] = bags.fill_empty(seen[name], field.absent_token)
@@ -217,7 +215,8 @@ def _categorical(tokens: Mapping[str, tf.Tensor], fields: Mapping[str, Categoric
         return {}
     # All fields in one set of operations: [fields, batch].
     ids = tf.stack([ids_of(name, values) for name, values in tokens.items()])
-    is_missing = tf.stack([tf.equal(values, "") for values in tokens.values()])
+    empty = tf.constant("")
+    is_missing = tf.stack([tf.equal(values, empty) for values in tokens.values()])
     missing_ids = tf.constant([int(field.missing == "oov") for field in fields.values()], tf.int64)
     ids = tf.where(is_missing, missing_ids[:, tf.newaxis], ids)
     return dict(zip(tokens, tf.unstack(ids), strict=True))
@@ -225,33 +224,34 @@ def _categorical(tokens: Mapping[str, tf.Tensor], fields: Mapping[str, Categoric
 
 def _multivalued(
     lists: Mapping[str, tf.RaggedTensor],
-    kept: Mapping[str, tf.RaggedTensor],
+    kept: bags.Kept | None,
     fields: Mapping[str, MultivaluedField],
     ids_of: IdsOf,
 ) -> Outputs:
     """Returns the ids of each field's values, int64 `[batch, max_len]`, padded with 0."""
-    outputs: Outputs = {}
-    for name, field in fields.items():
-        # Truncate ids instead of tokens: moving a string costs five times as much as moving an id.
-        ids = bags.take(ids_of(name, lists[name].flat_values), kept[name])
-        if field.absent_token is not None:
-            ids = bags.fill_empty(ids, ids_of(name, tf.constant([field.absent_token]))[0])
-        outputs[name] = bags.pad(ids, field.shape[0])
-    return outputs
+    if kept is None:
+        return {}
+    # Truncate ids instead of tokens: moving a string costs five times as much as moving an id.
+    ids = [ids_of(name, lists[name].flat_values) for name in fields]
+    absent = {name: field.absent_token for name, field in fields.items()}
+    fills = [None if token is None else ids_of(name, tf.constant([token]))[0] for name, token in absent.items()]
+    return dict(zip(fields, kept.padded(ids, fills), strict=True))
 
 
 def _weights(
     inputs: Inputs,
     lists: Mapping[str, tf.RaggedTensor],
-    kept: Mapping[str, tf.RaggedTensor],
+    kept: bags.Kept | None,
     fields: Mapping[str, MultivaluedField],
 ) -> Outputs:
     """Returns the weights of the values of each weighted field, float32 `[batch, max_len]`, padded with 0."""
     outputs: Outputs = {}
-    for name, field in fields.items():
+    if kept is None or not any(field.is_weighted for field in fields.values()):
+        return outputs
+    for (name, field), positions in zip(fields.items(), kept.by_field(), strict=True):
         if field.is_weighted:
             given = bags.same_lengths(lists[name], bags.to_lists(inputs[weights_feature(name)]))
-            weights = bags.take(given.flat_values, kept[name])
+            weights = bags.take(given.flat_values, positions)
             if field.absent_token is not None:
                 weights = bags.fill_empty(weights, 1.0)
             outputs[weights_feature(name)] = bags.pad(weights, field.shape[0])

@@ -122,6 +122,7 @@ class Lookups:
             if hasattr(path, "numpy") and tf.io.gfile.stat(path.numpy()).length
         }
         self._tables = LookupTables(self._filled) if self._filled else None
+        self._unknown = tf.constant(1, tf.int64)  # One constant for all vocabularies.
 
     def ids(self, name: str, tokens: tf.Tensor | tf.RaggedTensor) -> tf.Tensor | tf.RaggedTensor:
         """Returns the ids of `tokens`, int64, in the same shape; unknown tokens get one of the OOV buckets by hash.
@@ -138,7 +139,7 @@ class Lookups:
                 return tf.zeros_like(tokens, tf.int64)
         layout = self._layouts[name]
         if self._tables is not None and name in self._filled:
-            ids = self._tables.ids(name, tokens, default=1)
+            ids = self._tables.ids(name, tokens, self._unknown)
         else:
             ids = tf.ones_like(tokens, tf.int64)
         ids = self._without_retired(name, ids)

@@ -22,7 +22,7 @@ def ragged(lists: list[list[str]]) -> tf.RaggedTensor:
 
 
 def kept(bag: tf.RaggedTensor, max_len: int, keep: str) -> tf.RaggedTensor:
-    (positions,) = bags.kept_positions([bag], [max_len], [keep])
+    (positions,) = bags.kept_positions([bag], [max_len], [keep]).by_field()
     return bags.take(bag.flat_values, positions)
 
 
@@ -49,7 +49,7 @@ def test_elements_of_lists_are_not_split(form: str) -> None:
 @pytest.mark.parametrize(("keep", "expected"), [("first", [1.0, 3.0]), ("last", [3.0, 5.0])])
 def test_weights_are_kept_with_their_values(keep: str, expected: list[float]) -> None:
     other, bag = ragged([["x", "y", "z"], ["x"]]), ragged([["a", "", "b", "", "c"], [""]])
-    _, positions = bags.kept_positions([other, bag], [3, 2], ["first", keep])
+    _, positions = bags.kept_positions([other, bag], [3, 2], ["first", keep]).by_field()
     weights = tf.constant([1.0, 2.0, 3.0, 4.0, 5.0, 6.0])
     assert bags.take(weights, positions).to_list() == [expected, []]
 
@@ -84,7 +84,7 @@ def test_values_order_and_padding(
 ) -> None:
     fields = [[row[field] for row in rows] for field in range(2)]
     all_bags = [ragged(lists) for lists in fields]
-    positions_by_field = bags.kept_positions(all_bags, max_lens, keeps)
+    positions_by_field = bags.kept_positions(all_bags, max_lens, keeps).by_field()
     for lists, max_len, keep, bag, positions in zip(fields, max_lens, keeps, all_bags, positions_by_field, strict=True):
         padded = bags.pad(bags.take(tf.strings.length(bag.flat_values), positions), max_len).numpy().tolist()
         for row, values in zip(padded, lists, strict=True):
@@ -93,10 +93,51 @@ def test_values_order_and_padding(
             assert row == expected + [0] * (max_len - len(expected))
 
 
+@pytest.mark.parametrize(
+    ("fills", "expected"),
+    [
+        ((None, None), ([[1, 2], [0, 0]], [[3, 0], [6, 0]])),
+        ((9, None), ([[1, 2], [9, 0]], [[3, 0], [6, 0]])),
+    ],
+    ids=["zeros", "a value for empty bags"],
+)
+def test_fields_of_one_width_are_padded_together(
+    fills: tuple[int | None, int | None], expected: tuple[list[list[int]], list[list[int]]]
+) -> None:
+    """The example of `Kept.padded`."""
+    kept_values = bags.kept_positions([ragged([["a", "b"], []]), ragged([["p", ""], ["", "r"]])], [2, 2], ["first"] * 2)
+    values = [tf.constant([1, 2], tf.int64), tf.constant([3, 4, 5, 6], tf.int64)]
+    padded = kept_values.padded(values, [None if fill is None else tf.constant(fill, tf.int64) for fill in fills])
+    assert tuple(dense.numpy().tolist() for dense in padded) == expected
+
+
+@given(
+    rows=st.lists(st.tuples(*[VALUES] * 4), max_size=4),
+    max_lens=st.tuples(*[st.integers(1, 3)] * 4),
+    keeps=st.tuples(*[KEEP] * 4),
+    fills=st.tuples(*[st.sampled_from([None, 99])] * 4),
+)
+@settings(max_examples=50, deadline=None)
+def test_padding_all_fields_equals_padding_each(
+    rows: list[tuple[list[str], ...]],
+    max_lens: tuple[int, ...],
+    keeps: tuple[str, ...],
+    fills: tuple[int | None, ...],
+) -> None:
+    all_bags = [ragged([row[field] for row in rows]) for field in range(4)]
+    values = [tf.strings.length(bag.flat_values) for bag in all_bags]
+    kept_values = bags.kept_positions(all_bags, max_lens, keeps)
+    padded = kept_values.padded(values, [None if fill is None else tf.constant(fill) for fill in fills])
+    for index, positions in enumerate(kept_values.by_field()):
+        of_field = bags.take(values[index], positions)
+        filled = of_field if fills[index] is None else bags.fill_empty(of_field, fills[index])
+        assert padded[index].numpy().tolist() == bags.pad(filled, max_lens[index]).numpy().tolist()
+
+
 def assert_lengths_agree(counted: pa.Array, lists: tf.RaggedTensor) -> None:
     """Lengths as in `stats.json` equal the number of values that the model sees if nothing is truncated."""
     longest = max(len(values) for values in lists.to_list())
-    (positions,) = bags.kept_positions([lists], [longest + 1], ["first"])
+    (positions,) = bags.kept_positions([lists], [longest + 1], ["first"]).by_field()
     assert columns.bag_lengths(counted).tolist() == positions.row_lengths().numpy().tolist()
 
 

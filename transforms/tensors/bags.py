@@ -7,6 +7,8 @@ dropped, so `""` split at `|`, a trailing separator or an empty list element add
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
 from typing import TypeAlias
 
 import tensorflow as tf
@@ -43,7 +45,7 @@ def single_values(x: TensorLike, default: object) -> tf.Tensor:
     elif isinstance(x, tf.SparseTensor):
         shape = tf.stack([x.dense_shape[0], 1])
         x = tf.sparse.to_dense(tf.SparseTensor(x.indices, x.values, shape), default_value=default)
-    return tf.reshape(x, [-1])
+    return x if x.shape.rank == 1 else tf.reshape(x, [-1])
 
 
 def to_lists(x: TensorLike, separator: str | None = None, *, trim: bool = False) -> tf.RaggedTensor:
@@ -75,13 +77,83 @@ def _to_lists(x: TensorLike, separator: str | None) -> tf.RaggedTensor:
     return tf.strings.split(text, separator)
 
 
-def kept_positions(
-    bags: Sequence[tf.RaggedTensor], max_lens: Sequence[int], keeps: Sequence[str]
-) -> list[tf.RaggedTensor]:
-    """Returns the positions of the values that the model sees, for each field: int64 ragged `[batch, (values)]`.
+@dataclass(frozen=True)
+class Kept:
+    """The values of several fields that the model sees, from `kept_positions`.
 
-    A position is an index into the field's flat values. Empty strings are dropped. Of the others each row keeps at
-    most `max_len`, in their order.
+    The tensors hold all fields, ascending by `max_len`, one after the other: fields of one width are neighbours.
+
+    Attributes:
+        order: The fields in this order, as indices.
+        max_lens: Their maximum numbers of values per row, in this order.
+        starts: The number of flat values before those of each field, int64 `[fields]`.
+        positions: The positions of the kept values in the flat values of all fields, int64 `[kept values]`.
+        lengths: The number of kept values by field and row, int64 `[fields, batch]`.
+    """
+
+    order: Sequence[int]
+    max_lens: Sequence[int]
+    starts: tf.Tensor
+    positions: tf.Tensor
+    lengths: tf.Tensor
+
+    def by_field(self) -> list[tf.RaggedTensor]:
+        """Returns for each field the positions in its own flat values, int64 ragged `[batch, (values)]`, for `take`."""
+        count = len(self.order)
+        row_splits = tf.pad(tf.cumsum(self.lengths, axis=1), [[0, 0], [1, 0]])
+        of_fields = tf.split(self.positions, row_splits[:, -1], num=count)
+        starts, row_splits = tf.unstack(self.starts, count), tf.unstack(row_splits, count)
+        return [
+            tf.RaggedTensor.from_row_splits(of_fields[at] - starts[at], row_splits[at], validate=False)
+            for at in map(self.order.index, range(count))
+        ]
+
+    def padded(self, values: Sequence[tf.Tensor], fills: Sequence[tf.Tensor | None]) -> list[tf.Tensor]:
+        """Returns for each field its kept values as a dense `[batch, max_len]`, with zeros after those of each row.
+
+        All fields of one width are padded in one set of operations. With two fields of width 2 and two rows:
+
+            bags                [a b] [] and [p ""] ["" r]
+            flat values         a b p "" "" r
+            positions           0 1 2       5
+            lengths             2 0 and 1 1
+            rows of both        [a b] [] [p] [r]
+            padded              [a b] [0 0] [p 0] [r 0]
+
+        Args:
+            values: For each field its flat values, all of one dtype.
+            fills: For each field the only value of rows that keep none, a scalar; None: such rows are all zeros.
+        """
+        count = len(self.order)
+        taken = tf.gather(tf.concat([values[index] for index in self.order], axis=0), self.positions)
+        widths = [(width, len(list(same))) for width, same in groupby(self.max_lens)]
+        lengths = tf.split(self.lengths, [number for _, number in widths])
+        sizes = tf.stack([tf.reduce_sum(of_width) for of_width in lengths])
+        dense: list[tf.Tensor] = []
+        for (width, number), of_width, rows in zip(
+            widths, lengths, tf.split(taken, sizes, num=len(widths)), strict=True
+        ):
+            bags = tf.RaggedTensor.from_row_lengths(rows, tf.reshape(of_width, [-1]), validate=False)
+            of_fields = tf.reshape(bags.to_tensor(shape=[None, width]), [number, -1, width])
+            fill = [fills[index] for index in self.order[len(dense) : len(dense) + number]]
+            dense += tf.unstack(_filled(of_fields, of_width, fill), number)
+        return [dense[self.order.index(index)] for index in range(count)]
+
+
+def _filled(padded: tf.Tensor, lengths: tf.Tensor, fills: Sequence[tf.Tensor | None]) -> tf.Tensor:
+    """Returns fields, `[fields, batch, max_len]`, in which each row of length 0 has its field's value first."""
+    if all(fill is None for fill in fills):
+        return padded
+    zero = tf.zeros([], padded.dtype)
+    first = tf.stack([zero if fill is None else fill for fill in fills])[:, tf.newaxis]
+    added = tf.where(tf.equal(lengths, 0), first, zero)[:, :, tf.newaxis]
+    return tf.concat([padded[:, :, :1] + added, padded[:, :, 1:]], axis=2)
+
+
+def kept_positions(bags: Sequence[tf.RaggedTensor], max_lens: Sequence[int], keeps: Sequence[str]) -> Kept:
+    """Returns the positions of the values that the model sees, in the flat values of all fields.
+
+    Empty strings are dropped. Of the others each row keeps at most `max_len`, in their order.
 
     Args:
         bags: For each field its bags, a ragged string tensor `[batch, (values)]`.
@@ -91,7 +163,7 @@ def kept_positions(
     An example with two rows; the first one has three values:
 
     >>> bag = tf.ragged.constant([["a", "", "b", "c"], ["", "d"]])
-    >>> [positions] = kept_positions([bag], max_lens=[2], keeps=["last"])
+    >>> [positions] = kept_positions([bag], max_lens=[2], keeps=["last"]).by_field()
     >>> positions.to_list()
     [[2, 3], [5]]
     >>> take(bag.flat_values, positions).to_list()
@@ -113,16 +185,19 @@ def kept_positions(
     pad lists with them.
     """
     count = len(bags)
+    order = sorted(range(count), key=lambda index: max_lens[index])
+    flat = [bags[index].flat_values for index in order]
+    row_splits = tf.stack([bags[index].row_splits for index in order])
     # The flat values of all fields are concatenated: those of field f are at starts[f] to starts[f + 1].
-    sizes = [tf.size(bag.flat_values, tf.int64) for bag in bags]
-    starts = tf.concat([[0], tf.cumsum(sizes)], axis=0)
-    present = tf.concat([tf.not_equal(bag.flat_values, "") for bag in bags], axis=0)
+    starts = tf.concat([[0], tf.cumsum(row_splits[:, -1])], axis=0)
+    empty = tf.constant("")
+    present = tf.concat([tf.not_equal(values, empty) for values in flat], axis=0)
     # So are the rows of all fields: row r of field f has the number f · batch + r.
-    ends = tf.reshape(tf.stack([bag.row_splits[1:] for bag in bags]) + starts[:-1, tf.newaxis], [-1])
+    ends = tf.reshape(row_splits[:, 1:] + starts[:-1, tf.newaxis], [-1])
     splits = tf.concat([[0], ends], axis=0)
     # [fields, 1], to be broadcast to [fields, batch].
-    max_len = tf.constant(max_lens, tf.int64)[:, tf.newaxis]
-    is_last = tf.constant([keep == "last" for keep in keeps])[:, tf.newaxis]
+    max_len = tf.constant([max_lens[index] for index in order], tf.int64)[:, tf.newaxis]
+    is_last = tf.constant([keeps[index] == "last" for index in order])[:, tf.newaxis]
 
     # The number of present values before each position, and before each row.
     present_before = tf.concat([[0], tf.cumsum(tf.cast(present, tf.int64))], axis=0)
@@ -140,16 +215,7 @@ def kept_positions(
     rank = present_before[:-1] - tf.gather(tf.reshape(first_kept, [-1]), row)
     is_kept = present & (rank >= 0) & (rank < tf.gather(tf.reshape(kept, [-1]), row))
     positions = tf.where(is_kept)[:, 0]
-
-    # Back to one ragged tensor per field, with positions in the flat values of that field.
-    row_splits = tf.pad(tf.cumsum(kept, axis=1), [[0, 0], [1, 0]])
-    by_field = tf.split(positions, row_splits[:, -1], num=count)
-    return [
-        tf.RaggedTensor.from_row_splits(of_field - start, splits, validate=False)
-        for of_field, start, splits in zip(
-            by_field, tf.unstack(starts[:-1], count), tf.unstack(row_splits, count), strict=True
-        )
-    ]
+    return Kept(order, [max_lens[index] for index in order], starts[:-1], positions, kept)
 
 
 def take(values: tf.Tensor, positions: tf.RaggedTensor) -> tf.RaggedTensor:

@@ -45,16 +45,15 @@ class LookupTables(tf.saved_model.experimental.TrackableResource):
                 asset = tf.saved_model.Asset(file.path)
                 self._assets[name] = self._track_trackable(asset, f"asset_{index}")
 
-    def ids(self, name: str, tokens: tf.Tensor, default: int) -> tf.Tensor:
+    def ids(self, name: str, tokens: tf.Tensor, default: tf.Tensor) -> tf.Tensor:
         """Returns the ids of tokens, int64, in the same shape.
 
         Args:
             name: The vocabulary.
             tokens: Strings of any shape.
-            default: The id of tokens that the vocabulary does not have.
+            default: The id of tokens that the vocabulary does not have, an int64 scalar.
         """
-        unknown = tf.constant(default, tf.int64)
-        ids = tf.raw_ops.LookupTableFindV2(table_handle=self._table(name), keys=tokens, default_value=unknown)
+        ids = tf.raw_ops.LookupTableFindV2(table_handle=self._table(name), keys=tokens, default_value=default)
         ids.set_shape(tokens.shape)
         return ids
 
