@@ -82,10 +82,12 @@ def parse_yaml(text: str, origin: str) -> Any:
     if len(text) > MOST_BYTES:
         raise SpecError(f"{origin}: larger than {MOST_BYTES:,} bytes, so it is not a spec; is it a data file?")
     try:
-        root = yaml.compose(text, _SafeLoader)
-        if root is not None:
-            _count_values(root, {}, origin)
-        return yaml.load(text, _SafeLoader)
+        loader = _SafeLoader(text)
+        root = loader.get_single_node()
+        if root is None:
+            return None
+        _count_values(root, {}, origin)
+        return loader.construct_document(root)
     except _YAML_ERRORS as error:
         if isinstance(error, SpecError):
             raise

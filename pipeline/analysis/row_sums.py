@@ -24,7 +24,7 @@ from ...transforms.sums.exact_sums import (
     moments_of,
     no_moments,
 )
-from ...transforms.sums.token_counts import summed, token_counts, with_counts
+from ...transforms.sums.token_counts import COUNTS, summed, token_counts, with_counts
 from ..arrow_lists import list_lengths, offsets
 from ..rows import columns
 
@@ -80,7 +80,7 @@ def no_rows(spec: Spec) -> RowSums:
     """Returns the sums of no rows."""
     return RowSums(
         rows=0,
-        tokens={vocabulary: summed([]) for vocabulary in spec.vocabulary_fields()},
+        tokens={vocabulary: COUNTS.empty_table() for vocabulary in spec.vocabulary_fields()},
         lengths={name: np.zeros(0, np.int64) for name in spec.fields_of(MultivaluedField)},
         moments=no_moments(len(spec.fields_of(NumericField))),
         histograms=dict.fromkeys(_with_buckets(spec), NO_VALUES),
