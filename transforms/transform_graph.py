@@ -9,7 +9,6 @@ import tensorflow as tf
 import tensorflow_transform as tft
 from tensorflow.python.trackable.resource import ResourceTracker, resource_tracker_scope
 from tensorflow_transform import impl_helper
-from tensorflow_transform.graph_context import TFGraphContext
 from tensorflow_transform.tf_metadata import metadata_io
 
 from .known import Known
@@ -20,53 +19,55 @@ from .tensors.lookup_tables import LookupTables
 RAW_METADATA_FOLDER = "metadata"
 
 
-def write_transform(spec: Spec, known: Known, folder: str) -> None:
-    """Writes what TensorFlow Transform writes after an analysis with the same result; `tft.TFTransformOutput` reads it.
-
-    The folder then has `transform_fn/`, a SavedModel with one asset per vocabulary, `transformed_metadata/`, the schema
-    of the features, and `metadata/`, the schema of raw rows.
+class TransformGraph:
+    """The transform of a spec with known vocabularies and statistics: it can be applied at once, and written.
 
     Args:
         spec: The resolved spec.
         known: Vocabularies and statistics of the spec's fields.
-        folder: The folder to write, on any file system that TensorFlow supports.
+        label: Whether the label is an input.
 
     Raises:
         ValueError: see `preprocessing_fn`.
     """
-    raw = raw_feature_spec(spec)
-    module = _traced(spec, known, raw)
-    tf.saved_model.save(module, join(folder, tft.TFTransformOutput.TRANSFORM_FN_DIR))
-    outputs = {
-        name: tf.io.FixedLenFeature(tensor.shape[1:], tensor.dtype)
-        for name, tensor in module.transform_fn.structured_outputs.items()
-    }
-    for part, features in ((tft.TFTransformOutput.TRANSFORMED_METADATA_DIR, outputs), (RAW_METADATA_FOLDER, raw)):
-        metadata_io.write_metadata(tft.DatasetMetadata.from_feature_spec(features), join(folder, part))
 
+    def __init__(self, spec: Spec, known: Known, *, label: bool = True) -> None:
+        self._raw = raw_feature_spec(spec, label=label)
+        self._module = _traced(spec, known, self._raw)
 
-def transform_function(spec: Spec, known: Known) -> Callable[[Inputs], Outputs]:
-    """Returns the transform as a function in memory; nothing is written.
+    def write(self, folder: str) -> None:
+        """Writes what TensorFlow Transform writes after an analysis with the same result, for `tft.TFTransformOutput`.
 
-    Its inputs are named by `raw_feature_spec(spec, label=False)`; all are needed.
+        The folder then has `transform_fn/`, a SavedModel with one asset per vocabulary, `transformed_metadata/`, the
+        schema of the features, and `metadata/`, the schema of raw rows.
 
-    Args:
-        spec: The resolved spec.
-        known: Vocabularies and statistics of the spec's fields; the function does not read the files again.
+        Args:
+            folder: The folder to write, on any file system that TensorFlow supports.
+        """
+        tf.saved_model.save(self._module, join(folder, tft.TFTransformOutput.TRANSFORM_FN_DIR))
+        outputs = {
+            name: tf.io.FixedLenFeature(tensor.shape[1:], tensor.dtype)
+            for name, tensor in self._module.transform_fn.structured_outputs.items()
+        }
+        metadata = {tft.TFTransformOutput.TRANSFORMED_METADATA_DIR: outputs, RAW_METADATA_FOLDER: self._raw}
+        for part, features in metadata.items():
+            metadata_io.write_metadata(tft.DatasetMetadata.from_feature_spec(features), join(folder, part))
 
-    Raises:
-        ValueError: see `preprocessing_fn`.
-    """
-    module = _traced(spec, known, raw_feature_spec(spec, label=False))
-    for resource in module.resources:
-        if isinstance(resource, LookupTables):
-            resource.fill()
+    def function(self) -> Callable[[Inputs], Outputs]:
+        """Reads the vocabularies, and returns the transform as a function.
 
-    def transform(inputs: Inputs) -> Outputs:
-        features: Outputs = module.transform_fn(inputs)  # The module also owns the lookup tables.
-        return features
+        It computes what the SavedModel does, which takes seconds to load if it has hundreds of fields. Its inputs are
+        named by `raw_feature_spec`; all are needed.
+        """
+        for resource in self._module.resources:
+            if isinstance(resource, LookupTables):
+                resource.fill()
 
-    return transform
+        def transform(inputs: Inputs) -> Outputs:
+            features: Outputs = self._module.transform_fn(inputs)  # The module also owns the lookup tables.
+            return features
+
+        return transform
 
 
 def _traced(spec: Spec, known: Known, raw: Mapping[str, RawFeature]) -> tf.Module:
@@ -75,16 +76,14 @@ def _traced(spec: Spec, known: Known, raw: Mapping[str, RawFeature]) -> tf.Modul
     `tensorflow_transform.saved.saved_transform_io_v2` does the same, and then copies the graph without operations that
     no output needs. Here there are few of them, and the copy takes a third of the time.
     """
-    module, tracker = tf.Module(), ResourceTracker()
-    function = impl_helper.get_traced_transform_fn(
-        preprocessing_fn(spec, known=known),
-        impl_helper.get_type_specs_from_feature_specs(raw),
-        TFGraphContext(module_to_export=module),
-    )
+    preprocess, module, tracker = preprocessing_fn(spec, known=known), tf.Module(), ResourceTracker()
+    signature = impl_helper.get_type_specs_from_feature_specs(raw)
     with resource_tracker_scope(tracker):
+        # Called through a lambda: TensorFlow would add the arguments of a partial function to the signature.
+        function = tf.function(lambda inputs: preprocess(inputs), input_signature=[signature], autograph=False)
         module.transform_fn = function.get_concrete_function()
     module.resources = tracker.resources
+    # The lookup tables have assets of their own, but empty vocabularies have none.
     paths = module.transform_fn.graph.get_collection(tf.compat.v1.GraphKeys.ASSET_FILEPATHS)
-    # Empty vocabularies have no lookup table, but an asset.
-    module.assets = [tf.saved_model.Asset(path) for path in paths]
+    module.assets = [tf.saved_model.Asset(path) for path in paths if not tf.io.gfile.stat(path.numpy()).length]
     return module

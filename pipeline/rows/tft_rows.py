@@ -7,7 +7,7 @@ be.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import pyarrow as pa
@@ -18,7 +18,7 @@ from tensorflow_transform.saved.saved_transform_io_v2 import SavedModelLoader
 from tfx_bsl.public.tfxio import TensorAdapter, TensorAdapterConfig
 from tfx_bsl.tfxio.tensor_representation_util import InferTensorRepresentationsFromMixedSchema
 
-from ...transforms.preprocessing import raw_feature_spec
+from ...transforms.preprocessing import Inputs, Outputs, raw_feature_spec
 from ...transforms.spec import Spec
 from . import columns
 
@@ -79,20 +79,27 @@ class SavedTransform:
     Args:
         spec: The resolved spec.
         folder: The `transform/` folder of a run.
+        function: The transform as a function of tensors, if this process has it; default: it is loaded.
     """
 
-    def __init__(self, spec: Spec, folder: str) -> None:
-        saved = tft.TFTransformOutput(folder)
+    def __init__(self, spec: Spec, folder: str, function: Callable[[Inputs], Outputs] | None = None) -> None:
         config = adapter_config(spec)
+        saved = tft.TFTransformOutput(folder)
         self._adapter = TensorAdapter(config)
-        self._loaded = SavedModelLoader(saved.transform_savedmodel_dir)
-        self._loaded.finalize(set(config.tensor_representations), set(self._loaded.structured_outputs))
+        self._function = function or _loaded(saved.transform_savedmodel_dir, set(config.tensor_representations))
         self._converter = impl_helper.make_tensor_to_arrow_converter(saved.transformed_metadata.schema)
 
     def __call__(self, rows: pa.RecordBatch) -> pa.RecordBatch:
         """Returns the features of rows from `as_tft_rows`, in the Arrow form of tf.Examples."""
         tensors = self._adapter.ToBatchTensors(rows, produce_eager_tensors=True)
-        return self._converter.convert(self._loaded.apply_transform_model(tensors))
+        return self._converter.convert(self._function(tensors))
+
+
+def _loaded(folder: str, inputs: set[str]) -> Callable[[Inputs], Outputs]:
+    loader = SavedModelLoader(folder)
+    loader.finalize(inputs, set(loader.structured_outputs))
+    function: Callable[[Inputs], Outputs] = loader.apply_transform_model
+    return function
 
 
 def passed_through(transformed: pa.RecordBatch, name: str) -> np.ndarray:

@@ -22,7 +22,7 @@ from ...transforms.errors import UserError
 from ...transforms.kinds import check_cloud_access, kind_of
 from ...transforms.run_files import ASSETS_FOLDER, LEDGERS_FOLDER, TRANSFORM_FOLDER, VOCABULARY_COUNTS_FOLDER
 from ...transforms.spec import Spec
-from ...transforms.transform_graph import write_transform
+from ...transforms.transform_graph import TransformGraph
 from ...transforms.vocabulary_counts import METRICS_NAMESPACE
 from ...transforms.writing import writing
 from ..analysis.analysis import analyze, is_complete, read_analysis
@@ -45,6 +45,7 @@ class KnownTransform:
         rows: The number of train rows that were analyzed; None if it is the transform of another run.
         as_of: See `RunStats`.
         extends: See `RunStats`.
+        graph: The transform, if this process has built it.
     """
 
     spec: Spec
@@ -53,6 +54,7 @@ class KnownTransform:
     rows: int | None
     as_of: date | None = None
     extends: list[Ancestor] | None = None
+    graph: TransformGraph | None = None
 
     @property
     def transform_folder(self) -> str:
@@ -94,11 +96,11 @@ def known_transform(
     else:
         cache = source.counts_cache
         analysis = analyze(spec, source.partitions(), folder, cores(), source.first_rows(), cache, growth)
-    known = KnownTransform(
-        analysis.spec, folder, analysis.vocabularies, analysis.rows, analysis.as_of, grow.extends() if grow else None
-    )
+    graph = TransformGraph(analysis.spec, analysis.known)
+    extends = grow.extends() if grow else None
+    known = KnownTransform(analysis.spec, folder, analysis.vocabularies, analysis.rows, analysis.as_of, extends, graph)
     remove(known.transform_folder)  # A killed process may have left a part of it.
-    write_transform(analysis.spec, analysis.known, known.transform_folder)
+    graph.write(known.transform_folder)
     return known
 
 

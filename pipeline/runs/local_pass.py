@@ -80,7 +80,7 @@ class _Done:
     records: list[Records] = field(default_factory=list)
 
 
-def write_rows(batches: Batches, spec: Spec, work: str, folder: str, transform_path: str, threads: int) -> Counts:
+def write_rows(batches: Batches, spec: Spec, work: str, folder: str, transform: SavedTransform, threads: int) -> Counts:
     """Writes the examples and the rejected rows of a run; returns the counts.
 
     Args:
@@ -88,14 +88,14 @@ def write_rows(batches: Batches, spec: Spec, work: str, folder: str, transform_p
         spec: The resolved spec.
         work: A folder for temporary files.
         folder: The run directory.
-        transform_path: The `transform/` folder of a run, whose transform is applied.
+        transform: The transform of the run.
         threads: The number of threads that transform rows.
 
     Raises:
         TooManyRejected: more rows are rejected than `max_rejected`, if that is a count.
         SourceError: as `rows.read_rows.read_files`.
     """
-    task = _Task(spec, SavedTransform(spec, transform_path), partial(check_rows, spec=spec))
+    task = _Task(spec, transform, partial(check_rows, spec=spec))
     temporary = FileSystems.join(work, SHARDS_FOLDER)
     limit, shards, counts, keys = RejectedLimit(spec), Shards(temporary), Counts(), DuplicateKeys()
     with (
@@ -130,7 +130,7 @@ def count_transformed(
     Args:
         batches: The rows.
         spec: The resolved spec.
-        transform_path: See `write_rows`.
+        transform_path: The `transform/` folder of a run, whose transform is applied.
         threads: See `write_rows`.
         check: Returns the checked rows of a batch.
         ranges: Minimum and maximum by numeric field; numbers outside are counted.

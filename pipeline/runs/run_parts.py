@@ -29,7 +29,7 @@ from ..folders.work_folder import WorkFolder
 from ..jobs.job import new_pipeline, run_pipeline
 from ..jobs.options import FieldpoolOptions, local_threads
 from ..rows.rejected import check_rejected, why_all_rejected
-from ..rows.tft_rows import raw_metadata
+from ..rows.tft_rows import SavedTransform, raw_metadata
 from ..spec_file import dump_spec
 from .growing import Growing
 from .known_transform import KnownTransform, copy_counts_and_ledgers, known_transform, vocabularies_of_job
@@ -59,7 +59,9 @@ def write_parts(
     if known is not None and source.batches is not None and threads is not None:
         transform_folder = FileSystems.join(work.result, TRANSFORM_FOLDER)
         copy_transform(known.transform_folder, transform_folder)
-        counts = write_rows(source.batches(), resolved, work.path, work.result, transform_folder, threads)
+        function = known.graph.function() if known.graph is not None else None
+        transform = SavedTransform(resolved, transform_folder, function)
+        counts = write_rows(source.batches(), resolved, work.path, work.result, transform, threads)
     else:
         result = _run_pipeline(resolved, source, work, options, known)
         counts = read_counts(FileSystems.join(work.path, COUNTS_FILE))

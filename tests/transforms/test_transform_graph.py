@@ -19,7 +19,7 @@ from fieldpool.transforms.known import Known
 from fieldpool.transforms.numeric_statistics import Summary
 from fieldpool.transforms.preprocessing import preprocessing_fn, raw_feature_spec
 from fieldpool.transforms.spec import NumericField
-from fieldpool.transforms.transform_graph import transform_function, write_transform
+from fieldpool.transforms.transform_graph import TransformGraph
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +35,7 @@ def known(analyzed: str) -> Known:
 @pytest.fixture(scope="module")
 def written(known: Known, tmp_path_factory: pytest.TempPathFactory) -> str:
     folder = str(tmp_path_factory.mktemp("known"))
-    write_transform(SPEC, pickle.loads(pickle.dumps(known)), folder)
+    TransformGraph(SPEC, pickle.loads(pickle.dumps(known))).write(folder)
     return folder
 
 
@@ -66,7 +66,7 @@ def test_plain_tensorflow_loads_it(written: str, analyzed: str) -> None:
 
 
 def test_function_in_memory_gives_the_same_features(known: Known, analyzed: str) -> None:
-    found = transform_function(SPEC, known)(unlabelled_rows())
+    found = TransformGraph(SPEC, known, label=False).function()(unlabelled_rows())
     expected = features(analyzed)
     del expected["label"]
     assert_same_bits({name: tensor.numpy() for name, tensor in found.items()}, expected)
@@ -101,7 +101,7 @@ def test_its_identity_is_that_of_the_analysis(written: str, analyzed: str) -> No
 def test_retired_tokens_are_looked_up_like_unknown_ones(known: Known) -> None:
     # The lines of `items` are y, x, "first visit" and z; with two OOV buckets, the id of y is 3.
     retired = dataclasses.replace(known, retired={"items": np.array([1]), "rare": np.array([], np.int64)})
-    ids = transform_function(SPEC, retired)(unlabelled_rows())
+    ids = TransformGraph(SPEC, retired, label=False).function()(unlabelled_rows())
     bucket = int(tf.strings.to_hash_bucket_fast("x", 2)) + 1
     assert ids["item"].numpy()[:3].tolist() == [bucket, 0, bucket]
     assert ids["history"].numpy()[:2].tolist() == [[3, 6, 3], [5, 0, 0]]
