@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import gc
 import logging
 import os
 import sys
@@ -75,6 +76,9 @@ def importing() -> Iterator[None]:
 
             yield
             tf.get_logger().setLevel(logging.ERROR)
+            # What was imported stays. The garbage collector would look through it several times while graphs are built.
+            if not gc.get_freeze_count():
+                gc.freeze()
         except Exception:
             if not is_stopping():
                 aside.seek(0)
