@@ -34,11 +34,19 @@ class Scores(NamedTuple):
         labels: float32 `[n]`.
         logits: float32 `[n]`.
         columns: The columns that `score` kept, by name, each `[n]`.
+        weights: The weights of the rows, float32 `[n]`; None without `label.weight` in the spec.
     """
 
     labels: np.ndarray
     logits: np.ndarray
     columns: dict[str, np.ndarray]
+    weights: np.ndarray | None = None
+
+    def only(self, rows: np.ndarray) -> Scores:
+        """Returns the scores of some rows, given as a mask, bool `[n]`."""
+        columns = {name: column[rows] for name, column in self.columns.items()}
+        weights = None if self.weights is None else self.weights[rows]
+        return Scores(self.labels[rows], self.logits[rows], columns, weights)
 
 
 def scorer(model: keras.Model, features: dict[str, tf.TensorSpec]) -> Callable[[Features], tf.Tensor]:
@@ -59,18 +67,19 @@ def score(
     dataset: tf.data.Dataset,
     keep: Mapping[str, Callable[[Features], tf.Tensor]] | None = None,
 ) -> Scores:
-    """Returns the labels and logits of a dataset of `(features, label)`, in its order.
+    """Returns the labels and logits of a dataset of `(features, label)` or `(features, label, weight)`, in its order.
 
     Args:
         logits_of: See `scorer`.
-        dataset: Batches of features and labels.
+        dataset: Batches of features, labels and, if they have them, weights.
         keep: Other columns to return, by name: functions from a batch's features to `[batch]`. Default: none.
     """
     keep = keep or {}
-    labels, logits = [np.zeros(0, "float32")], [np.zeros(0, "float32")]
+    labels, logits, weights = ([np.zeros(0, "float32")] for _ in range(3))
     columns: dict[str, list[np.ndarray]] = {name: [] for name in keep}
-    for features, label in dataset:
+    for features, label, *weight in dataset:
         labels.append(label.numpy())
+        weights += [of_batch.numpy() for of_batch in weight]
         logits.append(logits_of(features).numpy())
         for name, column in keep.items():
             columns[name].append(np.asarray(column(features)))
@@ -78,6 +87,7 @@ def score(
         np.concatenate(labels),
         np.concatenate(logits),
         {name: np.concatenate(parts) if parts else np.zeros(0) for name, parts in columns.items()},
+        np.concatenate(weights) if len(dataset.element_spec) == 3 else None,
     )
 
 
@@ -101,11 +111,12 @@ def evaluate(
         slices: Fields by which to compute metrics of slices. Default: the spec's `evaluation.slices`.
 
     Returns:
-        The metrics of `metrics.measures`. With `gauc_by` also `gauc`, of the groups that are in the vocabulary (other
-        groups share the OOV buckets) and have both labels, and `gauc_examples`, the number of rows of these groups.
-        With `slices` also `slices`: the same metrics by field and slice. The slices of a categorical field are its 20
-        most frequent values in the split, `(missing)`, `(OOV)` and `(other)`, where a token of such a name is quoted:
-        `'(other)'`; those of a multivalued field are the lengths of its lists, `0`, `1`, `2–3`, `4–7`, …
+        The metrics of `metrics.measures`, weighted if the spec has `label.weight`. With `gauc_by` also `gauc`, of the
+        groups that are in the vocabulary (other groups share the OOV buckets) and have both labels, and
+        `gauc_examples`, the number of rows of these groups. With `slices` also `slices`: the same
+        metrics by field and slice. The slices of a categorical field are its 20 most frequent values in the split,
+        `(missing)`, `(OOV)` and `(other)`, where a token of such a name is quoted: `'(other)'`; those of a multivalued
+        field are the lengths of its lists, `0`, `1`, `2–3`, `4–7`, …
 
     Raises:
         DifferentRun: if the model was trained on a run whose ids or numbers have another meaning.
@@ -184,14 +195,15 @@ def _kept(spec: Spec, name: str) -> Callable[[Features], tf.Tensor]:
 
 
 def _measures(scores: Scores, spec: Spec, gauc_by: str | None, rows: np.ndarray) -> dict[str, float]:
-    labels, logits = scores.labels[rows], scores.logits[rows]
-    result = metrics.measures(labels, logits)
+    scores = scores.only(rows)
+    result = metrics.measures(scores.labels, scores.logits, weights=scores.weights)
     if gauc_by:
-        group = scores.columns[gauc_by][rows]
-        known = spec.vocabulary_settings_of(gauc_by).is_token(group)
-        labels, logits, group = labels[known], logits[known], group[known]
-        counted = metrics.in_mixed_groups(labels, group)
-        result |= {"gauc": metrics.gauc(labels, logits, group), "gauc_examples": int(counted.sum())}
+        labels, logits, columns, weights = scores.only(
+            spec.vocabulary_settings_of(gauc_by).is_token(scores.columns[gauc_by])
+        )
+        counted = metrics.in_mixed_groups(labels, columns[gauc_by], weights)
+        gauc = metrics.gauc(labels, logits, columns[gauc_by], weights)
+        result |= {"gauc": gauc, "gauc_examples": int(counted.sum())}
     return result
 
 

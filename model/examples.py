@@ -1,4 +1,4 @@
-"""Reads a run's examples as a `tf.data.Dataset` of features and labels.
+"""Reads a run's examples as a `tf.data.Dataset` of features, labels and their weights.
 
 Examples are gzipped TFRecord shards of `tf.train.Example`. They are read, parsed and shuffled in blocks, because one
 example at a time takes several times as long.
@@ -15,7 +15,7 @@ import tensorflow as tf
 
 from ..transforms.errors import UserError
 from ..transforms.run_files import EXAMPLES_FOLDER
-from ..transforms.spec import LABEL_FEATURE, SPLITS, Spec, weights_feature
+from ..transforms.spec import SPLITS, Spec, weights_feature
 from .damage import reading
 from .run import Run
 
@@ -44,8 +44,8 @@ def feature_spec(spec: Spec) -> dict[str, tf.io.FixedLenFeature]:
     """Returns the features of a run's examples for `tf.io.parse_example`.
 
     Categorical: int64 `[]`. Multivalued: int64 `[max_len]`, its weights float32 `[max_len]`. Numeric: float32
-    `[]`, or int64 `[]` in quantile buckets. In addition the label, float32 `[]`, and each column of the key and of
-    `carry`, string `[]`.
+    `[]`, or int64 `[]` in quantile buckets. In addition the label and, if the spec has one, its weight, float32 `[]`,
+    and each column of the key and of `carry`, string `[]`.
 
     Raises:
         ValueError: if a `max_len` is `auto` or a percentile, as in a spec that is not that of a run.
@@ -59,7 +59,7 @@ def feature_spec(spec: Spec) -> dict[str, tf.io.FixedLenFeature]:
         features[name] = tf.io.FixedLenFeature(shape, tf.as_dtype(field.dtype))
         if field.is_weighted:
             features[weights_feature(name)] = tf.io.FixedLenFeature(shape, tf.float32)
-    features[LABEL_FEATURE] = tf.io.FixedLenFeature([], tf.float32)
+    features |= {name: tf.io.FixedLenFeature([], tf.float32) for name in spec.label.features}
     features |= dict.fromkeys(spec.copied_columns, tf.io.FixedLenFeature([], tf.string))
     return features
 
@@ -79,10 +79,11 @@ def read_examples(
     cache: str | None = None,
     shard: tuple[int, int] | None = None,
 ) -> tf.data.Dataset:
-    """Returns a dataset of `(features, label)`, or `(features, label, key)`.
+    """Returns a dataset of `(features, label)`, with `label.weight` in the spec `(features, label, weight)`.
 
-    Features are the fields of `feature_spec` with a batch dimension in front; the label is float32 `[batch]`, the key
-    string `[batch]` or, of several columns, `[batch, columns]`. The last batch may be smaller.
+    These are the forms that `fit` takes. With `with_key`, the key is added at the end. Features are the fields of
+    `feature_spec` with a batch dimension in front; label and weight are float32 `[batch]`, the key string `[batch]` or,
+    of several columns, `[batch, columns]`. The last batch may be smaller.
 
     Args:
         run: The run to read.
@@ -149,7 +150,8 @@ def read_examples(
     dataset = epochs.flat_map(
         lambda i, epoch_seed: batches(epoch_seed).skip(tf.where(i == 0, tf.cast(skip, tf.int64), 0))
     )
-    return dataset.map(lambda example: _features_and_label(example, key, columns)).prefetch(tf.data.AUTOTUNE)
+    labels = run.spec.label.features
+    return dataset.map(lambda example: _features_and_label(example, labels, key, columns)).prefetch(tf.data.AUTOTUNE)
 
 
 def count_examples(run: Run, split: str) -> int:
@@ -158,7 +160,7 @@ def count_examples(run: Run, split: str) -> int:
         return 0
     if run.has_stats:
         return run.stats.rows(split)
-    return sum(len(label) for _, label in read_examples(run, split, batch_size=4096))
+    return sum(len(label) for _, label, *_ in read_examples(run, split, batch_size=4096))
 
 
 def _from_blocks(
@@ -232,12 +234,14 @@ def _shuffled(rows: Any, seed: Any) -> Any:
     return tf.nest.map_structure(lambda tensor: tf.gather(tensor, order), rows)
 
 
-def _features_and_label(parsed: dict[str, tf.Tensor], key: Sequence[str], columns: Sequence[str]) -> tuple:
-    """Returns `(features, label)` or, with the names of the key's features, `(features, label, key)` of a batch."""
-    left_out = {LABEL_FEATURE, *(name for name in key if name not in columns)}
+def _features_and_label(
+    parsed: dict[str, tf.Tensor], labels: Sequence[str], key: Sequence[str], columns: Sequence[str]
+) -> tuple:
+    """Returns the features of a batch, label and weight by the names in `labels` and, if it has features, the key."""
+    left_out = {*labels, *(name for name in key if name not in columns)}
     features = {name: tensor for name, tensor in parsed.items() if name not in left_out}
-    label = parsed[LABEL_FEATURE]
+    of_labels = [parsed[name] for name in labels]
     if not key:
-        return features, label
+        return features, *of_labels
     parts = [parsed[name] for name in key]
-    return features, label, parts[0] if len(parts) == 1 else tf.stack(parts, axis=1)
+    return features, *of_labels, parts[0] if len(parts) == 1 else tf.stack(parts, axis=1)

@@ -124,6 +124,8 @@ class RunStats(_Counts):
         source_rows: With `source.explode`, the number of rows in the files; the other counts are of exploded rows.
         sampled_out: Number of negative train rows that the spec's `sample` leaves out; None if it has no `sample`.
         positives: Number of rows with label 1, by split.
+        label_weights: Statistics of the weights of rows for each split that has rows; None without `label.weight`.
+            Their sum is `mean` times the number of rows.
         duplicate_keys: Number of accepted rows minus that of distinct keys; None if the spec has no `key`, or if a
             version that did not count them wrote the run.
         vocabularies: The vocabularies by name.
@@ -141,6 +143,7 @@ class RunStats(_Counts):
     rejected: int
     sampled_out: int | None = None
     positives: BySplit
+    label_weights: dict[str, NumberStats] | None = None
     duplicate_keys: int | None = None
     vocabularies: dict[str, VocabularyStats]
     fields: dict[str, FieldStats]

@@ -10,7 +10,7 @@ import keras
 import tensorflow as tf
 
 from ..transforms.preprocessing import raw_feature_spec
-from ..transforms.spec import LABEL_FEATURE, Spec
+from ..transforms.spec import Spec
 
 PROBABILITY = "probability"
 
@@ -38,7 +38,7 @@ def serving_module(spec: Spec, transform: Any, model: keras.Model) -> tuple[tf.M
     module.weights = [variable.value for variable in model.variables]
 
     def ids(raw: Features) -> dict[str, tf.Tensor]:
-        return _transformed(transform.transform_fn, raw)
+        return _transformed(transform.transform_fn, raw, spec)
 
     def predict_and_count(raw: Features) -> dict[str, tf.Tensor]:
         features = ids(raw)
@@ -89,14 +89,14 @@ def serving_feature_spec(spec: Spec) -> dict[str, Any]:
     }
 
 
-def _transformed(transform_fn: Callable[..., Features], raw: Features) -> dict[str, tf.Tensor]:
-    """Returns the outputs of the run's transform without the label.
+def _transformed(transform_fn: Callable[..., Features], raw: Features, spec: Spec) -> dict[str, tf.Tensor]:
+    """Returns the outputs of the run's transform without the label and its weight.
 
-    A request has no label, but the transform was traced with one and needs all of its inputs, so zeros are used.
+    A request has neither, but the transform was traced with them and needs all of its inputs, so zeros are used.
     """
-    features = dict(transform_fn({**raw, LABEL_FEATURE: tf.zeros([_batch_size(raw)])}))
-    del features[LABEL_FEATURE]
-    return features
+    absent = spec.label.features
+    features = dict(transform_fn({**raw, **dict.fromkeys(absent, tf.zeros([_batch_size(raw)]))}))
+    return {name: feature for name, feature in features.items() if name not in absent}
 
 
 def _batch_size(raw: Features) -> tf.Tensor:

@@ -1,9 +1,9 @@
 """`preprocessing_fn(spec)`: the preprocessing of a spec with TensorFlow Transform.
 
-Raw inputs are named by field (not by raw column), plus key, carried columns and `label`. Outputs are the features of
-examples: key and carried columns string `[batch]`, the label float32 `[batch]`, categorical int64 `[batch]`,
-multivalued int64 `[batch, max_len]` (0 is padding), their weights float32 `[batch, max_len]`, numeric float32
-`[batch]`, or int64 `[batch]` in quantile buckets.
+Raw inputs are named by field (not by raw column), plus key, carried columns, `label` and `label_weight`. Outputs are
+the features of examples: key and carried columns string `[batch]`, the label and its weight float32 `[batch]`,
+categorical int64 `[batch]`, multivalued int64 `[batch, max_len]` (0 is padding), their weights float32
+`[batch, max_len]`, numeric float32 `[batch]`, or int64 `[batch]` in quantile buckets.
 """
 
 from __future__ import annotations
@@ -44,13 +44,13 @@ def raw_feature_spec(spec: Spec, *, label: bool = True) -> dict[str, RawFeature]
 
     Args:
         spec: The spec of the rows.
-        label: Whether to include the label: training data have one, a serving request does not.
+        label: Whether to include the label and its weight: training data have them, a serving request does not.
     """
     features: dict[str, RawFeature] = {}
     for name in spec.copied_columns:
         features[name] = tf.io.FixedLenFeature([], tf.string)
     if label:
-        features[LABEL_FEATURE] = tf.io.FixedLenFeature([], tf.float32)
+        features |= {name: tf.io.FixedLenFeature([], tf.float32) for name in spec.label.features}
     for name, field in spec.fields.items():
         dtype = tf.float32 if field.raw == "number" else tf.string
         features[name] = _ragged(dtype) if field.is_list else tf.io.FixedLenFeature([], dtype)
@@ -68,9 +68,9 @@ def preprocessing_fn(
 ) -> Callable[[Inputs], Outputs]:
     """Returns the `preprocessing_fn` of a spec, for `tft_beam.AnalyzeDataset` and similar.
 
-    It can be pickled and sent to workers. Its inputs have the names of `raw_feature_spec`; key, carried
-    columns and `label` are optional. They may be dense, sparse or ragged; dense text of a multivalued field is split at
-    the field's separator. Texts in the syntax of JSON or Python (`list`) must be parsed before.
+    It can be pickled and sent to workers. Its inputs have the names of `raw_feature_spec`; key, carried columns,
+    `label` and `label_weight` are optional. They may be dense, sparse or ragged; dense text of a multivalued field is
+    split at the field's separator. Texts in the syntax of JSON or Python (`list`) must be parsed before.
     When it is traced, it raises a `UserError` that names the missing inputs.
 
     Args:
@@ -122,7 +122,7 @@ def _check_names(inputs: Inputs, spec: Spec) -> None:
     Raises:
         UserError: an input is missing.
     """
-    optional = {**spec.copied_columns, LABEL_FEATURE: spec.label.field}
+    optional = {**spec.copied_columns, **dict(zip(spec.label.features, spec.label.columns, strict=True))}
     columns: dict[str, str | None] = dict(optional)
     for name, field in spec.fields.items():
         columns[name] = spec.column_of(name)
@@ -201,11 +201,12 @@ def _lookups(paths: Mapping[str, tf.Tensor], spec: Spec, known: Known | None) ->
 
 
 def _copied_and_label(inputs: Inputs, spec: Spec) -> Outputs:
-    """Returns key and carried columns, string `[batch]`, and the label, float32 `[batch]`, if they are inputs."""
+    """Returns key and carried columns, string `[batch]`, label and weight, float32 `[batch]`, if they are inputs."""
     names = dict.fromkeys([KEY_FEATURE, *spec.copied_columns])
     outputs = {name: bags.single_values(bags.as_strings(inputs[name]), "") for name in names if name in inputs}
-    if LABEL_FEATURE in inputs:
-        outputs[LABEL_FEATURE] = tf.cast(bags.single_values(inputs[LABEL_FEATURE], 0.0), tf.float32)
+    for name in spec.label.features:
+        if name in inputs:
+            outputs[name] = tf.cast(bags.single_values(inputs[name], 0.0), tf.float32)
     return outputs
 
 

@@ -27,7 +27,7 @@ class EvalMetrics(keras.callbacks.Callback):
     buckets.
 
     Args:
-        dataset: The complete eval split: batches of `(features, label)`.
+        dataset: The complete eval split: batches of `(features, label)`, or with weights, which weight the metrics.
         gauc_by: The feature whose ids are the groups of GAUC. Default None: no GAUC.
         vocabulary: The settings of its vocabulary, because only ids of tokens are groups. Default: one OOV bucket.
     """
@@ -48,16 +48,17 @@ class EvalMetrics(keras.callbacks.Callback):
         if logs is None:
             return
         gauc_by = self._gauc_by
-        labels, logits, columns = score(
+        scores = score(
             self._logits_of, self._dataset, {gauc_by: lambda features: features[gauc_by]} if gauc_by else None
         )
+        labels, logits, columns, weights = scores
         warn_of_nan(logits, "the eval split")
-        logs["val_auc"] = metrics.auc(labels, logits)
-        logs["val_pr_auc"] = metrics.pr_auc(labels, logits)
-        logs["val_logloss"] = metrics.logloss(labels, logits)
+        logs["val_auc"] = metrics.auc(labels, logits, weights)
+        logs["val_pr_auc"] = metrics.pr_auc(labels, logits, weights)
+        logs["val_logloss"] = metrics.logloss(labels, logits, weights)
         if gauc_by:
-            is_token = self._vocabulary.is_token(columns[gauc_by])
-            logs["val_gauc"] = metrics.gauc(labels[is_token], logits[is_token], columns[gauc_by][is_token])
+            labels, logits, columns, weights = scores.only(self._vocabulary.is_token(columns[gauc_by]))
+            logs["val_gauc"] = metrics.gauc(labels, logits, columns[gauc_by], weights)
 
 
 def eval_metrics(dataset: tf.data.Dataset, spec: Spec) -> EvalMetrics:

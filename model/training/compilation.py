@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import keras
+import tensorflow as tf
 
 from ...transforms.spec import Spec
 from ..layers.deepfm import DeepFM, deepfm
@@ -31,9 +32,19 @@ def compiled_model(spec: Spec, run: Run, steps: int) -> DeepFM:
     )
     model.compile(
         optimizer=optimizer(settings.optimizer, learning_rate(settings, settings.epochs * steps), settings.precision),
-        loss=keras.losses.BinaryCrossentropy(from_logits=True),
+        loss=keras.losses.BinaryCrossentropy(from_logits=True, reduction=_reduction(spec)),
         jit_compile=False,  # XLA makes gradients of tables dense, and recompiles for the last batch.
     )
     model.optimizer.build(model.trainable_variables)
     suit_to_strategy(model)
     return model
+
+
+def _reduction(spec: Spec) -> str:
+    """Returns how the losses of a batch become one: Σ loss / rows, or with weights w Σ w·loss / Σ w.
+
+    A row of weight 2 then counts as the row twice, and weights that are all multiplied by a number change nothing. If
+    all weights of a batch are 0, so is its loss. Several replicas divide by the sum of all of them: see `replicas`.
+    """
+    weighted = spec.label.weight is not None and tf.distribute.get_strategy().num_replicas_in_sync == 1
+    return "mean_with_sample_weight" if weighted else "sum_over_batch_size"

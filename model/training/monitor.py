@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -20,7 +21,7 @@ def choose_monitor(run: Run, spec: Spec) -> str | None:
     """Returns the metric that selects the best epoch, such as "val_auc"; None if the eval split is empty.
 
     It is the metric of `train.early_stopping`, else AUC. If the labels of the eval split leave GAUC undefined, it is
-    AUC instead, and if they leave AUC undefined, it is logloss, each with a warning.
+    AUC instead, and if they leave AUC undefined, it is logloss, each with a warning. Rows of weight 0 do not count.
 
     Args:
         run: The run with the eval split.
@@ -34,9 +35,12 @@ def choose_monitor(run: Run, spec: Spec) -> str | None:
     if metric == "logloss" or (metric == "gauc" and _has_both_labels(run, spec, gauc_by)):
         return f"val_{metric}"
     if not _has_both_labels(run, spec):
-        _, labels = next(iter(read_examples(run, "eval", batch_size=1)))
+        label = next((labels[0] for labels, _ in _eval_labels(run, spec) if len(labels)), None)
+        if label is None:
+            _warn(f"{run.path}: all weights of the eval split are 0: no early stopping, the last epoch is kept")
+            return None
         _warn(
-            f"{run.path}: all labels of the eval split are {labels.numpy()[0]:g}, so AUC is undefined; the best epoch "
+            f"{run.path}: all labels of the eval split are {label:g}, so AUC is undefined; the best epoch "
             "is the one with the lowest logloss"
         )
         return "val_logloss"
@@ -67,14 +71,25 @@ def _has_both_labels(run: Run, spec: Spec, gauc_by: str | None = None) -> bool:
     Stops reading at the first batch with both.
     """
     labels, groups = [], []
-    for features, label in read_examples(run, "eval", batch_size=spec.train.batch_size):
-        group = features[gauc_by].numpy() if gauc_by else np.zeros(len(label), np.int64)
-        known = spec.vocabulary_settings_of(gauc_by).is_token(group) if gauc_by else np.ones(len(label), bool)
-        labels.append(label.numpy()[known])
-        groups.append(group[known])
-        if in_mixed_groups(labels[-1], groups[-1]).any():
+    for label, group in _eval_labels(run, spec, gauc_by):
+        labels.append(label)
+        groups.append(group)
+        if in_mixed_groups(label, group).any():
             return True
     return bool(in_mixed_groups(np.concatenate(labels), np.concatenate(groups)).any())
+
+
+def _eval_labels(run: Run, spec: Spec, gauc_by: str | None = None) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yields labels and groups of the rows of the eval split that metrics count, a batch at a time, both `[rows]`.
+
+    These are rows whose weight is not 0 and, with `gauc_by`, whose group is in the vocabulary.
+    """
+    for features, label, *weight in read_examples(run, "eval", batch_size=spec.train.batch_size):
+        group = features[gauc_by].numpy() if gauc_by else np.zeros(len(label), np.int64)
+        counts = spec.vocabulary_settings_of(gauc_by).is_token(group) if gauc_by else np.ones(len(label), bool)
+        for of_batch in weight:
+            counts = counts & (of_batch.numpy() > 0)
+        yield label.numpy()[counts], group[counts]
 
 
 def _warn(message: str) -> None:

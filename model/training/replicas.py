@@ -43,24 +43,27 @@ def suit_to_strategy(model: DeepFM) -> None:
         model.train_step = lambda data: {name: tf.reshape(value, [1]) for name, value in step(data).items()}
 
 
-def _train_step(model: DeepFM, l2: float, data: tuple[Any, tf.Tensor]) -> dict[str, tf.Tensor]:
+def _train_step(model: DeepFM, l2: float, data: tuple[Any, ...]) -> dict[str, tf.Tensor]:
     """Trains on one replica's part of a batch, which may be empty.
 
     Args:
         model: The model; its embeddings do not add an L2 penalty.
         l2: Factor of the L2 penalty on the table rows that the batch of all replicas uses, each once.
-        data: The features and labels of the part.
+        data: The features and labels of the part, and the weights of its rows if they have some.
 
     Returns:
         The mean loss of the epoch until now.
     """
-    features, label = data
+    features, label, *weight_of_rows = data
     context = tf.distribute.get_replica_context()
     replicas = context.num_replicas_in_sync
     rows = tf.cast(tf.shape(label)[0], tf.float32)
     rows_of_batch = context.all_reduce(tf.distribute.ReduceOp.SUM, rows)
     # Keras divides by the number of rows of the replica and by the number of replicas.
     weights = tf.fill(tf.shape(label), replicas * rows / rows_of_batch)
+    for weight in weight_of_rows:
+        weight_of_batch = context.all_reduce(tf.distribute.ReduceOp.SUM, tf.reduce_sum(weight))
+        weights = weight * tf.math.divide_no_nan(replicas * rows, weight_of_batch)
     with tf.GradientTape() as tape:
         loss = model.compute_loss(features, label, model(features, training=True), weights)
         scaled_loss = model.optimizer.scale_loss(loss)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from ...transforms.spec import LABEL_FEATURE, SPLITS, MultivaluedField, NumericField, Spec
+from ...transforms.spec import LABEL_FEATURE, LABEL_WEIGHT_FEATURE, SPLITS, MultivaluedField, NumericField, Spec
 from ...transforms.sums.exact_sums import moments_of
 from ..rows import columns
 from ..rows.checks import Checked
@@ -17,6 +17,9 @@ from .counters import Counted, Counts
 # Minimum and maximum by numeric field.
 Ranges = Mapping[str, tuple[float, float]]
 
+# The weights of rows count as the numbers of a field of this name, which no field can have.
+LABEL_WEIGHT = "(label.weight)"
+
 # The parts of `exact_sums.Moments` that are summed by exponent.
 MOMENTS = ("sums", "high_squares", "low_squares")
 
@@ -24,8 +27,8 @@ MOMENTS = ("sums", "high_squares", "low_squares")
 def count_rows(checked: Checked, spec: Spec, ranges: Ranges | None = None) -> Counts:
     """Returns the counts of checked rows.
 
-    These are the rows read and rejected; by split, rows and positives; by split and field, missing and present values,
-    list lengths, truncation, and the moments of numbers.
+    These are the rows read and rejected; by split, rows, positives and the moments of weights; by split and field,
+    missing and present values, list lengths, truncation, and the moments of numbers.
 
     Args:
         checked: Rows with their splits.
@@ -42,6 +45,8 @@ def count_rows(checked: Checked, spec: Spec, ranges: Ranges | None = None) -> Co
 
     add("rows", "", np.ones(len(splits)))
     add("positives", "", np.asarray(rows[LABEL_FEATURE]))
+    if spec.label.weight is not None:
+        _count_numbers(counts, LABEL_WEIGHT, np.asarray(rows[LABEL_WEIGHT_FEATURE]), splits)
     for name, field in spec.fields.items():
         if isinstance(field, MultivaluedField):
             lengths = columns.bag_lengths(rows[name])

@@ -10,7 +10,7 @@ from ...model.run_stats import BySplit, FieldStats, NumberStats, RunStats, Vocab
 from ...transforms.spec import SPLITS, MultivaluedField, NumericField, Spec
 from ...transforms.sums.exact_sums import EXPONENTS, Moments, statistics_of
 from .counters import Counted, Counts
-from .row_counts import MOMENTS
+from .row_counts import LABEL_WEIGHT, MOMENTS
 
 _Details = Mapping[tuple[str, str, str], Mapping[float, int]]
 
@@ -34,6 +34,7 @@ def run_stats(
         rejected=counts.of("rejected"),
         sampled_out=None if spec.sample is None else counts.of("sampled_out"),
         positives=_by_split(counts, "positives"),
+        label_weights=None if spec.label.weight is None else _label_weights(counts, details),
         duplicate_keys=None if spec.key is None else counts.of("duplicate_keys"),
         vocabularies=dict(vocabularies),
         fields={name: _field_stats(counts, details, spec, name) for name in spec.fields},
@@ -43,6 +44,11 @@ def run_stats(
 
 def _by_split(counts: Counts, what: str, name: str = "") -> BySplit:
     return {split: counts.of(what, name, split) for split in SPLITS}
+
+
+def _label_weights(counts: Counts, details: _Details) -> dict[str, NumberStats]:
+    rows = _by_split(counts, "rows")
+    return {split: _numbers(counts, details, LABEL_WEIGHT, split, rows[split]) for split in SPLITS if rows[split]}
 
 
 def _field_stats(counts: Counts, details: _Details, spec: Spec, name: str) -> FieldStats:
@@ -68,7 +74,11 @@ def _field_stats(counts: Counts, details: _Details, spec: Spec, name: str) -> Fi
             }
         )
     if isinstance(field, NumericField):
-        numbers = {split: _numbers(counts, details, name, split) for split in SPLITS if stats.values[split]}
+        numbers = {
+            split: _numbers(counts, details, name, split, stats.values[split])
+            for split in SPLITS
+            if stats.values[split]
+        }
         clipped = None if field.limit is None else _by_split(counts, "clipped", name)
         return stats.model_copy(update={"numbers": numbers, "clipped": clipped})
     return stats
@@ -79,15 +89,23 @@ def _lengths(details: _Details, name: str, split: str) -> dict[int, int]:
     return {int(length): rows for length, rows in details.get(("length", name, split), {}).items()}
 
 
-def _numbers(counts: Counts, details: _Details, name: str, split: str) -> NumberStats:
-    """Returns mean, standard deviation, range and zeros of a field's numbers, rounded to float64."""
+def _numbers(counts: Counts, details: _Details, name: str, split: str, number: int) -> NumberStats:
+    """Returns mean, standard deviation, range and zeros of a field's numbers, rounded to float64.
+
+    Args:
+        counts: Summed over all rows.
+        details: `counts.by_detail()`.
+        name: The field.
+        split: The split.
+        number: How many numbers the split has.
+    """
     sums = {part: np.zeros((1, EXPONENTS), np.int64) for part in MOMENTS}
     for part in MOMENTS:
-        for exponent, number in details.get((part, name, split), {}).items():
-            sums[part][0, int(exponent)] = number
+        for exponent, of_exponent in details.get((part, name, split), {}).items():
+            sums[part][0, int(exponent)] = of_exponent
     key = Counted("number", name, split)
     moments = Moments(
-        np.array([counts.of("values", name, split)]),
+        np.array([number]),
         **sums,
         min=np.array([counts.lowest[key]]),
         max=np.array([counts.highest[key]]),

@@ -43,6 +43,7 @@ _METRIC_NAMES = {
     "gauc": "GAUC",
     "calibration": "predicted / actual",
     "ece": "calibration error",
+    "weight": "sum of weights",
     "positives": "positives",
 }
 _SLICE_METRICS = ("auc", "gauc", "pr_auc", "logloss", "calibration", "positives")

@@ -65,7 +65,7 @@ def _id_counts(run: Run) -> dict[str, np.ndarray]:
         if field.has_vocabulary
     }
     batches = read_examples(run, "train", batch_size=_BATCH_SIZE).take(_COUNTED_EXAMPLES // _BATCH_SIZE + 1)
-    for features, _ in batches:
+    for features, *_ in batches:
         for name, of_field in counts.items():
             of_field += np.bincount(features[name].numpy().ravel(), minlength=len(of_field))
     return counts

@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 
 from ...transforms.spec import (
     LABEL_FEATURE,
+    LABEL_WEIGHT_FEATURE,
     SPLITS,
     MultivaluedField,
     NumericField,
@@ -25,7 +26,7 @@ from ...transforms.spec import (
 from ..arrow_lists import is_list, list_lengths
 from ..sources.batches import Reason, Rejected, SourceBatch, at_paths, raw_row, rejected_row
 from . import columns
-from .labels import labels
+from .labels import label_weights, labels
 from .splits import NO_SPLIT, assign_splits, negatives_left_out, sample_columns, split_columns
 from .texts import PLAIN_NUMBERS, NumberRule
 from .weights import weights_of
@@ -73,8 +74,7 @@ class Checked:
 
 def raw_columns(spec: Spec, *, label: bool = True, split: bool = True) -> list[str]:
     """Returns the columns that the spec reads, each once; with or without those of the label and the split."""
-    of_split = split_columns(spec) if split else []
-    of_label = [spec.label.field] if label else []
+    of_label, of_split = spec.label.columns if label else [], split_columns(spec) if split else []
     of_sample = sample_columns(spec) if label and split else []
     return _each_once([*spec.key_columns.values(), *of_label, *of_split, *of_sample, *feature_columns(spec)])
 
@@ -109,7 +109,7 @@ def check_rows(
     Args:
         batch: Rows with the columns of `raw_columns`; those of the label and the split only if they are read.
         spec: The spec of the rows.
-        label: Whether to read the label.
+        label: Whether to read the label and its weight.
         split: Whether to read the split.
         sampled: The splits whose negative rows are sampled.
     """
@@ -194,7 +194,15 @@ def _label(batch: SourceBatch, spec: Spec) -> _Converted:
         _Fault(name, _is_null(label.values), Reason.NO_LABEL),
         _Fault(name, ~np.isin(label.values.fill_null(0), (0, 1)), Reason.WRONG_LABEL),
     ]
-    return _Converted({LABEL_FEATURE: label.values}, faults)
+    if spec.label.weight is None:
+        return _Converted({LABEL_FEATURE: label.values}, faults)
+    weight = label_weights(batch.data[spec.label.weight], spec.label.weight, NumberRule.of(spec.source))
+    faults += [
+        _Fault(spec.label.weight, weight.bad, weight.reason),
+        _Fault(spec.label.weight, _is_null(weight.values), Reason.NO_LABEL_WEIGHT),
+        _Fault(spec.label.weight, np.asarray(pc.less(weight.values.fill_null(0), 0)), Reason.WRONG_LABEL_WEIGHT),
+    ]
+    return _Converted({LABEL_FEATURE: label.values, LABEL_WEIGHT_FEATURE: weight.values}, faults)
 
 
 def _field(name: str, batch: SourceBatch, spec: Spec) -> _Converted:

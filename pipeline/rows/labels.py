@@ -1,4 +1,7 @@
-"""Converts the column of the label to numbers: 0 and 1, if the spec has a rule of positive labels."""
+"""Converts the columns of the label and of its weight to numbers.
+
+Labels are 0 and 1 if the spec has a rule of positive labels.
+"""
 
 from __future__ import annotations
 
@@ -41,3 +44,9 @@ def labels(column: pa.Array, label: Label, rule: NumberRule = PLAIN_NUMBERS) -> 
         return columns.Column(is_positive.cast(pa.float32()), numbers.bad, reason)
     found = columns.numbers(column, label.field, rule)
     return replace(found, reason=Reason.WRONG_LABEL) if found.reason == Reason.NOT_FINITE else found
+
+
+def label_weights(column: pa.Array, name: str, rule: NumberRule = PLAIN_NUMBERS) -> columns.Column:
+    """Returns the weights of rows, float32, null if missing. Bad: not a finite number. They may be negative."""
+    found = columns.numbers(column, name, rule)
+    return replace(found, reason=Reason.WRONG_LABEL_WEIGHT) if found.reason == Reason.NOT_FINITE else found

@@ -33,7 +33,7 @@ def as_tft_rows(
     Args:
         rows: `Checked.rows`.
         spec: The spec of the rows.
-        label: Whether to include the label; a prediction request has none.
+        label: Whether to include the label and its weight; a prediction request has none.
         passthrough: Columns to pass through beside the features, one value a row.
     """
     passthrough = passthrough or {}
@@ -41,6 +41,14 @@ def as_tft_rows(
     arrays = [columns.as_lists(columns.without_nulls(rows[name])) for name in names]
     arrays += [columns.as_lists(values) for values in passthrough.values()]
     return pa.RecordBatch.from_arrays(arrays, [*names, *passthrough])
+
+
+def without_labels(rows: pa.RecordBatch, spec: Spec) -> pa.RecordBatch:
+    """Returns checked rows with zeros as labels, and as their weights: the transform needs all of its inputs."""
+    zeros = pa.array(np.zeros(rows.num_rows, np.float32))
+    for name in spec.label.features:
+        rows = rows.append_column(name, zeros)
+    return rows
 
 
 def raw_metadata(spec: Spec, *, label: bool = True) -> tft.DatasetMetadata:

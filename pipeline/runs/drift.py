@@ -8,17 +8,17 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
-import pyarrow as pa
 
 from ...model.run import Run
 from ...model.run_stats import RunStats, total
-from ...transforms.spec import LABEL_FEATURE, SPLITS, Spec
+from ...transforms.spec import SPLITS, Spec
 from ...transforms.writing import TEMPORARY
 from ..counts.stats import run_stats
 from ..jobs.errors import translate_worker_errors
 from ..jobs.options import cores
 from ..rows.checks import Checked, check_rows, raw_columns
 from ..rows.prepared_job import prepare_job
+from ..rows.tft_rows import without_labels
 from ..sources.batches import SourceBatch
 from ..sources.readers import check_input
 from .local_pass import count_transformed
@@ -51,7 +51,7 @@ def check(run: Run, patterns: Sequence[str]) -> list[Finding]:
     """Returns the comparisons of the files' rows with the run. Nothing is written.
 
     The rows are read and transformed as by `transform --using`, in threads of this process. The split is not read, and
-    the label only if a file has its column; without it, the label rate is not compared.
+    the label only if a file has its column, and that of its weight; without it, the label rate is not compared.
 
     Raises:
         SourceError: a file cannot be read, or no file has rows.
@@ -59,9 +59,9 @@ def check(run: Run, patterns: Sequence[str]) -> list[Finding]:
     """
     job = prepare_job(patterns)
     spec, ranges = run.spec, _ranges(run.stats)
-    label, wanted = spec.label.field, raw_columns(spec, label=False, split=False)
-    found = set(check_input(job.paths, spec.source, wanted, is_optional=True, others=[label]))
-    labelled = label in found
+    wanted = raw_columns(spec, label=False, split=False)
+    found = set(check_input(job.paths, spec.source, wanted, is_optional=True, others=spec.label.columns))
+    labelled = found.issuperset(spec.label.columns)
     columns = raw_columns(spec, label=labelled, split=False)
     with translate_worker_errors("", TEMPORARY):
         counts = count_transformed(
@@ -84,7 +84,7 @@ def _check_new_rows(batch: SourceBatch, spec: Spec, *, labelled: bool) -> Checke
     checked = check_rows(batch, spec, label=labelled, split=False)
     rows = checked.rows
     if rows.num_rows and not labelled:
-        rows = rows.append_column(LABEL_FEATURE, pa.array(np.zeros(rows.num_rows, np.float32)))
+        rows = without_labels(rows, spec)
     return dataclasses.replace(checked, rows=rows, splits=np.zeros(len(checked.splits), np.int8))
 
 

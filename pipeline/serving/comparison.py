@@ -28,7 +28,7 @@ from ...model.serving_graph import (
 )
 from ...model.training.folder import MODEL_FILE, load_model
 from ...transforms.run_files import export_file
-from ...transforms.spec import LABEL_FEATURE, Spec
+from ...transforms.spec import Spec
 from ..sources.batches import Rejected
 from ..tfrecords.encoding import encode_examples
 
@@ -107,7 +107,8 @@ class Compare(beam.DoFn):
         passed_through = {REQUEST, SOURCE, ROW}
         examples = encode_examples(batch.select([name for name in batch.schema.names if name not in passed_through]))
         features = tf.io.parse_example(examples.to_numpy(zero_copy_only=False), feature_spec(self._spec))
-        del features[LABEL_FEATURE]
+        for name in self._spec.label.features:
+            del features[name]
         expected, scores = self._models.probabilities(features, requests)
         ids = self._models.served.signatures[IDS_SIGNATURE](examples=requests)
 
@@ -149,7 +150,7 @@ class _Models:
         features = {
             name: tf.TensorSpec([None, *feature.shape], feature.dtype)
             for name, feature in feature_spec(spec).items()
-            if name != LABEL_FEATURE
+            if name not in spec.label.features
         }
         self._score = scorer(load_model(export_file(export, MODEL_FILE)), features)
 

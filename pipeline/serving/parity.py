@@ -13,7 +13,6 @@ from collections.abc import Iterator
 from dataclasses import asdict
 
 import apache_beam as beam
-import numpy as np
 import pyarrow as pa
 import tensorflow_transform.beam as tft_beam
 from apache_beam.io.filesystems import FileSystems
@@ -23,7 +22,7 @@ from ...model.export import check_export
 from ...model.run import Run
 from ...transforms.errors import UserError
 from ...transforms.run_files import find_export
-from ...transforms.spec import LABEL_FEATURE, Spec
+from ...transforms.spec import Spec
 from ...transforms.writing import TEMPORARY, temporary_folder
 from ..jobs.errors import translate_worker_errors
 from ..jobs.job import running_pipeline
@@ -33,7 +32,7 @@ from ..rows.checks import Checked, feature_columns
 from ..rows.prepared_job import PreparedJob
 from ..rows.read_rows import CheckRows, ReadRows
 from ..rows.rejected import name_first
-from ..rows.tft_rows import adapter_config, as_tft_rows
+from ..rows.tft_rows import adapter_config, as_tft_rows, without_labels
 from ..sources.batches import Rejected
 from ..sources.readers import check_input
 from ..sources.sample import sample_rows
@@ -143,8 +142,7 @@ def _with_requests(checked: Checked, spec: Spec) -> Iterator[pa.RecordBatch]:
         SOURCE: pa.array([checked.source.encode()] * rows.num_rows, columns.TEXT),
         ROW: pa.array([str(number).encode() for number in checked.numbers.tolist()], columns.TEXT),
     }
-    no_labels = pa.array(np.zeros(rows.num_rows, np.float32))
-    yield as_tft_rows(rows.append_column(LABEL_FEATURE, no_labels), spec, passthrough=passed_through)
+    yield as_tft_rows(without_labels(rows, spec), spec, passthrough=passed_through)
 
 
 def _count_rejected(checked: Checked) -> Parity:

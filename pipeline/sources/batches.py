@@ -46,6 +46,8 @@ class Reason(StrEnum):
     EMPTY_LIST = "the list is empty"
     NO_LIST = "not a list: expected {expected}"
     WRONG_LABEL = "expected a label of 0 or 1 (as text '0' or '1') or a boolean (or set label.positive)"
+    NO_LABEL_WEIGHT = "the weight of the row is missing"
+    WRONG_LABEL_WEIGHT = "expected a finite, non-negative number as the weight of the row"
     NO_NUMBER = "expected a number for label.positive {rule!r}"
     NOT_FINITE = "not a finite number"
     UNKNOWN_SPLIT = "expected one of {expected}"

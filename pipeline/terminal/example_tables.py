@@ -80,7 +80,8 @@ def explanation_tables(explanation: Explanation) -> list[RenderableType]:
 def _title(example: DecodedExample) -> str:
     key = [] if example.key is None else [f"key {example.key}"]
     carried = [f"{name} {visible(text)}" for name, text in example.carried.items()]
-    return ", ".join([*key, *carried, f"label {example.label:g}"])
+    weight = [] if example.label_weight is None else [f"weight {example.label_weight:g}"]
+    return ", ".join([*key, *carried, f"label {example.label:g}", *weight])
 
 
 def _tokens(field: DecodedField) -> str:

@@ -170,7 +170,8 @@ def metrics_tables(
                 by_metric.setdefault(name.replace("_", " "), {})[split] = value
     if best_auc:
         by_metric["best possible auc"] = dict(best_auc)
-    tables = [_numbers_table("Metrics", "", by_metric, list(metrics))]
+    title = "Weighted metrics" if "weight" in by_metric else "Metrics"
+    tables = [_numbers_table(title, "", by_metric, list(metrics))]
     split, values = list(metrics.items())[-1]
     for field, slices in values.get("slices", {}).items():
         present = [name for name in _SLICE_METRICS if name in next(iter(slices.values()))]

@@ -13,7 +13,7 @@ import tensorflow as tf
 from ...model.examples import feature_spec, reading_examples
 from ...model.run import Run
 from ...transforms.errors import UserError
-from ...transforms.spec import LABEL_FEATURE, weights_feature
+from ...transforms.spec import weights_feature
 
 
 @dataclass(frozen=True)
@@ -36,12 +36,14 @@ class DecodedExample:
         label: 0 or 1.
         fields: The fields by name.
         carried: The carried columns by name.
+        label_weight: The weight of the row; None without `label.weight` in the spec.
     """
 
     key: str | None
     label: float
     fields: dict[str, DecodedField]
     carried: dict[str, str] = dataclasses.field(default_factory=dict)
+    label_weight: float | None = None
 
 
 def decoded_examples(run: Run, split: str, limit: int) -> Iterator[DecodedExample]:
@@ -83,4 +85,5 @@ def _decoded(example: dict[str, tf.Tensor], run: Run, names: dict[str, list[str]
     copied = {name: example[name].numpy().decode("utf-8", "backslashreplace") for name in run.spec.copied_columns}
     key = ", ".join(copied[name] for name in run.spec.key_columns) or None
     carried = {name: copied[name] for name in run.spec.carry}
-    return DecodedExample(key, float(example[LABEL_FEATURE].numpy()), fields, carried)
+    label, *weight = (float(example[name].numpy()) for name in run.spec.label.features)
+    return DecodedExample(key, label, fields, carried, *weight)

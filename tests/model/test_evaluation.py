@@ -81,7 +81,7 @@ def test_slices_by_value_and_by_length(run: Run, model: DeepFM) -> None:
 
 def test_a_slice_has_the_metrics_of_its_rows(run: Run, model: DeepFM) -> None:
     dataset = read_examples(run, "test", batch_size=3)
-    labels, logits, _ = score(scorer(model, dataset.element_spec[0]), dataset)
+    labels, logits, *_ = score(scorer(model, dataset.element_spec[0]), dataset)
     ann = evaluate(model, run, "test")["slices"]["user"]["ann"]
     assert ann["logloss"] == pytest.approx(metrics.logloss(labels[:3], logits[:3]))
     assert ann["auc"] == pytest.approx(metrics.auc(labels[:3], logits[:3]))

@@ -19,7 +19,7 @@ from .fields import (
 )
 from .label import Label
 from .limits import Check, Limits
-from .roles import KEY_FEATURE, LABEL_FEATURE, RESERVED_NAMES, weights_feature
+from .roles import KEY_FEATURE, LABEL_FEATURE, LABEL_WEIGHT_FEATURE, RESERVED_NAMES, weights_feature
 from .source import Source
 from .spec import EmbeddingTable, Spec
 from .split import SPLITS, ColumnSplit, FilePatterns, FileSplit, HashSplit, Sample, Split, TimeSplit
@@ -29,6 +29,7 @@ from .vocabularies import Vocabulary
 __all__ = [
     "KEY_FEATURE",
     "LABEL_FEATURE",
+    "LABEL_WEIGHT_FEATURE",
     "NAME_PATTERN",
     "RESERVED_NAMES",
     "SPLITS",

@@ -1,4 +1,4 @@
-"""The section `label`: the column to predict, and which of its values are positive."""
+"""The section `label`: the column to predict, which of its values are positive, and the weight of a row."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ import math
 import re
 from typing import Annotated
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from .base import Strict
+from .roles import LABEL_FEATURE, LABEL_WEIGHT_FEATURE
 
 _COMPARISON = re.compile(r"\s*(>=|>|<=|<)\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*")
 
@@ -21,6 +22,12 @@ class Label(Strict):
         None,
         description="Which labels are positive: the texts in a list, such as [addtocart, buy], or the numbers for "
         'which a comparison holds, such as ">= 4" (also >, <= and <). All others are 0; missing labels are rejected.',
+    )
+
+    weight: str | None = Field(
+        None,
+        description="A column with the weight of the row in training and in all metrics: a finite number of 0 or more. "
+        "A row of weight 2 counts as the row twice. Default: all rows count once.",
     )
 
     @field_validator("positive")
@@ -36,6 +43,22 @@ class Label(Strict):
                     f"(operators >=, >, <=, <), found {positive!r}"
                 )
         return positive
+
+    @model_validator(mode="after")
+    def _weight_is_another_column(self) -> Label:
+        if self.weight == self.field:
+            raise ValueError(f"weight: expected another column than the label, found {self.weight!r}; correct it")
+        return self
+
+    @property
+    def columns(self) -> list[str]:
+        """The raw columns of the label and of its weight."""
+        return [self.field] if self.weight is None else [self.field, self.weight]
+
+    @property
+    def features(self) -> list[str]:
+        """The features of an example that a request does not have: the label and, if rows have one, its weight."""
+        return [LABEL_FEATURE] if self.weight is None else [LABEL_FEATURE, LABEL_WEIGHT_FEATURE]
 
     @property
     def words(self) -> list[str] | None:

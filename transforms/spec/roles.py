@@ -6,16 +6,17 @@ Fields are what the model reads; the key and the carried columns only pass throu
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from .base import NAME_PATTERN, Name
 
-# Names of the key and the label in examples, whatever the names of their raw columns.
+# Names of the key, the label and its weight in examples, whatever the names of their raw columns.
 KEY_FEATURE = "key"
 LABEL_FEATURE = "label"
+LABEL_WEIGHT_FEATURE = "label_weight"
 
 # Other columns of predictions, and other outputs of an exported model.
 RESERVED_NAMES = ("probability", "source", "row", "ids_seen", "oov_ids")
@@ -59,18 +60,20 @@ Key = str | Annotated[list[str], Field(min_length=1), AfterValidator(_differ)]
 Carry = Annotated[dict[Name, str], BeforeValidator(_by_name, json_schema_input_type=list[Name] | dict[Name, str])]
 
 
-def check_names(fields: Mapping[str, Any], key: str | list[str] | None, carry: Mapping[str, str]) -> None:
-    """Checks that no two features have the same name.
+def check_names(
+    fields: Mapping[str, Any], key: str | list[str] | None, carry: Mapping[str, str], labels: Iterable[str]
+) -> None:
+    """Checks that no two features have the same name; `labels` are those of the label and its weight.
 
     Raises:
         ValueError: two have, or a carried column has a name that predictions have already.
     """
-    taken = {KEY_FEATURE, LABEL_FEATURE, *key_features(key)}
+    taken = {KEY_FEATURE, *labels, *key_features(key)}
     for name in [*fields, *(weights_feature(name) for name, field in fields.items() if field.is_weighted)]:
         if name in taken:
             raise ValueError(
-                f"the name `{name}` is taken (by the key, the label or another field's weights); rename the "
-                f"field and set its raw column with `column: {name}`"
+                f"the name `{name}` is taken (by the key, the label, its weight or another field's weights); rename "
+                f"the field and set its raw column with `column: {name}`"
             )
         taken.add(name)
     for name, column in carry.items():

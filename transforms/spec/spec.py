@@ -96,7 +96,7 @@ class Spec(Strict):
 
     @model_validator(mode="after")
     def _names_are_unique(self) -> Spec:
-        check_names(self.fields, self.key, self.carry)
+        check_names(self.fields, self.key, self.carry, self.label.features)
         for name in self.vocabularies:
             if name not in self.vocabulary_fields():
                 raise ValueError(
@@ -139,6 +139,7 @@ class Spec(Strict):
             "carry": list(self.carry.values()),
             "label.field": self.label.field,
             "sample.by": self.sample.by if self.sample else None,
+            "label.weight": self.label.weight,
         }
         read |= {f"split.{kind}": getattr(self.split, kind, None) for kind in ("column", "hash", "time")}
         for name, field in self.fields.items():

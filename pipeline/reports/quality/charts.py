@@ -43,17 +43,18 @@ def learning_curves(training: Mapping[str, Any]) -> list[Captioned]:
 def quality_curves(scores: Scores, split: str) -> list[Captioned]:
     """Returns charts of ROC, precision-recall, calibration and the distribution of predictions.
 
-    The first two are left out if all labels are the same. Rows whose score is NaN are left out of all.
+    The first two are left out if all labels are the same. Rows whose score is NaN, or whose weight is 0, are left out
+    of all. All but the distribution are weighted.
     """
     known = ~np.isnan(scores.logits)
-    scores = Scores(scores.labels[known], scores.logits[known], {})
+    scores = scores.only(known if scores.weights is None else known & (scores.weights > 0))
     has_both_labels = len(np.unique(scores.labels)) > 1
     ranking = [_roc(scores, split), _precision_recall(scores, split)] if has_both_labels else []
     return [*ranking, _calibration(scores, split), _predictions(scores, split)]
 
 
 def _roc(scores: Scores, split: str) -> Captioned:
-    false, true, _ = roc_curve(scores.labels, metrics.finite(scores.logits))
+    false, true, _ = roc_curve(scores.labels, metrics.finite(scores.logits), sample_weight=scores.weights)
     some = _some_points(len(false))
     roc = curves(
         f"ROC curve of {split}",
@@ -62,11 +63,12 @@ def _roc(scores: Scores, split: str) -> Captioned:
         diagonal=True,
         percent="xy",
     )
-    return f"ROC curve, area {metrics.auc(scores.labels, scores.logits):.4f}", roc
+    return f"ROC curve, area {metrics.auc(scores.labels, scores.logits, scores.weights):.4f}", roc
 
 
 def _precision_recall(scores: Scores, split: str) -> Captioned:
-    precision, recall, _ = precision_recall_curve(scores.labels, metrics.finite(scores.logits))
+    logits = metrics.finite(scores.logits)
+    precision, recall, _ = precision_recall_curve(scores.labels, logits, sample_weight=scores.weights)
     some = _some_points(len(recall))
     curve = curves(
         f"Precision and recall on {split}",
@@ -74,11 +76,11 @@ def _precision_recall(scores: Scores, split: str) -> Captioned:
         labels=("recall", "precision"),
         percent="xy",
     )
-    return f"Precision-recall curve, area {metrics.pr_auc(scores.labels, scores.logits):.4f}", curve
+    return f"Precision-recall curve, area {metrics.pr_auc(scores.labels, scores.logits, scores.weights):.4f}", curve
 
 
 def _calibration(scores: Scores, split: str) -> Captioned:
-    predicted, observed, _ = metrics.calibration_curve(scores.labels, scores.logits)
+    predicted, observed, _ = metrics.calibration_curve(scores.labels, scores.logits, weights=scores.weights)
     curve = curves(
         f"Calibration on {split}",
         [("", predicted.tolist(), observed.tolist())],
@@ -86,7 +88,8 @@ def _calibration(scores: Scores, split: str) -> Captioned:
         diagonal=True,
         percent="xy",
     )
-    return "Calibration: rows in bins of equal size, by prediction; dashed: perfect calibration", curve
+    size = "size" if scores.weights is None else "weight"
+    return f"Calibration: rows in bins of equal {size}, by prediction; dashed: perfect calibration", curve
 
 
 def _predictions(scores: Scores, split: str) -> Captioned:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from handmade_run import write_run
+from handmade_run import Row, write_run
 from tiny_run import SPEC, TOKENS, rows
 
 from fieldpool.model.evaluation import evaluate
@@ -26,6 +26,8 @@ EXAMPLES = {"train": [rows(20, 0), rows(13, 1)], "eval": [rows(50, 2)]}  # 33 ro
 # The last batch of 33 rows has one row, so that one replica has none. With batches of 31 the others are uneven, too.
 BATCH_NORM = {"model": {"l2_embedding": 1e-2, "batch_norm": True}, "train": {"batch_size": 32, "epochs": 2}}
 UNEVEN = {"model": {"l2_embedding": 1e-2, "l2_hidden": 1e-3}, "train": {"batch_size": 31, "epochs": 2}}
+# The only row of the last batch has weight 0.
+WEIGHTED = {**UNEVEN, "train": {"batch_size": 32, "epochs": 2, "shuffle_buffer": 0}}
 
 
 @pytest.fixture(scope="module")
@@ -33,13 +35,22 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> list[Run]:
     """Runs that differ in the settings of model and training."""
     folder = tmp_path_factory.mktemp("strategies")
 
-    def run(name: str, changes: dict[str, Any]) -> Run:
+    def run(name: str, changes: dict[str, Any], label: dict[str, str] = SPEC["label"]) -> Run:
         # No dropout, because each replica would draw other units.
         model = {**SPEC["model"], "dropout": 0.0, **changes["model"]}
-        spec = {**SPEC, "model": model, "train": {**SPEC["train"], **changes["train"]}}
-        return Run(write_run(folder / name, spec, TOKENS, EXAMPLES))
+        spec = {**SPEC, "label": label, "model": model, "train": {**SPEC["train"], **changes["train"]}}
+        examples = with_weights(EXAMPLES) if "weight" in label else EXAMPLES
+        return Run(write_run(folder / name, spec, TOKENS, examples))
 
-    return [run("batch_norm", BATCH_NORM), run("uneven", UNEVEN)]
+    weighted = run("weighted", WEIGHTED, {"field": "label", "weight": "worth"})
+    return [run("batch_norm", BATCH_NORM), run("uneven", UNEVEN), weighted]
+
+
+def with_weights(examples: dict[str, list[list[Row]]]) -> dict[str, list[list[Row]]]:
+    return {
+        split: [[row | {"label_weight": [i % 4 / 2]} for i, row in enumerate(shard)] for shard in shards]
+        for split, shards in examples.items()
+    }
 
 
 @pytest.fixture(scope="module")
@@ -84,11 +95,12 @@ def losses(history: History) -> list[float]:
 
 
 def test_two_replicas_equal_a_single_process(runs: list[Run], single: list[History], tmp_path: Path) -> None:
-    batch_norm, uneven = histories_of(start("mirrored", runs, tmp_path))
+    batch_norm, uneven, weighted = histories_of(start("mirrored", runs, tmp_path))
     # Not the metrics of eval: the gradient of a bias before batch norm is only rounding, which Adam scales to a step,
     # and the moving mean follows slowly.
     assert losses(batch_norm) == pytest.approx(losses(single[0]), rel=0, abs=1e-6)
     assert uneven == [pytest.approx(epoch, rel=0, abs=1e-6) for epoch in single[1]]
+    assert weighted == [pytest.approx(epoch, rel=0, abs=1e-6) for epoch in single[2]]
 
 
 @pytest.mark.runners

@@ -103,6 +103,8 @@ CASES: dict[Reason, tuple[Callable[[Path], Path], dict[str, Any]]] = {
     Reason.EMPTY_LIST: (csv(tags="", w=""), {}),
     Reason.NO_LIST: (text("rows.jsonl", *[JSON.replace('"a|b"', tags) for tags in ('"[]"', '"a|b"')]), JSON_LISTS),
     Reason.WRONG_LABEL: (csv(y="2"), {}),
+    Reason.NO_LABEL_WEIGHT: (csv(age=""), {"label": {"field": "y", "weight": "age"}}),
+    Reason.WRONG_LABEL_WEIGHT: (csv(age="-1"), {"label": {"field": "y", "weight": "age"}}),
     Reason.NO_NUMBER: (csv(y="good"), {"label": {"field": "y", "positive": ">= 1"}}),
     Reason.NOT_FINITE: (csv(age="inf"), {}),
     Reason.UNKNOWN_SPLIT: (csv(s="dev"), {}),

@@ -40,7 +40,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
 
 SPEC: dict[str, Any] = {
     "key": "id",
-    "label": {"field": "click"},
+    "label": {"field": "click", "weight": "age"},
     "split": {"column": "part"},
     "sample": {"negatives": 0.5},
     "fields": {

@@ -76,6 +76,15 @@ def test_metrics_tables_are_one_by_split_and_one_by_slice() -> None:
     assert "tv" in printed(by_device)
 
 
+def test_metrics_table_says_whether_metrics_are_weighted() -> None:
+    measured = {"auc": 0.75, "examples": 1000, "weight": 512.5}
+    (weighted,) = tables.metrics_tables({"test": measured})
+    assert "Weighted metrics" in printed(weighted)
+    assert "512.5" in printed(weighted)
+    (plain,) = tables.metrics_tables({"test": {"auc": 0.75, "examples": 1000}})
+    assert "Weighted" not in printed(plain)
+
+
 def test_slices_by_list_length_say_so() -> None:
     slices = {"history": {"0": {"auc": 0.5}, "2–3": {"auc": 0.75}}}
     _, table = tables.metrics_tables({"test": {"auc": 0.75, "slices": slices}}, list_fields=["history"])
