@@ -132,9 +132,10 @@ def evaluate(
         run: The run, or its path.
         model: The result of `train`, the folder of a trained model, its `model.keras`, or a Keras model.
         split: train, eval or test.
-        gauc_by: The categorical field whose values are the groups of GAUC. Default: `evaluation.gauc_by` of the spec.
-        slices: Fields by which to compute metrics of slices: by value or, for a multivalued field, by list length.
-            Default: `evaluation.slices` of the spec.
+        gauc_by: The categorical field or carried column whose values are the groups of GAUC. Default:
+            `evaluation.gauc_by` of the spec.
+        slices: Fields and carried columns by which to compute metrics of slices: by value or, for a multivalued field,
+            by list length. Default: `evaluation.slices` of the spec.
 
     Raises:
         UserError: There is no such model, the split is empty, or a field has the wrong type.

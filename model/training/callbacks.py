@@ -8,10 +8,11 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from ...transforms.spec import Spec, Vocabulary
+from ...transforms.spec import Spec
 from .. import metrics
 from ..evaluation import score, scorer, warn_of_nan
 from ..files import write_weights
+from ..metrics.groups import group_ids
 from .checkpoints import Progress, not_finite, save_checkpoint
 from .folder import weights_path
 from .monitor import best_epoch
@@ -28,15 +29,12 @@ class EvalMetrics(keras.callbacks.Callback):
 
     Args:
         dataset: The complete eval split: batches of `(features, label)`, or with weights, which weight the metrics.
-        gauc_by: The feature whose ids are the groups of GAUC. Default None: no GAUC.
-        vocabulary: The settings of its vocabulary, because only ids of tokens are groups. Default: one OOV bucket.
+        spec: The spec of its run. `evaluation.gauc_by` names the groups of GAUC; the dataset must have this feature.
     """
 
-    def __init__(
-        self, dataset: tf.data.Dataset, gauc_by: str | None = None, vocabulary: Vocabulary | None = None
-    ) -> None:
+    def __init__(self, dataset: tf.data.Dataset, spec: Spec) -> None:
         super().__init__()
-        self._dataset, self._gauc_by, self._vocabulary = dataset, gauc_by, vocabulary or Vocabulary()
+        self._dataset, self._spec = dataset, spec
         self._logits_of: Any = None
 
     def on_train_begin(self, logs: Logs = None) -> None:
@@ -47,7 +45,7 @@ class EvalMetrics(keras.callbacks.Callback):
         """Scores the eval split and adds its metrics to the logs."""
         if logs is None:
             return
-        gauc_by = self._gauc_by
+        gauc_by = self._spec.evaluation.gauc_by
         scores = score(
             self._logits_of, self._dataset, {gauc_by: lambda features: features[gauc_by]} if gauc_by else None
         )
@@ -57,16 +55,9 @@ class EvalMetrics(keras.callbacks.Callback):
         logs["val_pr_auc"] = metrics.pr_auc(labels, logits, weights)
         logs["val_logloss"] = metrics.logloss(labels, logits, weights)
         if gauc_by:
-            labels, logits, columns, weights = scores.only(self._vocabulary.is_token(columns[gauc_by]))
-            logs["val_gauc"] = metrics.gauc(labels, logits, columns[gauc_by], weights)
-
-
-def eval_metrics(dataset: tf.data.Dataset, spec: Spec) -> EvalMetrics:
-    """Returns the callback for a spec, with GAUC if it has `evaluation.gauc_by`."""
-    gauc_by = spec.evaluation.gauc_by
-    if gauc_by is None:
-        return EvalMetrics(dataset)
-    return EvalMetrics(dataset, gauc_by, spec.vocabulary_settings_of(gauc_by))
+            group, is_group = group_ids(self._spec, gauc_by, columns[gauc_by])
+            labels, logits, _, weights = scores.only(is_group)
+            logs["val_gauc"] = metrics.gauc(labels, logits, group[is_group], weights)
 
 
 class FiniteLoss(keras.callbacks.Callback):

@@ -12,6 +12,7 @@ from ...transforms.errors import FieldpoolWarning
 from ...transforms.spec import Spec
 from ..examples import count_examples, read_examples
 from ..metrics import in_mixed_groups
+from ..metrics.groups import Numbering, carried_group, group_ids
 from ..run import Run
 
 _HIGHER_IS_BETTER = {"auc": True, "gauc": True, "pr_auc": True, "logloss": False}
@@ -45,9 +46,10 @@ def choose_monitor(run: Run, spec: Spec) -> str | None:
         )
         return "val_logloss"
     if metric == "gauc":
+        known = "" if gauc_by in spec.carry else " that is in the vocabulary"
         _warn(
-            f"{run.path}: no value of {gauc_by} that is in the vocabulary has both labels in the eval split, so GAUC "
-            "is undefined; the best epoch is the one with the highest AUC"
+            f"{run.path}: no value of {gauc_by}{known} has both labels in the eval split, so GAUC is undefined; the "
+            "best epoch is the one with the highest AUC"
         )
         return "val_auc"
     return f"val_{metric}"
@@ -82,11 +84,18 @@ def _has_both_labels(run: Run, spec: Spec, gauc_by: str | None = None) -> bool:
 def _eval_labels(run: Run, spec: Spec, gauc_by: str | None = None) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yields labels and groups of the rows of the eval split that metrics count, a batch at a time, both `[rows]`.
 
-    These are rows whose weight is not 0 and, with `gauc_by`, whose group is in the vocabulary.
+    These are rows whose weight is not 0 and, with `gauc_by`, that have a group.
     """
-    for features, label, *weight in read_examples(run, "eval", batch_size=spec.train.batch_size):
+    numbering = Numbering()
+    batches = read_examples(run, "eval", batch_size=spec.train.batch_size, columns=carried_group(spec))
+    for features, label, *weight in batches:
         group = features[gauc_by].numpy() if gauc_by else np.zeros(len(label), np.int64)
-        counts = spec.vocabulary_settings_of(gauc_by).is_token(group) if gauc_by else np.ones(len(label), bool)
+        counts = np.ones(len(label), bool)
+        if gauc_by in spec.carry:
+            group = numbering.numbers_of(group)
+            counts = group > 0
+        elif gauc_by:
+            group, counts = group_ids(spec, gauc_by, group)
         for of_batch in weight:
             counts = counts & (of_batch.numpy() > 0)
         yield label.numpy()[counts], group[counts]

@@ -20,8 +20,9 @@ from ...transforms.spec.training import Model, Train
 from ...transforms.writing import temporary_folder
 from ..examples import NoExamples, count_examples, read_examples, reading_examples
 from ..layers.deepfm import DeepFM
+from ..metrics.groups import carried_group
 from ..run import Run
-from .callbacks import Checkpoints, EpochHistory, EpochWeights, FiniteLoss, StopEarly, eval_metrics
+from .callbacks import Checkpoints, EpochHistory, EpochWeights, EvalMetrics, FiniteLoss, StopEarly
 from .checkpoints import Progress, load_checkpoint
 from .compilation import compiled_model
 from .folder import (
@@ -169,8 +170,9 @@ def _measuring_callbacks(training: _Training) -> list[keras.callbacks.Callback]:
     """Returns the callbacks that measure the eval split, and that write weights and logs, after each epoch."""
     eval_callbacks = []
     if training.monitor:
-        batch_size = training.spec.train.batch_size
-        eval_callbacks = [eval_metrics(read_examples(training.run, "eval", batch_size=batch_size), training.spec)]
+        spec = training.spec
+        dataset = read_examples(training.run, "eval", batch_size=spec.train.batch_size, columns=carried_group(spec))
+        eval_callbacks = [EvalMetrics(dataset, spec)]
     return [
         *eval_callbacks,
         EpochWeights(training.checkpoints),

@@ -82,10 +82,15 @@ Strategy = Annotated[
         "command on every machine."
     ),
 ]
-GaucBy = Annotated[str | None, typer.Option(help="The categorical field that groups GAUC, usually the user.")]
+GaucBy = Annotated[
+    str | None, typer.Option(help="The categorical field or carried column that groups GAUC, usually the user.")
+]
 Slices = Annotated[
     list[str] | None,
-    typer.Option("--slice", help="Also compute metrics by the values, or list lengths, of this field. Repeatable."),
+    typer.Option(
+        "--slice",
+        help="Also compute metrics by the values, or list lengths, of this field or carried column. Repeatable.",
+    ),
 ]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace existing output once the new one is complete.")]
 

@@ -23,7 +23,7 @@ from ...model.run_stats import total
 from ...model.training.folder import TRAINING_FILE, load_model
 from ...transforms.errors import UserError
 from ...transforms.kinds import Kind, check_kind
-from ...transforms.spec import SPLITS, CategoricalField, Spec
+from ...transforms.spec import SPLITS, MultivaluedField, Spec
 from ..spec_file import dump_spec
 from .card_text import commands, formula, limits, pooling_row
 from .charts import Captioned
@@ -139,7 +139,7 @@ class SlicesSection:
     """Section "Slices": a table for each sliced field, by its title."""
 
     split: str
-    categorical: list[str]
+    by_value: list[str]
     gauc_note: str
     charts: list[Captioned]
     tables: dict[str, Table]
@@ -150,13 +150,14 @@ def _slices_section(spec: Spec, quality: Quality) -> SlicesSection:
     if quality.gauc_by:
         gauc_note = (
             f"GAUC is the mean AUC within the values of {quality.gauc_by}, weighted by rows. It covers the "
-            f"{number(quality.metrics['gauc_examples'])} of {number(quality.metrics['examples'])} rows whose value is "
-            "in the vocabulary and has rows with both labels."
+            f"{number(quality.metrics['gauc_examples'])} of {number(quality.metrics['examples'])} rows whose value "
+            f"{'is in the vocabulary' if quality.gauc_by in spec.fields else 'is not missing'} and has rows with both "
+            "labels."
         )
     names = [name for name in _SLICE_METRICS if name in quality.metrics]
     return SlicesSection(
         split=quality.split,
-        categorical=[name for name in quality.slices if isinstance(spec.fields[name], CategoricalField)],
+        by_value=[name for name in quality.slices if not _is_list(spec, name)],
         gauc_note=gauc_note,
         charts=slice_charts(quality.slices, spec),
         tables={
@@ -166,8 +167,12 @@ def _slices_section(spec: Spec, quality: Quality) -> SlicesSection:
     )
 
 
+def _is_list(spec: Spec, name: str) -> bool:
+    return name in spec.fields_of(MultivaluedField)
+
+
 def _slice_title(spec: Spec, name: str) -> str:
-    return f"{name} (list length after truncation)" if spec.fields[name].is_list else name
+    return f"{name} (list length after truncation)" if _is_list(spec, name) else name
 
 
 def _metrics_table(first: str, measured: Mapping[str, Metrics], names: Sequence[str]) -> Table:

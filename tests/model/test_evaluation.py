@@ -4,6 +4,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import keras
@@ -17,8 +18,10 @@ from fieldpool.model import metrics
 from fieldpool.model.evaluation import MOST_SLICES, Scores, evaluate, measure, score, scorer
 from fieldpool.model.examples import read_examples
 from fieldpool.model.layers.deepfm import DeepFM, deepfm
+from fieldpool.model.metrics.groups import Numbering, Texts, group_ids
 from fieldpool.model.run import Run
 from fieldpool.transforms.errors import FieldpoolWarning, UserError
+from fieldpool.transforms.spec import Spec
 
 SPEC = {
     "label": {"field": "label"},
@@ -130,6 +133,55 @@ def test_slices_of_a_categorical_field_partition_the_rows(odd_tokens: Run, ids: 
 def test_the_rarer_of_two_tokens_with_one_text_is_quoted(tmp_path: Path) -> None:
     run = run_with_tokens(tmp_path, [b"\xff\\xfe", b"\xff\xfe"])
     assert rows_of_slices(run, [3, 4, 4]) == {r"\xff\xfe": 2, r"'\xff\xfe'": 1}
+
+
+# market, label; the groups of GAUC are "de" and "fr", which has only one label.
+MARKETS = [(b"de", 1), (b"de", 0), (b"fr", 1), (b"", 1), (b"", 0), (b"de", 1), (b"(missing)", 0), (b"(missing)", 0)]
+CARRYING = {**SPEC, "carry": ["market"], "evaluation": {"gauc_by": "market", "slices": ["market", "user"]}}
+
+
+@pytest.fixture
+def carrying(tmp_path: Path) -> Run:
+    rows: list[Row] = [
+        {"user": [2], "tags": [0] * 4, "age": [i / 8], "market": [market], "label": [float(label)]}
+        for i, (market, label) in enumerate(MARKETS)
+    ]
+    return Run(write_run(tmp_path / "carrying", CARRYING, TOKENS, {"test": [rows[:3], rows[3:]]}))
+
+
+def test_carried_columns_are_groups_and_slices(carrying: Run, model: DeepFM) -> None:
+    measured = evaluate(model, carrying, "test", batch_size=3)
+    examples = {name: part["examples"] for name, part in measured["slices"]["market"].items()}
+    assert examples == {"de": 3, "'(missing)'": 2, "fr": 1, "(missing)": 2}
+    assert next(iter(examples)) == "de"  # The most frequent one.
+    assert measured["gauc_examples"] == 3
+    assert measured["gauc"] == pytest.approx(measured["slices"]["market"]["de"]["auc"])
+
+
+def test_a_carried_column_may_be_named_in_the_call(carrying: Run, model: DeepFM) -> None:
+    assert evaluate(model, carrying, "test", gauc_by="user", slices=["market"])["gauc_examples"] == 8
+    with pytest.raises(UserError, match=r"field \(user, tags\), or a carried column \(market\), found 'gone'"):
+        evaluate(model, carrying, "test", gauc_by="gone")
+
+
+@given(st.lists(st.sampled_from([b"", b"de", b"fr", b"\xff"]), min_size=1, max_size=30), st.randoms())
+def test_gauc_of_texts_is_that_of_a_vocabulary_with_all_of_them(
+    carried_spec: Spec, texts: list[bytes], random: Random
+) -> None:
+    labels = np.array([random.randint(0, 1) for _ in texts], "float32")
+    logits = np.array([random.choice([0.1, 0.2, 0.3]) for _ in texts], "float32")
+    numbering = Numbering()
+    numbers = np.concatenate([numbering.numbers_of(texts[:7]), numbering.numbers_of(texts[7:])])
+    groups, is_group = group_ids(carried_spec, "market", Texts(numbers, numbering.texts))
+    ids = np.array([[b"", b"de", b"fr", b"\xff"].index(text) for text in texts])
+    expected = metrics.gauc(labels[ids > 0], logits[ids > 0], ids[ids > 0])
+    found = metrics.gauc(labels[is_group], logits[is_group], groups[is_group])
+    assert found == pytest.approx(expected, nan_ok=True, rel=1e-12)
+
+
+@pytest.fixture(scope="module")
+def carried_spec() -> Spec:
+    return Spec.model_validate(CARRYING)
 
 
 def test_rows_whose_score_is_nan_are_counted_in_a_warning(tmp_path: Path) -> None:

@@ -91,6 +91,10 @@ def test_columns_of_the_key_are_copied_before_carried_ones() -> None:
     assert spec(key="id", carry=["market"]).copied_columns == {"key": "id", "market": "market"}
 
 
+def test_gauc_and_slices_take_carried_columns() -> None:
+    assert spec(carry=["market"], evaluation={"gauc_by": "market", "slices": ["market"]}).evaluation.gauc_by
+
+
 def test_columns_of_key_label_and_split_may_be_carried() -> None:
     assert set(spec(key="id", carry=["id", "click", "part"]).carry) == {"id", "click", "part"}
 
@@ -233,6 +237,8 @@ def test_yaml_date_as_time_boundary() -> None:
         ({"fields": {"n": NUMERIC | {"scale": {"quantiles": 5}, "missing": 3}}}, "cannot be combined with quantiles"),
         ({"max_rejected": 1.5}, "expected a count, or a share below 1; found 1.5"),
         ({"evaluation": {"gauc_by": ""}}, "expected a categorical field"),
+        ({"carry": ["m"], "evaluation": {"gauc_by": "gone"}}, r"field or carried column \(.*m\), found 'gone'"),
+        ({"carry": ["m"], "evaluation": {"slices": ["gone"]}}, "or of carried columns, found 'gone'"),
         ({"evaluation": {"slices": ["a", "a"]}}, "contains 'a' twice"),
         ({"source": {"columns": ["a"]}}, "`columns` are for files without a header"),
         ({"source": {"format": "jsonl", "quote": "'"}}, "`quote`: only for CSV, but `format` is jsonl"),

@@ -166,22 +166,26 @@ class Spec(Strict):
     @model_validator(mode="after")
     def _evaluation_names_fields(self) -> Spec:
         gauc_by, stopping = self.evaluation.gauc_by, self.train.early_stopping
-        if gauc_by is not None and not isinstance(self.fields.get(gauc_by), CategoricalField):
-            allowed = ", ".join(self.fields_of(CategoricalField)) or "the spec has none"
-            raise ValueError(f"evaluation.gauc_by: expected a categorical field ({allowed}), found {gauc_by!r}")
+        groups = [*self.fields_of(CategoricalField), *self.carry]
+        if gauc_by is not None and gauc_by not in groups:
+            allowed = ", ".join(groups) or "the spec has none"
+            raise ValueError(
+                f"evaluation.gauc_by: expected a categorical field or carried column ({allowed}), found {gauc_by!r}"
+            )
         slices = self.evaluation.slices
         for name in slices:
-            if name not in self.fields or not self.fields[name].has_vocabulary:
+            if name not in self.carry and not (name in self.fields and self.fields[name].has_vocabulary):
                 raise ValueError(
-                    f"evaluation.slices: expected names of categorical or multivalued fields, found {name!r}"
+                    "evaluation.slices: expected names of categorical or multivalued fields, or of carried columns, "
+                    f"found {name!r}"
                 )
         twice = next((name for name in slices if slices.count(name) > 1), None)
         if twice is not None:
             raise ValueError(f"evaluation.slices: contains {twice!r} twice; remove one")
         if stopping and stopping.metric == "gauc" and gauc_by is None:
             raise ValueError(
-                "train.early_stopping.metric: `gauc` needs a field with the groups; add it, for example "
-                "`evaluation: {gauc_by: user_id}`"
+                "train.early_stopping.metric: `gauc` needs a field or carried column with the groups; add it, for "
+                "example `evaluation: {gauc_by: user_id}`"
             )
         return self
 

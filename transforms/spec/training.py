@@ -98,10 +98,11 @@ class Evaluation(Strict):
     """What `fieldpool evaluate` measures besides the standard metrics."""
 
     gauc_by: str | None = Field(
-        None, description="A categorical field, such as the user, whose values are the groups of GAUC."
+        None,
+        description="A categorical field or carried column, such as the user, whose values are the groups of GAUC.",
     )
     slices: list[str] = Field(
         default=[],
-        description="Fields by which all metrics are computed: by value or, for a multivalued field, by list length "
-        "after truncation.",
+        description="Fields and carried columns by which all metrics are computed: by value or, for a multivalued "
+        "field, by list length after truncation.",
     )

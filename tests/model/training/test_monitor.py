@@ -60,6 +60,33 @@ def test_undefined_metric_is_replaced_with_one_warning(
     assert len(caught) == 1
 
 
+def carrying(folder: Path, markets: list[bytes]) -> Run:
+    """Returns a run that carries a market, by which GAUC is grouped; the given ones are those of the eval rows."""
+    spec = SPEC | {
+        "carry": ["market"],
+        "evaluation": {"gauc_by": "market"},
+        "train": SPEC["train"] | {"early_stopping": {"metric": "gauc"}, "batch_size": 2, "epochs": 2},
+    }
+    train_rows = [row | {"market": [b"de"]} for row in EXAMPLES["train"][0][:20]]
+    eval_rows = [row | {"market": [market]} for row, market in zip(EXAMPLES["eval"][0], markets, strict=False)]
+    for i, row in enumerate(eval_rows):
+        row["label"] = [float(i % 2)]
+    return Run(write_run(folder / "run", spec, TOKENS, {"train": [train_rows], "eval": [eval_rows]}))
+
+
+def test_training_by_gauc_of_a_carried_column(tmp_path: Path) -> None:
+    run = carrying(tmp_path, [b"de", b"fr", b"de", b"de", b"", b""])  # The labels of "de" are in two batches.
+    result = train(run, str(tmp_path / "model"))
+    assert result.monitor == "val_gauc"
+    assert result.history[-1]["val_gauc"] in (0.0, 0.5, 1.0)  # One negative below or above two positives.
+
+
+def test_missing_values_of_a_carried_column_are_no_group(tmp_path: Path) -> None:
+    run = carrying(tmp_path, [b"", b"", b"de", b"fr"])
+    with pytest.warns(FieldpoolWarning, match="no value of market has both labels in the eval split"):
+        assert choose_monitor(run, run.spec) == "val_auc"
+
+
 def test_training_by_gauc_without_a_mixed_group_keeps_the_epoch_of_the_highest_auc(tmp_path: Path) -> None:
     rows = [row for row in EXAMPLES["eval"][0] if row["label"] == [float(row["item"][0] % 2 == 0)]]
     spec = SPEC | {
