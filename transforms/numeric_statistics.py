@@ -2,23 +2,26 @@
 
 `packed_statistics` replaces `tft.mean`, `tft.var`, `tft.min`, `tft.max` and `tft.quantiles`, each of which adds a
 branch per field to the job graph. Its results do not depend on the order in which batches and workers are combined, so
-two runners give the same bits: see `exact_sums`.
+two runners give the same bits: see `exact_sums`. TFT's cache keeps them per data set.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import apache_beam as beam
 import numpy as np
 import tensorflow as tf
 import tensorflow_transform as tft
 
+from .accumulators.arrow_bytes import FORMAT, bytes_of_summaries, summaries_of_bytes
+from .accumulators.cacheable import ArrowCoder, cacheable_analyzer
 from .sums.exact_sums import (
+    MOST_BINS,
     NO_VALUES,
-    Histogram,
     Moments,
+    Summaries,
     add_moments,
     histogram_of,
     merge_histograms,
@@ -59,11 +62,13 @@ def packed_statistics(numbers: Mapping[str, tf.Tensor], buckets: Mapping[str, in
     num_boundaries = sum(num_buckets) - len(names)
     (packed,) = tft.experimental.ptransform_analyzer(
         inputs=[tf.stack([tf.reshape(numbers[name], [-1]) for name in names], axis=1)],
-        ptransform=_Summarize(num_buckets),
+        ptransform=summarize(num_buckets),
         output_dtypes=[tf.float64],
-        output_shapes=[[4 * len(names) + num_boundaries]],
+        # The shape would be a part of the cache's keys, and with it the number of boundaries.
+        output_shapes=[[None]],
         name="packed_statistics",
     )
+    packed.set_shape([4 * len(names) + num_boundaries])
     return unpacked(packed, names, buckets)
 
 
@@ -82,18 +87,21 @@ def unpacked(packed: tf.Tensor, names: Sequence[str], buckets: Mapping[str, int]
     return {name: Statistics(*field) for name, field in zip(names, fields, strict=True)}
 
 
-class _Summarize(beam.PTransform):
-    """Batches, each a tuple of one float32 array `[batch, fields]`, → one float64 vector with all statistics."""
+def summarize(buckets: Sequence[int]) -> tft.experimental.CacheablePTransformAnalyzer:
+    """Returns the analyzer: batches, each a tuple of one float32 array `[batch, fields]`, → all statistics, float64.
 
-    def __init__(self, buckets: Sequence[int]) -> None:
-        super().__init__()
-        self._buckets = list(buckets)
-
-    def expand(self, batches: beam.PCollection) -> beam.PCollection:
-        return batches | "Summarize" >> beam.CombineGlobally(Summary(self._buckets))
-
-
-Summaries = tuple[Moments, list[Histogram]]
+    Args:
+        buckets: The number of quantile buckets of each field, 1 without buckets.
+    """
+    summary = Summary(buckets)
+    return cacheable_analyzer(
+        accumulate="SummarizeBundles" >> beam.ParDo(_SummarizeBundle(summary)),
+        merge="MergeSummaries" >> beam.CombineGlobally(_MergeSummaries(summary)),
+        extract="Statistics" >> beam.Map(summary.extract_output),
+        coder=ArrowCoder(encode=bytes_of_summaries, decode=summaries_of_bytes),
+        # Another number of buckets needs no other histogram.
+        key=f"format {FORMAT}, {MOST_BINS} bins, with histograms: {[number > 1 for number in buckets]}",
+    )
 
 
 class Summary(beam.CombineFn):
@@ -127,3 +135,39 @@ class Summary(beam.CombineFn):
     def extract_output(self, summaries: Summaries) -> np.ndarray:
         """Returns the statistics, float64 `[4 · fields + boundaries]`."""
         return packed_statistics_of(*summaries, self._buckets)
+
+
+class _SummarizeBundle(beam.DoFn):
+    """Batches → summaries, once per bundle."""
+
+    def __init__(self, summary: Summary) -> None:
+        self._summary = summary
+
+    def start_bundle(self) -> None:
+        self._summaries = self._summary.create_accumulator()
+
+    def process(self, batch: tuple[np.ndarray]) -> None:
+        self._summaries = self._summary.add_input(self._summaries, batch)
+
+    def finish_bundle(self) -> Iterator[Any]:
+        yield beam.transforms.window.GlobalWindows.windowed_value(self._summaries)
+
+
+class _MergeSummaries(beam.CombineFn):
+    """Summaries of parts of the data → the summary of all."""
+
+    def __init__(self, summary: Summary) -> None:
+        super().__init__()
+        self._summary = summary
+
+    def create_accumulator(self) -> Summaries:
+        return self._summary.create_accumulator()
+
+    def add_input(self, summaries: Summaries, part: Summaries) -> Summaries:
+        return self._summary.merge_accumulators([summaries, part])
+
+    def merge_accumulators(self, accumulators: Iterable[Summaries]) -> Summaries:
+        return self._summary.merge_accumulators(accumulators)
+
+    def extract_output(self, summaries: Summaries) -> Summaries:
+        return summaries

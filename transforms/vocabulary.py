@@ -21,7 +21,7 @@ import tensorflow_transform as tft
 
 from .spec import Vocabulary
 from .tensors.lookup_tables import LookupTables, VocabularyFile
-from .vocabulary_counts import CountAndOrder
+from .vocabulary_counts import count_and_order
 
 
 def packed_vocabularies(
@@ -38,6 +38,9 @@ def packed_vocabularies(
 
     One analyzer with one output counts all vocabularies, so the job graph does not grow with their number.
 
+    `tft_beam.AnalyzeDatasetWithCache` can keep the counts of each data set: `counts_folder`, the names and `settings`
+    can change without counting again; if `tokens` change, all vocabularies are counted again.
+
     Memory of a worker: first the distinct tokens of its bundle, at most twice while equal tokens are merged; then one
     of sixteen hash shards of one vocabulary, where `min_count` is applied exactly and `top_k` within the shard; last
     the remaining tokens of one vocabulary, to sort them. With 100 million distinct tokens of 20 bytes, a shard takes
@@ -52,7 +55,7 @@ def packed_vocabularies(
     text, lengths = tf.strings.reduce_join(all_tokens), tf.strings.length(all_tokens)
     (paths,) = tft.experimental.ptransform_analyzer(
         inputs=[text[tf.newaxis], lengths, tf.stack([tf.size(values, tf.int64) for values in flat])],
-        ptransform=CountAndOrder(fed=fed, thresholds=thresholds, counts_folder=counts_folder),
+        ptransform=count_and_order(fed=fed, thresholds=thresholds, counts_folder=counts_folder),
         output_dtypes=[tf.string],
         output_shapes=[[len(names)]],
         name="packed_vocabularies",

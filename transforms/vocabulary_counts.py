@@ -1,7 +1,8 @@
 """The Beam side of `packed_vocabularies`: batches of tokens in, ordered vocabulary files out.
 
 Counts are Arrow tables with one row per token, keyed by (vocabulary, hash shard). They are summed within a bundle, then
-across bundles, filtered by `min_count` and `top_k`, and sorted in the order of the ids.
+across bundles, filtered by `min_count` and `top_k`, and sorted in the order of the ids. TFT's cache holds the sums of
+each data set, before they are filtered.
 """
 
 from __future__ import annotations
@@ -15,8 +16,11 @@ import apache_beam as beam
 import numpy as np
 import pyarrow as pa
 import tensorflow as tf
+import tensorflow_transform as tft
 from tensorflow_transform.beam.experimental import PTransformAnalyzer
 
+from .accumulators.arrow_bytes import FORMAT, ShardCounts, bytes_of_counts, counts_of_bytes
+from .accumulators.cacheable import ArrowCoder, cacheable_analyzer
 from .sums.token_counts import (
     COUNTS,
     candidates,
@@ -37,8 +41,10 @@ COUNT_SHARDS = 16
 Thresholds = tuple[str, int, int | None]
 
 
-class CountAndOrder(PTransformAnalyzer):
-    """Counts batches of tokens, writes a file per vocabulary, and returns the paths in the order of `thresholds`.
+def count_and_order(
+    *, fed: Sequence[int], thresholds: Sequence[Thresholds], counts_folder: str | None = None
+) -> tft.experimental.CacheablePTransformAnalyzer:
+    """Returns the analyzer: batches of tokens → one array of the paths of the vocabularies, bytes `[vocabularies]`.
 
     A batch has three arrays: the tokens of all inputs, concatenated to one text (bytes `[1]`); the length of each token
     in bytes (int32 `[tokens]`); the number of tokens of each input (int64 `[inputs]`). A file has one token per line,
@@ -50,30 +56,47 @@ class CountAndOrder(PTransformAnalyzer):
         counts_folder: The folder for the counts of each vocabulary, a file with its name and one number per line, in
             the order of the tokens. Default None: no counts are written.
     """
+    return cacheable_analyzer(
+        accumulate="CountBundles" >> beam.ParDo(_CountBundle(list(fed))),
+        merge=_SumShards(),
+        extract=_OrderAndWrite(thresholds, counts_folder),
+        coder=ArrowCoder(encode=bytes_of_counts, decode=counts_of_bytes),
+        key=f"format {FORMAT}, {COUNT_SHARDS} shards, fed {list(fed)}",
+    )
 
-    def __init__(
-        self, *, fed: Sequence[int], thresholds: Sequence[Thresholds], counts_folder: str | None = None
-    ) -> None:
+
+class _SumShards(beam.PTransform):
+    """((vocabulary, shard), counts) → the same, each shard once."""
+
+    def expand(self, counts: beam.PCollection) -> beam.PCollection:
+        # Not a Combine: a worker would sum the shards of its bundle before the shuffle, where each token is there only
+        # once anyway, and would hold all of them for that.
+        return counts | "GatherShard" >> beam.GroupByKey() | "SumShard" >> beam.MapTuple(_sum_shard)
+
+
+def _sum_shard(shard: tuple[int, int], parts: Iterable[pa.Table]) -> ShardCounts:
+    tables: list[pa.Table] = []
+    for part in parts:
+        tables = with_counts(tables, part)
+    return shard, summed(tables) if len(tables) > 1 else tables[0]
+
+
+class _OrderAndWrite(PTransformAnalyzer):
+    """((vocabulary, shard), all counts) → a file for each vocabulary; one array of their paths."""
+
+    def __init__(self, thresholds: Sequence[Thresholds], counts_folder: str | None) -> None:
         super().__init__()
-        self._counts_folder = counts_folder
-        self._fed = list(fed)
-        self._thresholds = list(thresholds)
+        self._thresholds, self._counts_folder = list(thresholds), counts_folder
 
-    def expand(self, batches: beam.PCollection) -> beam.PCollection:
-        """Returns a PCollection with one array of paths, bytes `[vocabularies]`."""
+    def expand(self, counts: beam.PCollection) -> beam.PCollection:
         folder = os.path.join(self.base_temp_dir, f"vocabularies-{uuid.uuid4().hex}")
-        counts = (
-            batches
-            | "CountBundles" >> beam.ParDo(_CountBundle(self._fed))
-            | "SumShards" >> beam.CombinePerKey(SumCounts())
-            | "ApplyThresholds" >> beam.ParDo(_ApplyThresholds(self._thresholds))
-        )
+        kept = counts | "ApplyThresholds" >> beam.ParDo(_ApplyThresholds(self._thresholds))
         # A vocabulary without tokens also gets a file.
-        no_tokens = batches.pipeline | "NoTokens" >> beam.Create(
+        no_tokens = counts.pipeline | "NoTokens" >> beam.Create(
             [(index, COUNTS.empty_table()) for index in range(len(self._thresholds))], reshuffle=False
         )
         return (
-            (counts, no_tokens)
+            (kept, no_tokens)
             | "WithNoTokens" >> beam.Flatten()
             | "GatherVocabulary" >> beam.GroupByKey()
             | "WriteInOrder" >> beam.ParDo(_WriteInOrder(folder, self._thresholds, self._counts_folder))
@@ -126,38 +149,13 @@ def _by_hash(counts: pa.Table) -> Iterator[tuple[int, pa.Table]]:
         yield int(shard), counts.take(order[bounds[shard] : bounds[shard + 1]])
 
 
-class SumCounts(beam.CombineFn):
-    """Sums tables of token counts."""
-
-    def create_accumulator(self) -> list[pa.Table]:
-        """Returns no counts."""
-        return []
-
-    def add_input(self, tables: list[pa.Table], counts: pa.Table) -> list[pa.Table]:
-        """Returns the counts with one more table."""
-        return with_counts(tables, counts)
-
-    def merge_accumulators(self, accumulators: Iterable[list[pa.Table]]) -> list[pa.Table]:
-        """Returns all counts in one accumulator."""
-        merged = [table for tables in accumulators for table in tables]
-        return [summed(merged)] if merged else []
-
-    def compact(self, tables: list[pa.Table]) -> list[pa.Table]:
-        """Returns the same counts with one row per token, to send less over the network."""
-        return [summed(tables)] if len(tables) > 1 else tables
-
-    def extract_output(self, tables: list[pa.Table]) -> pa.Table:
-        """Returns the counts with one row per token."""
-        return summed(tables) if tables else COUNTS.empty_table()
-
-
 class _ApplyThresholds(beam.DoFn):
     """((vocabulary, shard), counts) → (vocabulary, counts of the tokens that may be in it)."""
 
     def __init__(self, thresholds: list[Thresholds]) -> None:
         self._thresholds = thresholds
 
-    def process(self, element: tuple[tuple[int, int], pa.Table]) -> Iterator[tuple[int, pa.Table]]:
+    def process(self, element: ShardCounts) -> Iterator[tuple[int, pa.Table]]:
         (vocabulary, _), counts = element
         name, min_count, top_k = self._thresholds[vocabulary]
         beam.metrics.Metrics.counter(METRICS_NAMESPACE, f"distinct/{name}").inc(counts.num_rows)

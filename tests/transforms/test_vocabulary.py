@@ -13,7 +13,7 @@ from apache_beam.testing.test_pipeline import TestPipeline
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fieldpool.transforms.vocabulary_counts import CountAndOrder
+from fieldpool.transforms.vocabulary_counts import count_and_order
 
 
 def packed(batch: tuple[list[bytes], ...]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -31,8 +31,8 @@ def vocabularies(
     thresholds: list[tuple[str, int, int | None]],
 ) -> list[list[bytes]]:
     """Returns the lines of each vocabulary's file."""
-    analyzer = CountAndOrder(fed=fed, thresholds=thresholds)
-    analyzer.base_temp_dir = str(folder)
+    analyzer = count_and_order(fed=fed, thresholds=thresholds)
+    analyzer.extract_output_ptransform.base_temp_dir = str(folder)
     arrays = [packed(batch) for batch in batches]
     for previous in folder.glob("out-*"):
         previous.unlink()
@@ -40,7 +40,9 @@ def vocabularies(
         _ = (
             pipeline
             | beam.Create(arrays)
-            | analyzer
+            | analyzer.make_accumulators_ptransform
+            | analyzer.merge_accumulators_ptransform
+            | analyzer.extract_output_ptransform
             | "Text" >> beam.FlatMap(lambda paths: [path.decode() for path in paths])
             | "Write" >> beam.io.WriteToText(str(folder / "out-paths"), shard_name_template="")
         )
@@ -92,6 +94,13 @@ def test_tokens_are_any_bytes_except_empty_text_and_line_ends(tmp_path: Path) ->
 
 def test_vocabulary_without_tokens_is_an_empty_file(tmp_path: Path) -> None:
     assert single_vocabulary([[], [b""]], tmp_path) == []
+
+
+def test_counts_are_shuffled_once_although_tft_merges_them_twice() -> None:
+    merge = count_and_order(fed=[0], thresholds=[("v", 1, None)]).merge_accumulators_ptransform
+    with TestPipeline(runner="FnApiRunner") as pipeline:
+        counts = pipeline | beam.Create([], reshuffle=False) | "OfDataSet" >> merge | "OfAll" >> merge
+    assert counts.producer.full_label.startswith("OfAll/AlreadyMerged")
 
 
 FIELDS = 5  # Each pipeline counts this number of random examples at once, one per field.

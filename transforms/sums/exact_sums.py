@@ -65,6 +65,9 @@ class Histogram(NamedTuple):
     counts: np.ndarray
 
 
+# The moments of all fields, and each field's histogram; NO_VALUES for a field without quantile buckets.
+Summaries = tuple[Moments, list[Histogram]]
+
 NO_VALUES = Histogram(0, np.array([], np.int64), np.array([], np.int64))
 
 
