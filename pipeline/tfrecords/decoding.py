@@ -78,7 +78,8 @@ def _decoded(example: dict[str, tf.Tensor], run: Run, names: dict[str, list[str]
         if not field.has_vocabulary:
             tokens = [f"bucket {i}" for i in real]
         else:
-            tokens = [names[run.spec.vocabulary_of(name)][i] for i in real]
+            known = names[run.spec.vocabulary_of(name)]
+            tokens = [known[i] if i < len(known) else f"bucket {i}" for i in real]  # Of hashed tokens.
         weights: Any = example.get(weights_feature(name))
         shown = None if weights is None else [w for w, i in zip(weights.numpy().tolist(), ids, strict=True) if i]
         fields[name] = DecodedField(tokens, real, len(ids) - len(real), weights=shown)

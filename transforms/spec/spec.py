@@ -15,6 +15,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from .base import Name, NonNegativeFloat32, Strict
 from .fields import CategoricalField, FieldSpec, FieldType, MultivaluedField, NumericField, VocabularyField
+from .inputs import TimeColumn, check_derivations, source_inputs
 from .label import Label
 from .limits import Check, Limits
 from .roles import Carry, Key, check_names, key_features
@@ -56,6 +57,9 @@ class Spec(Strict):
     source: Annotated[Source, BeforeValidator(_long_form, json_schema_input_type=Source | Literal["auto"])] = Source()
     vocabularies: dict[Name, Vocabulary] = Field(default={}, description="Shared vocabularies by name.")
     fields: dict[Name, FieldSpec] = Field(min_length=1, description="The columns that the model uses, by name.")
+    times: dict[str, TimeColumn] = Field(
+        default={}, description="How columns of times are read, for fields that are derived from them; by column."
+    )
     max_rejected: NonNegativeFloat32 = Field(
         0, description="Maximum number of rejected rows: a count, or a share of the rows (below 1)."
     )
@@ -96,12 +100,17 @@ class Spec(Strict):
 
     @model_validator(mode="after")
     def _names_are_unique(self) -> Spec:
-        check_names(self.fields, self.key, self.carry, self.label.features)
+        check_names(self.fields, self.key, self.carry, [*self.label.features, *source_inputs(self)])
         for name in self.vocabularies:
             if name not in self.vocabulary_fields():
                 raise ValueError(
                     f"no field uses vocabularies.{name}; remove it, or add `vocabulary: {name}` to a field"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _derived_fields_have_sources(self) -> Spec:
+        check_derivations(self)
         return self
 
     @model_validator(mode="after")
