@@ -99,18 +99,14 @@ class Spec(Strict):
         return self
 
     @model_validator(mode="after")
-    def _names_are_unique(self) -> Spec:
+    def _names_fit(self) -> Spec:
+        check_derivations(self)
         check_names(self.fields, self.key, self.carry, [*self.label.features, *source_inputs(self)])
         for name in self.vocabularies:
             if name not in self.vocabulary_fields():
                 raise ValueError(
                     f"no field uses vocabularies.{name}; remove it, or add `vocabulary: {name}` to a field"
                 )
-        return self
-
-    @model_validator(mode="after")
-    def _derived_fields_have_sources(self) -> Spec:
-        check_derivations(self)
         return self
 
     @model_validator(mode="after")
