@@ -13,11 +13,11 @@ from rich.console import RenderableType
 from ._inputs import Data, Path, as_files
 from ._run import as_run
 from ._tables import Tables
-from .model.run import Run as RunDirectory
 from .pipeline.reports import data_profile, model_report
 from .pipeline.reports.profile_files import profile_folder, spec_text
 from .pipeline.terminal.profile_table import profile_table, sections_table
 from .transforms.errors import UserError
+from .transforms.runs.run import Run as RunDirectory
 from .transforms.spec import Source
 
 

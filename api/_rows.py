@@ -12,7 +12,6 @@ from rich.console import RenderableType
 from ._inputs import Data, Path, SpecLike, as_files, as_spec
 from ._run import Run, as_run
 from ._tables import Tables
-from .model.run import Run as RunDirectory
 from .pipeline.jobs import options as jobs
 from .pipeline.rows.prepared_job import PreparedJob, prepare_job
 from .pipeline.runs import drift, dry_run
@@ -21,6 +20,7 @@ from .pipeline.runs.run_directory import transform_job
 from .pipeline.terminal.check_table import findings_table
 from .pipeline.terminal.example_tables import explanation_tables
 from .transforms.errors import UserError
+from .transforms.runs.run import Run as RunDirectory
 from .transforms.spec.times import parsed_date
 
 

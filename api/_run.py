@@ -9,9 +9,9 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from ._tables import Tables
-from .model.run import Run as RunDirectory
 from .pipeline.terminal.rejected_rows import rejected_line
 from .pipeline.terminal.tables import split_line, stats_tables
+from .transforms.runs.run import Run as RunDirectory
 
 
 class Run(RunDirectory, Tables):

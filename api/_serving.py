@@ -16,7 +16,6 @@ from ._rows import choose_workers
 from ._run import as_run
 from ._tables import Tables
 from .model.export import export_model
-from .model.run import Run as RunDirectory
 from .pipeline.jobs import options as jobs
 from .pipeline.rows.prepared_job import prepare_job
 from .pipeline.serving import comparison, parity
@@ -24,6 +23,7 @@ from .pipeline.serving.batch_prediction import Format, predict_job
 from .pipeline.terminal.serving_tables import parity_tables
 from .pipeline.terminal.tables import counts_table
 from .transforms.run_files import PREDICTIONS_FOLDER
+from .transforms.runs.run import Run as RunDirectory
 
 
 def export(run: RunDirectory | Path, model: Path, out: Path | None = None, *, overwrite: bool = False) -> str:

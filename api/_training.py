@@ -15,12 +15,12 @@ from ._inputs import Path
 from ._run import as_run
 from ._tables import Tables
 from .model import evaluation
-from .model.run import Run as RunDirectory
 from .model.training import folder, result
 from .model.training import train as training
 from .pipeline.spec_errors import messages_of
 from .pipeline.terminal.tables import metrics_tables, training_table
 from .transforms.errors import UserError
+from .transforms.runs.run import Run as RunDirectory
 from .transforms.spec import MultivaluedField, Train
 
 # Affects only speed and memory.

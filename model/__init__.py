@@ -1,4 +1,4 @@
-"""The learning half: layers, the reader of a run, training, metrics and export.
+"""The learning half: layers, the reader of examples, training, metrics and export.
 
 The import registers fieldpool's layers, optimizers and schedules with Keras, so that `keras.saving.load_model` can load
 a `.keras` file that has them.

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import keras
 
 from ..transforms.errors import UserError
-from .identity import Identity
+from ..transforms.runs.identity import Identity
+from ..transforms.runs.run import Run
 from .layers.deepfm import DeepFM
-from .run import Run
 
 # The maximum number of differences in a message.
 _MOST_DIFFERENCES = 5

@@ -13,12 +13,12 @@ import numpy as np
 import tensorflow as tf
 
 from ..transforms.errors import FieldpoolWarning, UserError
+from ..transforms.runs.run import Run
 from ..transforms.spec import Spec
 from . import metrics
 from .compatibility import check_model
 from .examples import NoExamples, read_examples, reading_examples
 from .metrics.groups import Numbering, Texts, group_ids
-from .run import Run
 
 Features = dict[str, tf.Tensor]
 

@@ -15,9 +15,9 @@ import tensorflow as tf
 
 from ..transforms.errors import UserError
 from ..transforms.run_files import EXAMPLES_FOLDER
+from ..transforms.runs.damage import reading
+from ..transforms.runs.run import Run
 from ..transforms.spec import SPLITS, Spec, weights_feature
-from .damage import reading
-from .run import Run
 
 # Up to 16 shards are interleaved, in blocks of 256 records. Both are fixed, not tuned at run time, so that a seed gives
 # the same order on every machine. Single records would cost 4 µs each.

@@ -28,14 +28,14 @@ from ..transforms.run_files import (
     TRANSFORM_FN_FOLDER,
     export_file,
 )
+from ..transforms.runs.damage import reading
+from ..transforms.runs.identity import Identity, read_identity
+from ..transforms.runs.run import Run, read_resolved_spec
 from ..transforms.writing import TEMPORARY, temporary_folder, writing
 from .compatibility import check_identity, check_model, check_run
-from .damage import reading
 from .examples import feature_spec
 from .files import write_folder_atomically, write_json
-from .identity import Identity, read_identity
 from .layers.deepfm import DeepFM
-from .run import Run, read_resolved_spec
 from .serving_graph import serving_module
 from .training.folder import MODEL_FILE, load_model, model_file
 

@@ -10,7 +10,7 @@ import keras
 import tensorflow as tf
 
 from ..transforms.preprocessing import raw_feature_spec
-from ..transforms.spec import MISSING_TIME, Spec
+from ..transforms.spec import Spec
 
 PROBABILITY = "probability"
 
@@ -80,7 +80,7 @@ def _id_counts(features: dict[str, tf.Tensor], spec: Spec) -> dict[str, tf.Tenso
 
 def serving_feature_spec(spec: Spec) -> dict[str, Any]:
     """Returns the `tf.Example` features of a request: those of a raw row without the label, all of them optional."""
-    missing = {tf.string: "", tf.float32: float("nan"), tf.int64: MISSING_TIME}
+    missing = {tf.string: "", tf.float32: float("nan")}
     return {
         name: tf.io.FixedLenFeature([], feature.dtype, default_value=missing[feature.dtype])
         if isinstance(feature, tf.io.FixedLenFeature)

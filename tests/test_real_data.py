@@ -14,7 +14,6 @@ from fieldpool.model.evaluation import evaluate
 from fieldpool.model.export import export_model
 from fieldpool.model.layers.deepfm import deepfm
 from fieldpool.model.run import Run
-from fieldpool.model.run_stats import total
 from fieldpool.model.training.folder import load_model
 from fieldpool.model.training.train import train
 from fieldpool.pipeline.reports.data_profile import profile_data
@@ -24,6 +23,7 @@ from fieldpool.pipeline.runs.run_directory import TransformResult, transform
 from fieldpool.pipeline.serving.parity import Parity, verify
 from fieldpool.pipeline.sources.sample import sample_rows
 from fieldpool.pipeline.spec_file import load_spec
+from fieldpool.transforms.runs.run_stats import total
 from fieldpool.transforms.spec import FileSplit, Spec
 
 EXAMPLES = Path(__file__).parents[1] / "examples"

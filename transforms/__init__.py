@@ -1,1 +1,1 @@
-"""The spec, and the preprocessing that it describes: vocabularies, padding, scaling and the preprocessing_fn."""
+"""The spec, the preprocessing that it describes (vocabularies, padding, scaling), and the reader of a run."""

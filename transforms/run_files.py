@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from os.path import exists, join
+from os.path import join
 
 from .errors import UserError
 from .kinds import Kind, check_kind
+from .runs.files import exists
 
 SPEC_FILE = "spec.yaml"
 STATS_FILE = "stats.json"
@@ -41,10 +42,10 @@ def check_is_run(path: str) -> None:
     Raises:
         NotARun: it has no `DONE` file: it is not a run, or the pipeline has not finished it.
     """
-    missing = [name for name in (DONE_FILE, SPEC_FILE) if not _exists(join(path, name))]
+    missing = [name for name in (DONE_FILE, SPEC_FILE) if not exists(join(path, name))]
     if missing:
         found = check_kind(path, Kind.RUN, NotARun, accepted=(Kind.UNFINISHED_RUN,))
-        what = found or ("not a run" if _exists(path) else "no such folder")
+        what = found or ("not a run" if exists(path) else "no such folder")
         raise NotARun(f"{path}: {what} (no {missing[0]} file); create a run with `fieldpool transform`")
 
 
@@ -55,7 +56,7 @@ def find_export(path: str) -> str:
         NoExport: there is none.
     """
     for folder in (path, join(path, SERVING_FOLDER)):
-        if _exists(join(folder, "saved_model.pb")) and _exists(export_file(folder, SPEC_FILE)):
+        if exists(join(folder, "saved_model.pb")) and exists(export_file(folder, SPEC_FILE)):
             return folder
     check_kind(path, Kind.EXPORT, NoExport, accepted=(Kind.MODEL,))
     raise NoExport(f"{path}: no exported model; create it with `fieldpool export RUN MODEL`")
@@ -64,11 +65,3 @@ def find_export(path: str) -> str:
 def export_file(export: str, name: str) -> str:
     """Returns the path of an extra file of an exported model: `spec.yaml`, `model.keras` or `identity.json`."""
     return join(export, EXTRA_ASSETS_FOLDER, name)
-
-
-def _exists(path: str) -> bool:
-    if "://" not in path:
-        return exists(path)
-    import tensorflow as tf  # Takes seconds to import.
-
-    return bool(tf.io.gfile.exists(path))

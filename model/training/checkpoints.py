@@ -24,10 +24,10 @@ import numpy as np
 import tensorflow as tf
 
 from ...transforms.errors import FieldpoolWarning, UserError
+from ...transforms.runs.identity import Identity
+from ...transforms.runs.run import Run
 from ..files import write_atomically
-from ..identity import Identity
 from ..layers.deepfm import DeepFM
-from ..run import Run
 
 _KEPT = 2  # The number of checkpoints to keep.
 _ABOUT = "about"

@@ -5,9 +5,9 @@ from __future__ import annotations
 import keras
 import tensorflow as tf
 
+from ...transforms.runs.run import Run
 from ...transforms.spec import Spec
 from ..layers.deepfm import DeepFM, deepfm
-from ..run import Run
 from .optimizers import optimizer
 from .replicas import suit_to_strategy
 from .schedules import learning_rate

@@ -9,11 +9,11 @@ from collections.abc import Iterator
 import numpy as np
 
 from ...transforms.errors import FieldpoolWarning
+from ...transforms.runs.run import Run
 from ...transforms.spec import Spec
 from ..examples import count_examples, read_examples
 from ..metrics import in_mixed_groups
 from ..metrics.groups import Numbering, carried_group, group_ids
-from ..run import Run
 
 _HIGHER_IS_BETTER = {"auc": True, "gauc": True, "pr_auc": True, "logloss": False}
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from os.path import join
 
+from ...transforms.runs.run import Run
 from ...transforms.spec import Spec
 from ..files import write_json
-from ..run import Run
 from .folder import MODEL_FILE, TRAINING_FILE
 
 

@@ -15,13 +15,13 @@ import keras
 import tensorflow as tf
 
 from ...transforms.outputs import locked_folder
+from ...transforms.runs.run import Run
 from ...transforms.spec import Spec
 from ...transforms.spec.training import Model, Train
 from ...transforms.writing import temporary_folder
 from ..examples import NoExamples, count_examples, read_examples, reading_examples
 from ..layers.deepfm import DeepFM
 from ..metrics.groups import carried_group
-from ..run import Run
 from .callbacks import Checkpoints, EpochHistory, EpochWeights, EvalMetrics, FiniteLoss, StopEarly
 from .checkpoints import Progress, load_checkpoint
 from .compilation import compiled_model

@@ -17,9 +17,9 @@ import numpy as np
 from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
-from ...model.run_stats import VocabularyStats
 from ...transforms.known import LEDGER, Known
 from ...transforms.run_files import LEDGERS_FOLDER, VOCABULARY_COUNTS_FOLDER
+from ...transforms.runs.run_stats import VocabularyStats
 from ...transforms.spec import NumericField, Spec, TimeSplit
 from ...transforms.sums.exact_sums import NO_VALUES, packed_statistics_of
 from ...transforms.sums.token_counts import candidates, count_lines, most_frequent_first, vocabulary_lines
@@ -29,7 +29,6 @@ from ..sources.batches import SourceBatch
 from ..spec_file import dump_spec, parse_spec, parse_yaml
 from .boundaries import with_found_boundaries
 from .cache import CountsCache
-from .collisions import expected_share, measured_share
 from .dates import newest_date
 from .growth import Growth, grow
 from .lengths import open_lengths, with_lengths
@@ -118,10 +117,7 @@ def _written(spec: Spec, sums: RowSums, folder: str, growth: Growth | None, as_o
     settings, stats = spec.resolved_vocabularies(), {}
     retired: dict[str, list[int]] = {}
     for name in settings:
-        buckets = settings[name].hash_buckets
-        if buckets is not None:
-            ordered = sums.tokens[name].schema.empty_table()
-        elif growth is None:
+        if growth is None:
             frequent = candidates(sums.tokens[name], settings[name].min_count)
             ordered = most_frequent_first(frequent, settings[name].top_k)
         else:
@@ -131,17 +127,11 @@ def _written(spec: Spec, sums: RowSums, folder: str, growth: Growth | None, as_o
             _write(FileSystems.join(folder, LEDGERS_FOLDER), f"{name}.parquet", [grown.ledger_file()])
         _write(FileSystems.join(folder, _VOCABULARIES_FOLDER), name, vocabulary_lines(ordered))
         _write(FileSystems.join(folder, VOCABULARY_COUNTS_FOLDER), name, count_lines(ordered))
-        found = sums.tokens[name]
-        stats[name] = VocabularyStats(
-            distinct=found.num_rows,
-            tokens=ordered.num_rows,
-            retired=len(retired[name]) if name in retired else None,
-            collisions=None if buckets is None else measured_share(found["token"], name, buckets),
-            expected_collisions=None if buckets is None else expected_share(found.num_rows, buckets),
-        )
+        number = len(retired[name]) if growth else None
+        stats[name] = VocabularyStats(distinct=sums.tokens[name].num_rows, tokens=ordered.num_rows, retired=number)
     numbers = spec.fields_of(NumericField)
     histograms = [sums.histograms.get(name, NO_VALUES) for name in numbers]
-    statistics = packed_statistics_of(sums.moments, histograms, [field.quantiles or 1 for field in numbers.values()])
+    statistics = packed_statistics_of(sums.moments, histograms, [field.buckets or 1 for field in numbers.values()])
     content = {
         "spec": dump_spec(spec),
         "rows": sums.rows,

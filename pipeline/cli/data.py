@@ -32,7 +32,7 @@ from .arguments import (
 )
 
 if TYPE_CHECKING:
-    from ...model.run_stats import RunStats
+    from ...transforms.runs.run_stats import RunStats
     from ..runs.run_directory import TransformResult
 
 
@@ -134,7 +134,7 @@ def check(run: RunPath, data: Data, as_json: AsJson = False) -> None:
     preflight.check_run(run)
     preflight.check_data(data)
     with startup.importing():
-        from ...model.run import Run
+        from ...transforms.runs.run import Run
         from ..runs import drift
         from ..terminal import check_table
     opened = Run(run)
@@ -163,7 +163,7 @@ def inspect(
     """
     preflight.check_run(run)
     with startup.importing():
-        from ...model.run import Run
+        from ...transforms.runs.run import Run
         from ..terminal import example_tables
         from ..tfrecords.decoding import decoded_examples
     examples = decoded_examples(Run(run), checked_split(split), rows)
@@ -198,7 +198,7 @@ def make_run(
             preflight.check_run(older)
         preflight.check_data(data, given)
     with startup.importing():
-        from ...model.run import Run
+        from ...transforms.runs.run import Run
         from ..runs.growing import growing_of
         from ..runs.run_directory import transform_job
         from ..runs.spec_resolution import passes
@@ -221,7 +221,7 @@ def make_run(
 
 def show_run(path: str, stats: RunStats, *, as_json: bool = False) -> None:
     """Prints the counts of a run, the boundaries of a time split, and the reasons of rejected rows."""
-    from ...model.run import Run
+    from ...transforms.runs.run import Run
     from ..terminal import rejected_rows, tables
 
     tables.show_stats(stats, as_json=as_json)

@@ -70,7 +70,7 @@ def write_report(run: str, model: str, out: str, data: list[str] | None, *, over
     """Writes the report of a trained model; returns its path."""
     preflight.check_run(run)
     with startup.importing():
-        from ...model.run import Run
+        from ...transforms.runs.run import Run
         from ..reports import model_report
     with working("Writing the report"):
         return model_report.write_report(Run(run), model, out, data=data, overwrite=overwrite)

@@ -140,7 +140,7 @@ def export_run(run: str, model: str, out: str | None = None, *, overwrite: bool 
     preflight.check_run(run)
     with startup.importing():
         from ...model.export import export_model
-        from ...model.run import Run
+        from ...transforms.runs.run import Run
     with working("Exporting"):
         return export_model(Run(run), model, out, overwrite=overwrite)
 

@@ -94,8 +94,8 @@ def train_run(
         }
         chosen = strategies[strategy]()
         from ...model.examples import count_examples
-        from ...model.run import Run
         from ...model.training import train as training
+        from ...transforms.runs.run import Run
         from ..terminal.training_progress import TrainingProgress
     opened = Run(run)
     changes = {name: value for name, value in (("epochs", epochs), ("seed", seed)) if value is not None}
@@ -113,8 +113,8 @@ def evaluate_splits(
     preflight.check_run(run)
     with startup.importing():
         from ...model import evaluation
-        from ...model.run import Run
         from ...model.training.folder import load_model
+        from ...transforms.runs.run import Run
     opened, loaded = Run(run), load_model(model)
     with working("Evaluating"):
         return {
@@ -128,6 +128,6 @@ def evaluate_splits(
 
 def list_fields(run: str) -> list[str]:
     """Returns the names of the multivalued fields of a run."""
-    from ...model.run import Run
+    from ...transforms.runs.run import Run
 
     return [name for name, field in Run(run).spec.fields.items() if field.is_list]

@@ -232,8 +232,8 @@ def run_workflow(
     overwrite = earlier.is_allowed
     with startup.importing():
         from ...model.files import write_json
-        from ...model.run import Run
         from ...model.training.folder import has_checkpoint, remove_checkpoints
+        from ...transforms.runs.run import Run
         from ..sources.files import find_files
     from ..terminal import serving_tables, tables
 

@@ -6,8 +6,8 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ...model.run_stats import RunStats, total
 from ...transforms.errors import FieldpoolWarning
+from ...transforms.runs.run_stats import RunStats, total
 from ...transforms.spec import SPLITS, Check, Spec
 from .counters import Counts
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from ...model.run_stats import BySplit, FieldStats, NumberStats, RunStats, VocabularyStats
+from ...transforms.runs.run_stats import BySplit, FieldStats, NumberStats, RunStats, VocabularyStats
 from ...transforms.spec import SPLITS, MultivaluedField, NumericField, Spec
 from ...transforms.sums.exact_sums import EXPONENTS, Moments, statistics_of
 from .counters import Counted, Counts

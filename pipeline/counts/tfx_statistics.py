@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from tensorflow_metadata.proto.v0 import statistics_pb2
 
-from ...model.run_stats import NumberStats, RunStats
+from ...transforms.runs.run_stats import NumberStats, RunStats
 from ...transforms.spec import LABEL_FEATURE, SPLITS
 
 TFX_STATISTICS_FILE = "FeatureStats.pb"

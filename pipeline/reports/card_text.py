@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from ...model.run import Run
+from ...transforms.runs.run import Run
 from ...transforms.spec import EmbeddingTable, MultivaluedField, NumericField, Spec
 from .field_profile import FieldProfile
 from .pages import number

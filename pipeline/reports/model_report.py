@@ -16,13 +16,13 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from ...model.damage import reading
 from ...model.files import write_atomically
-from ...model.run import Run
-from ...model.run_stats import total
 from ...model.training.folder import TRAINING_FILE, load_model
 from ...transforms.errors import UserError
 from ...transforms.kinds import Kind, check_kind
+from ...transforms.runs.damage import reading
+from ...transforms.runs.run import Run
+from ...transforms.runs.run_stats import total
 from ...transforms.spec import SPLITS, MultivaluedField, Spec
 from ..spec_file import dump_spec
 from .card_text import commands, formula, limits, pooling_row

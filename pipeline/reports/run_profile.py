@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from ...model.examples import read_examples
-from ...model.run import Run
-from ...model.run_stats import total
+from ...transforms.runs.run import Run
+from ...transforms.runs.run_stats import total
 from ...transforms.spec import EmbeddingTable
 from .field_profile import FieldProfile
 

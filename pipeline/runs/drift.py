@@ -9,8 +9,8 @@ from functools import partial
 
 import numpy as np
 
-from ...model.run import Run
-from ...model.run_stats import RunStats, total
+from ...transforms.runs.run import Run
+from ...transforms.runs.run_stats import RunStats, total
 from ...transforms.spec import SPLITS, Spec
 from ...transforms.writing import TEMPORARY
 from ..counts.stats import run_stats

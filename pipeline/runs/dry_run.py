@@ -10,9 +10,9 @@ from typing import Any
 
 import apache_beam as beam
 
-from ...model.run import Run
-from ...model.run_stats import RunStats
 from ...transforms.errors import CannotWrite, UserError
+from ...transforms.runs.run import Run
+from ...transforms.runs.run_stats import RunStats
 from ...transforms.spec import SPLITS, Spec
 from ...transforms.writing import TEMPORARY, temporary_folder
 from ..analysis.partitions import Partition

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from ...model.run import Run
-from ...model.run_stats import Ancestor
 from ...transforms.errors import FieldpoolWarning, UserError
+from ...transforms.runs.run import Run
+from ...transforms.runs.run_stats import Ancestor
 from ...transforms.spec import Spec
 from ..analysis.growth import Growth
 

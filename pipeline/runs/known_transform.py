@@ -16,11 +16,11 @@ from apache_beam.io.filesystems import FileSystems
 from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
 from apache_beam.runners.runner import PipelineResult
 
-from ...model.run import Run
-from ...model.run_stats import Ancestor, VocabularyStats
 from ...transforms.errors import UserError
 from ...transforms.kinds import check_cloud_access, kind_of
 from ...transforms.run_files import ASSETS_FOLDER, LEDGERS_FOLDER, TRANSFORM_FOLDER, VOCABULARY_COUNTS_FOLDER
+from ...transforms.runs.run import Run
+from ...transforms.runs.run_stats import Ancestor, VocabularyStats
 from ...transforms.spec import Spec
 from ...transforms.transform_graph import TransformGraph
 from ...transforms.vocabulary_counts import METRICS_NAMESPACE

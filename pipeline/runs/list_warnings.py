@@ -9,8 +9,8 @@ from functools import partial
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ...model.run_stats import FieldStats, RunStats, total
 from ...transforms.errors import FieldpoolWarning
+from ...transforms.runs.run_stats import FieldStats, RunStats, total
 from ...transforms.spec import ListForm, MultivaluedField, Spec
 from ..arrow_lists import is_list
 from ..rows import columns
@@ -41,11 +41,7 @@ def warn_of_unsplit_lists(spec: Spec, stats: RunStats, batches: Iterable[SourceB
         stats: The counts of the run.
         batches: Its first rows; only iterated if there is such a field.
     """
-    lists = {
-        name: field
-        for name, field in spec.fields_of(MultivaluedField).items()
-        if field.list is None and field.derivation is None
-    }
+    lists = {name: field for name, field in spec.fields_of(MultivaluedField).items() if field.list is None}
     suspects = {name: field for name, field in lists.items() if _has_only_single_values(stats.fields[name])}
     if not suspects:
         return

@@ -13,9 +13,9 @@ from importlib.metadata import version
 from apache_beam.io.filesystems import FileSystems
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from ...model.run import Run
-from ...model.run_stats import RunStats
 from ...transforms.run_files import DONE_FILE
+from ...transforms.runs.run import Run
+from ...transforms.runs.run_stats import RunStats
 from ...transforms.spec import Spec
 from ..analysis.cache import CountsCache
 from ..analysis.partitions import partitions_of

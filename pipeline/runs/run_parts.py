@@ -9,8 +9,6 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.runner import PipelineResult
 from tensorflow_transform.tf_metadata import metadata_io
 
-from ...model.run import Run
-from ...model.run_stats import RunStats
 from ...transforms.errors import EmptyTrainSplit, SourceChanged
 from ...transforms.run_files import (
     EXAMPLES_FOLDER,
@@ -20,6 +18,8 @@ from ...transforms.run_files import (
     STATS_FILE,
     TRANSFORM_FOLDER,
 )
+from ...transforms.runs.run import Run
+from ...transforms.runs.run_stats import RunStats
 from ...transforms.spec import SPLITS, Spec
 from ..counts.counters import COUNTS_FILE, Counts, read_counts
 from ..counts.stats import run_stats

@@ -7,8 +7,8 @@ from __future__ import annotations
 import warnings
 from math import inf
 
-from ...model.run_stats import RunStats, total
 from ...transforms.errors import FieldpoolWarning
+from ...transforms.runs.run_stats import RunStats, total
 from ...transforms.spec import ColumnSplit, FileSplit, HashSplit, Spec, TimeSplit
 from ...transforms.spec.times import shown
 

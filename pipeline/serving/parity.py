@@ -19,9 +19,9 @@ from apache_beam.io.filesystems import FileSystems
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from ...model.export import check_export
-from ...model.run import Run
 from ...transforms.errors import UserError
 from ...transforms.run_files import find_export
+from ...transforms.runs.run import Run
 from ...transforms.spec import Spec
 from ...transforms.writing import TEMPORARY, temporary_folder
 from ..jobs.errors import translate_worker_errors

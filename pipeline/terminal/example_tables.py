@@ -61,8 +61,7 @@ def explanation_tables(explanation: Explanation) -> list[RenderableType]:
         for name in ("field", "raw", "tokens", "ids"):
             table.add_column(name, overflow="fold")
         for name, field in row.example.fields.items():
-            is_derived = explanation.spec.fields[name].derivation is not None
-            raw = "(derived)" if is_derived else _raw(row.raw.get(explanation.spec.column_of(name)))
+            raw = _raw(row.raw.get(explanation.spec.column_of(name)))
             table.add_row(Text(name), Text(raw), Text(_tokens(field)), Text(_ids(field)))
         title = f"{row.source}, row {row.row} → {row.split}, {_title(row.example)}"
         found += [Text(title, style="bold"), table]

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table
 from rich.text import Text
 
+from ...transforms.runs.run_stats import RunStats, total
 from ...transforms.spec import SPLITS, Spec, TimeSplit
 from ...transforms.spec.times import boundary_seconds, iso_text
 from ..rows.times import split_unit
 from .console import show
 
 if TYPE_CHECKING:
-    from ...model.run_stats import RunStats
     from ...model.training.result import TrainingResult
 
 
@@ -36,8 +36,6 @@ def stats_tables(stats: RunStats) -> list[Table]:
 
     Duplicate keys, and numbers that are limited by `clip`, have a column if there are any.
     """
-    from ...model.run_stats import total
-
     exploded = [] if stats.source_rows is None else ["source_rows"]
     counts = {name: getattr(stats, name) for name in (*exploded, "read", *SPLITS, "rejected")}
     if stats.sampled_out is not None:

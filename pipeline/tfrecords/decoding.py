@@ -11,8 +11,8 @@ import numpy as np
 import tensorflow as tf
 
 from ...model.examples import feature_spec, reading_examples
-from ...model.run import Run
 from ...transforms.errors import UserError
+from ...transforms.runs.run import Run
 from ...transforms.spec import weights_feature
 
 

@@ -21,8 +21,6 @@ if keras.backend.backend() != "tensorflow":
         "test_examples.py",
         "test_export.py",
         "test_files.py",
-        "test_identity.py",
-        "test_run.py",
         "training",
     ]
 

@@ -11,7 +11,7 @@ from typing import Any
 import tensorflow as tf
 import yaml
 
-from fieldpool.model.run_stats import FieldStats, RunStats, VocabularyStats
+from fieldpool.transforms.runs.run_stats import FieldStats, RunStats, VocabularyStats
 from fieldpool.transforms.spec import LABEL_FEATURE, SPLITS, Spec
 
 # Feature name to the list of its values.

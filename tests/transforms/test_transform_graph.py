@@ -14,10 +14,10 @@ import tensorflow as tf
 import tensorflow_transform as tft
 from every_field import ROWS, SPEC, all_rows
 
-from fieldpool.model.identity import read_identity
 from fieldpool.transforms.known import Known
 from fieldpool.transforms.numeric_statistics import Summary
 from fieldpool.transforms.preprocessing import preprocessing_fn, raw_feature_spec
+from fieldpool.transforms.runs.identity import read_identity
 from fieldpool.transforms.spec import NumericField
 from fieldpool.transforms.transform_graph import TransformGraph
 

@@ -15,7 +15,6 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from .base import Name, NonNegativeFloat32, Strict
 from .fields import CategoricalField, FieldSpec, FieldType, MultivaluedField, NumericField, VocabularyField
-from .inputs import TimeColumn, check_derivations, source_inputs
 from .label import Label
 from .limits import Check, Limits
 from .roles import Carry, Key, check_names, key_features
@@ -57,9 +56,6 @@ class Spec(Strict):
     source: Annotated[Source, BeforeValidator(_long_form, json_schema_input_type=Source | Literal["auto"])] = Source()
     vocabularies: dict[Name, Vocabulary] = Field(default={}, description="Shared vocabularies by name.")
     fields: dict[Name, FieldSpec] = Field(min_length=1, description="The columns that the model uses, by name.")
-    times: dict[str, TimeColumn] = Field(
-        default={}, description="How columns of times are read, for fields that are derived from them; by column."
-    )
     max_rejected: NonNegativeFloat32 = Field(
         0, description="Maximum number of rejected rows: a count, or a share of the rows (below 1)."
     )
@@ -99,9 +95,8 @@ class Spec(Strict):
         return self
 
     @model_validator(mode="after")
-    def _names_fit(self) -> Spec:
-        check_derivations(self)
-        check_names(self.fields, self.key, self.carry, [*self.label.features, *source_inputs(self)])
+    def _names_are_unique(self) -> Spec:
+        check_names(self.fields, self.key, self.carry, self.label.features)
         for name in self.vocabularies:
             if name not in self.vocabulary_fields():
                 raise ValueError(

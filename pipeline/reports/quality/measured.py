@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import keras
 
 from ....model.evaluation import Scores, evaluate, measure, score_split
-from ....model.run import Run
+from ....transforms.runs.run import Run
 from ....transforms.spec import SPLITS, CategoricalField, MultivaluedField, Spec
 
 # The number of categorical fields that are sliced by value, in addition to those named in the spec.

@@ -16,7 +16,6 @@ from served_model import SPEC as PLAIN_SPEC
 from served_model import Served
 
 from fieldpool.model.run import Run
-from fieldpool.model.run_stats import FieldStats, RunStats
 from fieldpool.pipeline.counts.row_counts import count_ids, count_rows
 from fieldpool.pipeline.counts.stats import run_stats
 from fieldpool.pipeline.counts.tfx_statistics import tfx_statistics
@@ -25,6 +24,7 @@ from fieldpool.pipeline.sources.batches import SourceBatch
 from fieldpool.pipeline.terminal.tables import stats_tables
 from fieldpool.pipeline.tfrecords.sink import Examples
 from fieldpool.transforms.preprocessing import raw_feature_spec
+from fieldpool.transforms.runs.run_stats import FieldStats, RunStats
 from fieldpool.transforms.spec import SPLITS, Spec
 
 Row = dict[str, Any]

@@ -12,12 +12,12 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from fieldpool.model.run_stats import RunStats
 from fieldpool.pipeline.rows.checks import Checked, check_rows
 from fieldpool.pipeline.runs.split_warnings import warn_of_no_positives
 from fieldpool.pipeline.sources.batches import SourceBatch
 from fieldpool.pipeline.spec_file import dump_spec, parse_spec, parse_yaml
 from fieldpool.transforms.errors import FieldpoolWarning, SpecError
+from fieldpool.transforms.runs.run_stats import RunStats
 from fieldpool.transforms.spec import Spec
 
 

@@ -15,10 +15,10 @@ import tensorflow as tf
 from tensorflow_metadata.proto.v0 import statistics_pb2
 
 from fieldpool.model.run import Run
-from fieldpool.model.run_stats import RunStats
 from fieldpool.pipeline.runs.drift import Finding, check, compare
 from fieldpool.pipeline.runs.run_directory import TransformResult, transform
 from fieldpool.transforms.run_files import NotARun
+from fieldpool.transforms.runs.run_stats import RunStats
 from fieldpool.transforms.spec import Spec
 
 Rows = list[dict[str, Any]]

@@ -11,12 +11,12 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from fieldpool.model.run_stats import FieldStats, RunStats, VocabularyStats
 from fieldpool.pipeline.runs.dry_run import explain
 from fieldpool.pipeline.runs.list_warnings import warn_of_unsplit_lists
 from fieldpool.pipeline.runs.run_directory import transform
 from fieldpool.pipeline.sources.batches import SourceBatch
 from fieldpool.transforms.errors import FieldpoolWarning
+from fieldpool.transforms.runs.run_stats import FieldStats, RunStats, VocabularyStats
 from fieldpool.transforms.spec import Spec
 
 ROWS = 200

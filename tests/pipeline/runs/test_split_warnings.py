@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from fieldpool.model.run import Run
-from fieldpool.model.run_stats import RunStats
 from fieldpool.pipeline.reports.data_profile import profile_data
 from fieldpool.pipeline.runs.dry_run import explain
 from fieldpool.pipeline.runs.run_directory import transform
 from fieldpool.pipeline.runs.split_warnings import warn_of_empty_splits
 from fieldpool.transforms.errors import FieldpoolWarning, SpecError, UserError
+from fieldpool.transforms.runs.run_stats import RunStats
 from fieldpool.transforms.spec import Spec, TimeSplit
 
 TIMES = {"time": "t", "eval_from": "2024-01-08", "test_from": "2024-01-10"}

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from rich.console import Console, RenderableType
 
-from fieldpool.model.run_stats import RunStats
 from fieldpool.pipeline.terminal import tables
+from fieldpool.transforms.runs.run_stats import RunStats
 from fieldpool.transforms.spec import Spec
 
 TABLES = sorted(path.stem for path in Path(tables.__file__).parent.glob("*table*.py"))

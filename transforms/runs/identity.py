@@ -17,7 +17,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 
-from ..transforms.spec import NumericField, Spec
+from ..spec import NumericField, Spec
 
 # Entries of a field that do not change the meaning of its ids and numbers: how raw text is read, settings by which
 # tokens were selected (the tokens themselves are compared), and settings of the model.
@@ -177,7 +177,7 @@ def _numbers(spec: Spec, graph_file: str) -> dict[str, dict[str, Any]]:
     fields = spec.fields_of(NumericField)
     if not fields or not tf.io.gfile.exists(graph_file):
         return {}
-    num_boundaries = {name: (field.quantiles or 1) - 1 for name, field in fields.items()}
+    num_boundaries = {name: (field.buckets or 1) - 1 for name, field in fields.items()}
     packed = _float64_vector(graph_file, 4 * len(fields) + sum(num_boundaries.values()))
     if packed is None:
         return {}

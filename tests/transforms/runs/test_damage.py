@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import pytest
+import tensorflow as tf
 
-from fieldpool.model.damage import reading
 from fieldpool.transforms.errors import Damaged, SpecError
+from fieldpool.transforms.runs.damage import reading
 
 
 @pytest.mark.parametrize(
@@ -15,6 +16,8 @@ from fieldpool.transforms.errors import Damaged, SpecError
         (ValueError("bad\nand a long explanation"), "bad"),
         (IndexError(), "IndexError"),
         (OSError(2, "No such file or directory"), "No such file or directory"),
+        (OSError(2, "No such file or directory", "run/x"), r"program \(No such file or directory"),
+        (OSError(2, "No such file or directory", "run/x/y"), "No such file or directory: 'run/x/y'"),
     ],
 )
 def test_errors_of_reading_name_the_file_the_reason_and_the_command(error: Exception, reason: str) -> None:
@@ -23,7 +26,9 @@ def test_errors_of_reading_name_the_file_the_reason_and_the_command(error: Excep
         raise error
 
 
-@pytest.mark.parametrize("error", [SpecError("bad"), MemoryError(), KeyboardInterrupt()])
+@pytest.mark.parametrize(
+    "error", [SpecError("bad"), MemoryError(), tf.errors.ResourceExhaustedError(None, None, "OOM"), KeyboardInterrupt()]
+)
 def test_other_errors_pass(error: BaseException) -> None:
     with pytest.raises(type(error)) as raised, reading("run/x", "train"):
         raise error

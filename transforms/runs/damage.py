@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 from collections.abc import Iterator
 
-import tensorflow as tf
-
-from ..transforms.errors import Damaged, UserError
+from ..errors import Damaged, UserError
 
 
 @contextlib.contextmanager
@@ -20,11 +19,20 @@ def reading(path: str, command: str) -> Iterator[None]:
     """
     try:
         yield
-    except (UserError, MemoryError, tf.errors.ResourceExhaustedError):
+    except (UserError, MemoryError):
         raise
     except Exception as error:
-        reason = next(iter(str(error).strip().splitlines()), "") or type(error).__name__
+        if _is_out_of_memory(error):
+            raise
+        text = error.strerror if isinstance(error, OSError) and error.filename == path else str(error)
+        reason = next(iter((text or "").strip().splitlines()), "") or type(error).__name__
         raise Damaged(
             f"{path}: missing, damaged or written by another program ({reason[:200]}); copy the complete folder again, "
             f"or create it again with `fieldpool {command}`"
         ) from None
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    """Returns whether TensorFlow, if it is imported, raised the error for lack of memory."""
+    tensorflow = sys.modules.get("tensorflow")
+    return tensorflow is not None and isinstance(error, tensorflow.errors.ResourceExhaustedError)

@@ -10,9 +10,9 @@ import pytest
 import yaml
 from handmade_run import write_run
 
-from fieldpool.model.run import Run
 from fieldpool.transforms.errors import Damaged, UserError
 from fieldpool.transforms.run_files import NotARun
+from fieldpool.transforms.runs.run import Run
 
 SPEC: dict[str, Any] = {
     "label": {"field": "y"},

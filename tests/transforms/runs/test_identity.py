@@ -12,8 +12,8 @@ from handmade_run import write_run
 from served_model import Served
 from tiny_run import SPEC, TOKENS
 
-from fieldpool.model.identity import Identity
-from fieldpool.model.run import Run
+from fieldpool.transforms.runs.identity import Identity
+from fieldpool.transforms.runs.run import Run
 
 
 @pytest.fixture(scope="module")

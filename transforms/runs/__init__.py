@@ -1,0 +1,1 @@
+"""Reads runs: the spec, the counts, the shards, the vocabularies. Of local runs, without TensorFlow and Keras."""
