@@ -162,7 +162,7 @@ def inspect(
     Example: `fieldpool inspect runs/monday --split test --rows 5`
     """
     preflight.check_run(run)
-    with startup.importing():
+    with startup.importing() if preflight.is_remote(run) else working("Starting"):
         from ...transforms.runs.run import Run
         from ..terminal import example_tables
         from ..tfrecords.decoding import decoded_examples

@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 
 def check_run(path: str) -> None:
     """Raises NotARun if the path is not a run."""
-    if _is_local(path):
+    if not is_remote(path):
         check_is_run(path)
 
 
 def check_export(path: str) -> None:
     """Raises NoExport if there is no exported model at the path."""
-    if _is_local(path):
+    if not is_remote(path):
         find_export(path)
 
 
@@ -36,7 +36,7 @@ def check_data(patterns: Sequence[str], spec: Spec | None = None) -> None:
     Raises:
         SourceError: no file matches, or a column is missing.
     """
-    if not _is_local(*patterns):
+    if is_remote(*patterns):
         return
     from ..sources.files import find_files  # Imports Arrow.
 
@@ -62,11 +62,12 @@ def check_output(folder: str, kind: Kind, *, may_exist: bool) -> None:
     Raises:
         TargetExists: it is a file, or has something else.
     """
-    if _is_local(folder):
+    if not is_remote(folder):
         check_not_a_file(folder)
         if kind_of(folder) not in (None, Kind.UNFINISHED_RUN):
             check_folder_output(folder, kind, overwrite=may_exist)
 
 
-def _is_local(*paths: str) -> bool:
-    return not any("://" in path for path in paths)
+def is_remote(*paths: str) -> bool:
+    """Returns whether a path is not on the local disk."""
+    return any("://" in path for path in paths)

@@ -29,8 +29,8 @@ def test_the_import_loads_no_large_library() -> None:
     assert not large & set(done.stdout.split())
 
 
-def test_a_spec_needs_no_tensorflow() -> None:
-    script = "import sys, fieldpool; fieldpool.Spec; fieldpool.UserError; print(*sys.modules)"
+def test_a_spec_and_a_run_need_no_tensorflow() -> None:
+    script = "import sys, fieldpool; fieldpool.Spec; fieldpool.Run; fieldpool.UserError; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert not {"tensorflow", "keras", "apache_beam"} & set(done.stdout.split())
 

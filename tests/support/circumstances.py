@@ -144,7 +144,7 @@ def _notes(path: Path) -> None:
 
 # Commands that do not read this part of a run.
 _WITHOUT_TRANSFORM = ("inspect",)
-_WITHOUT_TRAIN = ("transform --using", "check", "inspect", "evaluate", "export", "verify")
+_WITHOUT_TRAIN = ("transform --using", "check", "evaluate", "export", "verify")
 BROKEN: dict[str, Broken] = {
     "missing spec": Broken("SPEC", _remove),
     "empty spec": Broken("SPEC", _as_text("")),

@@ -55,7 +55,7 @@ def read(file: SourceFile, part: FileRange, columns: list[str]) -> Iterator[Sour
     Raises:
         SourceError: a record is a tf.SequenceExample with feature lists.
     """
-    decoder = _decoder()
+    decode = decoder().DecodeBatch
     first = part.first_row
     with file.open() as content:
         for records in read_records(content, _RECORD_BYTES, BATCH_ROWS, _HELD_BYTES):
@@ -63,7 +63,7 @@ def read(file: SourceFile, part: FileRange, columns: list[str]) -> Iterator[Sour
             _check_not_sequences(part.path, first, records)
             first += len(records)
             try:
-                yield SourceBatch(part.path, numbers, selected(decoder.DecodeBatch(records), columns))
+                yield SourceBatch(part.path, numbers, selected(decode(records), columns))
             except _NOT_DECODED:
                 yield from _by_types(part.path, numbers, records, columns)
 
@@ -123,9 +123,9 @@ def _by_types(path: str, numbers: np.ndarray, records: list[bytes], columns: lis
             if kinds[-1]:
                 example.features.feature[column].CopyFrom(features[column])
         alike.setdefault(tuple(kinds), []).append((number, example.SerializeToString()))
-    decoder = _decoder()
+    decode = decoder().DecodeBatch
     for rows in alike.values():
-        data = decoder.DecodeBatch([record for _, record in rows])
+        data = decode([record for _, record in rows])
         yield SourceBatch(path, np.array([number for number, _ in rows]), selected(data, columns))
     yield SourceBatch(path, numbers[:0], no_rows(), rejected)
 
@@ -141,8 +141,9 @@ def _features(record: bytes) -> Any:
         return None
 
 
-def _decoder() -> Any:
-    # Imported here because only this reader needs it, and importing TensorFlow takes seconds.
+def decoder() -> Any:
+    """Returns an object whose `DecodeBatch` decodes a list of tf.Examples to a RecordBatch of lists."""
+    # Imported here because other formats do not need it.
     from tfx_bsl.coders.example_coder import ExamplesToRecordBatchDecoder
 
     return ExamplesToRecordBatchDecoder()

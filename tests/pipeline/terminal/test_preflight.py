@@ -1,13 +1,16 @@
-"""A user's mistake in a local path or a column is reported before TensorFlow and Beam are imported."""
+"""Commands that need neither TensorFlow nor Beam import neither: mistakes in paths and columns, `inspect`."""
 
 from __future__ import annotations
 
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from handmade_run import write_run
+from tiny_run import EXAMPLES, SPEC, TOKENS
 
 HEAVY = ["tensorflow", "tensorflow_transform", "apache_beam", "keras", "sklearn", "pandas", "matplotlib", "numba"]
 
@@ -63,11 +66,27 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def outcomes(folder: Path, commands: list[str]) -> Iterator[tuple[int, str, list[str]]]:
+    """Yields for each command its exit code, its error, and which of HEAVY it and those before it imported."""
+    arguments = [sys.executable, "-c", PROGRAM, json.dumps([command.split() for command in commands])]
+    done = subprocess.run(arguments, cwd=folder, capture_output=True, text=True, check=True)
+    for line in done.stdout.splitlines():
+        code, error, heavy = json.loads(line)
+        yield code, error, heavy
+
+
 def test_mistakes_are_reported_without_heavy_imports(folder: Path) -> None:
-    command = [sys.executable, "-c", PROGRAM, json.dumps([case.split() for case in CASES])]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True)
-    found = dict(zip(CASES, map(json.loads, done.stdout.splitlines()), strict=True))
-    for case, expected in CASES.items():
-        code, error, heavy = found[case]
+    for (case, expected), (code, error, heavy) in zip(CASES.items(), outcomes(folder, list(CASES)), strict=True):
         assert (case, code, heavy) == (case, 2 if expected else 0, [])
         assert expected in error, case
+
+
+def test_inspect_of_a_local_run_has_no_heavy_imports(tmp_path: Path) -> None:
+    write_run(tmp_path / "run", SPEC, TOKENS, EXAMPLES)
+    shard = Path(write_run(tmp_path / "damaged", SPEC, TOKENS, EXAMPLES), "examples/train-00000-of-00002.tfrecord.gz")
+    shard.write_bytes(shard.read_bytes()[:100])
+    shown, without_test, damaged = outcomes(tmp_path, ["inspect run", "inspect run --split test", "inspect damaged"])
+    assert shown == (0, "", [])
+    assert without_test == (2, "error: run: has no examples in the test split; choose another with --split", [])
+    assert damaged[1].startswith("error: damaged/examples/train-00000-of-00002.tfrecord.gz: missing, damaged")
+    assert (damaged[0], damaged[2]) == (2, [])
