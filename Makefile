@@ -62,7 +62,8 @@ pytest: $(SETUP)
 	$(VENV)/bin/pytest -n $(WORKERS) </dev/null
 
 test-quality: $(SETUP) ## On real data (FIELDPOOL_DATA): mean AUC of three seeds as DeepCTR's, vocabularies as TFT's
-	$(VENV)/bin/pytest -m quality -s tests/test_real_data.py tests/transforms/test_vocabulary_against_tft.py </dev/null
+	$(VENV)/bin/pytest -m quality -s tests/test_real_data.py tests/test_position_effect.py \
+	    tests/transforms/test_vocabulary_against_tft.py </dev/null
 
 test-faults: $(SETUP) ## Kill 300 processes, interrupt 300, mutate 19,000 inputs, break others (KILLS=10 SEED=1 FUZZ=100): an hour
 	$(VENV)/bin/pytest -m faults -s tests/test_faults.py tests/test_interrupts.py tests/test_fuzz.py \

@@ -202,7 +202,7 @@ def measure(scores: Scores, run: Run, *, gauc_by: str | None = None, slices: Seq
 
 def _kept(spec: Spec, name: str) -> Callable[[Features], tf.Tensor]:
     """Returns the function from features to a field's ids, the lengths of its lists or a column's texts, `[batch]`."""
-    allowed = [n for n, field in spec.fields.items() if field.has_vocabulary]
+    allowed = [n for n, field in spec.fields.items() if field.has_vocabulary and n not in spec.train_only]
     if name not in allowed and name not in spec.carry:
         carried = f", or a carried column ({', '.join(spec.carry)})" if spec.carry else ""
         raise UserError(

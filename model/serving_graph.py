@@ -10,7 +10,7 @@ import keras
 import tensorflow as tf
 
 from ..transforms.preprocessing import raw_feature_spec
-from ..transforms.spec import Spec
+from ..transforms.spec import Spec, constants_of, weights_feature
 
 PROBABILITY = "probability"
 
@@ -79,7 +79,10 @@ def _id_counts(features: dict[str, tf.Tensor], spec: Spec) -> dict[str, tf.Tenso
 
 
 def serving_feature_spec(spec: Spec) -> dict[str, Any]:
-    """Returns the `tf.Example` features of a request: those of a raw row without the label, all of them optional."""
+    """Returns the `tf.Example` features of a request, all of them optional.
+
+    They are those of a raw row without the label, its weight and the fields in `train_only`.
+    """
     missing = {tf.string: "", tf.float32: float("nan")}
     return {
         name: tf.io.FixedLenFeature([], feature.dtype, default_value=missing[feature.dtype])
@@ -92,11 +95,29 @@ def serving_feature_spec(spec: Spec) -> dict[str, Any]:
 def _transformed(transform_fn: Callable[..., Features], raw: Features, spec: Spec) -> dict[str, tf.Tensor]:
     """Returns the outputs of the run's transform without the label and its weight.
 
-    A request has neither, but the transform was traced with them and needs all of its inputs, so zeros are used.
+    A request has neither, but the transform was traced with them and needs all of its inputs, so zeros are used. For
+    the fields in `train_only` these are their constants.
     """
-    absent = spec.label.features
-    features = dict(transform_fn({**raw, **dict.fromkeys(absent, tf.zeros([_batch_size(raw)]))}))
+    absent, batch_size = spec.label.features, _batch_size(raw)
+    zeros = dict.fromkeys(absent, tf.zeros([batch_size]))
+    features = dict(transform_fn({**raw, **zeros, **_constants(spec, batch_size)}))
     return {name: feature for name, feature in features.items() if name not in absent}
+
+
+def _constants(spec: Spec, batch_size: tf.Tensor) -> dict[str, tf.Tensor | tf.RaggedTensor]:
+    """Returns the constants of the fields in `train_only` for each row; the values of lists have weight 1."""
+    found: dict[str, tf.Tensor | tf.RaggedTensor] = {}
+    for name, constant in constants_of(spec).items():
+        if not isinstance(constant, list):
+            dtype = tf.float32 if isinstance(constant, float) else tf.string
+            found[name] = tf.fill([batch_size], tf.constant(constant, dtype))
+            continue
+        splits = len(constant) * tf.range(tf.cast(batch_size, tf.int64) + 1)
+        values = tf.tile(tf.constant(constant, tf.string), [batch_size])
+        found[name] = tf.RaggedTensor.from_row_splits(values, splits, validate=False)
+        if spec.fields[name].is_weighted:
+            found[weights_feature(name)] = found[name].with_values(tf.ones_like(values, tf.float32))
+    return found
 
 
 def _batch_size(raw: Features) -> tf.Tensor:

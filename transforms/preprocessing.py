@@ -44,7 +44,8 @@ def raw_feature_spec(spec: Spec, *, label: bool = True) -> dict[str, RawFeature]
 
     Args:
         spec: The spec of the rows.
-        label: Whether to include the label and its weight: training data have them, a serving request does not.
+        label: Whether to include the label, its weight and the fields in `train_only`: training data have them, a
+            serving request does not.
     """
     features: dict[str, RawFeature] = {}
     for name in spec.copied_columns:
@@ -52,6 +53,8 @@ def raw_feature_spec(spec: Spec, *, label: bool = True) -> dict[str, RawFeature]
     if label:
         features |= {name: tf.io.FixedLenFeature([], tf.float32) for name in spec.label.features}
     for name, field in spec.fields.items():
+        if name in spec.train_only and not label:
+            continue
         dtype = tf.float32 if field.raw == "number" else tf.string
         features[name] = _ragged(dtype) if field.is_list else tf.io.FixedLenFeature([], dtype)
         if field.is_weighted:

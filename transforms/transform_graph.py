@@ -25,14 +25,15 @@ class TransformGraph:
     Args:
         spec: The resolved spec.
         known: Vocabularies and statistics of the spec's fields.
-        label: Whether the label is an input.
+        label: Whether the label and its weight are inputs.
 
     Raises:
         ValueError: see `preprocessing_fn`.
     """
 
     def __init__(self, spec: Spec, known: Known, *, label: bool = True) -> None:
-        self._raw = raw_feature_spec(spec, label=label)
+        raw = raw_feature_spec(spec)
+        self._raw = {name: feature for name, feature in raw.items() if label or name not in spec.label.features}
         self._module = _traced(spec, known, self._raw)
 
     def write(self, folder: str) -> None:

@@ -49,6 +49,7 @@ def rates_of_predictions(counts: Counts, spec: Spec) -> dict[str, Rates]:
     return {
         name: Rates(_ratio(counts.of("missing", name), rows), _ratio(counts.of("oov", name), counts.of("seen", name)))
         for name in spec.fields
+        if name not in spec.train_only
     }
 
 

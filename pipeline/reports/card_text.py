@@ -113,6 +113,10 @@ def limits(
             f"The model was trained on {run.stats.negatives_kept:.1%} of the negative train rows; it predicts the "
             "probabilities of all rows, which are below the share of positives in train."
         )
+    lines += [
+        f"{name} is a feature in training only: predictions, and metrics of eval and test, are for the value {value!r}."
+        for name, value in run.spec.train_only.items()
+    ]
     gap = by_split["train"]["auc"] - by_split[split]["auc"] if "train" in by_split else 0.0
     if gap > _OVERFITTING:
         lines.append(f"The AUC on train is {gap:.3f} higher than on {split}: the model overfits.")

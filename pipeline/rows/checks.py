@@ -6,7 +6,7 @@ Every check runs before TensorFlow Transform sees a row: an error inside it woul
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -73,21 +73,28 @@ class Checked:
 
 
 def raw_columns(spec: Spec, *, label: bool = True, split: bool = True) -> list[str]:
-    """Returns the columns that the spec reads, each once; with or without those of the label and the split."""
+    """Returns the columns that the spec reads, each once; with or without those of the label and the split.
+
+    Without the split, rows are those of requests: the fields in `train_only` are not read.
+    """
     of_label, of_split = spec.label.columns if label else [], split_columns(spec) if split else []
     of_sample = sample_columns(spec) if label and split else []
-    return _each_once([*spec.key_columns.values(), *of_label, *of_split, *of_sample, *feature_columns(spec)])
+    of_fields = [*_field_columns(spec, spec.fields if split else _requested(spec)), *spec.carry.values()]
+    return _each_once([*spec.key_columns.values(), *of_label, *of_split, *of_sample, *of_fields])
 
 
 def feature_columns(spec: Spec) -> list[str]:
-    """Returns the columns that a prediction reads, each once: all except those of the label, split and sample."""
-    wanted: list[str | None] = [*spec.key_columns.values()]
-    for name, field in spec.fields.items():
-        wanted.append(spec.column_of(name))
-        if isinstance(field, MultivaluedField):
-            wanted.append(field.weights)
-    wanted += spec.carry.values()
-    return _each_once(wanted)
+    """Returns the columns that a prediction reads, each once: not those of label, split, sample and `train_only`."""
+    return _each_once([*spec.key_columns.values(), *_field_columns(spec, _requested(spec)), *spec.carry.values()])
+
+
+def _requested(spec: Spec) -> list[str]:
+    """Returns the fields of a request."""
+    return [name for name in spec.fields if name not in spec.train_only]
+
+
+def _field_columns(spec: Spec, names: Iterable[str]) -> list[str | None]:
+    return [column for name in names for column in (spec.column_of(name), getattr(spec.fields[name], "weights", None))]
 
 
 def _each_once(columns: list[str | None]) -> list[str]:
@@ -101,6 +108,7 @@ def check_rows(
     label: bool = True,
     split: bool = True,
     sampled: Collection[str] = ("train",),
+    constants: bool = True,
 ) -> Checked:
     """Returns the valid and the rejected rows; a row is rejected for the first fault found.
 
@@ -110,8 +118,10 @@ def check_rows(
         batch: Rows with the columns of `raw_columns`; those of the label and the split only if they are read.
         spec: The spec of the rows.
         label: Whether to read the label and its weight.
-        split: Whether to read the split.
+        split: Whether to read the split. If not, all rows have the constants of `train_only`, whose columns are not
+            read.
         sampled: The splits whose negative rows are sampled.
+        constants: Whether rows of eval and test have the constants of `train_only` in place of their values.
     """
     if batch.data.num_rows == 0:
         nothing = pa.RecordBatch.from_pylist([])
@@ -127,9 +137,13 @@ def check_rows(
         splits = assigned.codes
         no_split = _Fault(next(iter(split_columns(spec)), "(file)"), splits == NO_SPLIT, assigned.reason)
         parts.append(_Converted(faults=[no_split]))
-    parts += [_field(name, batch, spec) for name in spec.fields]
+    parts += [_field(name, batch, spec) for name in (spec.fields if split else _requested(spec))]
 
     values = {name: column for part in parts for name, column in part.values.items()}
+    if constants:
+        in_train = pa.array(splits == SPLITS.index("train"))
+        for name, column in columns.constants(spec, batch.data.num_rows).items():
+            values[name] = pc.if_else(in_train, values[name], column) if split else column
     rows = pa.RecordBatch.from_arrays(list(values.values()), list(values))
     rejected, keep = _reject(batch, [fault for part in parts for fault in part.faults])
     sampled_out = 0

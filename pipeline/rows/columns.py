@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ...transforms.spec import ListForm
+from ...transforms.spec import Constant, ListForm, Spec, constants_of, weights_feature
 from ..arrow_lists import is_list, list_lengths, lists_of, sum_by_row
 from ..sources.batches import Reason, is_utf8
 from ..sources.list_texts import expected, lists_of_texts
@@ -109,6 +109,26 @@ def doubles(column: pa.Array, name: str, rule: NumberRule = PLAIN_NUMBERS) -> Co
     with np.errstate(over="ignore"):
         bad = bad | np.isinf(dense.astype(np.float32))
     return Column(pa.array(dense, mask=np.isnan(dense) | bad), bad, Reason.NOT_FINITE)
+
+
+def constants(spec: Spec, rows: int) -> dict[str, pa.Array]:
+    """Returns a column for each field in `train_only`, and for the weights of its values, which are 1."""
+    found = {}
+    for name, constant in constants_of(spec).items():
+        found[name] = _constant(constant, rows)
+        if isinstance(constant, list) and spec.fields[name].is_weighted:
+            lengths = list_lengths(found[name])
+            found[weights_feature(name)] = lists_of(lengths, pa.array(np.ones(lengths.sum(), np.float32)))
+    return found
+
+
+def _constant(constant: Constant, rows: int) -> pa.Array:
+    """Returns a column with one value in all rows: tokens, float32 numbers, null if it is missing, or bags."""
+    if isinstance(constant, list):
+        return lists_of(np.full(rows, len(constant)), pa.array(constant * rows, TEXT))
+    if isinstance(constant, bytes):
+        return pa.array([constant or None], TEXT).take(pa.array(np.zeros(rows, np.int64)))
+    return pa.array(np.full(rows, constant, np.float32), mask=np.full(rows, np.isnan(constant)))
 
 
 def in_precision(number: float, kind: pa.DataType) -> float:

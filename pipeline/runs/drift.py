@@ -50,7 +50,8 @@ class Finding:
 def check(run: Run, patterns: Sequence[str]) -> list[Finding]:
     """Returns the comparisons of the files' rows with the run. Nothing is written.
 
-    The rows are read and transformed as by `transform --using`, in threads of this process. The split is not read, and
+    The rows are read and transformed as by `transform --using`, in threads of this process. Fields in `train_only` are
+    not read and not compared. The split is not read, and
     the label only if a file has its column, and that of its weight; without it, the label rate is not compared.
 
     Raises:
@@ -58,7 +59,7 @@ def check(run: Run, patterns: Sequence[str]) -> list[Finding]:
         NotARun: the run has no counts to compare with.
     """
     job = prepare_job(patterns)
-    spec, ranges = run.spec, _ranges(run.stats)
+    spec, ranges = run.spec, _ranges(run.stats, run.spec)
     wanted = raw_columns(spec, label=False, split=False)
     found = set(check_input(job.paths, spec.source, wanted, is_optional=True, others=spec.label.columns))
     labelled = found.issuperset(spec.label.columns)
@@ -88,9 +89,10 @@ def _check_new_rows(batch: SourceBatch, spec: Spec, *, labelled: bool) -> Checke
     return dataclasses.replace(checked, rows=rows, splits=np.zeros(len(checked.splits), np.int8))
 
 
-def _ranges(stats: RunStats) -> dict[str, tuple[float, float]]:
-    """Returns minimum and maximum of each numeric field that has numbers in the run's train split."""
-    numbers = {name: (field.numbers or {}).get("train") for name, field in stats.fields.items()}
+def _ranges(stats: RunStats, spec: Spec) -> dict[str, tuple[float, float]]:
+    """Returns minimum and maximum of each numeric field that has numbers in the run's train split, and is compared."""
+    fields = {name: field for name, field in stats.fields.items() if name not in spec.train_only}
+    numbers = {name: (field.numbers or {}).get("train") for name, field in fields.items()}
     return {name: (found.min, found.max) for name, found in numbers.items() if found}
 
 
@@ -122,6 +124,8 @@ def compare(
         findings.append(Finding("(columns)", "unknown", 0, number, "0" if fails else None, fails, names))
     rates = _rates(run, ["eval"] if run.eval else ["train"])
     for (name, measure), found in _rates(new, SPLITS).items():
+        if name in spec.train_only:  # A constant in the new rows.
+            continue
         then = rates.get((name, measure))
         if measure in ("label", "length"):
             findings.append(_relative_change(name, measure, then, found, getattr(limits, measure)))

@@ -27,7 +27,7 @@ from ..tfrecords.decoding import DecodedExample, decoded_examples
 from .list_warnings import warn_of_unsplit_lists
 from .row_source import RowSource
 from .run_directory import transform_rows
-from .split_warnings import warn_of_empty_splits, warn_of_no_positives
+from .split_warnings import warn_of_empty_splits, warn_of_no_positives, warn_of_unseen_constants
 
 
 @dataclass(frozen=True)
@@ -81,6 +81,8 @@ def explain(spec: Spec, patterns: Sequence[str], *, sample: int = 1000, shown: i
         except UserError as error:
             raise UserError(str(error).replace(f"{folder}/run", f"the first {sample} rows")) from None
         rows = _explained_rows(batches, Run(result.path), shown)
+        if all(number < rows_of_a_file for number in _rows_by_file(batches).values()):
+            warn_of_unseen_constants(Run(result.path))
     warn_of_unsplit_lists(result.spec, result.stats, batches)
     if all(rows < rows_of_a_file for rows in _rows_by_file(batches).values()):
         warn_of_empty_splits(spec, result.spec, result.stats)

@@ -36,7 +36,12 @@ from .known_transform import opened_cache
 from .list_warnings import LOOKED_AT, warn_of_unsplit_lists
 from .row_source import RowSource
 from .run_parts import write_parts
-from .split_warnings import warn_of_empty_splits, warn_of_no_negatives, warn_of_no_positives
+from .split_warnings import (
+    warn_of_empty_splits,
+    warn_of_no_negatives,
+    warn_of_no_positives,
+    warn_of_unseen_constants,
+)
 
 
 @dataclass(frozen=True)
@@ -146,6 +151,7 @@ def transform_job(
     if using is None:
         warn_of_empty_splits(spec, result.spec, result.stats)
         warn_of_no_positives(spec, result.stats)
+        warn_of_unseen_constants(Run(result.path))
     warn_of_no_negatives(result.stats)
     return result
 
@@ -179,6 +185,6 @@ def transform_rows(
         work.publish()
     run = Run(target)
     if using is not None and using.has_stats:
-        new = rates_of_new_rows(run.stats)
+        new = {name: rates for name, rates in rates_of_new_rows(run.stats).items() if name not in run.spec.train_only}
         warn_of_far_rates(rates_of_run(using.stats), new, run.spec.check, f"the run {using.path}")
     return TransformResult(target, run.spec, run.stats, source.counts_cache)

@@ -1,5 +1,6 @@
-"""Warns about rows that the spec asks for and that do not exist: those of eval or test, with a positive label, or kept
-by `sample`.
+"""Warns about rows that the spec asks for and that do not exist.
+
+Those are rows of eval or test, with a positive label, kept by `sample`, or of train with a constant of `train_only`.
 """
 
 from __future__ import annotations
@@ -8,8 +9,9 @@ import warnings
 from math import inf
 
 from ...transforms.errors import FieldpoolWarning
+from ...transforms.runs.run import Run
 from ...transforms.runs.run_stats import RunStats, total
-from ...transforms.spec import ColumnSplit, FileSplit, HashSplit, Spec, TimeSplit
+from ...transforms.spec import ColumnSplit, FileSplit, HashSplit, Spec, TimeSplit, constants_of
 from ...transforms.spec.times import shown
 
 
@@ -48,6 +50,31 @@ def warn_of_no_negatives(stats: RunStats) -> None:
             "name a column with more values in `sample.by`"
         )
         warnings.warn(message, FieldpoolWarning, stacklevel=3)
+
+
+def warn_of_unseen_constants(run: Run) -> None:
+    """Warns about each constant of `train_only` from which the model has learned nothing, because train lacks it."""
+    spec, stats = run.spec, run.stats
+    for name, constant in constants_of(spec).items():
+        field, problem = stats.fields[name], None
+        missing = constant in (b"", []) or constant != constant  # NaN.
+        numbers = (field.numbers or {}).get("train")
+        if missing:
+            problem = None if field.absent["train"] else "every row of train has a value"
+        elif isinstance(constant, float):
+            if numbers is not None and not numbers.min <= constant <= numbers.max:
+                problem = f"the numbers of train are from {numbers.min:g} to {numbers.max:g}"
+        else:
+            tokens = set(run.tokens(spec.vocabulary_of(name)))
+            given = constant if isinstance(constant, list) else [constant]
+            unknown = [token for token in given if token not in tokens]
+            problem = f"{unknown[0].decode()!r} is not in the vocabulary, so it is OOV" if unknown else None
+        if problem:
+            message = (
+                f"train_only.{name}: {problem}: the model has not learned the value that eval, test and requests have; "
+                "choose one that train has"
+            )
+            warnings.warn(message, FieldpoolWarning, stacklevel=3)
 
 
 def _asked(spec: Spec, resolved: Spec, name: str) -> str | None:

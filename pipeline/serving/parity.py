@@ -96,6 +96,7 @@ def _check_same_fields(exported: Spec, spec: Spec, export: str, run: str) -> Non
             for name, field in of.fields.items()
             for entry, value in field.model_dump().items()
         }
+        | {f"train_only.{name}": value for name, value in of.train_only.items()}
         | {"key": list(of.key_columns), "carry": sorted(of.carry)}
         for of in (spec, exported)
     )

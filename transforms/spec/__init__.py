@@ -23,6 +23,7 @@ from .roles import KEY_FEATURE, LABEL_FEATURE, LABEL_WEIGHT_FEATURE, RESERVED_NA
 from .source import Source
 from .spec import EmbeddingTable, Spec
 from .split import SPLITS, ColumnSplit, FilePatterns, FileSplit, HashSplit, Sample, Split, TimeSplit
+from .train_only import Constant, constants_of
 from .training import EarlyStopping, Evaluation, Model, Train
 from .vocabularies import Vocabulary
 
@@ -36,6 +37,7 @@ __all__ = [
     "CategoricalField",
     "Check",
     "ColumnSplit",
+    "Constant",
     "EarlyStopping",
     "EmbeddingTable",
     "Evaluation",
@@ -63,5 +65,6 @@ __all__ = [
     "Train",
     "Vocabulary",
     "VocabularyField",
+    "constants_of",
     "weights_feature",
 ]

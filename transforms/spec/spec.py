@@ -20,6 +20,7 @@ from .limits import Check, Limits
 from .roles import Carry, Key, check_names, key_features
 from .source import Source
 from .split import Sample, Split
+from .train_only import TrainOnly, check_train_only
 from .training import Evaluation, Model, Train
 from .vocabularies import Vocabulary
 
@@ -56,6 +57,7 @@ class Spec(Strict):
     source: Annotated[Source, BeforeValidator(_long_form, json_schema_input_type=Source | Literal["auto"])] = Source()
     vocabularies: dict[Name, Vocabulary] = Field(default={}, description="Shared vocabularies by name.")
     fields: dict[Name, FieldSpec] = Field(min_length=1, description="The columns that the model uses, by name.")
+    train_only: TrainOnly = Field(default={})
     max_rejected: NonNegativeFloat32 = Field(
         0, description="Maximum number of rejected rows: a count, or a share of the rows (below 1)."
     )
@@ -164,7 +166,8 @@ class Spec(Strict):
         return self
 
     @model_validator(mode="after")
-    def _evaluation_names_fields(self) -> Spec:
+    def _sections_name_fields(self) -> Spec:
+        check_train_only(self)
         gauc_by, stopping = self.evaluation.gauc_by, self.train.early_stopping
         groups = [*self.fields_of(CategoricalField), *self.carry]
         if gauc_by is not None and gauc_by not in groups:

@@ -57,7 +57,7 @@ def measure_quality(run: Run, model: keras.Model) -> Quality:
 
 def _gauc_by(spec: Spec) -> str | None:
     """Returns the spec's `gauc_by`, else the first categorical field with `user` in its name."""
-    users = [name for name in spec.fields_of(CategoricalField) if "user" in name]
+    users = [name for name in spec.fields_of(CategoricalField) if "user" in name and name not in spec.train_only]
     return spec.evaluation.gauc_by or next(iter(users), None)
 
 
@@ -68,4 +68,5 @@ def _sliced_fields(run: Run, split: str) -> list[str]:
     by_oov = sorted(categorical, key=lambda name: -(stats.fields[name].oov_share(split) or 0))
     by_size = sorted(categorical, key=lambda name: run.vocabulary_sizes[spec.vocabulary_of(name)])
     chosen = [*spec.evaluation.slices, *by_oov[: _SLICED_FIELDS - 1], *by_size[:1]]
-    return list(dict.fromkeys([*spec.fields_of(MultivaluedField), *chosen]))
+    names = dict.fromkeys([*spec.fields_of(MultivaluedField), *chosen])
+    return [name for name in names if name not in spec.train_only]
