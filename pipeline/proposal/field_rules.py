@@ -81,19 +81,24 @@ def propose_field(sample: ColumnSample, numbers: ColumnSample) -> Guess:
     return _categorical(sample, reasons)
 
 
-def _spellings(sample: ColumnSample) -> list[str]:
-    """Returns a reason to correct the source if values differ only by case or by the white space around them."""
-    variants = [token for token in sample.spaced if token.strip() in sample.counts] or sample.case_variants
-    if not variants:
-        return []
-    variants_of = f"values that may be spelling variants of others: {len(variants):,}, such as {_quoted(variants)}"
-    return [f"{variants_of}; correct the source"]
+def _spellings(sample: ColumnSample) -> tuple[dict[str, Any], list[str]]:
+    """Returns how to normalize values that differ only by case or by the white space around them, and the reason."""
+    if sample.is_named_as_id:
+        return {}, []
+    spaced = [token for token in sample.spaced if token.strip() in sample.counts]
+    steps = [step for step, variants in (("strip", spaced), ("lower", sample.case_variants)) if variants]
+    if not steps:
+        return {}, []
+    variants = spaced or sample.case_variants
+    reason = f"values that are spelling variants of others: {len(variants):,}, such as {_quoted(variants)}: normalized"
+    return {"normalize": steps}, [reason]
 
 
 def _categorical(sample: ColumnSample, reasons: list[str]) -> Guess:
     settings, more = _thresholds(sample.counts)
-    reasons = [*reasons, *_spellings(sample), *_other_spelling(sample), *more]
-    return Guess({"type": "categorical", **settings}, reasons, sample)
+    normalize, variants = _spellings(sample)
+    reasons = [*reasons, *variants, *_other_spelling(sample), *more]
+    return Guess({"type": "categorical", **normalize, **settings}, reasons, sample)
 
 
 def _other_spelling(sample: ColumnSample) -> list[str]:
@@ -133,7 +138,9 @@ def _multivalued(sample: ColumnSample) -> Guess:
         reasons.append(f"values with white space around them, such as {example}, are trimmed")
         sample = ColumnSample(sample.name, columns.bags(sample.values, None, sample.name, trim=True).values)
         settings["trim"] = True
-    reasons = [*(reasons or [f"lists with {len(sample.counts):,} distinct values"]), *_spellings(sample)]
+    normalize, variants = _spellings(sample)
+    settings |= normalize
+    reasons = [*(reasons or [f"lists with {len(sample.counts):,} distinct values"]), *variants]
     lengths = list_lengths(sample.values)
     longest, p99 = int(lengths.max(initial=0)), int(np.percentile(lengths, 99, method="inverted_cdf"))
     max_len: int | str = "auto"

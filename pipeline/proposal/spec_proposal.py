@@ -25,7 +25,7 @@ from .labels import propose_label
 from .list_columns import choose_members, with_parsed_lists
 from .shared_vocabularies import share_vocabularies
 from .splits import propose_split
-from .times import find_times
+from .times import TimeColumn, derived_fields, find_times
 
 
 @dataclass
@@ -92,7 +92,25 @@ def propose(
             step = "Only one column was found: if there are more, name the delimiter (`profile`: --delimiter)"
         raise UserError(f"{files[0]}: no column can be a field; {fault}. {step}")
     share_vocabularies(proposal.spec, proposal.reasons, values)
+    _derive_from_times(proposal, samples, times, taken)
     return proposal
+
+
+def _derive_from_times(
+    proposal: Proposal, samples: Mapping[str, ColumnSample], times: Mapping[str, TimeColumn], taken: Collection[str]
+) -> None:
+    """Adds the fields that are derived from times, and how their columns are read."""
+    fields = proposal.spec["fields"]
+    free = {name: time for name, time in times.items() if name not in taken}
+    for wanted, derived in derived_fields(samples, free).items():
+        name = _field_name(wanted, fields)
+        fields[name], proposal.reasons[name] = derived.settings, derived.reasons
+        for column in {derived.settings["from"].get(key) for key in ("time", "age", "at")} & free.keys():
+            settings = {key.removeprefix("time_"): value for key, value in free[column].settings.items()}
+            if settings and column != proposal.spec["split"].get("time"):
+                proposal.spec.setdefault("times", {})[column] = settings
+            if column in proposal.left_out:
+                proposal.left_out[column] = "a time: fields are derived from it"
 
 
 def _propose_fields(
@@ -138,7 +156,7 @@ def _reason_to_leave_out(
     if len(sample.counts) == 1 and (not sample.is_list or "[]." in sample.name):
         return "the same value in every row"
     if sample.name in times:
-        return "a time: derive the hour or the weekday from it if they matter"
+        return "a time: derive fields from it if they matter"
     if sample.has_unknown_lists:
         example = next(iter(sample.counts)).decode("utf-8", "replace")[:60]
         if example.startswith("{") and ":" in example:

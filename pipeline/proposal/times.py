@@ -11,9 +11,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ...transforms.spec import TimeColumn as TimeSettings
 from ...transforms.spec.times import DESCRIPTIONS, is_of_unit, iso_text, seconds_of
 from ..rows.columns import TEXT
-from ..rows.times import read_times
+from ..rows.times import microseconds, read_times
 from .column_sample import FEW, NO_NAMES, ColumnSample
 from .time_formats import TimeFormat, find_compact_format, find_format
 
@@ -31,6 +32,9 @@ _OF_OTHERS = re.compile(
     r".*(birth|dob|release|publish|signup|sign_up|regist|joined|expir|first_|last_|update|modified|premier).*",
     re.IGNORECASE,
 )
+
+# The number of different hours, or weekdays, that make them worth a field.
+_LEAST_PARTS = 4
 
 # Numbers in a column without a name are times if all of them are of these years: from 1995 to 2040.
 _FIRST, _LAST = 788_918_400, 2_208_988_800
@@ -64,6 +68,50 @@ def find_times(samples: Mapping[str, ColumnSample]) -> dict[str, TimeColumn]:
     """Returns the columns with times, by name."""
     found = (_time_column(sample) for sample in samples.values() if sample.counts and not sample.is_list)
     return {column.name: column for column in found if column is not None}
+
+
+@dataclass(frozen=True)
+class DerivedField:
+    """A field to derive from a time: its settings as plain values, and the reasons for it."""
+
+    settings: dict[str, Any]
+    reasons: list[str]
+
+
+def derived_fields(samples: Mapping[str, ColumnSample], times: Mapping[str, TimeColumn]) -> dict[str, DerivedField]:
+    """Returns the fields that are worth deriving from times, by name.
+
+    These are the hour and the weekday of the event, if it happens at several of them, and the ages of other times, such
+    as that of publication, at the time of the event.
+    """
+    known = {name: _microseconds(samples[name], time) for name, time in times.items()}
+    events = [time for time in times.values() if time.is_of_event and len(known[time.name])]
+    if not events:
+        return {}
+    event = max(events, key=lambda time: time.distinct).name
+    hours = known[event] // 3_600_000_000
+    found: dict[str, DerivedField] = {}
+    for part, units in (("hour", hours % 24), ("weekday", hours // 24 % 7)):
+        different = len(np.unique(units))
+        if different >= _LEAST_PARTS:
+            reason = f"{event} has {different} different {part}s, in UTC; set `zone` for the local time of the users"
+            derivation = {"time": event, "part": part, "zone": "UTC"}
+            found[f"{event}_{part}"] = DerivedField({"type": "categorical", "from": derivation}, [reason])
+    for name, time in times.items():
+        if not time.is_of_event and len(known[name]) and len(np.unique(known[name])) > 1:
+            reason = f"{name} is another time than {event}: its age at that moment"
+            derivation = {"age": name, "at": event, "unit": "days"}
+            found[f"{name}_age"] = DerivedField({"type": "numeric", "from": derivation}, [reason])
+    return found
+
+
+def _microseconds(sample: ColumnSample, time: TimeColumn) -> np.ndarray:
+    """Returns the times of a column, int64, without missing ones; none if it cannot be read as the spec would."""
+    how = {"unit": time.settings.get("time_unit", "auto"), "format": time.settings.get("time_format")}
+    if how["unit"] == "number":
+        return np.zeros(0, np.int64)
+    column = microseconds(sample.values, sample.name, TimeSettings.model_validate(how))
+    return np.zeros(0, np.int64) if column.bad.any() else np.asarray(column.values.drop_null())
 
 
 def _time_column(sample: ColumnSample) -> TimeColumn | None:

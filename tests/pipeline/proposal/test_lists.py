@@ -40,10 +40,11 @@ def test_lists_that_are_joined_in_several_ways_are_trimmed(usual: str, other: st
     assert "5 distinct values" not in found.reasons["tags"][0]
 
 
-def test_values_that_differ_only_by_case_are_reported() -> None:
+def test_values_that_differ_only_by_case_are_normalized() -> None:
     lists = [[value.upper() if i % 10 == 0 else value for value in values] for i, values in enumerate(LISTS)]
-    reasons = proposed(["|".join(values) for values in lists]).reasons["tags"]
-    assert any(reason.startswith("values that may be spelling variants of others: ") for reason in reasons)
+    found = proposed(["|".join(values) for values in lists])
+    assert any(reason.startswith("values that are spelling variants of others: ") for reason in found.reasons["tags"])
+    assert found.spec["fields"]["tags"]["normalize"] == ["lower"]
 
 
 @pytest.mark.parametrize(("form", "write"), [("json", json.dumps), ("python", repr)])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -185,10 +185,12 @@ def test_reason_of_a_log_scale_names_the_statistics_that_it_compares(log_columns
     assert proposal.reasons["balance"] == ["numbers", "median of the absolute values 1, 99th percentile 500: log scale"]
 
 
-def test_values_with_spaces_around_them_are_reported(log_columns: Columns) -> None:
+def test_values_with_spaces_around_them_are_normalized(log_columns: Columns) -> None:
     countries = ["de ", *log_columns["country"][1:]]
-    reasons = proposed(log_columns, {"country": countries}).reasons["country"]
-    assert "values that may be spelling variants of others: 1, such as 'de '; correct the source" in reasons
+    found = proposed(log_columns, {"country": countries})
+    reasons = found.reasons["country"]
+    assert found.spec["fields"]["country"]["normalize"] == ["strip"]
+    assert "values that are spelling variants of others: 1, such as 'de ': normalized" in reasons
 
 
 @pytest.mark.parametrize(
@@ -282,3 +284,25 @@ def test_times_of_any_year_in_a_column_do_not_stop_the_proposal(name: str) -> No
     table = pa.table({"t": times, "click": np.arange(60) % 2, "user": [f"u{i % 7}" for i in range(60)]})
     spec = propose(table, ["rows.parquet"]).spec
     assert Spec.model_validate(spec).fields["user"].type == "categorical"
+
+
+def test_fields_are_derived_from_times(log_columns: Columns) -> None:
+    """The event's hour and weekday, and the age of another time; formats go to `times` unless the split has them."""
+    start = datetime(2024, 3, 1, tzinfo=UTC)
+    rows = len(log_columns["country"])
+    clicked = [int((start + timedelta(hours=5 * i)).timestamp()) for i in range(rows)]
+    published = [(start - timedelta(days=i % 40)).strftime("%d.%m.%Y") for i in range(rows)]
+    found = proposed(log_columns, {"created_at": clicked, "published": published})
+    fields = found.spec["fields"]
+    assert fields["created_at_hour"] == {
+        "type": "categorical",
+        "from": {"time": "created_at", "part": "hour", "zone": "UTC"},
+    }
+    assert fields["created_at_weekday"]["from"]["part"] == "weekday"
+    assert fields["published_age"] == {
+        "type": "numeric",
+        "from": {"age": "published", "at": "created_at", "unit": "days"},
+    }
+    assert found.spec["times"] == {"published": {"format": "%d.%m.%Y"}}
+    assert found.reasons["published_age"] == ["published is another time than created_at: its age at that moment"]
+    Spec.model_validate(found.spec)
