@@ -10,7 +10,7 @@ import keras
 import tensorflow as tf
 
 from ..transforms.preprocessing import raw_feature_spec
-from ..transforms.spec import Spec, constants_of, weights_feature
+from ..transforms.spec import MISSING_TIME, Spec, constants_of, weights_feature
 
 PROBABILITY = "probability"
 
@@ -83,7 +83,7 @@ def serving_feature_spec(spec: Spec) -> dict[str, Any]:
 
     They are those of a raw row without the label, its weight and the fields in `train_only`.
     """
-    missing = {tf.string: "", tf.float32: float("nan")}
+    missing = {tf.string: "", tf.float32: float("nan"), tf.int64: MISSING_TIME}
     return {
         name: tf.io.FixedLenFeature([], feature.dtype, default_value=missing[feature.dtype])
         if isinstance(feature, tf.io.FixedLenFeature)

@@ -52,7 +52,7 @@ class Known:
                 f"found for {', '.join(wrong)}: {', '.join(str(self.vocabularies.get(name)) for name in wrong)}"
             )
         numbers = spec.fields_of(NumericField)
-        shape = (4 * len(numbers) + sum((numeric.buckets or 1) - 1 for numeric in numbers.values()),)
+        shape = (4 * len(numbers) + sum((numeric.quantiles or 1) - 1 for numeric in numbers.values()),)
         if self.statistics.dtype != np.float64 or self.statistics.shape != shape:
             raise ValueError(
                 f"known.statistics: expected float64 {list(shape)} for {len(numbers)} numeric fields, found "

@@ -3,7 +3,7 @@
 Raw inputs are named by field (not by raw column), plus key, carried columns, `label` and `label_weight`. Outputs are
 the features of examples: key and carried columns string `[batch]`, the label and its weight float32 `[batch]`,
 categorical int64 `[batch]`, multivalued int64 `[batch, max_len]` (0 is padding), their weights float32
-`[batch, max_len]`, numeric float32 `[batch]`, or int64 `[batch]` in quantile buckets.
+`[batch, max_len]`, numeric float32 `[batch]`, or int64 `[batch]` in buckets.
 """
 
 from __future__ import annotations
@@ -26,10 +26,11 @@ from .spec import (
     Spec,
     weights_feature,
 )
+from .spec.inputs import read_fields, source_inputs
 from .tensors import bags, numeric
+from .values.field_values import Inputs, Values, field_values
 from .vocabulary import Lookups, asset, packed_vocabularies
 
-Inputs = Mapping[str, bags.TensorLike]
 Outputs = dict[str, tf.Tensor]
 RawFeature: TypeAlias = "tf.io.FixedLenFeature | tf.io.RaggedFeature"
 # From the name of a field and tokens of it to their ids, int64, in the shape of the tokens.
@@ -39,8 +40,9 @@ IdsOf: TypeAlias = Callable[[str, tf.Tensor], tf.Tensor]
 def raw_feature_spec(spec: Spec, *, label: bool = True) -> dict[str, RawFeature]:
     """Returns the `tf.Example` features of a raw row, the inputs of `preprocessing_fn(spec)`.
 
-    Single values are `FixedLenFeature` (a missing token is the empty string, a missing number NaN), lists are
-    `RaggedFeature`.
+    Single values are `FixedLenFeature` (a missing token is the empty string, a missing number NaN, a missing time
+    `MISSING_TIME`), lists are `RaggedFeature`. A derived field has no feature; columns that only derived fields read
+    have their own: `source_inputs`.
 
     Args:
         spec: The spec of the rows.
@@ -52,13 +54,16 @@ def raw_feature_spec(spec: Spec, *, label: bool = True) -> dict[str, RawFeature]
         features[name] = tf.io.FixedLenFeature([], tf.string)
     if label:
         features |= {name: tf.io.FixedLenFeature([], tf.float32) for name in spec.label.features}
-    for name, field in spec.fields.items():
+    for name, field in read_fields(spec).items():
         if name in spec.train_only and not label:
             continue
         dtype = tf.float32 if field.raw == "number" else tf.string
         features[name] = _ragged(dtype) if field.is_list else tf.io.FixedLenFeature([], dtype)
         if field.is_weighted:
             features[weights_feature(name)] = _ragged(tf.float32)
+    dtypes = {"token": tf.string, "number": tf.float32, "time": tf.int64}
+    for name, source in source_inputs(spec).items():
+        features[name] = tf.io.FixedLenFeature([], dtypes[source.form])
     return features
 
 
@@ -98,13 +103,14 @@ def preprocessing_fn(
 
 def _preprocess(inputs: Inputs, *, spec: Spec, counts_folder: str | None, known: Known | None) -> Outputs:
     _check_names(inputs, spec)
-    categorical, multivalued = spec.fields_of(CategoricalField), spec.fields_of(MultivaluedField)
-    tokens = _tokens(inputs, categorical)
-    lists = _lists(inputs, multivalued)
+    values = field_values(inputs, spec)
+    categorical = spec.fields_of(CategoricalField)
+    multivalued = {name: field for name, field in spec.fields_of(MultivaluedField).items() if name in values.lists}
+    tokens, lists = _tokens(values, categorical), values.lists
     kept = _kept_positions(lists, multivalued)
     # One analyzer counts the tokens of all fields, so all tokens are computed before any id.
     if known is None:
-        paths = _counted(tokens | _kept_tokens(lists, kept, multivalued), spec, counts_folder)
+        paths = _counted(tokens | _kept_tokens(lists, kept, multivalued), values, spec, counts_folder)
     else:
         paths = {vocabulary: asset(known.vocabularies[vocabulary]) for vocabulary in spec.vocabulary_fields()}
     ids_of = _lookups(paths, spec, known)
@@ -113,21 +119,23 @@ def _preprocess(inputs: Inputs, *, spec: Spec, counts_folder: str | None, known:
         **_categorical(tokens, categorical, ids_of),
         **_multivalued(lists, kept, multivalued, ids_of),
         **_weights(inputs, lists, kept, multivalued),
-        **_numeric(inputs, spec.fields_of(NumericField), known),
+        **_hashed(values, spec, ids_of),
+        **_numeric(values.numbers, spec.fields_of(NumericField), known),
     }
 
 
 def _check_names(inputs: Inputs, spec: Spec) -> None:
-    """Checks that there is an input for each field. A key or label under the name of its raw column is an error, too.
+    """Checks that there is an input for each field that is not derived, and for each source of derived ones.
 
-    So is a carried column.
+    A key, a carried column or the label under the name of its raw column is an error, too.
 
     Raises:
         UserError: an input is missing.
     """
     optional = {**spec.copied_columns, **dict(zip(spec.label.features, spec.label.columns, strict=True))}
     columns: dict[str, str | None] = dict(optional)
-    for name, field in spec.fields.items():
+    columns |= {name: source.column for name, source in source_inputs(spec).items()}
+    for name, field in read_fields(spec).items():
         columns[name] = spec.column_of(name)
         if isinstance(field, MultivaluedField) and field.weights is not None:
             columns[weights_feature(name)] = field.weights
@@ -143,28 +151,13 @@ def _check_names(inputs: Inputs, spec: Spec) -> None:
         )
 
 
-def _tokens(inputs: Inputs, fields: Mapping[str, CategoricalField]) -> dict[str, tf.Tensor]:
-    """Returns the tokens of each field, string `[batch]`; the empty string where one is missing."""
-    tokens = {name: bags.single_values(bags.as_strings(inputs[name]), "") for name in fields}
-    for name, field in fields.items():
-        if field.absent_token is not None:
-            tokens[name] = tf.where(tf.equal(tokens[name], ""), field.absent_token, tokens[name])
+def _tokens(values: Values, fields: Mapping[str, CategoricalField]) -> dict[str, tf.Tensor]:
+    """Returns the tokens of each field that has some, string `[batch]`; the empty string where one is missing."""
+    tokens = {name: values.tokens[name] for name in fields if name in values.tokens}
+    for name in tokens:
+        if fields[name].absent_token is not None:
+            tokens[name] = tf.where(tf.equal(tokens[name], ""), fields[name].absent_token, tokens[name])
     return tokens
-
-
-def _lists(inputs: Inputs, fields: Mapping[str, MultivaluedField]) -> dict[str, tf.RaggedTensor]:
-    """Returns all tokens of each field, `[batch, (values)]`, including empty strings and those beyond `max_len`."""
-    for name, field in fields.items():
-        values = inputs[name]
-        if field.list and isinstance(values, tf.Tensor) and (values.shape.rank != 2 or values.shape[1] == 1):
-            raise UserError(
-                f"preprocessing_fn: expected lists in the input {name}, found one text per row, and TensorFlow cannot "
-                f"parse `list: {field.list}`; parse the texts first, and pass a ragged or sparse tensor"
-            )
-    return {
-        name: bags.to_lists(bags.as_strings(inputs[name]), field.separator, trim=field.trim)
-        for name, field in fields.items()
-    }
 
 
 def _kept_positions(lists: Mapping[str, tf.RaggedTensor], fields: Mapping[str, MultivaluedField]) -> bags.Kept | None:
@@ -189,12 +182,23 @@ def _kept_tokens(
     return {name: bag.flat_values for name, bag in seen.items()}
 
 
-def _counted(tokens: Mapping[str, tf.Tensor], spec: Spec, counts_folder: str | None) -> dict[str, tf.Tensor]:
+def _counted(
+    tokens: Mapping[str, tf.Tensor], values: Values, spec: Spec, counts_folder: str | None
+) -> dict[str, tf.Tensor]:
     """Counts the tokens of all fields in one analyzer, and returns the path of each vocabulary."""
-    by_vocabulary = {v: [tokens[field] for field in fields] for v, fields in spec.vocabulary_fields().items()}
-    if not by_vocabulary:
+    if not spec.vocabulary_fields():
         return {}
-    return packed_vocabularies(by_vocabulary, spec.resolved_vocabularies(), counts_folder=counts_folder)
+    settings = spec.resolved_vocabularies()
+    # Hashed tokens are not counted, but the vocabulary has a file like any other: an empty one.
+    hashed = {name: tf.strings.as_string(bags.flat(ids)) for name, ids in values.hashed.items()}
+    by_vocabulary = {
+        vocabulary: [
+            tokens[name] if settings[vocabulary].hash_buckets is None else {**tokens, **hashed}[name][:0]
+            for name in fields
+        ]
+        for vocabulary, fields in spec.vocabulary_fields().items()
+    }
+    return packed_vocabularies(by_vocabulary, settings, counts_folder=counts_folder)
 
 
 def _lookups(paths: Mapping[str, tf.Tensor], spec: Spec, known: Known | None) -> IdsOf:
@@ -215,13 +219,13 @@ def _copied_and_label(inputs: Inputs, spec: Spec) -> Outputs:
 
 def _categorical(tokens: Mapping[str, tf.Tensor], fields: Mapping[str, CategoricalField], ids_of: IdsOf) -> Outputs:
     """Returns the ids of each field, int64 `[batch]`; a missing token has id 0, with `missing: oov` 1."""
-    if not fields:
+    if not tokens:
         return {}
     # All fields in one set of operations: [fields, batch].
     ids = tf.stack([ids_of(name, values) for name, values in tokens.items()])
     empty = tf.constant("")
     is_missing = tf.stack([tf.equal(values, empty) for values in tokens.values()])
-    missing_ids = tf.constant([int(field.missing == "oov") for field in fields.values()], tf.int64)
+    missing_ids = tf.constant([int(fields[name].missing == "oov") for name in tokens], tf.int64)
     ids = tf.where(is_missing, missing_ids[:, tf.newaxis], ids)
     return dict(zip(tokens, tf.unstack(ids), strict=True))
 
@@ -240,6 +244,24 @@ def _multivalued(
     absent = {name: field.absent_token for name, field in fields.items()}
     fills = [None if token is None else ids_of(name, tf.constant([token]))[0] for name, token in absent.items()]
     return dict(zip(fields, kept.padded(ids, fills), strict=True))
+
+
+def _hashed(values: Values, spec: Spec, ids_of: IdsOf) -> Outputs:
+    """Returns the ids of crosses with `hash_buckets`, int64 `[batch]` or `[batch, max_len]`."""
+    outputs: Outputs = {}
+    for name, ids in values.hashed.items():
+        field = spec.fields[name]
+        absent = 0 if field.absent_token is None else ids_of(name, tf.constant([field.absent_token]))[0]
+        if isinstance(field, MultivaluedField):
+            assert isinstance(ids, tf.RaggedTensor)
+            bag = ids[:, : field.shape[0]] if field.keep == "first" else ids[:, -field.shape[0] :]
+            outputs[name] = bags.pad(
+                bag if field.absent_token is None else bags.fill_empty(bag, absent), field.shape[0]
+            )
+        else:
+            absent = 1 if isinstance(field, CategoricalField) and field.missing == "oov" else absent
+            outputs[name] = tf.where(tf.equal(ids, 0), tf.cast(absent, tf.int64), ids)
+    return outputs
 
 
 def _weights(
@@ -262,12 +284,12 @@ def _weights(
     return outputs
 
 
-def _numeric(inputs: Inputs, fields: Mapping[str, NumericField], known: Known | None) -> Outputs:
+def _numeric(numbers: Mapping[str, tf.Tensor], fields: Mapping[str, NumericField], known: Known | None) -> Outputs:
     """Returns each field's scaled numbers, float32 `[batch]`, or bucket ids, int64 `[batch]`."""
     if not fields:
         return {}
-    numbers = {name: tf.cast(bags.single_values(inputs[name], float("nan")), tf.float32) for name in fields}
-    buckets = {name: field.buckets for name, field in fields.items() if field.buckets is not None}
+    numbers = {name: numbers[name] for name in fields}  # In the order of the spec.
+    buckets = {name: field.quantiles for name, field in fields.items() if field.quantiles is not None}
     if known is None:
         return numeric.scale(numbers, fields, packed_statistics(numbers, buckets))
     with tf.init_scope():  # As after an analysis: one constant of the graph, which `runs.identity` reads.

@@ -12,9 +12,10 @@ from tensorflow_transform import impl_helper
 from tensorflow_transform.tf_metadata import metadata_io
 
 from .known import Known
-from .preprocessing import Inputs, Outputs, RawFeature, preprocessing_fn, raw_feature_spec
+from .preprocessing import Outputs, RawFeature, preprocessing_fn, raw_feature_spec
 from .spec import Spec
 from .tensors.lookup_tables import LookupTables
+from .values.field_values import Inputs
 
 RAW_METADATA_FOLDER = "metadata"
 

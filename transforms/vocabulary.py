@@ -20,6 +20,7 @@ import tensorflow as tf
 import tensorflow_transform as tft
 
 from .spec import Vocabulary
+from .tensors import bags
 from .tensors.lookup_tables import LookupTables, VocabularyFile
 from .vocabulary_counts import count_and_order
 
@@ -47,7 +48,7 @@ def packed_vocabularies(
     225 MB, and the last step 36 bytes for each token that remains after `min_count` and `top_k`.
     """
     names = list(tokens)
-    flat = [_flat(values) for name in names for values in tokens[name]]
+    flat = [bags.flat(values) for name in names for values in tokens[name]]
     fed = [index for index, name in enumerate(names) for _ in tokens[name]]
     thresholds = [(name, settings[name].min_count, settings[name].top_k) for name in names]
     all_tokens = tf.concat(flat, axis=0)
@@ -83,12 +84,6 @@ def asset(path: str | bytes) -> tf.Tensor:
     return tensor
 
 
-def _flat(tokens: Any) -> tf.Tensor:
-    if isinstance(tokens, tf.RaggedTensor):
-        return tokens.flat_values
-    return tokens.values if isinstance(tokens, tf.SparseTensor) else tf.reshape(tokens, [-1])
-
-
 def lookup(tokens: tf.Tensor | tf.RaggedTensor, path: tf.Tensor, num_oov_buckets: int) -> tf.Tensor | tf.RaggedTensor:
     """Returns the ids of `tokens` in one vocabulary; `Lookups` does the same for several, with less overhead.
 
@@ -98,6 +93,11 @@ def lookup(tokens: tf.Tensor | tf.RaggedTensor, path: tf.Tensor, num_oov_buckets
         num_oov_buckets: The number of OOV buckets, 1 or more.
     """
     return Lookups({"": path}, {"": Vocabulary(num_oov_buckets=num_oov_buckets)}).ids("", tokens)
+
+
+def salt_of(vocabulary: str) -> bytes:
+    """Returns what is put before a token that is hashed, so that vocabularies differ in their collisions."""
+    return f"{vocabulary}=".encode()
 
 
 class Lookups:
@@ -116,6 +116,7 @@ class Lookups:
         retired: Mapping[str, np.ndarray] | None = None,
     ) -> None:
         self._paths = paths
+        self._hash_buckets = {name: settings[name].hash_buckets for name in paths}
         self._layouts = {name: Vocabulary(num_oov_buckets=settings[name].num_oov_buckets) for name in paths}
         self._retired = retired or {}
         # Before the analysis a path is a symbolic tensor. TensorFlow cannot load a lookup table from an empty file.
@@ -136,6 +137,9 @@ class Lookups:
         """
         if isinstance(tokens, tf.RaggedTensor):
             return tokens.with_flat_values(self.ids(name, tokens.flat_values))
+        if self._hash_buckets[name] is not None:
+            texts = tf.strings.join([tf.constant(salt_of(name)), tokens])
+            return tf.strings.to_hash_bucket_fast(texts, self._hash_buckets[name]) + 1
         if not hasattr(self._paths[name], "numpy"):
             # Before the analysis there are no ids. TFT only needs to see that they will depend on the path.
             with tf.control_dependencies([self._paths[name]]):

@@ -29,6 +29,7 @@ from ..sources.batches import SourceBatch
 from ..spec_file import dump_spec, parse_spec, parse_yaml
 from .boundaries import with_found_boundaries
 from .cache import CountsCache
+from .collisions import expected_share, measured_share
 from .dates import newest_date
 from .growth import Growth, grow
 from .lengths import open_lengths, with_lengths
@@ -117,7 +118,10 @@ def _written(spec: Spec, sums: RowSums, folder: str, growth: Growth | None, as_o
     settings, stats = spec.resolved_vocabularies(), {}
     retired: dict[str, list[int]] = {}
     for name in settings:
-        if growth is None:
+        buckets = settings[name].hash_buckets
+        if buckets is not None:
+            ordered = sums.tokens[name].schema.empty_table()
+        elif growth is None:
             frequent = candidates(sums.tokens[name], settings[name].min_count)
             ordered = most_frequent_first(frequent, settings[name].top_k)
         else:
@@ -127,11 +131,17 @@ def _written(spec: Spec, sums: RowSums, folder: str, growth: Growth | None, as_o
             _write(FileSystems.join(folder, LEDGERS_FOLDER), f"{name}.parquet", [grown.ledger_file()])
         _write(FileSystems.join(folder, _VOCABULARIES_FOLDER), name, vocabulary_lines(ordered))
         _write(FileSystems.join(folder, VOCABULARY_COUNTS_FOLDER), name, count_lines(ordered))
-        number = len(retired[name]) if growth else None
-        stats[name] = VocabularyStats(distinct=sums.tokens[name].num_rows, tokens=ordered.num_rows, retired=number)
+        found = sums.tokens[name]
+        stats[name] = VocabularyStats(
+            distinct=found.num_rows,
+            tokens=ordered.num_rows,
+            retired=len(retired[name]) if name in retired else None,
+            collisions=None if buckets is None else measured_share(found["token"], name, buckets),
+            expected_collisions=None if buckets is None else expected_share(found.num_rows, buckets),
+        )
     numbers = spec.fields_of(NumericField)
     histograms = [sums.histograms.get(name, NO_VALUES) for name in numbers]
-    statistics = packed_statistics_of(sums.moments, histograms, [field.buckets or 1 for field in numbers.values()])
+    statistics = packed_statistics_of(sums.moments, histograms, [field.quantiles or 1 for field in numbers.values()])
     content = {
         "spec": dump_spec(spec),
         "rows": sums.rows,

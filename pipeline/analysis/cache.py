@@ -32,6 +32,7 @@ from apache_beam.io.filesystems import FileSystems
 
 from ...transforms.errors import UserError
 from ...transforms.spec import NumericField, Spec, TimeSplit, Vocabulary
+from ...transforms.spec.inputs import is_hashed_cross
 from ...transforms.stopping import undone
 from ...transforms.writing import UNFINISHED_PREFIX, sync, writing
 from ..folders.storage import make_folder, remove
@@ -205,12 +206,16 @@ def _counted(spec: Spec) -> dict[str, Any]:
         for name in spec.fields
     }
     for name, numeric in spec.fields_of(NumericField).items():
-        fields[name]["has_histogram"] = numeric.buckets is not None
+        fields[name]["has_histogram"] = numeric.quantiles is not None
+    for name in fields:
+        if is_hashed_cross(spec, name):
+            fields[name]["has_tokens"] = False
     split = {key: value for key, value in whole["split"].items() if key not in ("eval_from", "test_from")}
     if isinstance(spec.split, TimeSplit):
         split = _of_times(spec.split, spec)["split"] | {"time_unit": spec.split.time_unit}
-    # `sample` only if there is one, so that counts of earlier versions stay valid.
-    same = ("source", "key", "label", "limits", *(["sample"] if spec.sample else []))
+    # Later entries only if they are set, so that counts of earlier versions stay valid.
+    later = [name for name in ("sample", "times") if whole.get(name)]
+    same = ("source", "key", "label", "limits", *later)
     # Rows are rejected for a carried column, too: because of a list, or too long a text.
     carried = {"carry": sorted(set(spec.carry.values()))} if spec.carry else {}
     vocabularies = {name: spec.vocabulary_of(name) for name, of in spec.fields.items() if of.has_vocabulary}

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ...transforms.spec import CategoricalField, MultivaluedField, NumericField, Spec
+from ...transforms.spec.inputs import is_hashed_cross
 from ...transforms.sums.exact_sums import (
     NO_VALUES,
     Histogram,
@@ -62,12 +63,16 @@ def sums_of(rows: pa.RecordBatch, spec: Spec) -> RowSums:
     lists = spec.fields_of(MultivaluedField)
     tokens = {name: _single_tokens(rows[name], field) for name, field in spec.fields_of(CategoricalField).items()}
     tokens |= {name: _kept_tokens(rows[name], field) for name, field in lists.items()}
+    # A cross with hashed ids has no tokens.
+    tokens = {name: values for name, values in tokens.items() if not is_hashed_cross(spec, name)}
     numbers = {name: _present_numbers(rows[name]) for name in spec.fields_of(NumericField)}
     moments = [moments_of(values) for values in numbers.values()]
     return RowSums(
         rows=rows.num_rows,
         tokens={
-            vocabulary: token_counts(pa.chunked_array([tokens[name] for name in fields], columns.TEXT))
+            vocabulary: token_counts(
+                pa.chunked_array([tokens[name] for name in fields if name in tokens], columns.TEXT)
+            )
             for vocabulary, fields in spec.vocabulary_fields().items()
         },
         lengths={name: np.bincount(columns.bag_lengths(rows[name])) for name in lists},
@@ -126,7 +131,7 @@ def total(parts: Iterable[RowSums], spec: Spec) -> RowSums:
 
 
 def _with_buckets(spec: Spec) -> list[str]:
-    return [name for name, field in spec.fields_of(NumericField).items() if field.buckets is not None]
+    return [name for name, field in spec.fields_of(NumericField).items() if field.quantiles is not None]
 
 
 def _added(a: np.ndarray, b: np.ndarray) -> np.ndarray:

@@ -6,7 +6,7 @@ Every check runs before TensorFlow Transform sees a row: an error inside it woul
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,12 +23,23 @@ from ...transforms.spec import (
     VocabularyField,
     weights_feature,
 )
+from ...transforms.spec.inputs import (
+    SourceInput,
+    changes_values,
+    read_fields,
+    source_inputs,
+    split_columns,
+    time_column,
+)
+from ...transforms.spec.inputs import feature_columns as feature_columns
+from ...transforms.spec.inputs import raw_columns as raw_columns
 from ..arrow_lists import is_list, list_lengths
 from ..sources.batches import Reason, Rejected, SourceBatch, at_paths, raw_row, rejected_row
 from . import columns
 from .labels import label_weights, labels
-from .splits import NO_SPLIT, assign_splits, negatives_left_out, sample_columns, split_columns
+from .splits import NO_SPLIT, assign_splits, negatives_left_out
 from .texts import PLAIN_NUMBERS, NumberRule
+from .times import microseconds
 from .weights import weights_of
 
 
@@ -40,7 +51,8 @@ class Checked:
         source: The file's path.
         read: The number of rows in the batch, including rejected rows.
         rows: The valid rows. The columns are those of `transforms.preprocessing.raw_feature_spec`, named by field:
-            tokens and numbers that may be null, bags as lists. No columns if there are no rows.
+            tokens and numbers that may be null, bags as lists; and fields whose values are computed in the graph. No
+            columns if there are no rows.
         numbers: The number of each row in the source, `[rows]`, as in SourceBatch.
         splits: The split of each row, int8 `[rows]`: an index into SPLITS, or NO_SPLIT if it was not read.
         rejected: The rejected rows, in the order of their numbers.
@@ -72,35 +84,6 @@ class Checked:
         return dataclasses.replace(self, rows=rows, numbers=self.numbers[is_in], splits=self.splits[is_in])
 
 
-def raw_columns(spec: Spec, *, label: bool = True, split: bool = True) -> list[str]:
-    """Returns the columns that the spec reads, each once; with or without those of the label and the split.
-
-    Without the split, rows are those of requests: the fields in `train_only` are not read.
-    """
-    of_label, of_split = spec.label.columns if label else [], split_columns(spec) if split else []
-    of_sample = sample_columns(spec) if label and split else []
-    of_fields = [*_field_columns(spec, spec.fields if split else _requested(spec)), *spec.carry.values()]
-    return _each_once([*spec.key_columns.values(), *of_label, *of_split, *of_sample, *of_fields])
-
-
-def feature_columns(spec: Spec) -> list[str]:
-    """Returns the columns that a prediction reads, each once: not those of label, split, sample and `train_only`."""
-    return _each_once([*spec.key_columns.values(), *_field_columns(spec, _requested(spec)), *spec.carry.values()])
-
-
-def _requested(spec: Spec) -> list[str]:
-    """Returns the fields of a request."""
-    return [name for name in spec.fields if name not in spec.train_only]
-
-
-def _field_columns(spec: Spec, names: Iterable[str]) -> list[str | None]:
-    return [column for name in names for column in (spec.column_of(name), getattr(spec.fields[name], "weights", None))]
-
-
-def _each_once(columns: list[str | None]) -> list[str]:
-    return [column for column in dict.fromkeys(columns) if column is not None]
-
-
 def check_rows(
     batch: SourceBatch,
     spec: Spec,
@@ -124,9 +107,8 @@ def check_rows(
         constants: Whether rows of eval and test have the constants of `train_only` in place of their values.
     """
     if batch.data.num_rows == 0:
-        nothing = pa.RecordBatch.from_pylist([])
-        numbers, splits = batch.numbers[:0], np.array([], np.int8)
-        return Checked(batch.source, batch.read, nothing, numbers, splits, batch.rejected, batch.source_rows)
+        nothing, splits = pa.RecordBatch.from_pylist([]), np.array([], np.int8)
+        return Checked(batch.source, batch.read, nothing, batch.numbers[:0], splits, batch.rejected, batch.source_rows)
     batch = at_paths(batch, raw_columns(spec, label=label, split=split))
     parts = [_unparsed(batch, spec, label=label, split=split), *_copied(batch, spec)]
     splits = np.full(batch.data.num_rows, NO_SPLIT, np.int8)
@@ -137,7 +119,8 @@ def check_rows(
         splits = assigned.codes
         no_split = _Fault(next(iter(split_columns(spec)), "(file)"), splits == NO_SPLIT, assigned.reason)
         parts.append(_Converted(faults=[no_split]))
-    parts += [_field(name, batch, spec) for name in (spec.fields if split else _requested(spec))]
+    parts += [_field(name, batch, spec) for name in read_fields(spec, requests=not split)]
+    parts += [_source(name, source, batch, spec) for name, source in source_inputs(spec).items()]
 
     values = {name: column for part in parts for name, column in part.values.items()}
     if constants:
@@ -152,10 +135,15 @@ def check_rows(
         left_out = keep & is_negative & np.isin(splits, [SPLITS.index(name) for name in sampled])
         left_out &= negatives_left_out(batch, spec, spec.sample)
         sampled_out, keep = int(left_out.sum()), keep & ~left_out
+    rows = rows.filter(pa.array(keep)) if rejected or sampled_out else rows
+    if rows.num_rows and changes_values(spec):
+        from .tft_rows import with_changed_values  # Imported here because it needs TensorFlow.
+
+        rows = with_changed_values(rows, spec)
     return Checked(
         source=batch.source,
         read=batch.read,
-        rows=rows.filter(pa.array(keep)) if rejected or sampled_out else rows,
+        rows=rows,
         numbers=batch.numbers[keep],
         splits=splits[keep],
         rejected=sorted(batch.rejected + rejected, key=Rejected.order),
@@ -233,6 +221,21 @@ def _field(name: str, batch: SourceBatch, spec: Spec) -> _Converted:
         faults += _token_faults(column, found.values, field, spec)
     if field.rejects_missing:
         faults.append(_Fault(column, _is_null(found.values) & ~found.bad, Reason.NO_VALUE))
+    return _Converted({name: found.values}, faults)
+
+
+def _source(name: str, source: SourceInput, batch: SourceBatch, spec: Spec) -> _Converted:
+    """Converts a column that only derived fields read."""
+    column = batch.data[source.column]
+    if source.form == "time":
+        found = microseconds(column, source.column, time_column(spec, source.column))
+    elif source.form == "number":
+        found = columns.numbers(column, source.column, NumberRule.of(spec.source))
+    else:
+        found = columns.tokens(column, source.column)
+    faults = [_Fault(source.column, found.bad, found.reason)]
+    if source.form == "token":
+        faults.append(_too_long(source.column, found.values, spec))
     return _Converted({name: found.values}, faults)
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ...transforms.spec import Constant, ListForm, Spec, constants_of, weights_feature
+from ...transforms.spec import MISSING_TIME, Constant, ListForm, Spec, constants_of, weights_feature
 from ..arrow_lists import is_list, list_lengths, lists_of, sum_by_row
 from ..sources.batches import Reason, is_utf8
 from ..sources.list_texts import expected, lists_of_texts
@@ -141,9 +141,11 @@ def in_precision(number: float, kind: pa.DataType) -> float:
 
 
 def without_nulls(values: pa.Array) -> pa.Array:
-    """Returns the values with nulls replaced by the transform's missing values: the empty text, or NaN."""
+    """Returns the values with nulls replaced by the transform's missing values: the empty text, NaN, the first time."""
     if values.null_count == 0 or is_list(values.type):
         return values
+    if pa.types.is_integer(values.type):
+        return values.fill_null(MISSING_TIME)
     return values.fill_null(b"" if values.type == TEXT else float("nan"))
 
 

@@ -15,7 +15,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ...transforms.errors import SpecError
-from ...transforms.spec import SPLITS, ColumnSplit, FileSplit, HashSplit, Sample, Spec, TimeSplit
+from ...transforms.spec import SPLITS, FileSplit, HashSplit, Sample, Spec, TimeSplit
+from ...transforms.spec.inputs import split_columns
 from ..arrow_lists import is_list
 from ..kernels.fingerprints import fingerprint64
 from ..sources.batches import Reason, SourceBatch
@@ -30,16 +31,6 @@ _OF_SAMPLE = "sample"
 
 # Index into SPLITS of a row that has no split.
 NO_SPLIT = -1
-
-
-def split_columns(spec: Spec) -> list[str]:
-    """Returns the raw columns that the split reads."""
-    split = spec.split
-    if isinstance(split, ColumnSplit):
-        return [split.column]
-    if isinstance(split, HashSplit):
-        return split.columns
-    return [split.time] if isinstance(split, TimeSplit) else []
 
 
 @dataclass(frozen=True)
@@ -128,11 +119,6 @@ def hashed_shares(texts: pa.Array, *salts: str) -> np.ndarray:
     )
     share: np.ndarray = (fingerprint64(salted) % _HASH_BUCKETS).astype(np.float64) / _HASH_BUCKETS
     return share
-
-
-def sample_columns(spec: Spec) -> list[str]:
-    """Returns the raw columns that the sample reads."""
-    return [] if spec.sample is None or spec.sample.by is None else [spec.sample.by]
 
 
 def negatives_left_out(batch: SourceBatch, spec: Spec, sample: Sample) -> np.ndarray:

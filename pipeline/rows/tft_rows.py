@@ -7,10 +7,15 @@ be.
 
 from __future__ import annotations
 
+import functools
+import threading
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import tensorflow as tf
 import tensorflow_transform as tft
 from tensorflow_transform import impl_helper
@@ -18,8 +23,12 @@ from tensorflow_transform.saved.saved_transform_io_v2 import SavedModelLoader
 from tfx_bsl.public.tfxio import TensorAdapter, TensorAdapterConfig
 from tfx_bsl.tfxio.tensor_representation_util import InferTensorRepresentationsFromMixedSchema
 
-from ...transforms.preprocessing import Inputs, Outputs, raw_feature_spec
+from ...transforms.preprocessing import Outputs, raw_feature_spec
 from ...transforms.spec import Spec
+from ...transforms.spec.inputs import of_changed_values
+from ...transforms.tensors import bags
+from ...transforms.values.field_values import Inputs, Values, field_values
+from ..arrow_lists import lists_of, offsets
 from . import columns
 
 NUMBERS = pa.large_list(pa.int64())
@@ -67,7 +76,8 @@ def adapter_config(
         passthrough: Types of the passthrough columns, as lists: `columns.BAG` for texts, `NUMBERS` for int64.
     """
     features = raw_feature_spec(spec, label=label)
-    arrow = {name: columns.BAG if feature.dtype == tf.string else columns.WEIGHTS for name, feature in features.items()}
+    types = {tf.string: columns.BAG, tf.float32: columns.WEIGHTS, tf.int64: NUMBERS}
+    arrow = {name: types[feature.dtype] for name, feature in features.items()}
     return TensorAdapterConfig(
         pa.schema(list((arrow | dict(passthrough or {})).items())),
         InferTensorRepresentationsFromMixedSchema(raw_metadata(spec, label=label).schema),
@@ -77,6 +87,80 @@ def adapter_config(
 def tensor_adapter(spec: Spec) -> TensorAdapter:
     """Returns the adapter that converts the RecordBatches of `as_tft_rows`, without a label, to tensors."""
     return TensorAdapter(adapter_config(spec, label=False))
+
+
+def with_changed_values(rows: pa.RecordBatch, spec: Spec) -> pa.RecordBatch:
+    """Returns checked rows with the values that the graph computes, so that they can be counted.
+
+    The columns of derived fields are added, and those of normalized or limited ones replaced. They are computed by the
+    function that the graph has. Crosses with `hash_buckets` have no tokens: each value is the text `#`.
+
+    Args:
+        rows: `Checked.rows`, not empty.
+        spec: The spec of the rows.
+    """
+    part = of_changed_values(spec)
+    with _TRACING:
+        compute = _compute_of(_Key(part.model_dump_json(include={"fields", "vocabularies"}), part))
+    return pa.RecordBatch.from_pydict(dict(zip(rows.schema.names, rows.columns, strict=True)) | compute(rows))
+
+
+# Threads that check rows at the same time share one function.
+_TRACING = threading.Lock()
+
+
+@dataclass(frozen=True)
+class _Key:
+    """A spec as a key of a cache: equal if what is computed is equal."""
+
+    computed: str
+    spec: Spec = field(compare=False)
+
+
+@functools.lru_cache(maxsize=8)
+def _compute_of(key: _Key) -> Callable[[pa.RecordBatch], dict[str, pa.Array]]:
+    """Returns the function from checked rows to the columns that the graph computes; traced once per process."""
+    spec = key.spec
+    adapter = tensor_adapter(spec)
+
+    @tf.function(input_signature=[adapter.TypeSpecs()], autograph=False)  # To convert the code takes seconds.
+    def changed(inputs: Mapping[str, Any]) -> dict[str, tuple[tf.Tensor, ...]]:
+        values = field_values(inputs, spec)
+        return {name: _parts(name, values) for name, of in spec.fields.items() if of.changes_values}
+
+    traced = changed.get_concrete_function()
+
+    def compute(rows: pa.RecordBatch) -> dict[str, pa.Array]:
+        found = traced(adapter.ToBatchTensors(as_tft_rows(rows, spec, label=False), produce_eager_tensors=True))
+        return {name: _column(*(part.numpy() for part in parts)) for name, parts in found.items()}
+
+    return compute
+
+
+def _parts(name: str, values: Values) -> tuple[tf.Tensor, ...]:
+    """Returns numbers; or the text of all tokens and their lengths; for lists also the number of tokens in each row."""
+    if name in values.numbers:
+        return (values.numbers[name],)
+    found = values.lists.get(name, values.tokens.get(name))
+    if found is None:
+        found = values.hashed[name]
+        if isinstance(found, tf.Tensor):
+            found = tf.where(tf.equal(found, 0), "", "#")
+        else:
+            found = found.with_flat_values(tf.fill([tf.size(found.flat_values)], "#"))
+    tokens = bags.flat(found)
+    text = tf.strings.reduce_join(tokens), tf.strings.length(tokens)
+    return (*text, found.row_lengths()) if isinstance(found, tf.RaggedTensor) else text
+
+
+def _column(values: Any, lengths: np.ndarray | None = None, rows: np.ndarray | None = None) -> pa.Array:
+    """Returns the column of the parts: float32, large_binary or lists of it; null where a value is missing."""
+    if lengths is None:
+        return pa.array(values, mask=np.isnan(values))
+    flat = pa.Array.from_buffers(columns.TEXT, len(lengths), [None, *map(pa.py_buffer, (offsets(lengths), values))])
+    if rows is not None:
+        return lists_of(rows, flat)
+    return pc.if_else(pa.array(lengths == 0), pa.scalar(None, columns.TEXT), flat)
 
 
 class SavedTransform:

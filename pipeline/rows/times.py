@@ -1,4 +1,4 @@
-"""Reads the times of a split from a column, in the unit of the split."""
+"""Reads times from a column: those of a split, in its unit, and those of derived fields, in microseconds."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ...transforms.spec import TimeSplit
+from ...transforms.spec import TimeColumn, TimeSplit
 from ...transforms.spec.times import (
     DESCRIPTIONS,
     boundary_seconds,
@@ -19,7 +19,11 @@ from ...transforms.spec.times import (
     seconds_of_text,
     unit_of,
 )
+from ..sources.batches import Reason
 from . import columns
+
+# The end of the year 9999.
+_LAST_SECOND = 253_402_300_800.0
 
 _ISO = "ISO 8601 such as 2024-01-31T10:00:00Z"
 
@@ -100,6 +104,39 @@ def read_times(column: pa.Array, name: str, time_format: str | None = None) -> T
         values = np.array([value for value, _ in pairs], np.float64)
         is_number = np.array([is_number for _, is_number in pairs], bool)
     return Times(np.where(np.isfinite(values), values, np.nan), is_number)
+
+
+def microseconds(column: pa.Array, name: str, how: TimeColumn) -> columns.Column:
+    """Returns one time a row, int64 microseconds since 1970 in UTC; null if it is missing. Bad: not a time.
+
+    Args:
+        column: As in `read_times`.
+        name: The column's name, for errors.
+        how: With the unit `auto`, each number has the unit that its size shows.
+    """
+    times = read_times(column, name, how.format)
+    seconds = _seconds_by_size(times) if how.unit == "auto" else times.seconds(how.unit)
+    is_time = np.abs(seconds) < _LAST_SECOND  # False for NaN.
+    numeric = pa.types.is_floating(column.type) or pa.types.is_integer(column.type) or pa.types.is_temporal(column.type)
+    present = column.is_valid() if numeric else columns.tokens(column, name).values.is_valid()
+    is_missing = ~np.asarray(present)
+    if pa.types.is_floating(column.type):
+        is_missing |= np.asarray(pc.is_nan(column).fill_null(True))
+    found = np.where(is_time, np.round(np.where(is_time, seconds, 0.0) * 1e6), 0).astype(np.int64)
+    expected = EXPECTED[how.unit] if how.format is None else f"the format {how.format!r}"
+    return columns.Column(
+        pa.array(found, mask=~is_time), ~is_time & ~is_missing, Reason.NO_TIME.format(expected=expected)
+    )
+
+
+def _seconds_by_size(times: Times) -> np.ndarray:
+    """Returns the times as seconds since 1970, float64 `[rows]`; NaN for numbers whose size shows no unit."""
+    seconds = np.where(times.is_number, np.nan, times.values)
+    for unit in ("s", "ms", "us", "ns", "date"):
+        of_unit = times.is_number & is_of_unit(times.values, unit)
+        if of_unit.any():
+            seconds[of_unit] = seconds_of(times.values[of_unit], unit)
+    return seconds
 
 
 def _of_text(value: bytes | None) -> tuple[float, bool]:

@@ -41,7 +41,11 @@ def warn_of_unsplit_lists(spec: Spec, stats: RunStats, batches: Iterable[SourceB
         stats: The counts of the run.
         batches: Its first rows; only iterated if there is such a field.
     """
-    lists = {name: field for name, field in spec.fields_of(MultivaluedField).items() if field.list is None}
+    lists = {
+        name: field
+        for name, field in spec.fields_of(MultivaluedField).items()
+        if field.list is None and field.derivation is None
+    }
     suspects = {name: field for name, field in lists.items() if _has_only_single_values(stats.fields[name])}
     if not suspects:
         return

@@ -20,6 +20,7 @@ from ...transforms.runs.damage import reading
 from ...transforms.runs.run import read_resolved_spec
 from ...transforms.runs.run_stats import RunStats
 from ...transforms.spec import MultivaluedField, Spec, weights_feature
+from ...transforms.spec.inputs import read_fields, source_inputs
 from ..counts.counters import Counted, Counts
 from ..rows.tft_rows import tensor_adapter
 from ..sources.batches import Reason, Rejected, as_json, raw_row
@@ -111,11 +112,13 @@ def _texts(values: pa.Array, is_in: np.ndarray) -> pa.Array:
 def _rejected(rows: RowsToPredict, row: int, spec: Spec) -> Rejected:
     """Returns a row whose probability is NaN; its raw values are those that the model reads."""
     columns: dict[str, str | None] = {**spec.copied_columns}
-    for name, field in spec.fields.items():
+    columns |= {name: source.column for name, source in source_inputs(spec).items()}
+    for name, field in read_fields(spec).items():
         columns[name] = spec.column_of(name)
         if isinstance(field, MultivaluedField):
             columns[weights_feature(name)] = field.weights
-    raw = {columns[name] or name: as_json(value) for name, value in raw_row(rows.rows, row).items()}
+    values = raw_row(rows.rows, row)
+    raw = {column or name: as_json(values[name]) for name, column in columns.items()}
     return Rejected(rows.source, rows.numbers[row].item(), PROBABILITY, Reason.NAN_PROBABILITY, raw)
 
 

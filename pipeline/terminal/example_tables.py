@@ -61,7 +61,8 @@ def explanation_tables(explanation: Explanation) -> list[RenderableType]:
         for name in ("field", "raw", "tokens", "ids"):
             table.add_column(name, overflow="fold")
         for name, field in row.example.fields.items():
-            raw = _raw(row.raw.get(explanation.spec.column_of(name)))
+            is_derived = explanation.spec.fields[name].derivation is not None
+            raw = "(derived)" if is_derived else _raw(row.raw.get(explanation.spec.column_of(name)))
             if row.split != "train" and name in explanation.spec.train_only:
                 raw = f"{_raw(explanation.spec.train_only[name])} (train_only), not {raw}"
             table.add_row(Text(name), Text(raw), Text(_tokens(field)), Text(_ids(field)))

@@ -93,7 +93,7 @@ def _decoded(example: _Example, run: Run, names: dict[str, list[str]]) -> Decode
             fields[name] = DecodedField([], [], number=float(values[0]))
             continue
         real = [i for i in values if i != 0]
-        if not field.has_vocabulary:
+        if not field.has_vocabulary or run.spec.vocabulary_settings_of(name).hash_buckets is not None:
             tokens = [f"bucket {i}" for i in real]
         else:
             of_ids = names[run.spec.vocabulary_of(name)]

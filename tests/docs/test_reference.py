@@ -19,7 +19,10 @@ API = sorted((ROOT / "docs/api").glob("*.md"))
 SPEC_PAGE = text_of(ROOT / "docs/spec.md")
 
 # What fields of several kinds have is explained once: above their tables, or under Vocabularies.
-IN_SEVERAL = {"type", "column", "vocabulary", "min_count", "top_k", "num_oov_buckets", "dim", "retire_after", "text"}
+IN_SEVERAL = {
+    *("type", "column", "derivation", "text", "normalize"),
+    *("vocabulary", "min_count", "top_k", "num_oov_buckets", "hash_buckets", "dim", "retire_after"),
+}
 
 
 def test_the_api_pages_have_every_public_name_once() -> None:

@@ -177,7 +177,7 @@ def _numbers(spec: Spec, graph_file: str) -> dict[str, dict[str, Any]]:
     fields = spec.fields_of(NumericField)
     if not fields or not tf.io.gfile.exists(graph_file):
         return {}
-    num_boundaries = {name: (field.buckets or 1) - 1 for name, field in fields.items()}
+    num_boundaries = {name: (field.quantiles or 1) - 1 for name, field in fields.items()}
     packed = _float64_vector(graph_file, 4 * len(fields) + sum(num_boundaries.values()))
     if packed is None:
         return {}

@@ -29,11 +29,16 @@ class VocabularyStats(_Counts):
         tokens: Number of tokens in the vocabulary, those of its file; after growth, train may not have some of them.
         retired: Number of tokens among them that are retired: looked up like unknown ones. None: the vocabulary has not
             grown.
+        collisions: With `hash_buckets`, the share of the distinct tokens that share their bucket with another one. None
+            for a vocabulary, and if the analysis did not count the tokens.
+        expected_collisions: The share that is expected of that number of tokens and buckets.
     """
 
     distinct: int
     tokens: int
     retired: int | None = None
+    collisions: float | None = None
+    expected_collisions: float | None = None
 
 
 class Ancestor(_Counts):

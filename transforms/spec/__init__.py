@@ -5,22 +5,30 @@ sections are part of the JSON Schema (`fieldpool schema`), so they are written f
 """
 
 from .base import NAME_PATTERN, Name, Strict
-from .explode import Explode
 from .fields import (
+    Age,
+    Boundaries,
     CategoricalField,
+    Cross,
     FieldSpec,
     FieldType,
     ListForm,
+    Match,
+    MissingIndicator,
     MultivaluedField,
     NumericField,
     Quantiles,
+    Ratio,
+    TimePart,
     TokenPolicy,
     VocabularyField,
+    Words,
 )
+from .inputs import MISSING_TIME, TimeColumn
 from .label import Label
 from .limits import Check, Limits
 from .roles import KEY_FEATURE, LABEL_FEATURE, LABEL_WEIGHT_FEATURE, RESERVED_NAMES, weights_feature
-from .source import Source
+from .source import Explode, Source
 from .spec import EmbeddingTable, Spec
 from .split import SPLITS, ColumnSplit, FilePatterns, FileSplit, HashSplit, Sample, Split, TimeSplit
 from .train_only import Constant, constants_of
@@ -31,13 +39,17 @@ __all__ = [
     "KEY_FEATURE",
     "LABEL_FEATURE",
     "LABEL_WEIGHT_FEATURE",
+    "MISSING_TIME",
     "NAME_PATTERN",
     "RESERVED_NAMES",
     "SPLITS",
+    "Age",
+    "Boundaries",
     "CategoricalField",
     "Check",
     "ColumnSplit",
     "Constant",
+    "Cross",
     "EarlyStopping",
     "EmbeddingTable",
     "Evaluation",
@@ -50,21 +62,27 @@ __all__ = [
     "Label",
     "Limits",
     "ListForm",
+    "Match",
+    "MissingIndicator",
     "Model",
     "MultivaluedField",
     "Name",
     "NumericField",
     "Quantiles",
+    "Ratio",
     "Sample",
     "Source",
     "Spec",
     "Split",
     "Strict",
+    "TimeColumn",
+    "TimePart",
     "TimeSplit",
     "TokenPolicy",
     "Train",
     "Vocabulary",
     "VocabularyField",
+    "Words",
     "constants_of",
     "weights_feature",
 ]

@@ -56,4 +56,4 @@ class NamedEntries(BaseModel):
 class Strict(NamedEntries):
     """Base of all sections: immutable; unknown keys, infinite numbers and NaN are errors."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, serialize_by_alias=True)

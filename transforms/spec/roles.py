@@ -61,14 +61,14 @@ Carry = Annotated[dict[Name, str], BeforeValidator(_by_name, json_schema_input_t
 
 
 def check_names(
-    fields: Mapping[str, Any], key: str | list[str] | None, carry: Mapping[str, str], labels: Iterable[str]
+    fields: Mapping[str, Any], key: str | list[str] | None, carry: Mapping[str, str], others: Iterable[str]
 ) -> None:
-    """Checks that no two features have the same name; `labels` are those of the label and its weight.
+    """Checks that no two features have the same name; `others` are those of the label and of derived fields' sources.
 
     Raises:
         ValueError: two have, or a carried column has a name that predictions have already.
     """
-    taken = {KEY_FEATURE, *labels, *key_features(key)}
+    taken = {KEY_FEATURE, *others, *key_features(key)}
     for name in [*fields, *(weights_feature(name) for name, field in fields.items() if field.is_weighted)]:
         if name in taken:
             raise ValueError(

@@ -15,6 +15,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from .base import Name, NonNegativeFloat32, Strict
 from .fields import CategoricalField, FieldSpec, FieldType, MultivaluedField, NumericField, VocabularyField
+from .inputs import TimeColumn, check_derivations, check_exploded, source_inputs
 from .label import Label
 from .limits import Check, Limits
 from .roles import Carry, Key, check_names, key_features
@@ -58,6 +59,9 @@ class Spec(Strict):
     vocabularies: dict[Name, Vocabulary] = Field(default={}, description="Shared vocabularies by name.")
     fields: dict[Name, FieldSpec] = Field(min_length=1, description="The columns that the model uses, by name.")
     train_only: TrainOnly = Field(default={})
+    times: dict[str, TimeColumn] = Field(
+        default={}, description="How columns of times are read, for fields that are derived from them; by column."
+    )
     max_rejected: NonNegativeFloat32 = Field(
         0, description="Maximum number of rejected rows: a count, or a share of the rows (below 1)."
     )
@@ -97,8 +101,9 @@ class Spec(Strict):
         return self
 
     @model_validator(mode="after")
-    def _names_are_unique(self) -> Spec:
-        check_names(self.fields, self.key, self.carry, self.label.features)
+    def _names_fit(self) -> Spec:
+        check_derivations(self)
+        check_names(self.fields, self.key, self.carry, [*self.label.features, *source_inputs(self)])
         for name in self.vocabularies:
             if name not in self.vocabulary_fields():
                 raise ValueError(
@@ -133,26 +138,7 @@ class Spec(Strict):
 
     @model_validator(mode="after")
     def _exploded_column_is_gone(self) -> Spec:
-        explode = self.source.explode
-        if explode is None or explode.column in explode.groups:
-            return self
-        read: dict[str, str | list[str] | None] = {
-            "key": self.key,
-            "carry": list(self.carry.values()),
-            "label.field": self.label.field,
-            "sample.by": self.sample.by if self.sample else None,
-            "label.weight": self.label.weight,
-        }
-        read |= {f"split.{kind}": getattr(self.split, kind, None) for kind in ("column", "hash", "time")}
-        for name, field in self.fields.items():
-            weights = field.weights if isinstance(field, MultivaluedField) else None
-            read |= {f"fields.{name}": self.column_of(name), f"fields.{name}.weights": weights}
-        for entry, columns in read.items():
-            if explode.column in (columns if isinstance(columns, list) else [columns]):
-                raise ValueError(
-                    f"{entry}: expected a column of exploded rows, which have {', '.join(explode.groups)} in place of "
-                    f"{explode.column!r} (source.explode), found {explode.column!r}"
-                )
+        check_exploded(self)
         return self
 
     @model_validator(mode="after")

@@ -44,6 +44,10 @@ def check_train_only(spec: Spec) -> None:
         entry = f"train_only.{name}"
         if name not in spec.fields:
             raise ValueError(f"{entry}: expected the name of a field ({', '.join(spec.fields)}), found {name!r}")
+        if spec.fields[name].derivation is not None:
+            raise ValueError(
+                f"{entry}: the field is derived (`from`); name the field that it reads, or remove the entry"
+            )
         column = spec.column_of(name)
         if column in spec.key_columns.values():
             raise ValueError(f"{entry}: the field reads the key, {column!r}, which requests have; remove the entry")

@@ -33,6 +33,13 @@ def as_strings(x: TensorLike) -> TensorLike:
     return tf.strings.as_string(x)
 
 
+def flat(x: TensorLike) -> tf.Tensor:
+    """Returns the values of all rows in one vector."""
+    if isinstance(x, tf.RaggedTensor):
+        return x.flat_values
+    return x.values if isinstance(x, tf.SparseTensor) else tf.reshape(x, [-1])
+
+
 def single_values(x: TensorLike, default: object) -> tf.Tensor:
     """Returns one value per row, `[batch]`, with `default` for rows without a value.
 

@@ -12,7 +12,7 @@ import tensorflow as tf
 import tensorflow_transform as tft
 
 from ..numeric_statistics import Statistics
-from ..spec import NumericField, Quantiles
+from ..spec import Boundaries, NumericField, Quantiles
 from ..spec.base import FLOAT32_MAX
 
 
@@ -21,7 +21,7 @@ def scale(
 ) -> dict[str, tf.Tensor]:
     """Returns the scaled numbers, float32 `[batch]`, or the bucket ids, int64 `[batch]`, of each field.
 
-    Bucket ids are 0 for a missing number and 1..quantiles otherwise. A field whose numbers are all equal is scaled to 0
+    Bucket ids are 0 for a missing number and 1..buckets otherwise. A field whose numbers are all equal is scaled to 0
     by zscore and minmax. minmax gives 0 below and 1 above the range of train.
 
     Args:
@@ -33,7 +33,9 @@ def scale(
     for kind in dict.fromkeys(field.scale for field in fields.values()):
         names = [name for name, field in fields.items() if field.scale == kind]
         if isinstance(kind, Quantiles):
-            scaled |= {name: _bucket_ids(numbers[name], statistics[name]) for name in names}
+            scaled |= {name: _bucket_ids(numbers[name], statistics[name].boundaries) for name in names}
+        elif isinstance(kind, Boundaries):
+            scaled |= {name: _bucket_ids(numbers[name], tf.constant(kind.boundaries)) for name in names}
         else:
             # All fields with the same scale in one set of operations: [fields, batch].
             x = tf.stack([numbers[name] for name in names])
@@ -63,6 +65,8 @@ def _scaled(
         return tf.clip_by_value(tf.math.divide_no_nan(differences, ranges), 0.0, 1.0)
     if kind == "log1p":
         return tf.sign(x) * tf.math.log1p(tf.abs(x))
+    if kind == "sqrt":
+        return tf.sign(x) * tf.sqrt(tf.abs(x))
     return x
 
 
@@ -74,7 +78,7 @@ def _fill_value(field: NumericField, statistics: Statistics) -> tf.Tensor:
     return tf.cast(statistics.mean, tf.float32)
 
 
-def _bucket_ids(x: tf.Tensor, statistics: Statistics) -> tf.Tensor:
+def _bucket_ids(x: tf.Tensor, boundaries: tf.Tensor) -> tf.Tensor:
     is_present = tf.math.is_finite(x)
-    ids = tft.apply_buckets(tf.where(is_present, x, 0.0), statistics.boundaries[tf.newaxis])
+    ids = tft.apply_buckets(tf.where(is_present, x, 0.0), boundaries[tf.newaxis])
     return tf.where(is_present, ids + 1, tf.zeros_like(ids))

@@ -7,23 +7,33 @@ from typing import Annotated, TypeVar
 
 from pydantic import Field
 
-from .any_field import AnyField, RawForm
-from .numeric_field import NumericField, Quantiles
+from .any_field import AnyField
+from .derivations import Age, Cross, Derivation, Match, MissingIndicator, Ratio, RawForm, TimePart, Words
+from .numeric_field import Boundaries, NumericField, Quantiles
 from .vocabulary_fields import CategoricalField, ListForm, MultivaluedField, TokenPolicy, VocabularyField
 
 FieldType = TypeVar("FieldType", CategoricalField, MultivaluedField, NumericField)
 FieldSpec = Annotated[CategoricalField | MultivaluedField | NumericField, Field(discriminator="type")]
 
 __all__ = [
+    "Age",
     "AnyField",
+    "Boundaries",
     "CategoricalField",
+    "Cross",
+    "Derivation",
     "FieldSpec",
     "FieldType",
     "ListForm",
+    "Match",
+    "MissingIndicator",
     "MultivaluedField",
     "NumericField",
     "Quantiles",
+    "Ratio",
     "RawForm",
+    "TimePart",
     "TokenPolicy",
     "VocabularyField",
+    "Words",
 ]

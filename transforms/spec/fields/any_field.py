@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from collections.abc import Mapping
+from typing import ClassVar, Literal, Self
+
+from pydantic import Field, model_validator
 
 from ..base import Strict
+from .derivations import Derivation, RawForm
 
 COLUMN = "The raw column, or the path to a member such as `device.os` or `shelves[].name`; default: the field's name."
 
-# A field's raw value in one row: one token, a list of tokens, or one number.
-RawForm = Literal["token", "list", "number"]
+_TYPES: Mapping[RawForm, str] = {"token": "categorical", "list": "multivalued", "number": "numeric"}
 
 
 class AnyField(Strict):
@@ -17,6 +20,33 @@ class AnyField(Strict):
 
     raw: ClassVar[RawForm] = "token"
     has_vocabulary: ClassVar[bool] = False
+    # Entries that say how a raw column is read: a derived field has none.
+    of_columns: ClassVar[tuple[str, ...]] = ("column",)
+
+    column: str | None = Field(None, description=COLUMN)
+    derivation: Derivation | None = Field(
+        None, alias="from", description="How the values are computed from other fields and columns, without a column."
+    )
+
+    @model_validator(mode="after")
+    def _derived_fields_have_no_column(self) -> Self:
+        if self.derivation is None:
+            return self
+        defaults = type(self).model_fields
+        given = [name for name in self.of_columns if getattr(self, name) != defaults[name].default]
+        if given:
+            raise ValueError(f"`from` computes the values, so nothing is read; remove {', '.join(given)}")
+        if self.rejects_missing:
+            raise ValueError("rows are checked before `from` computes the values, so it cannot reject; remove `reject`")
+        if self.raw not in self.derivation.forms:
+            expected = " or ".join(_TYPES[form] for form in self.derivation.forms)
+            raise ValueError(f"`from` computes {expected} values, found `type: {_TYPES[self.raw]}`; change the type")
+        return self
+
+    @property
+    def changes_values(self) -> bool:
+        """Whether the values are not those of the column, but computed in the graph."""
+        return self.derivation is not None
 
     @property
     def is_list(self) -> bool:
@@ -40,7 +70,7 @@ class AnyField(Strict):
 
     @property
     def buckets(self) -> int | None:
-        """The number of quantile buckets if the encoded values are bucket ids, else None."""
+        """The number of buckets if the encoded values are bucket ids, else None."""
         return None
 
     @property

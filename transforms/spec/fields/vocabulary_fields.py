@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
 from ..base import Name, NotBoolean, PositiveInt, Strict
 from ..vocabularies import Days, Vocabulary
-from .any_field import COLUMN, AnyField, RawForm
+from .any_field import AnyField
+from .derivations import RawForm
 
 _PERCENTILE = re.compile(r"^p(\d{1,2}(\.\d+)?|100)$")
 
@@ -36,24 +37,40 @@ class VocabularyField(AnyField):
 
     has_vocabulary: ClassVar[bool] = True
     renamed: ClassVar[Mapping[str, str]] = Vocabulary.renamed
+    of_columns: ClassVar[tuple[str, ...]] = ("column", "text", "normalize")
 
-    column: str | None = Field(None, description=COLUMN)
     vocabulary: Name | None = Field(
         None, description="Name of a vocabulary that fields share; default: a vocabulary for this field alone."
     )
     min_count: PositiveInt | None = Field(None, description="See vocabularies.")
     top_k: PositiveInt | None = Field(None, description="See vocabularies.")
+    hash_buckets: PositiveInt | None = Field(None, description="See vocabularies.")
     num_oov_buckets: PositiveInt | None = Field(None, description="See vocabularies.")
     dim: PositiveInt | None = Field(None, description="See vocabularies.")
     retire_after: Days | None = Field(None, description="See vocabularies.")
+    normalize: list[Literal["strip", "lower"]] = Field(
+        default=[],
+        description="What is done to each token first, in this order: strip: white space around it is removed; lower: "
+        "letters become lower case.",
+    )
     text: Literal["bytes", "utf8"] = Field(
         "bytes",
         description="bytes: a token may be any bytes; utf8: rows with a value that is not valid UTF-8 are rejected.",
     )
 
+    @property
+    def changes_values(self) -> bool:
+        """Whether the tokens are not those of the column, but computed in the graph."""
+        return bool(self.derivation is not None or self.normalize)
+
+    @model_validator(mode="after")
+    def _settings_are_those_of_a_vocabulary(self) -> Self:
+        Vocabulary(**self.vocabulary_settings())
+        return self
+
     def vocabulary_settings(self) -> dict[str, Any]:
         """Returns the vocabulary settings that are set on the field itself."""
-        given = {k: getattr(self, k) for k in ("min_count", "top_k", "num_oov_buckets", "dim", "retire_after")}
+        given = {k: getattr(self, k) for k in Vocabulary.model_fields}
         return {k: v for k, v in given.items() if v is not None}
 
 
@@ -82,6 +99,15 @@ class MultivaluedField(VocabularyField):
     """A list of values per row. Encoded as int64 `[batch, max_len]`, padded with 0 at the end."""
 
     raw: ClassVar[RawForm] = "list"
+    of_columns: ClassVar[tuple[str, ...]] = (
+        "column",
+        "text",
+        "normalize",
+        "separator",
+        "list",
+        "trim",
+        "weights",
+    )
 
     type: Literal["multivalued"]
     separator: str | None = Field(
