@@ -107,15 +107,20 @@ class Evaluation(Tables):
             `gauc_by` also `gauc` and `gauc_examples`.
         slices: The same metrics by field and slice.
         list_fields: The multivalued fields, whose slices are list lengths.
+        calibrated_on: The split that the model's calibration (`train.calibrate`) was fitted on; None without one.
     """
 
     split: str
     metrics: dict[str, float]
     slices: dict[str, dict[str, dict[str, float]]]
     list_fields: tuple[str, ...]
+    calibrated_on: str | None = None
 
     def _tables(self) -> Sequence[RenderableType]:
-        return metrics_tables({self.split: {**self.metrics, "slices": self.slices}}, list_fields=self.list_fields)
+        shown: dict[str, Any] = {**self.metrics, "slices": self.slices}
+        if self.calibrated_on is not None:
+            shown["calibrated_on"] = self.calibrated_on
+        return metrics_tables({self.split: shown}, list_fields=self.list_fields)
 
 
 def evaluate(
@@ -145,8 +150,8 @@ def evaluate(
     found: dict[str, Any] = evaluation.evaluate(
         loaded, opened, split, batch_size=_BATCH_SIZE, gauc_by=gauc_by, slices=slices
     )
-    slices_found = found.pop("slices", {})
-    return Evaluation(split, found, slices_found, tuple(opened.spec.fields_of(MultivaluedField)))
+    slices_found, calibrated_on = found.pop("slices", {}), found.pop("calibrated_on", None)
+    return Evaluation(split, found, slices_found, tuple(opened.spec.fields_of(MultivaluedField)), calibrated_on)
 
 
 def load_model(path: Path) -> keras.Model:

@@ -134,6 +134,7 @@ def evaluate(
         most frequent values in the split, `(missing)`, `(OOV)` and `(other)`, where a token of such a name is quoted:
         `'(other)'`; those of a carried column are the same without `(OOV)`; those of a multivalued field are the
         lengths of its lists, `0`, `1`, `2–3`, `4–7`, …
+        With a model that is calibrated also `calibrated_on`, the split that the calibration was fitted on.
 
     Raises:
         DifferentRun: if the model was trained on a run whose ids or numbers have another meaning.
@@ -144,7 +145,9 @@ def evaluate(
     gauc_by = gauc_by or run.spec.evaluation.gauc_by
     slices = run.spec.evaluation.slices if slices is None else slices
     scores = score_split(model, run, split, batch_size=batch_size, gauc_by=gauc_by, slices=slices)
-    return measure(scores, run, gauc_by=gauc_by, slices=slices)
+    result = measure(scores, run, gauc_by=gauc_by, slices=slices)
+    calibration = getattr(model, "calibration", None)  # Other models have none.
+    return result if calibration is None else result | {"calibrated_on": calibration.split}
 
 
 def score_split(

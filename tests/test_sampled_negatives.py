@@ -13,7 +13,6 @@ import pytest
 
 from fieldpool.model.evaluation import evaluate
 from fieldpool.model.export import export_model
-from fieldpool.model.run import Run
 from fieldpool.model.training.folder import load_model
 from fieldpool.model.training.train import train
 from fieldpool.pipeline.demo_log import generate_click_log
@@ -23,6 +22,7 @@ from fieldpool.pipeline.runs.run_directory import TransformResult, transform
 from fieldpool.pipeline.serving.parity import verify
 from fieldpool.pipeline.sources.sample import sample_rows
 from fieldpool.pipeline.terminal.tables import stats_tables
+from fieldpool.transforms.runs.run import Run
 from fieldpool.transforms.spec import Spec
 
 ROWS = 60_000
@@ -101,6 +101,18 @@ def test_the_exported_graph_gives_the_same_probabilities(sampled: TransformResul
     parity = verify(run, export, lambda: beam.Create(batches, reshuffle=False))
     assert parity.rows == 500
     assert (parity.differing_ids, parity.differing_scores) == (0, 0)
+
+
+def test_an_isotonic_calibration_is_in_the_exported_graph(sampled: TransformResult, data: str, tmp_path: Path) -> None:
+    run = Run(sampled.path)
+    settings = run.spec.train.model_copy(update={"epochs": 1, "calibrate": "isotonic"})
+    folder = train(run, str(tmp_path / "model"), train_settings=settings).folder
+    assert len(load_model(folder).calibration.x) > 10
+    found = evaluate(load_model(folder), run, "test")
+    assert (found["calibrated_on"], found["calibration"]) == ("eval", pytest.approx(1, abs=0.06))
+    batches = sample_rows([data], run.spec.source, feature_columns(run.spec), 500)
+    parity = verify(run, export_model(run, folder), lambda: beam.Create(batches, reshuffle=False))
+    assert (parity.rows, parity.differing_ids, parity.differing_scores) == (500, 0, 0)
 
 
 def test_check_compares_the_labels_of_all_rows(data: str, tmp_path: Path) -> None:

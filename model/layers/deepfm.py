@@ -13,6 +13,8 @@ import keras
 from keras import ops
 
 from ...transforms.spec import Spec, weights_feature
+from .calibration import Calibration
+from .factorisation import at_least_float32, factorisation_machine
 from .features import EmbeddedField, Table, check_features
 from .pooled_embeddings import INITIAL_STDDEV, PooledEmbeddings
 from .pooling import sum_dtype
@@ -51,6 +53,7 @@ class DeepFM(keras.Model):
         exact_fm: Whether the FM also has the pairs of values within one bag. Not with max pooling.
         logit_offset: Added to the logit except in training. If a share w of the negative rows is trained on, ln(w)
             makes the probabilities those of all rows.
+        calibration: The arguments of a `Calibration`, which is applied to that logit except in training. Default: none.
         identity: The meaning of the ids and numbers that the model is trained on, as plain values; only saved with it.
         **kwargs: Arguments of `keras.Model`.
 
@@ -85,6 +88,7 @@ class DeepFM(keras.Model):
         l2_hidden: float = 0.0,
         exact_fm: bool = False,
         logit_offset: float = 0.0,
+        calibration: Mapping[str, Any] | None = None,
         identity: Mapping[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
@@ -107,6 +111,7 @@ class DeepFM(keras.Model):
             "identity": identity,
         }
         self.logit_offset = logit_offset
+        self.calibration = Calibration(**calibration) if calibration else None
         self.numeric = list(numeric)
         self.embedding_dim = embedding_dim
         self.num_fields = len(fields) + len(self.numeric)
@@ -176,8 +181,12 @@ class DeepFM(keras.Model):
                     else layer(hidden)
                 )
             terms.append(hidden)
-        logit = sum(_at_least_float32(term) for term in terms)
-        return logit if training or not self.logit_offset else logit + self.logit_offset
+        logit = sum(at_least_float32(term) for term in terms)
+        if training:
+            return logit
+        if self.logit_offset:
+            logit = logit + self.logit_offset
+        return logit if self.calibration is None else self.calibration(logit)
 
     def compute_output_shape(self, input_shape: Mapping[str, tuple]) -> tuple[int | None, int]:
         """Returns `[batch, 1]`."""
@@ -185,9 +194,10 @@ class DeepFM(keras.Model):
 
     def get_config(self) -> dict[str, Any]:
         """Returns the arguments for `from_config`."""
-        # Without an offset, earlier versions can load the model, too.
+        # Without these, earlier versions can load the model, too.
         offset = {"logit_offset": self.logit_offset} if self.logit_offset else {}
-        return {**super().get_config(), **self._settings, **offset}
+        calibration = {"calibration": self.calibration.as_config()} if self.calibration else {}
+        return {**super().get_config(), **self._settings, **offset, **calibration}
 
     @property
     def identity(self) -> Mapping[str, Any] | None:
@@ -210,38 +220,13 @@ class DeepFM(keras.Model):
         if self.embeddings is not None:
             # Only the features of this layer: Keras would try to cast others, such as a string key.
             m, *terms = self.embeddings({name: features[name] for name in self.embeddings.feature_ranks()})
-            parts.append((_at_least_float32(m), *terms))
+            parts.append((at_least_float32(m), *terms))
         if self.numeric:
             dtype = sum_dtype(self.compute_dtype)
             x = ops.stack([ops.cast(features[name], dtype) for name in self.numeric], axis=1)
             pairs = [ops.zeros_like(x)] if self._settings["exact_fm"] else []
             parts.append((ops.expand_dims(x, axis=2) * self.numeric_vectors, x * self.numeric_linear, *pairs))
         return tuple(ops.concatenate(part, axis=1) for part in zip(*parts, strict=True))
-
-
-def factorisation_machine(m: Tensor, pairs: Tensor | None = None) -> Tensor:
-    """Returns Σ_{f<g} m_f·m_g + Σ_f p_f, `[batch, 1]`; float32 if `m` is float16 or bfloat16.
-
-    It is computed as Σ_g (Σ_{f<g} m_f)·m_g. The usual ½(‖Σ_f m_f‖² − Σ_f ‖m_f‖²) takes the same time, but where one
-    field is much larger than the others, the rounding of its square exceeds all pairs.
-
-    Args:
-        m: m_f, `[batch, fields, dim]`.
-        pairs: p_f, `[batch, fields]`: the sum of the pairs within field f. Default: zeros.
-    """
-    first, *others = ops.unstack(_at_least_float32(m), axis=1)
-    products, total = ops.zeros_like(first), first
-    for vector in others:
-        products = products + total * vector
-        total = total + vector
-    result = ops.sum(products, axis=1, keepdims=True)
-    return result if pairs is None else result + ops.sum(pairs, axis=1, keepdims=True)
-
-
-def _at_least_float32(x: Tensor) -> Tensor:
-    """Returns float16 and bfloat16 as float32."""
-    x = ops.convert_to_tensor(x)
-    return ops.cast(x, sum_dtype(keras.backend.standardize_dtype(x.dtype)))
 
 
 def deepfm(

@@ -33,9 +33,9 @@ def choose_monitor(run: Run, spec: Spec) -> str | None:
         return None
     metric = spec.train.early_stopping.metric if spec.train.early_stopping else "auc"
     gauc_by = spec.evaluation.gauc_by if metric == "gauc" else None
-    if metric == "logloss" or (metric == "gauc" and _has_both_labels(run, spec, gauc_by)):
+    if metric == "logloss" or (metric == "gauc" and has_both_labels(run, spec, gauc_by)):
         return f"val_{metric}"
-    if not _has_both_labels(run, spec):
+    if not has_both_labels(run, spec):
         label = next((labels[0] for labels, _ in _eval_labels(run, spec) if len(labels)), None)
         if label is None:
             _warn(f"{run.path}: all weights of the eval split are 0: no early stopping, the last epoch is kept")
@@ -67,7 +67,7 @@ def best_epoch(history: list[dict[str, float]], monitor: str | None) -> int:
     return int(max(measured, key=lambda epoch: sign * epoch[monitor])["epoch"])
 
 
-def _has_both_labels(run: Run, spec: Spec, gauc_by: str | None = None) -> bool:
+def has_both_labels(run: Run, spec: Spec, gauc_by: str | None = None) -> bool:
     """Returns whether a value of `gauc_by` has both labels in the eval split; without `gauc_by`, whether the split has.
 
     Stops reading at the first batch with both.

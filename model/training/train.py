@@ -22,6 +22,7 @@ from ...transforms.writing import temporary_folder
 from ..examples import NoExamples, count_examples, read_examples, reading_examples
 from ..layers.deepfm import DeepFM
 from ..metrics.groups import carried_group
+from .calibration import check_calibration, with_calibration
 from .callbacks import Checkpoints, EpochHistory, EpochWeights, EvalMetrics, FiniteLoss, StopEarly
 from .checkpoints import Progress, load_checkpoint
 from .compilation import compiled_model
@@ -85,8 +86,8 @@ def train(
             but no training; if another process is working there.
         NoExamples: if the train split is empty.
         CannotWrite: if `out_dir` cannot be written to; an earlier model remains, and so does the newest checkpoint.
-        UserError: if the loss becomes NaN or infinite; if `resume` finds a checkpoint that was written with another
-            model or other settings.
+        UserError: if `train.calibrate` lacks eval rows of both labels; if the loss becomes NaN or infinite; if `resume`
+            finds a checkpoint that was written with another model or other settings.
     """
     sections = {"model": model_settings, "train": train_settings}
     spec = run.spec.model_copy(update={k: v for k, v in sections.items() if v is not None})
@@ -99,6 +100,7 @@ def train(
             f"{run.path}: the train split has no examples; change `split:` in the spec so that it has rows, and run "
             "`fieldpool transform` again"
         )
+    check_calibration(run, spec)
     training = _Training(run, spec, out_dir, math.ceil(examples / spec.train.batch_size), choose_monitor(run, spec))
     resume_from = training.checkpoints if resume else None
     if not is_first_worker():
@@ -244,13 +246,17 @@ def _save_best(training: _Training, model: DeepFM, result: TrainingResult) -> No
     best = DeepFM.from_config(model.get_config())
     best.build()
     best.load_weights(weights_path(training.checkpoints, result.best_epoch))
+    if training.spec.train.calibrate == "isotonic":
+        best = with_calibration(best, training.run, training.spec)
     replace_model(training.folder, best, lambda: write_summary(result, training.run, training.spec))
 
 
 def _common_settings(run: Run, spec: Spec) -> dict[str, Any]:
     """Returns the settings that must be the same when training is resumed."""
     train_settings = spec.train.model_dump(mode="json")
-    may_differ = {"early_stopping", "checkpoint_steps"} | ({"epochs"} if spec.train.decay == "none" else set())
+    may_differ = {"early_stopping", "checkpoint_steps", "calibrate"} | (
+        {"epochs"} if spec.train.decay == "none" else set()
+    )
     return {
         **{f"model.{name}": value for name, value in spec.model.model_dump(mode="json").items()},
         **{f"train.{name}": value for name, value in train_settings.items() if name not in may_differ},

@@ -117,6 +117,9 @@ def limits(
         f"{name} is a feature in training only: predictions, and metrics of eval and test, are for the value {value!r}."
         for name, value in run.spec.train_only.items()
     ]
+    fitted = next((found["calibrated_on"] for found in by_split.values() if "calibrated_on" in found), None)
+    if fitted is not None:
+        lines.append(f"The probabilities are calibrated on {fitted}: logloss, calibration and ECE of {fitted} flatter.")
     gap = by_split["train"]["auc"] - by_split[split]["auc"] if "train" in by_split else 0.0
     if gap > _OVERFITTING:
         lines.append(f"The AUC on train is {gap:.3f} higher than on {split}: the model overfits.")

@@ -164,13 +164,19 @@ def metrics_tables(
     by_metric: dict[str, dict[str, float]] = {}
     for split, values in metrics.items():
         for name, value in values.items():
-            if name != "slices":
+            if name not in ("slices", "calibrated_on"):
                 by_metric.setdefault(name.replace("_", " "), {})[split] = value
     if best_auc:
         by_metric["best possible auc"] = dict(best_auc)
     title = "Weighted metrics" if "weight" in by_metric else "Metrics"
     tables = [_numbers_table(title, "", by_metric, list(metrics))]
     split, values = list(metrics.items())[-1]
+    if "calibrated_on" in values:
+        fitted = values["calibrated_on"]
+        tables[
+            0
+        ].caption = f"Probabilities are calibrated on {fitted}: logloss, calibration and ece of {fitted} flatter."
+        tables[0].caption_justify = "left"
     for field, slices in values.get("slices", {}).items():
         present = [name for name in _SLICE_METRICS if name in next(iter(slices.values()))]
         title = f"{field} (list length after truncation)" if field in list_fields else field

@@ -82,6 +82,9 @@ class Train(Strict):
         "float32", description="Compute dtype; weights, sums and the logit are always float32."
     )
     early_stopping: EarlyStopping | None = EarlyStopping()
+    calibrate: Literal["none", "isotonic"] = Field(
+        "none", description="isotonic: the model's probabilities are calibrated on the eval split after training."
+    )
     seed: Seed = 0
     shuffle_buffer: NonNegativeInt = Field(
         100_000, description="Size of the shuffle buffer in examples; 0: file order."
