@@ -4,8 +4,8 @@
     python -m benchmarks.training.probabilities calibrate --data ratings.parquet --spec examples/movielens.yaml
 
 `sample` generates a click log with known probabilities, and trains on all rows, on a tenth of the negatives by row, and
-on a tenth of them by user. `calibrate` trains on the files of a spec, with several seeds, and measures each model on
-test with its calibration and without. The last lines are means over seeds; ± is the standard deviation.
+on a tenth of them in groups of ten rows. `calibrate` trains on the files of a spec, with several seeds, and measures
+each model on test with its calibration and without. The last lines are means over seeds; ± is the standard deviation.
 """
 
 from __future__ import annotations
@@ -18,7 +18,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
+from scipy.special import expit, logit
 
 from fieldpool.model.evaluation import evaluate
 from fieldpool.model.metrics import auc
@@ -38,7 +40,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=["sample", "calibrate"])
     parser.add_argument("--rows", type=int, default=1_000_000, help="rows of the generated log")
-    parser.add_argument("--epochs", type=int, default=3, help="epochs of training with `sample`")
+    parser.add_argument("--epochs", type=int, default=10, help="most epochs of training with `sample`")
+    parser.add_argument("--shift", type=float, default=0.0, help="is added to the log-odds of a click; -3: 2 %% clicks")
     parser.add_argument("--seeds", type=int, default=5, help="number of trainings with `calibrate`")
     parser.add_argument("--data", help="the rows for `calibrate`")
     parser.add_argument("--spec", help="their spec")
@@ -48,23 +51,27 @@ def main() -> None:
     shutil.rmtree(options.folder, ignore_errors=True)
     options.folder.mkdir(parents=True)
     if options.what == "sample":
-        compare_samples(options.folder, options.rows, options.epochs)
+        compare_samples(options.folder, options.rows, options.epochs, options.shift)
     else:
         compare_calibration(options.folder, options.spec, options.data, options.seeds)
 
 
-def compare_samples(folder: Path, rows: int, epochs: int) -> None:
+def compare_samples(folder: Path, rows: int, epochs: int, shift: float) -> None:
     """Prints the metrics on test of models of all rows, and of a tenth of the negatives."""
     log, data = generate_click_log(rows, seed=1), folder / "clicks.parquet"
-    pq.write_table(log.table, data)
-    print(f"{rows:,} rows; AUC of the true probabilities {auc(log.table['label'].to_numpy(), log.probabilities):.4f}")
+    probabilities = expit(logit(log.probabilities) + shift)
+    labels = (np.random.default_rng(2).random(rows) < probabilities).astype(np.int64)
+    table = log.table.set_column(log.table.schema.get_field_index("label"), "label", pa.array(labels))
+    pq.write_table(table.append_column("group", pa.array(np.arange(rows) // 10)), data)
+    print(f"{rows:,} rows, {labels.mean():.1%} clicked; AUC of the true probabilities {auc(labels, probabilities):.4f}")
     spec: dict[str, Any] = parse_yaml(DEMO_SPEC, "demo")
     spec["split"] = {"hash": "row_id"}
-    spec["train"] = {**spec.get("train", {}), "epochs": epochs}
+    # Fewer rows need more epochs: each model has its own best one.
+    spec["train"] = {**spec["train"], "epochs": epochs, "decay": "none"}
     for name, sample in (
         ("all rows", None),
         ("10 % by row", {"negatives": 0.1}),
-        ("10 % by user", {"negatives": 0.1, "by": "user_id"}),
+        ("10 % by group", {"negatives": 0.1, "by": "group"}),
     ):
         target, began = folder / name.replace(" ", "-"), time.perf_counter()
         changed = spec if sample is None else spec | {"sample": sample}

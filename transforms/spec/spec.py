@@ -125,8 +125,8 @@ class Spec(Strict):
                 raise ValueError(
                     f"fields.{name}.weights: is the column of the values, {weights!r}; name the column of the weights"
                 )
-        if self.sample and self.sample.by == label:
-            raise ValueError(f"sample.by: {label!r} is the label, expected a column whose values form groups of rows")
+        if self.sample:
+            self.sample.check_by(label, {name: self.column_of(name) for name in self.fields})
         for kind in ("hash", "time"):
             column = getattr(self.split, kind, None)
             if label in (column if isinstance(column, list) else [column]):

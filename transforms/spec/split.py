@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 from pydantic import BaseModel, Discriminator, Field, Tag, field_validator, model_validator
@@ -195,10 +196,21 @@ class Sample(Strict):
     )
     by: str | None = Field(
         None,
-        description="A column, such as the impression or the user: negative rows with the same value are kept or left "
-        "out together. By default, each row is kept or left out by itself.",
+        description="A column that the model does not read, such as the impression: negative rows with the same value "
+        "are kept or left out together. By default, each row is kept or left out by itself.",
     )
     salt: str = Field("", description="Another salt keeps other rows.")
+
+    def check_by(self, label: str, fields: Mapping[str, str]) -> None:
+        """Raises ValueError if `by` is the column of the label or of a field; `fields` has the columns by name."""
+        if self.by == label:
+            raise ValueError(f"sample.by: {label!r} is the label, expected a column whose values form groups of rows")
+        field = next((name for name, column in fields.items() if column == self.by), None)
+        if field is not None:
+            raise ValueError(
+                f"sample.by: expected a column that the model does not read, found {self.by!r} of fields.{field}: the "
+                "model would learn which of its values have lost their negative rows. Sample by row or by impression"
+            )
 
 
 def _kind_of_split(split: Any) -> str | None:

@@ -138,6 +138,7 @@ def test_rows_of_a_pipeline_need_a_key_or_groups() -> None:
         ({"negatives": 1.5}, "sample.negatives"),
         ({"by": "group"}, "sample.negatives"),
         ({"negatives": 0.5, "by": "y"}, "sample.by: 'y' is the label"),
+        ({"negatives": 0.5, "by": "a"}, "sample.by: expected a column that the model does not read, found 'a'"),
     ],
 )
 def test_wrong_samples_are_refused(sample: dict[str, Any], message: str) -> None:
