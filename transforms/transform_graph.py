@@ -47,13 +47,16 @@ class TransformGraph:
             folder: The folder to write, on any file system that TensorFlow supports.
         """
         tf.saved_model.save(self._module, join(folder, tft.TFTransformOutput.TRANSFORM_FN_DIR))
-        outputs = {
-            name: tf.io.FixedLenFeature(tensor.shape[1:], tensor.dtype)
-            for name, tensor in self._module.transform_fn.structured_outputs.items()
-        }
-        metadata = {tft.TFTransformOutput.TRANSFORMED_METADATA_DIR: outputs, RAW_METADATA_FOLDER: self._raw}
-        for part, features in metadata.items():
-            metadata_io.write_metadata(tft.DatasetMetadata.from_feature_spec(features), join(folder, part))
+        raw = tft.DatasetMetadata.from_feature_spec(self._raw)
+        metadata = {tft.TFTransformOutput.TRANSFORMED_METADATA_DIR: self.metadata(), RAW_METADATA_FOLDER: raw}
+        for part, of_part in metadata.items():
+            metadata_io.write_metadata(of_part, join(folder, part))
+
+    def metadata(self) -> tft.DatasetMetadata:
+        """Returns the schema of the features."""
+        outputs = self._module.transform_fn.structured_outputs
+        features = {name: tf.io.FixedLenFeature(tensor.shape[1:], tensor.dtype) for name, tensor in outputs.items()}
+        return tft.DatasetMetadata.from_feature_spec(features)
 
     def function(self) -> Callable[[Inputs], Outputs]:
         """Reads the vocabularies, and returns the transform as a function.

@@ -163,35 +163,34 @@ def _column(values: Any, lengths: np.ndarray | None = None, rows: np.ndarray | N
     return pc.if_else(pa.array(lengths == 0), pa.scalar(None, columns.TEXT), flat)
 
 
-class SavedTransform:
+class RowTransform:
     """The transform of a run, which converts batches as TFT's `TransformDataset` does, without Beam.
 
     Threads may share it: TensorFlow works without Python's lock.
 
     Args:
         spec: The resolved spec.
-        folder: The `transform/` folder of a run.
-        function: The transform as a function of tensors, if this process has it; default: it is loaded.
+        function: The transform as a function of tensors.
+        features: The schema of its features.
     """
 
-    def __init__(self, spec: Spec, folder: str, function: Callable[[Inputs], Outputs] | None = None) -> None:
-        config = adapter_config(spec)
+    def __init__(self, spec: Spec, function: Callable[[Inputs], Outputs], features: tft.DatasetMetadata) -> None:
+        self._adapter = TensorAdapter(adapter_config(spec))
+        self._function = function
+        self._converter = impl_helper.make_tensor_to_arrow_converter(features.schema)
+
+    @classmethod
+    def saved(cls, spec: Spec, folder: str) -> RowTransform:
+        """Returns the transform in the `transform/` folder of a run."""
         saved = tft.TFTransformOutput(folder)
-        self._adapter = TensorAdapter(config)
-        self._function = function or _loaded(saved.transform_savedmodel_dir, set(config.tensor_representations))
-        self._converter = impl_helper.make_tensor_to_arrow_converter(saved.transformed_metadata.schema)
+        loader = SavedModelLoader(saved.transform_savedmodel_dir)
+        loader.finalize(set(adapter_config(spec).tensor_representations), set(loader.structured_outputs))
+        return cls(spec, loader.apply_transform_model, saved.transformed_metadata)
 
     def __call__(self, rows: pa.RecordBatch) -> pa.RecordBatch:
         """Returns the features of rows from `as_tft_rows`, in the Arrow form of tf.Examples."""
         tensors = self._adapter.ToBatchTensors(rows, produce_eager_tensors=True)
         return self._converter.convert(self._function(tensors))
-
-
-def _loaded(folder: str, inputs: set[str]) -> Callable[[Inputs], Outputs]:
-    loader = SavedModelLoader(folder)
-    loader.finalize(inputs, set(loader.structured_outputs))
-    function: Callable[[Inputs], Outputs] = loader.apply_transform_model
-    return function
 
 
 def passed_through(transformed: pa.RecordBatch, name: str) -> np.ndarray:

@@ -27,7 +27,7 @@ from ...transforms.vocabulary_counts import METRICS_NAMESPACE
 from ...transforms.writing import writing
 from ..analysis.analysis import analyze, is_complete, read_analysis
 from ..analysis.cache import OPTION, CountsCache
-from ..folders.storage import children, make_folder, remove
+from ..folders.storage import children, make_folder
 from ..folders.work_folder import ANALYSIS_FOLDER
 from ..jobs.options import cores, runs_in_process
 from .growing import Growing
@@ -40,12 +40,13 @@ class KnownTransform:
 
     Attributes:
         spec: The resolved spec.
-        folder: The folder with `transform/` and, unless another program made it, `vocabulary_counts/`.
+        folder: The folder with `transform/`, once that is written, and, unless another program made it,
+            `vocabulary_counts/`.
         vocabularies: Statistics of its vocabularies.
         rows: The number of train rows that were analyzed; None if it is the transform of another run.
         as_of: See `RunStats`.
         extends: See `RunStats`.
-        graph: The transform, if this process has built it.
+        graph: The transform, if this process has built it; it is not yet written.
     """
 
     spec: Spec
@@ -98,10 +99,7 @@ def known_transform(
         analysis = analyze(spec, source.partitions(), folder, cores(), source.first_rows(), cache, growth)
     graph = TransformGraph(analysis.spec, analysis.known)
     extends = grow.extends() if grow else None
-    known = KnownTransform(analysis.spec, folder, analysis.vocabularies, analysis.rows, analysis.as_of, extends, graph)
-    remove(known.transform_folder)  # A killed process may have left a part of it.
-    graph.write(known.transform_folder)
-    return known
+    return KnownTransform(analysis.spec, folder, analysis.vocabularies, analysis.rows, analysis.as_of, extends, graph)
 
 
 def opened_cache(folder: str, options: PipelineOptions, using: Run | None) -> CountsCache:

@@ -29,7 +29,7 @@ from ..folders.work_folder import SHARDS_FOLDER
 from ..jobs.in_order import in_order
 from ..rows.checks import Checked, check_rows
 from ..rows.rejected import RejectedFile, RejectedLimit
-from ..rows.tft_rows import SavedTransform, as_tft_rows
+from ..rows.tft_rows import RowTransform, as_tft_rows
 from ..sources.batches import Rejected, SourceBatch
 from ..tfrecords.sink import Examples, Records, Shards, name_shards, records_by_split
 
@@ -49,7 +49,7 @@ class _Task:
     """
 
     spec: Spec
-    transform: SavedTransform
+    transform: RowTransform
     check: Callable[[SourceBatch], Checked]
     ranges: Ranges | None = None
     encodes: bool = True
@@ -80,7 +80,7 @@ class _Done:
     records: list[Records] = field(default_factory=list)
 
 
-def write_rows(batches: Batches, spec: Spec, work: str, folder: str, transform: SavedTransform, threads: int) -> Counts:
+def write_rows(batches: Batches, spec: Spec, work: str, folder: str, transform: RowTransform, threads: int) -> Counts:
     """Writes the examples and the rejected rows of a run; returns the counts.
 
     Args:
@@ -135,7 +135,7 @@ def count_transformed(
         check: Returns the checked rows of a batch.
         ranges: Minimum and maximum by numeric field; numbers outside are counted.
     """
-    task = _Task(spec, SavedTransform(spec, transform_path), check, ranges, encodes=False)
+    task = _Task(spec, RowTransform.saved(spec, transform_path), check, ranges, encodes=False)
     counts, keys = Counts(), DuplicateKeys()
     with closing(in_order(task, batches, threads)) as results:
         for done in results:

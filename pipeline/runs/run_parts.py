@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 from apache_beam.io.filesystems import FileSystems
 from apache_beam.options.pipeline_options import PipelineOptions
@@ -29,11 +30,11 @@ from ..folders.work_folder import WorkFolder
 from ..jobs.job import new_pipeline, run_pipeline
 from ..jobs.options import FieldpoolOptions, local_threads
 from ..rows.rejected import check_rejected, why_all_rejected
-from ..rows.tft_rows import SavedTransform, raw_metadata
+from ..rows.tft_rows import RowTransform, raw_metadata
 from ..spec_file import dump_spec
 from .growing import Growing
 from .known_transform import KnownTransform, copy_counts_and_ledgers, known_transform, vocabularies_of_job
-from .local_pass import copy_transform, write_rows
+from .local_pass import Batches, copy_transform, write_rows
 from .preprocess import write_run
 from .row_source import RowSource
 from .spec_resolution import resolve_spec
@@ -57,11 +58,7 @@ def write_parts(
         copy_counts_and_ledgers(known.folder, work.result)
         vocabularies, analyzed = known.vocabularies, known.rows
     if known is not None and source.batches is not None and threads is not None:
-        transform_folder = FileSystems.join(work.result, TRANSFORM_FOLDER)
-        copy_transform(known.transform_folder, transform_folder)
-        function = known.graph.function() if known.graph is not None else None
-        transform = SavedTransform(resolved, transform_folder, function)
-        counts = write_rows(source.batches(), resolved, work.path, work.result, transform, threads)
+        counts = _write_locally(source.batches(), resolved, work, known, threads)
     else:
         result = _run_pipeline(resolved, source, work, options, known)
         counts = read_counts(FileSystems.join(work.path, COUNTS_FILE))
@@ -79,10 +76,28 @@ def write_parts(
     _write_metadata(resolved, stats, work.result)
 
 
+def _write_locally(batches: Batches, spec: Spec, work: WorkFolder, known: KnownTransform, threads: int) -> Counts:
+    """Transforms the rows in threads of this process; also writes the transform to the run."""
+    folder = FileSystems.join(work.result, TRANSFORM_FOLDER)
+    if known.graph is None:
+        copy_transform(known.transform_folder, folder)
+        return write_rows(batches, spec, work.path, work.result, RowTransform.saved(spec, folder), threads)
+    transform = RowTransform(spec, known.graph.function(), known.graph.metadata())
+    # With hundreds of fields, TensorFlow takes seconds to write the graph, and uses one core.
+    with ThreadPoolExecutor(1, "write_transform") as thread:
+        written = thread.submit(known.graph.write, folder)
+        counts = write_rows(batches, spec, work.path, work.result, transform, threads)
+        written.result()
+    return counts
+
+
 def _run_pipeline(
     resolved: Spec, source: RowSource, work: WorkFolder, options: PipelineOptions, known: KnownTransform | None
 ) -> PipelineResult:
     """Transforms the rows in a Beam pipeline, which also analyzes them if the transform is not known."""
+    if known is not None and known.graph is not None:
+        remove(known.transform_folder)  # A killed process may have left a part of it.
+        known.graph.write(known.transform_folder)
     pipeline = new_pipeline(options)
     readings = {"transform": pipeline | "ReadForTransform" >> source.read_rows()}
     if known is None:
