@@ -104,7 +104,9 @@ class Evaluation(Tables):
     Attributes:
         split: train, eval or test.
         metrics: The metrics by name: `auc`, `pr_auc`, `logloss`, `calibration`, `ece`, `examples`, `positives`; with
-            `gauc_by` also `gauc` and `gauc_examples`.
+            `gauc_by` also `gauc` and `gauc_examples`; with `rank_by` also `ndcg@5`, `ndcg@10`, `mrr`, `mrr_mind`,
+            `hit_rate@5`, `hit_rate@10`, `group_auc`, `groups`, `groups_without_positives`, `groups_without_negatives`
+            and `ranking_examples` (with other numbers in place of 5 and 10 if `evaluation.ranking.at` has them).
         slices: The same metrics by field and slice.
         list_fields: The multivalued fields, whose slices are list lengths.
         calibrated_on: The split that the model's calibration (`train.calibrate`) was fitted on; None without one.
@@ -130,6 +132,7 @@ def evaluate(
     split: str = "test",
     gauc_by: str | None = None,
     slices: Sequence[str] | None = None,
+    rank_by: str | None = None,
 ) -> Evaluation:
     """Returns the metrics of a model on all examples of a split.
 
@@ -141,6 +144,8 @@ def evaluate(
             `evaluation.gauc_by` of the spec.
         slices: Fields and carried columns by which to compute metrics of slices: by value or, for a multivalued field,
             by list length. Default: `evaluation.slices` of the spec.
+        rank_by: The categorical field or carried column within whose values rows are ranked. Default:
+            `evaluation.ranking` of the spec.
 
     Raises:
         UserError: There is no such model, the split is empty, or a field has the wrong type.
@@ -148,7 +153,7 @@ def evaluate(
     opened = as_run(run)
     loaded = load_model(model) if isinstance(model, str | os.PathLike) else model
     found: dict[str, Any] = evaluation.evaluate(
-        loaded, opened, split, batch_size=_BATCH_SIZE, gauc_by=gauc_by, slices=slices
+        loaded, opened, split, batch_size=_BATCH_SIZE, gauc_by=gauc_by, slices=slices, rank_by=rank_by
     )
     slices_found, calibrated_on = found.pop("slices", {}), found.pop("calibrated_on", None)
     return Evaluation(split, found, slices_found, tuple(opened.spec.fields_of(MultivaluedField)), calibrated_on)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import heapq
 import warnings
-from collections.abc import Callable, Collection, Mapping, Sequence
-from itertools import pairwise
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import keras
@@ -14,19 +12,14 @@ import tensorflow as tf
 
 from ..transforms.errors import FieldpoolWarning, UserError
 from ..transforms.runs.run import Run
-from ..transforms.spec import Spec
+from ..transforms.spec import CategoricalField, Ranking, Spec
 from . import metrics
 from .compatibility import check_model
 from .examples import NoExamples, read_examples, reading_examples
 from .metrics.groups import Numbering, Texts, group_ids
+from .slices import slices_of
 
 Features = dict[str, tf.Tensor]
-
-# The number of the most frequent values of a field or carried column that have their own slice.
-MOST_SLICES = 20
-
-# The slices that have no value of their own.
-_OTHER, _OOV, _MISSING = "(other)", "(OOV)", "(missing)"
 
 
 class Scores(NamedTuple):
@@ -113,6 +106,7 @@ def evaluate(
     batch_size: int = 1024,
     gauc_by: str | None = None,
     slices: Sequence[str] | None = None,
+    rank_by: str | None = None,
 ) -> dict[str, Any]:
     """Returns the metrics of `model` on a complete split.
 
@@ -125,27 +119,34 @@ def evaluate(
             `evaluation.gauc_by`.
         slices: Fields and carried columns by which to compute metrics of slices. Default: the spec's
             `evaluation.slices`.
+        rank_by: The categorical field or carried column within whose values rows are ranked, with the other settings of
+            the spec's `evaluation.ranking`. Default: `by` of that section.
 
     Returns:
         The metrics of `metrics.measures`, weighted if the spec has `label.weight`. With `gauc_by` also `gauc`, of the
         groups that have both labels, and `gauc_examples`, the number of rows of these groups. Missing values are no
         group, nor are those that are not in the vocabulary of a field, because they share the OOV buckets.
-        With `slices` also `slices`: the same metrics by field and slice. The slices of a categorical field are its 20
-        most frequent values in the split, `(missing)`, `(OOV)` and `(other)`, where a token of such a name is quoted:
-        `'(other)'`; those of a carried column are the same without `(OOV)`; those of a multivalued field are the
-        lengths of its lists, `0`, `1`, `2–3`, `4–7`, …
+        With `rank_by` also the metrics of `metrics.ranking_measures`, of the same kind of groups and without rows of
+        weight 0, and `ranking_examples`, the number of the groups' rows.
+        With `slices` also `slices`: by field and slice, all these metrics except those of `rank_by`. The slices of a
+        categorical field are its 20 most frequent values in the split, `(missing)`, `(OOV)` and `(other)`, where a
+        token of such a name is quoted: `'(other)'`; those of a carried column are the same without `(OOV)`; those of a
+        multivalued field are the lengths of its lists, `0`, `1`, `2–3`, `4–7`, …
         With a model that is calibrated also `calibrated_on`, the split that the calibration was fitted on.
 
     Raises:
         DifferentRun: if the model was trained on a run whose ids or numbers have another meaning.
         NoExamples: if the split is empty.
-        UserError: if `gauc_by` is not a categorical field or carried column, or a slice is not that or a multivalued
-            field.
+        UserError: if `gauc_by` or `rank_by` is not a categorical field or carried column, or a slice is not that or a
+            multivalued field.
     """
     gauc_by = gauc_by or run.spec.evaluation.gauc_by
     slices = run.spec.evaluation.slices if slices is None else slices
-    scores = score_split(model, run, split, batch_size=batch_size, gauc_by=gauc_by, slices=slices)
-    result = measure(scores, run, gauc_by=gauc_by, slices=slices)
+    ranking = run.spec.evaluation.ranking
+    if rank_by:
+        ranking = (ranking or Ranking(by=rank_by)).model_copy(update={"by": rank_by})
+    scores = score_split(model, run, split, batch_size=batch_size, gauc_by=gauc_by, slices=slices, ranking=ranking)
+    result = measure(scores, run, gauc_by=gauc_by, slices=slices, ranking=ranking)
     calibration = getattr(model, "calibration", None)  # Other models have none.
     return result if calibration is None else result | {"calibrated_on": calibration.split}
 
@@ -158,14 +159,20 @@ def score_split(
     batch_size: int = 1024,
     gauc_by: str | None = None,
     slices: Sequence[str] = (),
+    ranking: Ranking | None = None,
 ) -> Scores:
-    """Returns the scores of a complete split, with the columns that `measure` needs for `gauc_by` and `slices`.
+    """Returns the scores of a complete split, with the columns that `measure` needs for the same arguments.
 
-    Arguments and errors are those of `evaluate`, but `gauc_by` and `slices` have no default from the spec.
+    Arguments and errors are those of `evaluate`, but `gauc_by`, `slices` and `ranking` have no default from the spec.
     """
     check_model(model, run)
     spec = run.spec
-    keep = {name: _kept(spec, name) for name in dict.fromkeys([*slices, *([gauc_by] if gauc_by else [])])}
+    rank_by, groups = ranking.by if ranking else None, [*spec.fields_of(CategoricalField), *spec.carry]
+    if rank_by and rank_by not in groups:
+        raise UserError(
+            f"ranking.by: expected a categorical field or carried column ({', '.join(groups)}), found {rank_by!r}"
+        )
+    keep = {name: _kept(spec, name) for name in dict.fromkeys([*slices, gauc_by, rank_by]) if name}
     if gauc_by and gauc_by in spec.fields and spec.fields[gauc_by].is_list:
         raise UserError(f"gauc_by: expected a categorical field, found {gauc_by!r}, which has several values per row")
     dataset = read_examples(run, split, batch_size=batch_size, columns=[name for name in keep if name in spec.carry])
@@ -188,15 +195,24 @@ def warn_of_nan(logits: np.ndarray, where: str) -> None:
         warnings.warn(message, FieldpoolWarning, stacklevel=3)
 
 
-def measure(scores: Scores, run: Run, *, gauc_by: str | None = None, slices: Sequence[str] = ()) -> dict[str, Any]:
-    """Returns the result of `evaluate` for a split that was scored with the same `gauc_by` and `slices`."""
+def measure(
+    scores: Scores,
+    run: Run,
+    *,
+    gauc_by: str | None = None,
+    slices: Sequence[str] = (),
+    ranking: Ranking | None = None,
+) -> dict[str, Any]:
+    """Returns the result of `evaluate` for a split that `score_split` scored with the same arguments."""
     spec = run.spec
     result: dict[str, Any] = _measures(scores, spec, gauc_by, np.ones(len(scores.labels), bool))
+    if ranking:
+        result |= _ranking_measures(scores, spec, ranking)
     if slices:
         result["slices"] = {
             name: {
                 slice_name: _measures(scores, spec, gauc_by, rows)
-                for slice_name, rows in _slices(run, name, scores.columns[name]).items()
+                for slice_name, rows in slices_of(run, name, scores.columns[name]).items()
             }
             for name in slices
         }
@@ -228,48 +244,13 @@ def _measures(scores: Scores, spec: Spec, gauc_by: str | None, rows: np.ndarray)
     return result
 
 
-def _slices(run: Run, name: str, column: np.ndarray | Texts) -> dict[str, np.ndarray]:
-    """Returns for each slice of a field or carried column its rows, bool `[n]`; slices without rows are left out."""
-    if isinstance(column, Texts):
-        masks = _slices_of_texts(*column)
-    elif run.spec.fields[name].is_list:
-        edges = [0, *(2**i for i in range(int(column.max(initial=0)).bit_length() + 1))]
-        ranges = pairwise(edges)
-        masks = {
-            (str(first) if last - first == 1 else f"{first}–{last - 1}"): (column >= first) & (column < last)
-            for first, last in ranges
-        }
-    else:
-        vocabulary, tokens = run.spec.vocabulary_settings_of(name), run.tokens(run.spec.vocabulary_of(name))
-        is_token = vocabulary.is_token(column)
-        ids, counts = np.unique(column[is_token], return_counts=True)
-        frequent = ids[np.argsort(-counts, kind="stable")][:MOST_SLICES]
-        names = _slice_names([tokens[i - vocabulary.first_token_id] for i in frequent], tokens)
-        masks = {name: column == i for name, i in zip(names, frequent, strict=True)}
-        masks[_OTHER] = is_token & ~np.isin(column, frequent)
-        masks[_OOV] = vocabulary.is_oov(column)
-        masks[_MISSING] = column == 0
-    return {slice_name: mask for slice_name, mask in masks.items() if mask.any()}
-
-
-def _slices_of_texts(numbers: np.ndarray, texts: list[bytes]) -> dict[str, np.ndarray]:
-    counts = np.bincount(numbers, minlength=len(texts))
-    frequent = heapq.nsmallest(MOST_SLICES, range(1, len(texts)), key=lambda n: (-counts[n], texts[n]))
-    names = _slice_names([texts[n] for n in frequent], texts)
-    masks = {name: numbers == n for name, n in zip(names, frequent, strict=True)}
-    return masks | {_OTHER: (numbers > 0) & ~np.isin(numbers, frequent), _MISSING: numbers == 0}
-
-
-def _slice_names(frequent: Sequence[bytes], tokens: Collection[bytes]) -> list[str]:
-    """Returns a different name for each of the `frequent` ones of some tokens.
-
-    It is the token's text, in quotes if that is the name of a slice without a token. Bytes that are not valid UTF-8 are
-    shown as `\\xff`, in quotes if another token has this text.
-    """
-    names: list[str] = []
-    for token in frequent:
-        name = token.decode("utf-8", "backslashreplace")
-        while name in (_OTHER, _OOV, _MISSING, *names) or (name.encode() != token and name.encode() in tokens):
-            name = f"'{name}'"
-        names.append(name)
-    return names
+def _ranking_measures(scores: Scores, spec: Spec, ranking: Ranking) -> dict[str, float]:
+    group, rows = group_ids(spec, ranking.by, scores.columns[ranking.by])
+    if scores.weights is not None:
+        rows = rows & (scores.weights > 0)
+    weights = None
+    if ranking.weights == "rows":
+        weights = np.ones(int(rows.sum())) if scores.weights is None else scores.weights[rows]
+    labels, logits = scores.labels[rows], scores.logits[rows]
+    found = metrics.ranking_measures(labels, logits, group[rows], at=ranking.at, weights=weights)
+    return found | {"ranking_examples": int(rows.sum())}

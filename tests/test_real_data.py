@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import apache_beam as beam
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 import tensorflow as tf
@@ -138,12 +139,27 @@ def test_criteo_without_a_header_needs_no_spec(real_data: Path, tmp_path: Path) 
     assert auc > 0.6
 
 
-def test_mind_with_empty_and_very_long_histories(real_data: Path, tmp_path: Path) -> None:
-    result = transformed("mind.yaml", real_data / "mind5k/candidates.parquet", tmp_path / "run")
-    counts = row_counts(result)
+@pytest.fixture(scope="module")
+def mind(real_data: Path, tmp_path_factory: pytest.TempPathFactory) -> TransformResult:
+    return transformed("mind.yaml", real_data / "mind5k/candidates.parquet", tmp_path_factory.mktemp("mind") / "run")
+
+
+def test_candidates_of_mind_are_ranked_within_their_impressions(real_data: Path, mind: TransformResult) -> None:
+    """`tests/model/metrics/test_ranking.py` compares these metrics with MIND's definition."""
+    rows = pq.read_table(real_data / "mind5k/candidates.parquet", columns=["impression_id", "split"])
+    run = Run(mind.path)
+    found = evaluate(deepfm(run.spec, run.vocabulary_sizes), run, "test", batch_size=4096)
+    assert found["groups"] == len(rows.filter(pc.field("split") == "test")["impression_id"].unique())
+    assert found["ranking_examples"] == found["examples"]
+    assert found["groups_without_positives"] == 0
+    assert 0.4 < found["group_auc"] < 0.6  # The model is not trained.
+
+
+def test_mind_with_empty_and_very_long_histories(mind: TransformResult) -> None:
+    counts = row_counts(mind)
     assert counts[0] == 189_359 == sum(counts[1:])
-    assert (result.stats.rejected, result.stats.duplicate_keys) == (0, 0)
-    history = result.stats.fields["history"]
+    assert (mind.stats.rejected, mind.stats.duplicate_keys) == (0, 0)
+    history = mind.stats.fields["history"]
     assert history.lengths is not None
     assert history.values_truncated is not None
     assert max(length for lengths in history.lengths.values() for length in lengths) == 425

@@ -85,6 +85,13 @@ Strategy = Annotated[
 GaucBy = Annotated[
     str | None, typer.Option(help="The categorical field or carried column that groups GAUC, usually the user.")
 ]
+RankBy = Annotated[
+    str | None,
+    typer.Option(
+        help="Also compute nDCG, MRR, hit rate and AUC within the values of this categorical field or carried column, "
+        "usually the impression."
+    ),
+]
 Slices = Annotated[
     list[str] | None,
     typer.Option(

@@ -15,6 +15,7 @@ from .arguments import (
     GaucBy,
     ModelPath,
     OverwriteModel,
+    RankBy,
     ResumeTraining,
     RunPath,
     Seed,
@@ -56,13 +57,14 @@ def evaluate(
     split: Split = "test",
     gauc_by: GaucBy = None,
     slices: Slices = None,
+    rank_by: RankBy = None,
     as_json: AsJson = False,
 ) -> None:
-    """Measures a model on a split of a run: AUC, PR-AUC, logloss, GAUC, calibration, also by slice.
+    """Measures a model on a split of a run: AUC, PR-AUC, logloss, calibration, ranking metrics, also by slice.
 
     Example: `fieldpool evaluate runs/monday models/monday --gauc-by user_id --slice device --slice history`
     """
-    metrics = evaluate_splits(run, model, [split], gauc_by=gauc_by, slices=slices)
+    metrics = evaluate_splits(run, model, [split], gauc_by=gauc_by, slices=slices, rank_by=rank_by)
     from ..terminal import tables
 
     tables.show_metrics(metrics, list_fields=list_fields(run), as_json=as_json)
@@ -107,7 +109,13 @@ def train_run(
 
 
 def evaluate_splits(
-    run: str, model: str, splits: list[str], *, gauc_by: str | None = None, slices: list[str] | None = None
+    run: str,
+    model: str,
+    splits: list[str],
+    *,
+    gauc_by: str | None = None,
+    slices: list[str] | None = None,
+    rank_by: str | None = None,
 ) -> dict[str, dict[str, Any]]:
     """Returns the metrics of a model by split; if several splits are given, those without examples are left out."""
     preflight.check_run(run)
@@ -119,7 +127,13 @@ def evaluate_splits(
     with working("Evaluating"):
         return {
             split: evaluation.evaluate(
-                loaded, opened, checked_split(split), batch_size=4096, gauc_by=gauc_by, slices=slices
+                loaded,
+                opened,
+                checked_split(split),
+                batch_size=4096,
+                gauc_by=gauc_by,
+                slices=slices,
+                rank_by=rank_by,
             )
             for split in splits
             if len(splits) == 1 or opened.shards(split)

@@ -23,7 +23,7 @@ from ...transforms.kinds import Kind, check_kind
 from ...transforms.runs.damage import reading
 from ...transforms.runs.run import Run
 from ...transforms.runs.run_stats import total
-from ...transforms.spec import SPLITS, MultivaluedField, Spec
+from ...transforms.spec import SPLITS, MultivaluedField, Ranking, Spec
 from ..spec_file import dump_spec
 from .card_text import commands, formula, limits, pooling_row
 from .charts import Captioned
@@ -46,6 +46,7 @@ _METRIC_NAMES = {
     "weight": "sum of weights",
     "positives": "positives",
 }
+_RANKING_NAMES = {"mrr": "MRR", "mrr_mind": "MRR of MIND", "group_auc": "mean AUC", "groups": "groups"}
 _SLICE_METRICS = ("auc", "gauc", "pr_auc", "logloss", "calibration", "positives")
 
 
@@ -77,7 +78,7 @@ def write_report(
     page = render(
         "report.html",
         header=_header(run, model_folder, training, model, quality),
-        quality=_quality_section(training, quality),
+        quality=_quality_section(training, quality, run.spec.evaluation.ranking),
         slices=_slices_section(spec, quality),
         data=_data_section(run, fields),
         model=_model_section(run, spec, training),
@@ -120,17 +121,42 @@ def _header(run: Run, folder: str, training: dict[str, Any], model: keras.Model,
 
 @dataclass(frozen=True)
 class QualitySection:
-    """Section "Quality": metrics by split, and charts."""
+    """Section "Quality": metrics by split, those of the order within groups with a note, and charts."""
 
     metrics: Table
+    ranking: Table | None
+    ranking_note: str
     charts: list[Captioned]
 
 
-def _quality_section(training: dict[str, Any], quality: Quality) -> QualitySection:
+def _quality_section(training: dict[str, Any], quality: Quality, ranking: Ranking | None) -> QualitySection:
     names = [name for name in quality.metrics if name in _METRIC_NAMES]
     return QualitySection(
         metrics=_metrics_table("split", quality.by_split, names),
+        ranking=_ranking_table(ranking, quality.by_split) if ranking else None,
+        ranking_note=_ranking_note(ranking, quality) if ranking else "",
         charts=[*learning_curves(training), *quality_curves(quality.scores, quality.split)],
+    )
+
+
+def _ranking_table(ranking: Ranking, by_split: Mapping[str, Metrics]) -> Table:
+    of_k = {f"ndcg@{k}": f"nDCG@{k}" for k in ranking.at} | {f"hit_rate@{k}": f"hit rate@{k}" for k in ranking.at}
+    titles = of_k | _RANKING_NAMES
+    return Table(
+        head=["split", *titles.values()],
+        rows=[
+            [split, *(number(metrics[n]) if n == "groups" else decimals(metrics[n]) for n in titles)]
+            for split, metrics in by_split.items()
+        ],
+    )
+
+
+def _ranking_note(ranking: Ranking, quality: Quality) -> str:
+    weighted = ", weighted by rows" if ranking.weights == "rows" else ""
+    return (
+        f"Rows are ranked within the values of {ranking.by}; metrics are means over these groups{weighted}. "
+        f"{number(quality.metrics['groups_without_positives'])} groups of {quality.split} without a positive row are "
+        "left out."
     )
 
 

@@ -67,10 +67,11 @@ def test_a_model_is_given_in_any_form(job: Job, way: str) -> None:
     path = job.folder / "model"
     forms: dict[str, Any] = {"training": job.training, "folder": path, "file": path / "model.keras"}
     model = forms[way] if way in forms else fieldpool.load_model(path)
-    found = fieldpool.evaluate(job.run, model, slices=["tags"])
+    found = fieldpool.evaluate(job.run, model, slices=["tags"], rank_by="user")
     assert found.split == "test"
     assert found.metrics["examples"] == job.run.stats.test
     assert set(found.slices) == {"tags"}
+    assert 0 <= found.metrics["ndcg@5"] <= 1
     assert "test, by tags (list length after truncation)" in str(found)
 
 

@@ -45,6 +45,7 @@ def test_the_api_pages_have_every_public_name_once() -> None:
         ("Model", sections.Model),
         ("Train", sections.Train),
         ("Evaluation", sections.Evaluation),
+        ("Ranking", sections.Ranking),
     ],
 )
 def test_the_table_of_a_section_has_its_keys_and_no_others(heading: str, section: type[BaseModel]) -> None:

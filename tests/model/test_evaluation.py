@@ -15,13 +15,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fieldpool.model import metrics
-from fieldpool.model.evaluation import MOST_SLICES, Scores, evaluate, measure, score, scorer
+from fieldpool.model.evaluation import Scores, evaluate, measure, score, scorer
 from fieldpool.model.examples import read_examples
 from fieldpool.model.layers.deepfm import DeepFM, deepfm
 from fieldpool.model.metrics.groups import Numbering, Texts, group_ids
-from fieldpool.model.run import Run
+from fieldpool.model.slices import MOST_SLICES
 from fieldpool.transforms.errors import FieldpoolWarning, UserError
-from fieldpool.transforms.spec import Spec
+from fieldpool.transforms.runs.run import Run
+from fieldpool.transforms.spec import Ranking, Spec
 
 SPEC = {
     "label": {"field": "label"},
@@ -158,6 +159,17 @@ def test_carried_columns_are_groups_and_slices(carrying: Run, model: DeepFM) -> 
     assert measured["gauc"] == pytest.approx(measured["slices"]["market"]["de"]["auc"])
 
 
+def test_rows_are_ranked_within_the_values_of_a_carried_column(carrying: Run, model: DeepFM) -> None:
+    dataset = read_examples(carrying, "test", batch_size=3, columns=["market"])
+    labels, logits, *_ = score(scorer(model, dataset.element_spec[0]), dataset)
+    markets = np.array([market for market, _ in MARKETS])
+    named = markets != b""
+    expected = metrics.ranking_measures(labels[named], logits[named], markets[named])
+    measured = evaluate(model, carrying, "test", batch_size=3, rank_by="market", slices=[])
+    assert {name: measured[name] for name in expected} == expected
+    assert measured["ranking_examples"] == named.sum()
+
+
 def test_a_carried_column_may_be_named_in_the_call(carrying: Run, model: DeepFM) -> None:
     assert evaluate(model, carrying, "test", gauc_by="user", slices=["market"])["gauc_examples"] == 8
     with pytest.raises(UserError, match=r"field \(user, tags\), or a carried column \(market\), found 'gone'"):
@@ -195,9 +207,45 @@ def test_rows_whose_score_is_nan_are_counted_in_a_warning(tmp_path: Path) -> Non
     assert measured["slices"]["user"]["bob"]["logloss"] > 0
 
 
+def test_ranking_metrics_are_those_within_the_groups_of_a_field(run: Run, model: DeepFM) -> None:
+    dataset = read_examples(run, "test", batch_size=3)
+    labels, logits, *_ = score(scorer(model, dataset.element_spec[0]), dataset)
+    # The rows of Ann and Bob. Users who share the OOV bucket cannot be told apart, a missing user is no group.
+    expected = metrics.ranking_measures(labels[:5], logits[:5], np.array([2, 2, 2, 3, 3]), at=[5, 10])
+    measured = evaluate(model, run, "test", rank_by="user", slices=[])
+    assert {name: measured[name] for name in expected} == expected
+    assert (measured["groups"], measured["ranking_examples"]) == (2, 5)
+
+
+def test_the_spec_names_groups_and_k_of_ranking_metrics_and_their_weights(run: Run) -> None:
+    # Ann's positive row has rank 2 of 2, Bob's rank 1 of 3.
+    labels, users = np.array([1, 0, 1, 0, 0], "float32"), np.array([2, 2, 3, 3, 3])
+    scores = Scores(labels, np.array([0, 1, 2, 1, 0], "float32"), {"user": users})
+    found = {
+        weights: measure(scores, run, ranking=Ranking(by="user", at=[1], weights=weights))
+        for weights in ("equal", "rows")
+    }
+    assert {weights: values["mrr"] for weights, values in found.items()} == {"equal": 0.75, "rows": 4 / 5}
+    assert found["rows"]["group_auc"] == metrics.gauc(labels, scores.logits, users)
+    assert "ndcg@1" in found["equal"]
+    assert "ndcg@5" not in found["equal"]
+
+
+def test_label_weights_are_those_of_groups_and_rows_of_weight_0_have_no_rank(run: Run) -> None:
+    labels, users = np.array([1, 0, 1, 0], "float32"), np.array([2, 2, 3, 3])
+    # Ann's positive row has rank 2. Bob's would, but the row above it does not count.
+    logits, weights = np.array([0, 1, 0, 1], "float32"), np.array([1, 2, 5, 0], "float32")
+    scores = Scores(labels, logits, {"user": users}, weights)
+    found = {kind: measure(scores, run, ranking=Ranking(by="user", weights=kind)) for kind in ("equal", "rows")}
+    assert {kind: values["mrr"] for kind, values in found.items()} == {"equal": 0.75, "rows": (3 / 2 + 5) / 8}
+    assert found["rows"]["ranking_examples"] == 3
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        ({"rank_by": "tags"}, "ranking.by: expected a categorical field"),
+        ({"rank_by": "gone"}, "ranking.by: expected a categorical field"),
         ({"slices": ["age"]}, r"categorical or multivalued field \(user, tags\), found 'age'"),
         ({"slices": ["gone"]}, "found 'gone'"),
         ({"gauc_by": "tags"}, "gauc_by: expected a categorical field, found 'tags'"),

@@ -44,6 +44,7 @@ SECTIONS: dict[str, tuple[str, dict[str, Any]]] = {
     "Train": ("train", {}),
     "EarlyStopping": ("train.early_stopping", {}),
     "Evaluation": ("evaluation", {}),
+    "Ranking": ("evaluation.ranking", {"by": "a"}),
 }
 # Sections of another field than the one in GOOD.
 FIELDS = {"Quantiles": NUMERIC}

@@ -32,7 +32,7 @@ from .source import Explode, Source
 from .spec import EmbeddingTable, Spec
 from .split import SPLITS, ColumnSplit, FilePatterns, FileSplit, HashSplit, Sample, Split, TimeSplit
 from .train_only import Constant, constants_of
-from .training import EarlyStopping, Evaluation, Model, Train
+from .training import EarlyStopping, Evaluation, Model, Ranking, Train
 from .vocabularies import Vocabulary
 
 __all__ = [
@@ -69,6 +69,7 @@ __all__ = [
     "Name",
     "NumericField",
     "Quantiles",
+    "Ranking",
     "Ratio",
     "Sample",
     "Source",

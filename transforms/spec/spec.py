@@ -154,13 +154,14 @@ class Spec(Strict):
     @model_validator(mode="after")
     def _sections_name_fields(self) -> Spec:
         check_train_only(self)
-        gauc_by, stopping = self.evaluation.gauc_by, self.train.early_stopping
+        gauc_by, stopping, ranking = self.evaluation.gauc_by, self.train.early_stopping, self.evaluation.ranking
         groups = [*self.fields_of(CategoricalField), *self.carry]
-        if gauc_by is not None and gauc_by not in groups:
-            allowed = ", ".join(groups) or "the spec has none"
-            raise ValueError(
-                f"evaluation.gauc_by: expected a categorical field or carried column ({allowed}), found {gauc_by!r}"
-            )
+        for entry, by in (("gauc_by", gauc_by), ("ranking.by", ranking and ranking.by)):
+            if by is not None and by not in groups:
+                allowed = ", ".join(groups) or "the spec has none"
+                raise ValueError(
+                    f"evaluation.{entry}: expected a categorical field or carried column ({allowed}), found {by!r}"
+                )
         slices = self.evaluation.slices
         for name in slices:
             if name not in self.carry and not (name in self.fields and self.fields[name].has_vocabulary):

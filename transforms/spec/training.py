@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from .base import Fraction, NonNegativeFloat32, NonNegativeInt, PositiveFloat32, PositiveInt, Seed, Strict
 
@@ -97,6 +97,26 @@ class Train(Strict):
     )
 
 
+class Ranking(Strict):
+    """Metrics of the order of the rows within each group, such as the candidates of an impression."""
+
+    by: str = Field(description="A categorical field or carried column, such as the impression: its values are groups.")
+    at: list[PositiveInt] = Field(
+        default=[5, 10], min_length=1, description="The values of k of nDCG@k and of the hit rate@k."
+    )
+    weights: Literal["equal", "rows"] = Field(
+        "equal", description="How groups count in the means: equally, or with the number of their rows, as in GAUC."
+    )
+
+    @field_validator("at")
+    @classmethod
+    def _at_differ(cls, at: list[int]) -> list[int]:
+        twice = next((k for k in at if at.count(k) > 1), None)
+        if twice is not None:
+            raise ValueError(f"expected different numbers, found {twice} twice; remove one")
+        return at
+
+
 class Evaluation(Strict):
     """What `fieldpool evaluate` measures besides the standard metrics."""
 
@@ -109,3 +129,4 @@ class Evaluation(Strict):
         description="Fields and carried columns by which all metrics are computed: by value or, for a multivalued "
         "field, by list length after truncation.",
     )
+    ranking: Ranking | None = Field(None, description="nDCG, MRR, hit rate and AUC within groups of rows.")

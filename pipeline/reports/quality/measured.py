@@ -49,8 +49,9 @@ def measure_quality(run: Run, model: keras.Model) -> Quality:
     by_split: dict[str, Metrics] = {
         other: evaluate(model, run, other, batch_size=_BATCH_SIZE, gauc_by=gauc_by, slices=[]) for other in others
     }
-    scores = score_split(model, run, split, batch_size=_BATCH_SIZE, gauc_by=gauc_by, slices=sliced)
-    measured = measure(scores, run, gauc_by=gauc_by, slices=sliced)
+    ranking = run.spec.evaluation.ranking
+    scores = score_split(model, run, split, batch_size=_BATCH_SIZE, gauc_by=gauc_by, slices=sliced, ranking=ranking)
+    measured = measure(scores, run, gauc_by=gauc_by, slices=sliced, ranking=ranking)
     slices = measured.pop("slices", {})
     return Quality(by_split | {split: measured}, split, scores, slices, gauc_by)
 

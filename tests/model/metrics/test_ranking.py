@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import ranking_reference as reference
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from ir_measures import Qrel, ScoredDoc
 from sklearn.metrics import ndcg_score
@@ -110,6 +110,7 @@ ROWS = st.lists(
 ).filter(lambda rows: all(sum(row[2] == group for row in rows) <= 5 for group in range(6)))
 
 
+@settings(deadline=None)
 @given(ROWS, st.sampled_from(["float32", "float64"]), st.sampled_from([1, 4, 1 << 20]), st.randoms())
 def test_metrics_are_means_over_all_orders_of_equal_scores(
     rows: list[tuple[int, float, int, int]], kind: str, part: int, order: Random

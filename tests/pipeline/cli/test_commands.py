@@ -59,9 +59,12 @@ def test_run_inspect_train_and_evaluate(fieldpool: Fieldpool, project: Path) -> 
     assert set(trained) == {"history", "best_epoch", "monitor", "model_path", "training_path"}
     assert (len(trained["history"]), trained["model_path"]) == (1, str(project / "again/model.keras"))
 
-    code, output, _ = fieldpool("evaluate", out / "run", project / "again", "--split", "eval", "--json")
+    evaluate = ("evaluate", out / "run", project / "again", "--split", "eval", "--rank-by", "user")
+    code, output, _ = fieldpool(*evaluate, "--json")
     assert code == 0
-    assert json.loads(output)["eval"]["examples"] == 2
+    found = json.loads(output)["eval"]
+    assert found["examples"] == 2
+    assert {"ndcg@5", "mrr", "mrr_mind", "hit_rate@10", "group_auc", "groups", "ranking_examples"} <= set(found)
 
 
 def test_explain_shows_before_and_after_and_writes_nothing(fieldpool: Fieldpool, project: Path) -> None:

@@ -156,14 +156,20 @@ def test_report_needs_no_vocabulary_eval_split_or_slices(tmp_path: Path) -> None
     assert page.words[page.words.index("duplicate keys") + 1] == "2"
 
 
-def test_report_has_groups_and_slices_of_carried_columns(tmp_path: Path) -> None:
-    of_market = {"carry": {"market": "genres"}, "evaluation": {"gauc_by": "market", "slices": ["market"]}}
+def test_report_has_groups_slices_and_ranks_of_carried_columns(tmp_path: Path) -> None:
+    evaluation = {"gauc_by": "market", "slices": ["market"], "ranking": {"by": "market", "at": [1, 2]}}
+    of_market = {"carry": {"market": "genres"}, "evaluation": evaluation}
     spec = {name: value for name, value in SPEC.items() if name != "vocabularies"} | {"fields": {"age": AGE}}
     served = make_served(tmp_path, spec | of_market, [click_row(i) for i in range(40)])
     write_report(Run(str(served.run)), str(served.model), str(tmp_path / "r.html"))
     text = (tmp_path / "r.html").read_text(encoding="utf-8")
     assert "rows whose value is not missing and has rows with both labels." in text
     assert "<summary>market<span>" in text
+    measured = evaluate(load_model(str(served.model)), Run(str(served.run)), "test")
+    for title, name in (("nDCG@1", "ndcg@1"), ("hit rate@2", "hit_rate@2"), ("MRR", "mrr")):
+        assert f'<th class="n">{title}</th>' in text
+        assert f'<td class="n">{measured[name]:.4f}</td>' in text
+    assert "Rows are ranked within the values of market" in text
 
 
 def test_folder_without_training_is_reported(served: Served, tmp_path: Path) -> None:
