@@ -17,6 +17,7 @@ from ..transforms.spec import Spec
 _EXAMPLES = {
     "TokenPolicy": "{token: X}",
     "Quantiles": "{quantiles: 10}",
+    "Boundaries": "{boundaries: [18, 65]}",
     "Label": "{field: click}",
     "Source": "auto, or a mapping such as {format: csv}",
 }
@@ -103,7 +104,7 @@ def _explain(details: ErrorDetails, data: Any) -> tuple[str, str, str]:
     message = details["msg"]
     for pattern, words_of_spec in _REWORDED:
         message = re.sub(pattern, words_of_spec, message)
-    if details["type"] in ("value_error", "split_kind"):
+    if details["type"] in ("value_error", "split_kind", "derivation_kind", "scale_kind"):
         section, colon, rest = message.partition(": ")
         if not keys and colon and section.split(".")[0] in Spec.model_fields:
             return section, rest, ""
@@ -138,6 +139,8 @@ def _keys_in_file(details: ErrorDetails, data: Any) -> list[int | str]:
         del path[1:2]  # The variant: column, files, hash or time.
     elif path[:1] == ["fields"]:
         del path[2:3]  # The variant: categorical, multivalued or numeric.
+        if path[2:3] == ["from"]:
+            del path[3:4]  # The variant: time, age, cross and so on.
     keys: list[int | str] = []
     for position, key in enumerate(path):
         has_key = (isinstance(data, dict) and key in data) or (

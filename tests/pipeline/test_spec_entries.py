@@ -18,7 +18,9 @@ from fieldpool.transforms.errors import SpecError
 from fieldpool.transforms.spec import Spec
 
 CATEGORICAL, MULTIVALUED, NUMERIC = ({"type": name} for name in ("categorical", "multivalued", "numeric"))
-GOOD = {"label": {"field": "click"}, "split": {"column": "part"}, "fields": {"a": CATEGORICAL}}
+HOUR = CATEGORICAL | {"from": {"time": "t", "part": "hour"}}
+FIELDS_OF_GOOD = {"a": CATEGORICAL, "token": dict(CATEGORICAL), "list": dict(MULTIVALUED), "hour": HOUR}
+GOOD = {"label": {"field": "click"}, "split": {"column": "part"}, "fields": FIELDS_OF_GOOD}
 
 # By section of the schema: its path in a spec, and what the path must contain for the section to be valid.
 SECTIONS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -38,6 +40,15 @@ SECTIONS: dict[str, tuple[str, dict[str, Any]]] = {
     "NumericField": ("fields.a", NUMERIC),
     "TokenPolicy": ("fields.a.missing", {"token": "x"}),
     "Quantiles": ("fields.a.scale", {"quantiles": 4}),
+    "Boundaries": ("fields.a.scale", {"boundaries": [4]}),
+    "TimePart": ("fields.a.from", {"time": "t", "part": "hour"}),
+    "Age": ("fields.a.from", {"age": "s", "at": "t"}),
+    "Cross": ("fields.a.from", {"cross": ["token", "list"]}),
+    "Match": ("fields.a.from", {"match": ["token", "list"]}),
+    "Ratio": ("fields.a.from", {"ratio": ["x", "y"]}),
+    "MissingIndicator": ("fields.a.from", {"missing": "token"}),
+    "Words": ("fields.a.from", {"text": "title"}),
+    "TimeColumn": ("times.t", {}),
     "Limits": ("limits", {}),
     "Check": ("check", {}),
     "Model": ("model", {}),
@@ -47,7 +58,10 @@ SECTIONS: dict[str, tuple[str, dict[str, Any]]] = {
     "Ranking": ("evaluation.ranking", {"by": "a"}),
 }
 # Sections of another field than the one in GOOD.
-FIELDS = {"Quantiles": NUMERIC}
+FIELDS = {
+    **dict.fromkeys(("Quantiles", "Boundaries", "Age", "Match", "Ratio", "MissingIndicator"), NUMERIC),
+    **dict.fromkeys(("Cross", "Words"), MULTIVALUED),
+}
 
 SCHEMA = Spec.model_json_schema()
 SCHEMAS = {"Spec": SCHEMA, **SCHEMA["$defs"]}

@@ -53,7 +53,7 @@ def test_a_dumped_spec_loads_again(tmp_path: Path, spec_data: dict[str, Any]) ->
         ({"fields": {"a/b": {"type": "numeric"}}}, "fields.a/b: 'a/b' is not a valid name"),
         (
             {"fields": {"a": {"type": "numeric", "scale": "z"}}},
-            "fields.a.scale: expected 'zscore', 'minmax', 'log1p' or 'none'",
+            "fields.a.scale: expected 'zscore', 'minmax', 'log1p', 'sqrt' or 'none'",
         ),
         ({"fields": {"a": {"type": "categorical", "missing": "skip"}}}, "'reject' or {token: X} (found 'skip')"),
         (

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import Discriminator, Field, Tag, ValidationInfo, field_validator
 
 from ..base import Float32, NotBoolean, PositiveFloat32, PositiveInt, Strict
 from .any_field import AnyField
@@ -33,6 +33,28 @@ class Boundaries(Strict):
         return boundaries
 
 
+def _kind_of_scale(scale: Any) -> str | None:
+    """Returns the key of a mapping, or `word`; None, which is an error, for a mapping with neither key, or both."""
+    if isinstance(scale, Quantiles | Boundaries):
+        return type(scale).__name__.lower()
+    if not isinstance(scale, dict):
+        return "word"
+    kinds = [kind for kind in ("quantiles", "boundaries") if kind in scale]
+    return kinds[0] if len(kinds) == 1 else None
+
+
+Scale = Annotated[
+    Annotated[Literal["zscore", "minmax", "log1p", "sqrt", "none"], Tag("word")]
+    | Annotated[Quantiles, Tag("quantiles")]
+    | Annotated[Boundaries, Tag("boundaries")],
+    Discriminator(
+        _kind_of_scale,
+        custom_error_type="scale_kind",
+        custom_error_message="expected {quantiles: 10} or {boundaries: [18, 65]}",
+    ),
+]
+
+
 class NumericField(AnyField):
     """One number per row. Encoded as float32 `[batch]`, or, in buckets, as int64 `[batch]`.
 
@@ -46,7 +68,7 @@ class NumericField(AnyField):
     of_columns: ClassVar[tuple[str, ...]] = ("column", "percent")
 
     type: Literal["numeric"]
-    scale: Literal["zscore", "minmax", "log1p", "sqrt", "none"] | Quantiles | Boundaries = "zscore"
+    scale: Scale = "zscore"
     range: Annotated[list[Float32 | None], Field(min_length=2, max_length=2)] | None = Field(
         None,
         description="A minimum and a maximum: numbers beyond them become the minimum or the maximum, before statistics "
