@@ -34,7 +34,10 @@ def slices_of(run: Run, name: str, column: np.ndarray | Texts) -> dict[str, np.n
         is_token = vocabulary.is_token(column)
         ids, counts = np.unique(column[is_token], return_counts=True)
         frequent = ids[np.argsort(-counts, kind="stable")][:MOST_SLICES]
-        names = _slice_names([tokens[i - vocabulary.first_token_id] for i in frequent], tokens)
+        if vocabulary.hash_buckets is None:
+            names = _slice_names([tokens[i - vocabulary.first_token_id] for i in frequent], tokens)
+        else:
+            names = [f"bucket {i}" for i in frequent]
         masks = {name: column == i for name, i in zip(names, frequent, strict=True)}
         masks[_OTHER] = is_token & ~np.isin(column, frequent)
         masks[_OOV] = vocabulary.is_oov(column)

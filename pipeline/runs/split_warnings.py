@@ -64,7 +64,7 @@ def warn_of_unseen_constants(run: Run) -> None:
         elif isinstance(constant, float):
             if numbers is not None and not numbers.min <= constant <= numbers.max:
                 problem = f"the numbers of train are from {numbers.min:g} to {numbers.max:g}"
-        else:
+        elif spec.vocabulary_settings_of(name).hash_buckets is None:
             tokens = set(run.tokens(spec.vocabulary_of(name)))
             given = constant if isinstance(constant, list) else [constant]
             unknown = [token for token in given if token not in tokens]

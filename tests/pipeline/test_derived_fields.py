@@ -18,6 +18,7 @@ from served_model import Served, make_served
 
 from fieldpool.model.examples import feature_spec
 from fieldpool.model.run import Run
+from fieldpool.model.slices import slices_of
 from fieldpool.pipeline.jobs.options import beam_options
 from fieldpool.pipeline.rows.checks import feature_columns
 from fieldpool.pipeline.rows.read_rows import ReadBatches
@@ -155,3 +156,12 @@ def test_explain_shows_derived_fields(fieldpool: Any, served: Served, tmp_path: 
     code, out, _ = fieldpool("explain", str(tmp_path / "spec.yaml"), str(served.data), "--rows", "1")
     assert code == 0
     assert "(derived)" in out
+
+
+def test_slices_of_hashed_tokens_are_their_buckets(served: Served) -> None:
+    slices = slices_of(Run(str(served.run)), "hashed", np.array([0, 3, 5, 3]))
+    assert {name: rows.tolist() for name, rows in slices.items()} == {
+        "bucket 3": [False, True, False, True],
+        "bucket 5": [False, False, True, False],
+        "(missing)": [True, False, False, False],
+    }
