@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from fieldpool.model.compatibility import DifferentRun
 from fieldpool.model.examples import NoExamples
 from fieldpool.pipeline.cli import app
 from fieldpool.pipeline.sources.batches import Reason
@@ -23,7 +24,7 @@ def kinds(error: type[UserError] = UserError) -> set[type[UserError]]:
 
 
 def test_table_has_exactly_the_error_classes() -> None:
-    assert {NotARun, NoExamples, NoExport} < kinds()  # Their modules are imported.
+    assert {DifferentRun, NotARun, NoExamples, NoExport} < kinds()  # Their modules are imported.
     table = set(re.findall(r"^\| `([A-Z]\w+)` \|", PAGE, re.MULTILINE))
     assert table == {kind.__name__ for kind in kinds()}
 
