@@ -36,7 +36,7 @@ WORK = {
     "predict": "pipeline.serving.batch_prediction.running_pipeline",
     "train": "model.training.train._train",
     "export": "model.export.write_folder_atomically",
-    "report": "pipeline.reports.model_report._measure_quality",
+    "report": "pipeline.reports.model_report.measure_quality",
     "profile": "pipeline.reports.data_profile.profile_data",
     "run": "pipeline.cli.workflow.run_workflow",
     "demo": "pipeline.cli.workflow.run_workflow",
