@@ -118,7 +118,7 @@ def _rejected(rows: RowsToPredict, row: int, spec: Spec) -> Rejected:
         if isinstance(field, MultivaluedField):
             columns[weights_feature(name)] = field.weights
     values = raw_row(rows.rows, row)
-    raw = {column or name: as_json(values[name]) for name, column in columns.items()}
+    raw = {column or name: as_json(values[name]) for name, column in columns.items() if name in values}
     return Rejected(rows.source, rows.numbers[row].item(), PROBABILITY, Reason.NAN_PROBABILITY, raw)
 
 

@@ -107,11 +107,11 @@ def test_error_while_an_epoch_is_measured_loses_no_epoch(
     settings = settings_of(run, epochs=2)
     measured, auc = [0], metrics.auc
 
-    def fail_in_epoch_1(labels: np.ndarray, scores: np.ndarray) -> float:
+    def fail_in_epoch_1(labels: np.ndarray, scores: np.ndarray, weights: np.ndarray | None = None) -> float:
         measured[0] += 1
         if measured[0] == 1:
             raise MemoryError
-        return auc(labels, scores)
+        return auc(labels, scores, weights)
 
     monkeypatch.setattr(metrics, "auc", fail_in_epoch_1)
     with pytest.raises(MemoryError):
