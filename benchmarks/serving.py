@@ -56,11 +56,12 @@ def requests(data: Path, rows: int, number: int) -> dict[str, list[dict[str, Any
     import tensorflow as tf
 
     from fieldpool.model.serving_graph import argument_names, serving_feature_spec
-    from fieldpool.pipeline.rows.checks import check_rows, feature_columns
+    from fieldpool.pipeline.rows.checks import check_rows
     from fieldpool.pipeline.rows.tft_rows import as_tft_rows
     from fieldpool.pipeline.sources.readers import read_batches
     from fieldpool.pipeline.tfrecords.encoding import encode_examples
     from fieldpool.transforms.spec import Spec
+    from fieldpool.transforms.spec.inputs import feature_columns
 
     spec = Spec.model_validate(click_rows.spec(click_rows.columns_of(str(data))))
     batch = next(read_batches(str(data), spec.source, feature_columns(spec)))

@@ -19,13 +19,13 @@ from fieldpool.model.training.folder import load_model
 from fieldpool.model.training.train import train
 from fieldpool.pipeline.reports.data_profile import profile_data
 from fieldpool.pipeline.reports.profile_files import spec_text
-from fieldpool.pipeline.rows.checks import feature_columns
 from fieldpool.pipeline.runs.run_directory import TransformResult, transform
 from fieldpool.pipeline.serving.parity import Parity, verify
 from fieldpool.pipeline.sources.sample import sample_rows
 from fieldpool.pipeline.spec_file import load_spec
 from fieldpool.transforms.runs.run_stats import total
 from fieldpool.transforms.spec import FileSplit, Spec
+from fieldpool.transforms.spec.inputs import feature_columns
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 

@@ -16,7 +16,6 @@ from fieldpool.model.export import export_model
 from fieldpool.model.training.folder import load_model
 from fieldpool.model.training.train import train
 from fieldpool.pipeline.demo_log import generate_click_log
-from fieldpool.pipeline.rows.checks import feature_columns
 from fieldpool.pipeline.runs.drift import check
 from fieldpool.pipeline.runs.run_directory import TransformResult, transform
 from fieldpool.pipeline.serving.parity import verify
@@ -24,6 +23,7 @@ from fieldpool.pipeline.sources.sample import sample_rows
 from fieldpool.pipeline.terminal.tables import stats_tables
 from fieldpool.transforms.runs.run import Run
 from fieldpool.transforms.spec import Spec
+from fieldpool.transforms.spec.inputs import feature_columns
 
 ROWS = 60_000
 SPEC: dict[str, Any] = {

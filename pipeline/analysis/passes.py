@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ...transforms.spec import SPLITS, Spec, TimeSplit
-from ..rows.checks import check_rows, raw_columns
+from ...transforms.spec.inputs import raw_columns
+from ..rows.checks import check_rows
 from ..rows.rejected import RejectedLimit
 from .boundaries import TimeCounts, sum_times, times_of
 from .cache import CountsCache, Sides

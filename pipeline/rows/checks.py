@@ -26,13 +26,12 @@ from ...transforms.spec import (
 from ...transforms.spec.inputs import (
     SourceInput,
     changes_values,
+    raw_columns,
     read_fields,
     source_inputs,
     split_columns,
     time_column,
 )
-from ...transforms.spec.inputs import feature_columns as feature_columns
-from ...transforms.spec.inputs import raw_columns as raw_columns
 from ..arrow_lists import is_list, list_lengths
 from ..sources.batches import Reason, Rejected, SourceBatch, at_paths, raw_row, rejected_row
 from . import columns

@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from ...transforms.errors import SpecError
 from ...transforms.spec import Source, Spec
+from ...transforms.spec.inputs import raw_columns
 from ..jobs.versions import check_versions, versions
 from ..sources.batches import SourceBatch, at_paths
 from ..sources.column_types import plain_rows
@@ -18,7 +19,7 @@ from ..sources.files import FileStamp, unchanged
 from ..sources.ranges import FileRange
 from ..sources.readers import file_ranges, read_range
 from ..sources.source_file import check_is_found
-from .checks import Checked, check_rows, raw_columns
+from .checks import Checked, check_rows
 from .rejected import RejectedLimit
 
 # Returns a PTransform that reads SourceBatches; called once for each time that the rows are read.

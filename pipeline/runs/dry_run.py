@@ -14,9 +14,10 @@ from ...transforms.errors import CannotWrite, UserError
 from ...transforms.runs.run import Run
 from ...transforms.runs.run_stats import RunStats
 from ...transforms.spec import SPLITS, Spec
+from ...transforms.spec.inputs import raw_columns
 from ...transforms.writing import TEMPORARY, temporary_folder
 from ..analysis.partitions import Partition
-from ..rows.checks import check_rows, raw_columns
+from ..rows.checks import check_rows
 from ..rows.splits import check_files
 from ..sniffing.sniff import with_found_source
 from ..sources.batches import Rejected, SourceBatch, raw_row

@@ -17,13 +17,13 @@ from ...transforms.run_files import DONE_FILE
 from ...transforms.runs.run import Run
 from ...transforms.runs.run_stats import RunStats
 from ...transforms.spec import Spec
+from ...transforms.spec.inputs import raw_columns
 from ..analysis.cache import CountsCache
 from ..analysis.partitions import partitions_of
 from ..counts.rates import rates_of_new_rows, rates_of_run, warn_of_far_rates
 from ..folders.work_folder import Fingerprint, work_folder
 from ..jobs.errors import translate_worker_errors
 from ..jobs.options import beam_options
-from ..rows.checks import raw_columns
 from ..rows.prepared_job import PreparedJob, prepare_job
 from ..rows.splits import check_files
 from ..sniffing.sniff import with_found_source

@@ -24,6 +24,7 @@ from ...model.serving_graph import PROBABILITY
 from ...transforms.kinds import Kind
 from ...transforms.run_files import PREDICTIONS_FOLDER, REJECTED_FOLDER, STATS_FILE, find_export
 from ...transforms.spec import Spec
+from ...transforms.spec.inputs import feature_columns
 from ..counts.counters import COUNTS_FILE, Counted, Counts, WriteCounts, read_counts
 from ..counts.rates import rates_of_predictions, rates_of_run, warn_of_far_rates
 from ..counts.row_counts import count_missing, count_read
@@ -31,7 +32,7 @@ from ..folders.storage import remove, write_atomically
 from ..folders.work_folder import WorkFolder, work_folder
 from ..jobs.errors import translate_worker_errors
 from ..jobs.job import running_pipeline
-from ..rows.checks import Checked, feature_columns
+from ..rows.checks import Checked
 from ..rows.prepared_job import PreparedJob, prepare_job
 from ..rows.read_rows import CheckRows
 from ..rows.rejected import WriteRejected, check_rejected

@@ -23,12 +23,13 @@ from ...transforms.errors import UserError
 from ...transforms.run_files import find_export
 from ...transforms.runs.run import Run
 from ...transforms.spec import Spec
+from ...transforms.spec.inputs import feature_columns
 from ...transforms.writing import TEMPORARY, temporary_folder
 from ..jobs.errors import translate_worker_errors
 from ..jobs.job import running_pipeline
 from ..jobs.options import beam_options
 from ..rows import columns
-from ..rows.checks import Checked, feature_columns
+from ..rows.checks import Checked
 from ..rows.prepared_job import PreparedJob
 from ..rows.read_rows import CheckRows, ReadRows
 from ..rows.rejected import name_first
@@ -50,7 +51,7 @@ def verify(run: Run, model: str, read_rows: ReadRows, options: PipelineOptions |
     Args:
         run: The run that the model was trained on.
         model: The exported model, or the folder of a trained model that has been exported.
-        read_rows: Returns a PTransform that reads SourceBatches with at least the columns `checks.feature_columns`.
+        read_rows: Returns a PTransform that reads SourceBatches with at least the columns of `feature_columns`.
         options: Beam options; by default, the job runs in this process.
 
     Raises:

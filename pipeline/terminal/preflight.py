@@ -43,7 +43,7 @@ def check_data(patterns: Sequence[str], spec: Spec | None = None) -> None:
     paths = [file.path for file in find_files(patterns)]
     if spec is None or spec.source.format == "detect":
         return
-    from ..rows.checks import raw_columns
+    from ...transforms.spec.inputs import raw_columns
     from ..sources.readers import check_input
 
     with warnings.catch_warnings():

@@ -17,9 +17,10 @@ from tfx_bsl.public.tfxio import TensorAdapter
 
 import fieldpool
 from fieldpool.pipeline.jobs.options import beam_options
-from fieldpool.pipeline.rows.checks import check_rows, raw_columns
+from fieldpool.pipeline.rows.checks import check_rows
 from fieldpool.pipeline.rows.tft_rows import adapter_config, as_tft_rows
 from fieldpool.pipeline.sources.readers import read_batches
+from fieldpool.transforms.spec.inputs import raw_columns
 
 FIELDS = {"user": "user_id", "genres": "genres", "age": "age"}
 SHAPES = {1: "[batch]", 2: "[batch, max_len]"}

@@ -20,12 +20,12 @@ from fieldpool.model.examples import feature_spec
 from fieldpool.model.run import Run
 from fieldpool.model.slices import slices_of
 from fieldpool.pipeline.jobs.options import beam_options
-from fieldpool.pipeline.rows.checks import feature_columns
 from fieldpool.pipeline.rows.read_rows import ReadBatches
 from fieldpool.pipeline.runs.run_directory import transform
 from fieldpool.pipeline.serving.parity import verify
 from fieldpool.pipeline.sources.files import find_files
 from fieldpool.transforms.spec import Spec
+from fieldpool.transforms.spec.inputs import feature_columns
 
 ROWS = rows_of(seed=0, count=400)
 

@@ -15,7 +15,7 @@ from shapes import Shape, value_of
 
 from fieldpool.pipeline.reports import data_profile
 from fieldpool.pipeline.reports.profile_files import spec_text
-from fieldpool.pipeline.rows.checks import Checked, check_rows, raw_columns
+from fieldpool.pipeline.rows.checks import Checked, check_rows
 from fieldpool.pipeline.runs.run_directory import transform
 from fieldpool.pipeline.sources.readers import read_batches
 from fieldpool.pipeline.spec_file import load_spec
@@ -29,6 +29,7 @@ from fieldpool.transforms.spec import (
     TimeSplit,
     weights_feature,
 )
+from fieldpool.transforms.spec.inputs import raw_columns
 
 ALL = PUBLIC | further_shapes.SHAPES
 LABELLED = [name for name, shape in ALL.items() if shape.label]

@@ -20,12 +20,12 @@ from fieldpool.model.run import Run
 from fieldpool.pipeline.jobs.options import beam_options
 from fieldpool.pipeline.jobs.versions import versions
 from fieldpool.pipeline.rows import read_rows
-from fieldpool.pipeline.rows.checks import feature_columns
 from fieldpool.pipeline.rows.prepared_job import prepare_job
 from fieldpool.pipeline.runs.run_directory import transform
 from fieldpool.pipeline.serving.parity import verify
 from fieldpool.transforms.errors import NoWorkers, TimeLimitExceeded, WorkersDiffer
 from fieldpool.transforms.spec import Source, Spec
+from fieldpool.transforms.spec.inputs import feature_columns
 
 pytestmark = pytest.mark.runners
 

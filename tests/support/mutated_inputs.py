@@ -16,8 +16,8 @@ import tensorflow as tf
 from hypothesis import assume
 from hypothesis import strategies as st
 
-from fieldpool.pipeline.rows.checks import raw_columns
 from fieldpool.transforms.spec import Spec
+from fieldpool.transforms.spec.inputs import raw_columns
 
 SPEC: dict[str, Any] = {
     "key": "id",

@@ -19,13 +19,14 @@ import tensorflow as tf
 import tensorflow_transform as tft
 import tensorflow_transform.beam as tft_beam
 
-from fieldpool.pipeline.rows.checks import check_rows, raw_columns
+from fieldpool.pipeline.rows.checks import check_rows
 from fieldpool.pipeline.rows.tft_rows import adapter_config, as_tft_rows
 from fieldpool.pipeline.sources.files import find_files
 from fieldpool.pipeline.sources.readers import read_batches
 from fieldpool.pipeline.spec_file import load_spec
 from fieldpool.transforms.preprocessing import preprocessing_fn
 from fieldpool.transforms.spec import Vocabulary
+from fieldpool.transforms.spec.inputs import raw_columns
 from fieldpool.transforms.vocabulary import lookup, packed_vocabularies
 
 FIELDS = ("a", "b", "c")

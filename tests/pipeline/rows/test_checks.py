@@ -8,9 +8,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from fieldpool.pipeline.rows.checks import Checked, check_rows, raw_columns
+from fieldpool.pipeline.rows.checks import Checked, check_rows
 from fieldpool.pipeline.sources.batches import Reason, SourceBatch
 from fieldpool.transforms.spec import Spec
+from fieldpool.transforms.spec.inputs import raw_columns
 
 SPEC = {
     "key": "id",

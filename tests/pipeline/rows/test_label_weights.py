@@ -8,11 +8,12 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from fieldpool.pipeline.rows.checks import check_rows, feature_columns, raw_columns
+from fieldpool.pipeline.rows.checks import check_rows
 from fieldpool.pipeline.sources.batches import SourceBatch
 from fieldpool.pipeline.spec_file import parse_spec
 from fieldpool.transforms.errors import SpecError
 from fieldpool.transforms.spec import Spec
+from fieldpool.transforms.spec.inputs import feature_columns, raw_columns
 
 DATA: dict[str, Any] = {
     "label": {"field": "y", "weight": "w"},

@@ -15,10 +15,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from fieldpool.pipeline.rows import columns
-from fieldpool.pipeline.rows.checks import check_rows, raw_columns
+from fieldpool.pipeline.rows.checks import check_rows
 from fieldpool.pipeline.rows.texts import NumberRule, numbers_of
 from fieldpool.pipeline.sources.readers import read_batches
 from fieldpool.transforms.spec import Source, Spec
+from fieldpool.transforms.spec.inputs import raw_columns
 
 GERMAN, FRENCH, SWISS = NumberRule(",", "."), NumberRule(",", " "), NumberRule(".", "'")
 RULES = [NumberRule(), NumberRule(",", None), NumberRule(".", ","), GERMAN, FRENCH, SWISS]

@@ -11,12 +11,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from fieldpool.pipeline.rows.checks import Checked, check_rows, raw_columns
+from fieldpool.pipeline.rows.checks import Checked, check_rows
 from fieldpool.pipeline.rows.read_rows import CheckRows
 from fieldpool.pipeline.sources.batches import Rejected
 from fieldpool.pipeline.sources.readers import check_input, read_batches
 from fieldpool.transforms.errors import SourceError
 from fieldpool.transforms.spec import Spec, weights_feature
+from fieldpool.transforms.spec.inputs import raw_columns
 
 TAGS: list[Any] = [
     [{"name": "a", "count": 2}, {"name": "b, c", "count": 0.5}],

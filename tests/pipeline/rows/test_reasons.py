@@ -12,10 +12,11 @@ import pyarrow.parquet as pq
 import pytest
 import tensorflow as tf
 
-from fieldpool.pipeline.rows.checks import check_rows, raw_columns
+from fieldpool.pipeline.rows.checks import check_rows
 from fieldpool.pipeline.sources.batches import Reason
 from fieldpool.pipeline.sources.readers import read_batches
 from fieldpool.transforms.spec import Spec
+from fieldpool.transforms.spec.inputs import raw_columns
 
 SPEC: dict[str, Any] = {
     "key": "id",

@@ -8,12 +8,13 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from fieldpool.pipeline.rows.checks import Checked, check_rows, feature_columns, raw_columns
+from fieldpool.pipeline.rows.checks import Checked, check_rows
 from fieldpool.pipeline.rows.read_rows import CheckRows
 from fieldpool.pipeline.sources.batches import SourceBatch
 from fieldpool.pipeline.spec_file import parse_spec
 from fieldpool.transforms.errors import SpecError
 from fieldpool.transforms.spec import SPLITS, Spec
+from fieldpool.transforms.spec.inputs import feature_columns, raw_columns
 
 ROWS = 4000
 

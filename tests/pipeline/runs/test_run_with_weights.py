@@ -17,7 +17,6 @@ from fieldpool.model.run import Run
 from fieldpool.model.serving_graph import serving_feature_spec
 from fieldpool.model.training.folder import load_model
 from fieldpool.pipeline.reports.model_report import write_report
-from fieldpool.pipeline.rows.checks import feature_columns
 from fieldpool.pipeline.rows.read_rows import ReadBatches
 from fieldpool.pipeline.runs.drift import check
 from fieldpool.pipeline.runs.dry_run import explain
@@ -26,6 +25,7 @@ from fieldpool.pipeline.serving.batch_prediction import predict
 from fieldpool.pipeline.serving.parity import verify
 from fieldpool.pipeline.sources.files import find_files
 from fieldpool.transforms.spec import Spec
+from fieldpool.transforms.spec.inputs import feature_columns
 
 ROWS: list[dict[str, Any]] = [click_row(i) | {"worth": [0.5, 2, 1][i % 3]} for i in range(60)]
 WEIGHTED = {**SPEC, "label": {"field": "click", "weight": "worth"}}

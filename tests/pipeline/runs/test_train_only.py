@@ -20,7 +20,7 @@ from fieldpool.model.serving_graph import serving_feature_spec
 from fieldpool.model.training.folder import load_model
 from fieldpool.model.training.train import train
 from fieldpool.pipeline.reports.model_report import write_report
-from fieldpool.pipeline.rows.checks import check_rows, feature_columns
+from fieldpool.pipeline.rows.checks import check_rows
 from fieldpool.pipeline.rows.read_rows import ReadBatches
 from fieldpool.pipeline.runs.drift import check
 from fieldpool.pipeline.runs.dry_run import explain
@@ -35,6 +35,7 @@ from fieldpool.pipeline.tfrecords.decoding import DecodedExample, decoded_exampl
 from fieldpool.transforms.errors import FieldpoolWarning, SpecError, UserError
 from fieldpool.transforms.runs.run import Run
 from fieldpool.transforms.spec import SPLITS, Spec
+from fieldpool.transforms.spec.inputs import feature_columns
 
 TRAIN_ONLY = {"position": 1, "depth": 0.5, "history": ["i1", "i4", "i9"], "tags": None, "price": None}
 BIASED: dict[str, Any] = {

@@ -18,7 +18,7 @@ from served_model import Served
 
 from fieldpool.model.export import export_model
 from fieldpool.model.run import Run
-from fieldpool.pipeline.rows.checks import check_rows, feature_columns
+from fieldpool.pipeline.rows.checks import check_rows
 from fieldpool.pipeline.rows.read_rows import ReadBatches
 from fieldpool.pipeline.serving.batch_prediction import predict
 from fieldpool.pipeline.serving.parity import verify
@@ -26,6 +26,7 @@ from fieldpool.pipeline.sources.batches import Reason, SourceBatch
 from fieldpool.pipeline.sources.files import find_files
 from fieldpool.pipeline.terminal.serving_tables import show_parity
 from fieldpool.transforms.errors import TooManyRejected
+from fieldpool.transforms.spec.inputs import feature_columns
 
 
 def strict(text: str) -> Any:

@@ -16,13 +16,13 @@ import pytest
 from served_model import SPEC, Served
 
 from fieldpool.model.run import Run
-from fieldpool.pipeline.rows.checks import feature_columns
 from fieldpool.pipeline.rows.read_rows import ReadBatches
 from fieldpool.pipeline.serving.parity import verify
 from fieldpool.pipeline.sources.files import find_files
 from fieldpool.pipeline.sources.sample import sample_rows
 from fieldpool.transforms.errors import UserError
 from fieldpool.transforms.spec import Spec
+from fieldpool.transforms.spec.inputs import feature_columns
 
 
 def rows_of(served: Served) -> Callable[[], beam.PTransform]:

@@ -20,13 +20,14 @@ from mutated_inputs import framed
 
 from fieldpool.model.run import Run
 from fieldpool.pipeline.reports.file_proposal import propose_for_files
-from fieldpool.pipeline.rows.checks import check_rows, raw_columns
+from fieldpool.pipeline.rows.checks import check_rows
 from fieldpool.pipeline.runs.run_directory import transform
 from fieldpool.pipeline.sources.files import find_files
 from fieldpool.pipeline.sources.formats.hive_folders import folder_columns
 from fieldpool.pipeline.sources.readers import check_input, file_ranges, read_batches, read_range, usable_columns
 from fieldpool.transforms.errors import SourceError
 from fieldpool.transforms.spec import SPLITS, Source, Spec
+from fieldpool.transforms.spec.inputs import raw_columns
 
 Row = dict[str, Any]
 

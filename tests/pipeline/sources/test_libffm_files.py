@@ -10,12 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fieldpool.pipeline.rows.checks import check_rows, raw_columns
+from fieldpool.pipeline.rows.checks import check_rows
 from fieldpool.pipeline.sources.batches import Rejected, SourceBatch
 from fieldpool.pipeline.sources.formats import libffm_files
 from fieldpool.pipeline.sources.readers import check_input, file_ranges, read_batches, read_range, usable_columns
 from fieldpool.transforms.errors import SourceError
 from fieldpool.transforms.spec import Source, Spec
+from fieldpool.transforms.spec.inputs import raw_columns
 
 LINES = b"1 0:7:1 2:100:0.5 2:101:0.25\n0 0:8:1 1:x\xc3\xa9:1e-3\r\n\n-1\t2:100:-2  0:7:.5 \n1\n"
 COLUMNS = ["c0", "0", "0.value", "1", "1.value", "2", "2.value"]
