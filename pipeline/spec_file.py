@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import re
 from typing import IO, Any
 
@@ -12,6 +13,7 @@ from pydantic import ValidationError
 from ..transforms.errors import SpecError
 from ..transforms.kinds import Kind, check_cloud_access, check_kind
 from ..transforms.spec import Spec
+from ..transforms.spec.inputs import vector_files, with_vectors
 from .spec_errors import messages_of
 
 # What PyYAML raises for invalid text: not only YAMLErrors, for example for `!!bool x` and 2024-99-99.
@@ -34,7 +36,7 @@ _MOST_LINES = 5
 
 
 def load_spec(path: str) -> Spec:
-    """Returns the spec in the YAML file `path`.
+    """Returns the spec in the YAML file `path`; relative paths in it begin at its folder.
 
     Raises:
         SpecError: the file is missing, is not YAML, or does not hold a valid spec.
@@ -46,7 +48,9 @@ def load_spec(path: str) -> Spec:
         raise
     if not isinstance(data, dict) or not data.keys() & Spec.model_fields:
         check_kind(path, Kind.SPEC, SpecError)  # CSV and JSON can be valid YAML.
-    return parse_spec(data, path)
+    spec = parse_spec(data, path)
+    files = {name: file for name, file in vector_files(spec).items() if "://" not in file}
+    return with_vectors(spec, {n: {"vectors": os.path.join(os.path.dirname(path), file)} for n, file in files.items()})
 
 
 def _read(path: str) -> str:

@@ -26,7 +26,7 @@ FORBIDDEN = {
 # The packages of `pipeline/` by level: each imports only from levels below its own.
 LEVELS = [
     {"sources", "jobs", "kernels", "spec_errors", "arrow_lists"},
-    {"rows", "sniffing", "tfrecords", "folders", "demo_log", "spec_file"},
+    {"rows", "sniffing", "tfrecords", "folders", "vectors", "demo_log", "spec_file"},
     {"analysis", "counts", "proposal"},
     {"runs", "serving", "reports"},
     {"terminal"},

@@ -26,7 +26,7 @@ from .spec import (
     Spec,
     weights_feature,
 )
-from .spec.inputs import read_fields, source_inputs
+from .spec.inputs import read_fields, source_inputs, vector_files
 from .tensors import bags, numeric
 from .values.field_values import Inputs, Values, field_values
 from .vocabulary import Lookups, asset, packed_vocabularies
@@ -90,6 +90,7 @@ def preprocessing_fn(
     Raises:
         ValueError: `known` does not match the spec, or a `max_len` is `auto` or a percentile: the width of a feature
             must be known when the graph is built. `fieldpool transform` resolves it; other pipelines must set a number.
+            Or there is a vocabulary with `vectors`, but no `known`.
     """
     for name, field in spec.fields_of(MultivaluedField).items():
         if not isinstance(field.max_len, int):
@@ -98,6 +99,8 @@ def preprocessing_fn(
             )
     if known is not None:
         known.check(spec)
+    elif names := ", ".join(vector_files(spec)):
+        raise ValueError(f"vectors of {names}: expected `known`, found none; use `fieldpool transform` instead")
     return partial(_preprocess, spec=spec, counts_folder=counts_folder, known=known)
 
 

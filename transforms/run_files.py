@@ -20,6 +20,7 @@ TRANSFORM_FN_FOLDER = join(TRANSFORM_FOLDER, "transform_fn")
 ASSETS_FOLDER = join(TRANSFORM_FN_FOLDER, "assets")
 VOCABULARY_COUNTS_FOLDER = "vocabulary_counts"
 LEDGERS_FOLDER = "vocabulary_ledgers"
+VECTORS_FOLDER = "vectors"
 
 
 # The folder of an exported model in that of the trained model, and the folder in it for further files, which TensorFlow

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
 from ...transforms.spec import Spec, weights_feature
@@ -18,6 +19,7 @@ from .factorisation import at_least_float32, factorisation_machine
 from .features import EmbeddedField, Table, check_features
 from .pooled_embeddings import INITIAL_STDDEV, PooledEmbeddings
 from .pooling import sum_dtype
+from .pretrained import FrozenEmbeddings, set_vectors
 from .weights import Tensor
 
 
@@ -38,7 +40,7 @@ class DeepFM(keras.Model):
     model loads without its spec.
 
     Args:
-        tables: Embedding tables by name.
+        tables: Embedding tables by name. The vectors of a `frozen` one are given (`set_vectors`), and not trained.
         fields: Embedded fields by name.
         numeric: Names of the features that are used as numbers.
         embedding_dim: Length of every m_f. A table of another `dim` is projected to it, without bias.
@@ -115,11 +117,13 @@ class DeepFM(keras.Model):
         self.numeric = list(numeric)
         self.embedding_dim = embedding_dim
         self.num_fields = len(fields) + len(self.numeric)
-        self.embeddings = (
-            PooledEmbeddings(tables, fields, embedding_dim, l2=l2_embedding, pairs=exact_fm, dtype=self.dtype_policy)
-            if fields
-            else None
-        )
+        frozen = {name: table for name, table in tables.items() if table.get("frozen")}
+        learned = {name: table for name, table in tables.items() if name not in frozen}
+        of_learned = {name: field for name, field in fields.items() if field["table"] not in frozen}
+        of_frozen = {name: field for name, field in fields.items() if field["table"] in frozen}
+        options: dict[str, Any] = {"l2": l2_embedding, "pairs": exact_fm, "dtype": self.dtype_policy}
+        self.embeddings = PooledEmbeddings(learned, of_learned, embedding_dim, **options) if of_learned else None
+        self.frozen = FrozenEmbeddings(frozen, of_frozen, embedding_dim, **options) if of_frozen else None
         self._l2_embedding = keras.regularizers.L2(l2_embedding) if l2_embedding else None
         self.mlp = self._mlp(hidden_units, activation, dropout, batch_norm, l2_hidden)
 
@@ -142,8 +146,8 @@ class DeepFM(keras.Model):
 
     def build(self, input_shape: Any = None) -> None:
         """Creates all weights; their shapes do not depend on the inputs."""
-        if self.embeddings is not None:
-            self.embeddings.build()
+        for layer in self.embedding_layers:
+            layer.build()
         self.bias = self.add_weight(name="bias", shape=(1,), initializer="zeros", autocast=False)
         if self.numeric:
             n = len(self.numeric)
@@ -205,9 +209,21 @@ class DeepFM(keras.Model):
         identity: Mapping[str, Any] | None = self._settings["identity"]
         return identity
 
+    @property
+    def embedding_layers(self) -> list[PooledEmbeddings | FrozenEmbeddings]:
+        """The layers with tables: `embeddings` and `frozen`, if the model has them."""
+        return [layer for layer in (self.embeddings, self.frozen) if layer is not None]
+
+    def set_vectors(self, table: str, ids: np.ndarray, vectors: np.ndarray) -> None:
+        """Sets the vectors of some ids of a table, int `[n]` and float32 `[n, dim]`: pretrained ones, for example."""
+        if self.frozen is not None and table in self.frozen.table_settings:
+            self.frozen.set_vectors(table, ids, vectors)
+        elif self.embeddings is not None:
+            set_vectors(self.embeddings, table, ids, vectors)
+
     def feature_ranks(self) -> dict[str, int]:
         """Returns the names of the features that the model reads, with their ranks."""
-        ranks = {} if self.embeddings is None else self.embeddings.feature_ranks()
+        ranks = {name: rank for layer in self.embedding_layers for name, rank in layer.feature_ranks().items()}
         return {**ranks, **dict.fromkeys(self.numeric, 1)}
 
     def fields_of(self, features: Mapping[str, Tensor]) -> tuple[Tensor, ...]:
@@ -217,9 +233,9 @@ class DeepFM(keras.Model):
         compute dtype is float16 or bfloat16.
         """
         parts: list[tuple[Tensor, ...]] = []
-        if self.embeddings is not None:
+        for layer in self.embedding_layers:
             # Only the features of this layer: Keras would try to cast others, such as a string key.
-            m, *terms = self.embeddings({name: features[name] for name in self.embeddings.feature_ranks()})
+            m, *terms = layer({name: features[name] for name in layer.feature_ranks()})
             parts.append((at_least_float32(m), *terms))
         if self.numeric:
             dtype = sum_dtype(self.compute_dtype)
@@ -240,6 +256,7 @@ def deepfm(
     """Returns the DeepFM of a spec, with its weights created.
 
     A numeric field in quantile buckets has its own table: row 0 for a missing number, then one row per bucket.
+    Pretrained vectors of vocabularies are zeros, or random: `set_vectors` sets those that `Run.vectors` returns.
 
     Args:
         spec: Fields and model settings.
@@ -259,6 +276,7 @@ def deepfm(
             f"missing: {', '.join(missing)}. `Run(path).vocabulary_sizes` has them"
         )
     tables = {name: Table(rows=t.rows, dim=t.dim) for name, t in spec.embedding_tables(vocabulary_sizes).items()}
+    tables |= {name: Table(**tables[name], frozen=True) for name, of in vocabularies.items() if of.freeze}
     fields = {
         name: EmbeddedField(
             table=spec.table_of(name),

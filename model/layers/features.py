@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 from keras import ops
 
@@ -16,10 +16,11 @@ class MissingFeatures(ValueError):
 
 
 class Table(TypedDict):
-    """An embedding table: `rows` ids, including 0 (padding), with vectors of `dim` numbers."""
+    """An embedding table: `rows` ids, including 0 (padding), with vectors of `dim` numbers; `frozen`: not trained."""
 
     rows: int
     dim: int
+    frozen: NotRequired[bool]
 
 
 class EmbeddedField(TypedDict):

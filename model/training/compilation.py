@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from ...transforms.runs.run import Run
 from ...transforms.spec import Spec
+from ...transforms.spec.inputs import vector_files
 from ..layers.deepfm import DeepFM, deepfm
 from .optimizers import optimizer
 from .replicas import suit_to_strategy
@@ -30,6 +31,9 @@ def compiled_model(spec: Spec, run: Run, steps: int) -> DeepFM:
         logit_offset=run.logit_offset,
         identity=run.identity.as_json(),
     )
+    for name in vector_files(spec):
+        if (vectors := run.vectors(name)) is not None:
+            model.set_vectors(name, *vectors)
     model.compile(
         optimizer=optimizer(settings.optimizer, learning_rate(settings, settings.epochs * steps), settings.precision),
         loss=keras.losses.BinaryCrossentropy(from_logits=True, reduction=_reduction(spec)),

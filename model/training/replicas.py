@@ -34,9 +34,9 @@ def suit_to_strategy(model: DeepFM) -> None:
             if isinstance(layer, keras.layers.BatchNormalization):
                 layer.synchronized = True
         l2 = 0.0
-        if model.embeddings is not None:
+        for layer in model.embedding_layers:
             # The step adds the penalty: losses that layers add are not kept apart by replica.
-            l2, model.embeddings.l2 = model.embeddings.l2, 0.0
+            l2, layer.l2 = layer.l2, 0.0
         model.train_step = lambda data: _train_step(model, l2, data)
     if several_workers:
         step = model.train_step

@@ -18,15 +18,18 @@ from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
 from ...transforms.known import LEDGER, Known
-from ...transforms.run_files import LEDGERS_FOLDER, VOCABULARY_COUNTS_FOLDER
+from ...transforms.run_files import LEDGERS_FOLDER, VECTORS_FOLDER, VOCABULARY_COUNTS_FOLDER
 from ...transforms.runs.run_stats import VocabularyStats
 from ...transforms.spec import NumericField, Spec, TimeSplit
+from ...transforms.spec.inputs import with_vectors
 from ...transforms.sums.exact_sums import NO_VALUES, packed_statistics_of
-from ...transforms.sums.token_counts import candidates, count_lines, most_frequent_first, vocabulary_lines
+from ...transforms.sums.token_counts import count_lines, in_vocabulary, vocabulary_lines
 from ..folders.storage import make_folder, write_atomically
 from ..folders.work_folder import ANALYSIS_FILE
 from ..sources.batches import SourceBatch
 from ..spec_file import dump_spec, parse_spec, parse_yaml
+from ..vectors.run_vectors import coverage, vectors_file
+from ..vectors.vector_files import Vectors
 from .boundaries import with_found_boundaries
 from .cache import CountsCache
 from .collisions import expected_share, measured_share
@@ -68,6 +71,7 @@ def analyze(
     first_rows: Iterable[SourceBatch] = (),
     cache: CountsCache | None = None,
     growth: Growth | None = None,
+    vectors: Mapping[str, Vectors] | None = None,
 ) -> Analysis:
     """Returns the analysis of the train rows; writes vocabularies, and their counts, to `folder`.
 
@@ -82,6 +86,8 @@ def analyze(
         cache: Counts of partitions from earlier analyses, and for later ones; by default all rows are counted.
         growth: The vocabularies to extend; also writes ledgers to the folder `vocabulary_ledgers`, as in a run. Default
             None: the vocabularies follow from the rows alone.
+        vectors: The pretrained vectors of each vocabulary that has some; they are written to the folder `vectors`, as
+            in a run, and the spec of the result names these files and the length of the vectors.
 
     Raises:
         SourceError: a file cannot be read, or no row has a time.
@@ -109,26 +115,36 @@ def analyze(
     resolved = with_lengths(spec, {name: dict(enumerate(sums.lengths[name].tolist())) for name in open_lengths(spec)})
     if any(len(sums.lengths[name]) - 1 > resolved.fields[name].shape[0] for name in open_lengths(spec)):
         sums = train_sums(partitions, resolved, threads, cache)
-    return _written(resolved, sums, folder, growth, as_of)
+    return _written(resolved, sums, folder, growth, as_of, vectors or {})
 
 
-def _written(spec: Spec, sums: RowSums, folder: str, growth: Growth | None, as_of: date | None) -> Analysis:
+def _written(
+    spec: Spec,
+    sums: RowSums,
+    folder: str,
+    growth: Growth | None,
+    as_of: date | None,
+    vectors: Mapping[str, Vectors],
+) -> Analysis:
     """Writes the files of the vocabularies, and last the rest of the result."""
     make_folder(folder)  # A spec without vocabularies needs it, too.
     settings, stats = spec.resolved_vocabularies(), {}
     retired: dict[str, list[int]] = {}
     for name in settings:
-        buckets = settings[name].hash_buckets
+        buckets, own = settings[name].hash_buckets, vectors.get(name)
+        given = own.tokens if own else None
         if buckets is not None:
             ordered = sums.tokens[name].schema.empty_table()
         elif growth is None:
-            frequent = candidates(sums.tokens[name], settings[name].min_count)
-            ordered = most_frequent_first(frequent, settings[name].top_k)
+            ordered = in_vocabulary(sums.tokens[name], settings[name].min_count, settings[name].top_k, given)
         else:
             ledger = growth.ledgers.get(name, LEDGER.empty_table())
-            grown = grow(ledger, sums.tokens[name], settings[name], as_of)
+            grown = grow(ledger, sums.tokens[name], settings[name], as_of, given)
             ordered, retired[name] = grown.tokens, grown.retired.tolist()
             _write(FileSystems.join(folder, LEDGERS_FOLDER), f"{name}.parquet", [grown.ledger_file()])
+        if own:
+            file = vectors_file(own, ordered["token"].combine_chunks(), settings[name].first_token_id)
+            _write(FileSystems.join(folder, VECTORS_FOLDER), f"{name}.parquet", [file])
         _write(FileSystems.join(folder, _VOCABULARIES_FOLDER), name, vocabulary_lines(ordered))
         _write(FileSystems.join(folder, VOCABULARY_COUNTS_FOLDER), name, count_lines(ordered))
         found = sums.tokens[name]
@@ -138,12 +154,14 @@ def _written(spec: Spec, sums: RowSums, folder: str, growth: Growth | None, as_o
             retired=len(retired[name]) if name in retired else None,
             collisions=None if buckets is None else measured_share(found["token"], name, buckets),
             expected_collisions=None if buckets is None else expected_share(found.num_rows, buckets),
+            vectors=coverage(own, found) if own else None,
         )
+    in_run = {n: {"vectors": f"{VECTORS_FOLDER}/{n}.parquet", "dim": of.length} for n, of in vectors.items()}
     numbers = spec.fields_of(NumericField)
     histograms = [sums.histograms.get(name, NO_VALUES) for name in numbers]
     statistics = packed_statistics_of(sums.moments, histograms, [field.quantiles or 1 for field in numbers.values()])
     content = {
-        "spec": dump_spec(spec),
+        "spec": dump_spec(with_vectors(spec, in_run)),
         "rows": sums.rows,
         "statistics": statistics.tolist(),
         "vocabularies": {name: of_name.model_dump() for name, of_name in stats.items()},

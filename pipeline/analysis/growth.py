@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from ...transforms.errors import UserError
 from ...transforms.known import LEDGER, ledger_of
 from ...transforms.spec import Spec, Vocabulary
-from ...transforms.sums.token_counts import candidates, most_frequent_first
+from ...transforms.sums.token_counts import counted, in_vocabulary
 from .dates import newest_folder_date
 from .partitions import Partition
 
@@ -89,7 +89,9 @@ class Grown:
             return file.getvalue()
 
 
-def grow(ledger: pa.Table, counts: pa.Table, settings: Vocabulary, as_of: date | None) -> Grown:
+def grow(
+    ledger: pa.Table, counts: pa.Table, settings: Vocabulary, as_of: date | None, given: pa.Array | None = None
+) -> Grown:
     """Returns the vocabulary that extends another one: every token of it keeps its line and its id.
 
     - A token that train has is *used*; a retired one only if train has it at least `min_count` times. It then comes
@@ -97,6 +99,7 @@ def grow(ledger: pa.Table, counts: pa.Table, settings: Vocabulary, as_of: date |
     - A token that has not been used for `retire_after` is retired. Without this setting, no token is.
     - Then tokens that are new in train and have `min_count` are appended, most frequent first, ties by bytes. `top_k`
       limits them, and only them: they fill the places that tokens which are not retired leave free.
+    - Given tokens count as used, are appended whatever their count, and do not count for `top_k`.
 
     Without older tokens, the result is the vocabulary that `packed_vocabularies` makes of the counts.
 
@@ -105,12 +108,14 @@ def grow(ledger: pa.Table, counts: pa.Table, settings: Vocabulary, as_of: date |
         counts: The distinct tokens of train in any order: `token` (large_binary) and `count` (int64, 1 or more).
         settings: The settings of the new vocabulary, with the `num_oov_buckets` of the older one.
         as_of: The date of the rows, from which the time is counted; None if it is not known: no token is retired.
+        given: Tokens that are in the vocabulary in any case, as in `in_vocabulary`. Default: none.
     """
     retires_after = None if as_of is None else settings.retires_after
     ledger, counts = ledger.combine_chunks(), counts.combine_chunks()
-    of_lines = counts["count"].take(pc.index_in(ledger["token"], value_set=counts["token"])).fill_null(0)
+    lines = counted(ledger["token"], counts)
+    is_given = pc.is_in(ledger["token"], value_set=pa.array([], pa.large_binary()) if given is None else given)
     was_retired, today = ledger["retired"], pa.scalar(as_of, pa.date32())
-    is_used = pc.greater_equal(of_lines, pc.if_else(was_retired, settings.min_count, 1))
+    is_used = pc.or_(is_given, pc.greater_equal(lines["count"], pc.if_else(was_retired, settings.min_count, 1)))
     # A token whose last use is not known counts as used on the first date that is.
     until = pc.coalesce(pc.if_else(is_used, pc.max_element_wise(ledger["until"], today), ledger["until"]), today)
     retired = pc.and_(was_retired, pc.invert(is_used))
@@ -119,9 +124,9 @@ def grow(ledger: pa.Table, counts: pa.Table, settings: Vocabulary, as_of: date |
     older = ledger.set_column(3, LEDGER.field("until"), until).set_column(4, LEDGER.field("retired"), retired)
 
     is_older = pc.is_in(counts["token"], value_set=ledger["token"])
-    active = ledger.num_rows - pc.sum(retired, min_count=0).as_py()
+    active = ledger.num_rows - pc.sum(pc.or_(retired, is_given), min_count=0).as_py()
     places = None if settings.top_k is None else max(0, settings.top_k - active)
-    new = most_frequent_first(candidates(counts.filter(pc.invert(is_older)), settings.min_count), places)
-    lines = pa.table({"token": ledger["token"], "count": of_lines}).cast(new.schema)
+    new_given = given if given is None else given.filter(pc.invert(pc.is_in(given, value_set=ledger["token"])))
+    new = in_vocabulary(counts.filter(pc.invert(is_older)), settings.min_count, places, new_given)
     appended = ledger_of(new["token"], settings.first_token_id + ledger.num_rows, as_of)
     return Grown(pa.concat_tables([lines, new]), pa.concat_tables([older, appended]))

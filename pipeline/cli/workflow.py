@@ -210,8 +210,10 @@ def _inputs_of(spec: str, files: list[FileStamp], out: str) -> Fingerprint:
     from ..runs.run_directory import fingerprint_of
     from ..sources.files import find_files
     from ..spec_file import load_spec
+    from ..vectors.vector_files import vector_stamps
 
-    return fingerprint_of(load_spec(spec), [*files, *find_files([os.path.join(out, "run", "DONE")])], [])
+    loaded, done = load_spec(spec), find_files([os.path.join(out, "run", "DONE")])
+    return fingerprint_of(loaded, [*files, *vector_stamps(loaded), *done], [])
 
 
 def run_workflow(

@@ -35,6 +35,7 @@ from ...transforms.run_files import (
     STATISTICS_FOLDER,
     STATS_FILE,
     TRANSFORM_FOLDER,
+    VECTORS_FOLDER,
     VOCABULARY_COUNTS_FOLDER,
 )
 from ...transforms.stopping import undone, uninterrupted
@@ -58,6 +59,7 @@ _PARTS = (
     TRANSFORM_FOLDER,
     VOCABULARY_COUNTS_FOLDER,
     LEDGERS_FOLDER,
+    VECTORS_FOLDER,
     EXAMPLES_FOLDER,
     PREDICTIONS_FOLDER,
     REJECTED_FOLDER,

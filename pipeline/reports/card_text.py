@@ -23,6 +23,7 @@ _POOLINGS = {
 _OVERFITTING = 0.05
 _MISCALIBRATION = 0.1
 _MANY_OOV = 0.2
+_FEW_COVERED = 0.5
 
 
 def formula(spec: Spec) -> str:
@@ -117,6 +118,9 @@ def limits(
         f"{name} is a feature in training only: predictions, and metrics of eval and test, are for the value {value!r}."
         for name, value in run.spec.train_only.items()
     ]
+    for name, vocabulary in run.stats.vocabularies.items():
+        if (vectors := vocabulary.vectors) is not None and vectors.covered < _FEW_COVERED:
+            lines.append(f"Only {vectors.covered:.0%} of the values of {name} in train have a pretrained vector.")
     fitted = next((found["calibrated_on"] for found in by_split.values() if "calibrated_on" in found), None)
     if fitted is not None:
         lines.append(f"The probabilities are calibrated on {fitted}: logloss, calibration and ECE of {fitted} flatter.")

@@ -18,10 +18,17 @@ from apache_beam.runners.runner import PipelineResult
 
 from ...transforms.errors import UserError
 from ...transforms.kinds import check_cloud_access, kind_of
-from ...transforms.run_files import ASSETS_FOLDER, LEDGERS_FOLDER, TRANSFORM_FOLDER, VOCABULARY_COUNTS_FOLDER
+from ...transforms.run_files import (
+    ASSETS_FOLDER,
+    LEDGERS_FOLDER,
+    TRANSFORM_FOLDER,
+    VECTORS_FOLDER,
+    VOCABULARY_COUNTS_FOLDER,
+)
 from ...transforms.runs.run import Run
 from ...transforms.runs.run_stats import Ancestor, VocabularyStats
 from ...transforms.spec import Spec
+from ...transforms.spec.inputs import vector_files
 from ...transforms.transform_graph import TransformGraph
 from ...transforms.vocabulary_counts import METRICS_NAMESPACE
 from ...transforms.writing import writing
@@ -30,6 +37,8 @@ from ..analysis.cache import OPTION, CountsCache
 from ..folders.storage import children, make_folder
 from ..folders.work_folder import ANALYSIS_FOLDER
 from ..jobs.options import cores, runs_in_process
+from ..vectors.normalized import check_normalized
+from ..vectors.vector_files import read_vector_files
 from .growing import Growing
 from .row_source import RowSource
 
@@ -77,7 +86,8 @@ def known_transform(
         grow: The run whose vocabularies are extended, and the date of the rows.
 
     Raises:
-        UserError: another runner cannot extend vocabularies.
+        UserError: another runner cannot extend vocabularies, or take tokens from files of vectors.
+        SourceError: a file of vectors is wrong.
     """
     if using is not None:
         stats = using.stats
@@ -89,14 +99,23 @@ def known_transform(
                 "vocabularies yet. Create the run on this machine (without --runner); the runner can then transform "
                 "more rows with it: `fieldpool transform --using RUN`"
             )
+        if files := vector_files(spec):
+            raise UserError(
+                f"vectors of the vocabulary {next(iter(files))}: expected a job in this process, found another runner, "
+                "which cannot add the tokens of a file yet. Create the run on this machine (without --runner); the "
+                "runner can then transform more rows with it: `fieldpool transform --using RUN`"
+            )
         return None
     growth = None if grow is None else grow.growth(spec)
     folder = FileSystems.join(work, ANALYSIS_FOLDER)
     if is_complete(folder):
         analysis = read_analysis(folder)
     else:
-        cache = source.counts_cache
-        analysis = analyze(spec, source.partitions(), folder, cores(), source.first_rows(), cache, growth)
+        vectors = read_vector_files(spec)  # Before rows are read, which takes longer.
+        check_normalized(spec, vectors)
+        analysis = analyze(
+            spec, source.partitions(), folder, cores(), source.first_rows(), source.counts_cache, growth, vectors
+        )
     graph = TransformGraph(analysis.spec, analysis.known)
     extends = grow.extends() if grow else None
     return KnownTransform(analysis.spec, folder, analysis.vocabularies, analysis.rows, analysis.as_of, extends, graph)
@@ -145,9 +164,9 @@ def vocabularies_of_job(spec: Spec, run: str, result: PipelineResult) -> dict[st
     return {name: VocabularyStats(distinct=distinct[name], tokens=tokens[name]) for name in names}
 
 
-def copy_counts_and_ledgers(run: str, new: str) -> None:
-    """Copies the counts and ledgers of a run's vocabularies, if it has them: one by another program may have none."""
-    for part in (VOCABULARY_COUNTS_FOLDER, LEDGERS_FOLDER):
+def copy_vocabulary_files(run: str, new: str) -> None:
+    """Copies counts, ledgers and vectors of a run's vocabularies, if it has them: another program may write none."""
+    for part in (VOCABULARY_COUNTS_FOLDER, LEDGERS_FOLDER, VECTORS_FOLDER):
         source, target = (FileSystems.join(folder, part) for folder in (run, new))
         names = children(source)
         if names:

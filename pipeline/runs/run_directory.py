@@ -31,6 +31,7 @@ from ..sources.batches import SourceBatch
 from ..sources.files import FileStamp, find_files
 from ..sources.readers import check_input
 from ..sources.sample import first_rows
+from ..vectors.vector_files import vector_stamps
 from .growing import Growing, growing_of
 from .known_transform import opened_cache
 from .list_warnings import LOOKED_AT, warn_of_unsplit_lists
@@ -129,7 +130,8 @@ def transform_job(
     found = check_input(job.paths, spec.source, columns)
     other = using or (grow.older if grow else None)
     base = find_files([FileSystems.join(other.path, DONE_FILE)]) if other else []
-    fingerprint = fingerprint_of(spec, [*job.files, *base], found, grow)
+    vectors = vector_stamps(spec) if using is None else []
+    fingerprint = fingerprint_of(spec, [*job.files, *base, *vectors], found, grow)
     check_files(job.paths, spec)
 
     def first_of_files() -> Iterator[SourceBatch]:

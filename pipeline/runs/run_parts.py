@@ -33,7 +33,7 @@ from ..rows.rejected import check_rejected, why_all_rejected
 from ..rows.tft_rows import RowTransform, raw_metadata
 from ..spec_file import dump_spec
 from .growing import Growing
-from .known_transform import KnownTransform, copy_counts_and_ledgers, known_transform, vocabularies_of_job
+from .known_transform import KnownTransform, copy_vocabulary_files, known_transform, vocabularies_of_job
 from .local_pass import Batches, copy_transform, write_rows
 from .preprocess import write_run
 from .row_source import RowSource
@@ -55,7 +55,7 @@ def write_parts(
     FileSystems.mkdirs(FileSystems.join(work.result, EXAMPLES_FOLDER))
     threads = local_threads(options)
     if known is not None:
-        copy_counts_and_ledgers(known.folder, work.result)
+        copy_vocabulary_files(known.folder, work.result)
         vocabularies, analyzed = known.vocabularies, known.rows
     if known is not None and source.batches is not None and threads is not None:
         counts = _write_locally(source.batches(), resolved, work, known, threads)

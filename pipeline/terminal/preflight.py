@@ -31,11 +31,13 @@ def check_export(path: str) -> None:
 
 
 def check_data(patterns: Sequence[str], spec: Spec | None = None) -> None:
-    """Checks that files match the patterns and, with a spec, that they have its columns.
+    """Checks that files match the patterns and, with a spec, that they and its files of vectors have their columns.
 
     Raises:
         SourceError: no file matches, or a column is missing.
     """
+    if spec is not None:
+        _check_vectors(spec)
     if is_remote(*patterns):
         return
     from ..sources.files import find_files  # Imports Arrow.
@@ -49,6 +51,17 @@ def check_data(patterns: Sequence[str], spec: Spec | None = None) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FieldpoolWarning)  # The command warns.
         check_input(paths, spec.source, raw_columns(spec))
+
+
+def _check_vectors(spec: Spec) -> None:
+    """Raises SourceError if a file of vectors is missing, or lacks a column."""
+    from ...transforms.spec.inputs import vector_files
+
+    files = vector_files(spec)
+    if files and not is_remote(*files.values()):
+        from ..vectors.vector_files import check_vector_files  # Imports Arrow.
+
+        check_vector_files(spec)
 
 
 def check_output(folder: str, kind: Kind, *, may_exist: bool) -> None:

@@ -32,7 +32,7 @@ def show_stats(stats: RunStats, *, as_json: bool = False) -> None:
 
 
 def stats_tables(stats: RunStats) -> list[Table]:
-    """Returns the counts of a run: a table of its rows, and one of its fields.
+    """Returns the counts of a run: a table of its rows, one of its fields, and one of its pretrained vectors, if any.
 
     Duplicate keys, and numbers that are limited by `clip`, have a column if there are any.
     """
@@ -61,7 +61,20 @@ def stats_tables(stats: RunStats) -> list[Table]:
             truncated,
             *([f"{clipped[name]:,}" if name in clipped else ""] if any(clipped.values()) else []),
         )
-    return [counts_table(counts), fields]
+    return [counts_table(counts), fields, *_vectors_tables(stats)]
+
+
+def _vectors_tables(stats: RunStats) -> list[Table]:
+    """Returns a table of the vocabularies with pretrained vectors; none if there are none."""
+    table = Table(title="Pretrained vectors", title_justify="left")
+    for name in ("vocabulary", "length", "tokens", "not in train", "of all tokens", "of the values of train"):
+        table.add_column(name, justify="left" if name == "vocabulary" else "right", no_wrap=True)
+    for name, vocabulary in stats.vocabularies.items():
+        if (vectors := vocabulary.vectors) is not None:
+            counts = [f"{number:,}" for number in (vectors.length, vectors.tokens, vectors.not_in_train)]
+            shares = _share(vectors.tokens, vocabulary.tokens), _percent(vectors.covered)
+            table.add_row(Text(name), *counts, *shares)
+    return [table] if table.row_count else []
 
 
 def split_line(spec: Spec) -> str | None:

@@ -11,7 +11,7 @@ from pages import PAGES, ROOT
 
 README, TUTORIAL = ROOT / "README.md", ROOT / "docs/tutorial.md"
 # Their Python runs in the folder that the tutorial leaves.
-IN_TUTORIAL = [ROOT / "docs/derived.md", ROOT / "docs/training.md", ROOT / "docs/serving.md"]
+IN_TUTORIAL = [ROOT / "docs" / f"{name}.md" for name in ("derived", "training", "serving", "vectors")]
 
 
 def name_of(path: Path) -> str:

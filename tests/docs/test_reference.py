@@ -21,7 +21,17 @@ SPEC_PAGE = text_of(ROOT / "docs/spec.md")
 # What fields of several kinds have is explained once: above their tables, or under Vocabularies.
 IN_SEVERAL = {
     *("type", "column", "derivation", "text", "normalize"),
-    *("vocabulary", "min_count", "top_k", "num_oov_buckets", "hash_buckets", "dim", "retire_after"),
+    *(
+        "vocabulary",
+        "min_count",
+        "top_k",
+        "num_oov_buckets",
+        "hash_buckets",
+        "dim",
+        "vectors",
+        "freeze",
+        "retire_after",
+    ),
 }
 
 

@@ -39,6 +39,7 @@ from ..spec import Spec
 from .damage import reading
 from .files import exists, opened
 from .run_stats import Ancestor, RunStats
+from .vectors import read_vectors
 
 if TYPE_CHECKING:
     from .identity import Identity
@@ -191,6 +192,21 @@ class Run:
         """Returns the lines of retired tokens, int64, from 0, of each vocabulary that has some."""
         names = [name for name, of_name in self.stats.vocabularies.items() if of_name.retired] if self.has_stats else []
         return {name: np.flatnonzero(np.asarray(self.ledger(name)["retired"])) for name in names}
+
+    def vectors(self, vocabulary: str) -> tuple[np.ndarray, np.ndarray] | None:
+        """Returns the pretrained vectors of a vocabulary: ids, int64 `[n]`, and vectors, float32 `[n, length]`.
+
+        None without `vectors` in the spec. Tokens without a vector are not among the ids.
+
+        Raises:
+            Damaged: the file cannot be read, or is not that of the vocabulary.
+        """
+        settings = self.spec.resolved_vocabularies()[vocabulary]
+        if settings.vectors is None:
+            return None
+        path = join(self.path, settings.vectors)
+        with reading(path, "transform"), opened(path) as file:
+            return read_vectors(file.read(), pa.array(self.tokens(vocabulary), pa.large_binary()), settings)
 
     @cached_property
     def vocabulary_sizes(self) -> dict[str, int]:

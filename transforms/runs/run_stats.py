@@ -21,6 +21,23 @@ class _Counts(NamedEntries):
     model_config = ConfigDict(extra="ignore", frozen=True)
 
 
+class VectorStats(_Counts):
+    """The pretrained vectors of a vocabulary.
+
+    Attributes:
+        length: The length of the vectors.
+        tokens: Number of tokens in the vocabulary that have a vector: all those of the file.
+        not_in_train: Number of these that train does not have.
+        covered: The share of the values of train whose token has a vector, from 0 to 1. Values are counted as for the
+            vocabulary: after lists are truncated.
+    """
+
+    length: int
+    tokens: int
+    not_in_train: int
+    covered: float
+
+
 class VocabularyStats(_Counts):
     """One vocabulary.
 
@@ -32,6 +49,7 @@ class VocabularyStats(_Counts):
         collisions: With `hash_buckets`, the share of the distinct tokens that share their bucket with another one. None
             for a vocabulary, and if the analysis did not count the tokens.
         expected_collisions: The share that is expected of that number of tokens and buckets.
+        vectors: With `vectors`, how much they cover.
     """
 
     distinct: int
@@ -39,6 +57,7 @@ class VocabularyStats(_Counts):
     retired: int | None = None
     collisions: float | None = None
     expected_collisions: float | None = None
+    vectors: VectorStats | None = None
 
 
 class Ancestor(_Counts):

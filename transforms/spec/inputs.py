@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, field_validator
 
 from .base import Strict
-from .fields import AnyField, Cross, Match, RawForm
+from .fields import AnyField, Cross, Match, RawForm, VocabularyField
 from .split import ColumnSplit, HashSplit, TimeSplit
 from .times import TimeUnit, check_format
 
@@ -117,6 +117,23 @@ def split_columns(spec: Spec) -> list[str]:
 def sample_columns(spec: Spec) -> list[str]:
     """Returns the columns that the sample reads."""
     return [] if spec.sample is None or spec.sample.by is None else [spec.sample.by]
+
+
+def vector_files(spec: Spec) -> dict[str, str]:
+    """Returns the file of pretrained vectors of each vocabulary that has one."""
+    settings = spec.resolved_vocabularies()
+    return {name: of_name.vectors for name, of_name in settings.items() if of_name.vectors is not None}
+
+
+def with_vectors(spec: Spec, settings: Mapping[str, Mapping[str, Any]]) -> Spec:
+    """Returns a spec with other settings of vocabularies that have `vectors`; they may be set on fields."""
+    sections: dict[str, dict[str, Any]] = {"vocabularies": dict(spec.vocabularies), "fields": dict(spec.fields)}
+    for section in sections.values():
+        for name, entry in section.items():
+            if getattr(entry, "vectors", None) is not None:
+                own = entry.vocabulary or name if isinstance(entry, VocabularyField) else name
+                section[name] = entry.model_copy(update=settings.get(own, {}))
+    return spec.model_copy(update={name: section for name, section in sections.items() if section})
 
 
 def _field_columns(spec: Spec, *, requests: bool) -> list[str | None]:

@@ -41,16 +41,30 @@ class Vocabulary(Strict):
         "Different tokens may share a bucket.",
     )
     dim: PositiveInt | None = Field(None, description="Embedding dimension; default: model.embedding_dim.")
+    vectors: str | None = Field(
+        None,
+        min_length=1,
+        description="A Parquet or Arrow file of pretrained vectors, with the columns `token` and `vector`: embeddings "
+        "start with them, and all of its tokens are in the vocabulary. The path is relative to the spec.",
+    )
+    freeze: bool = Field(False, description="Whether the pretrained vectors stay as they are in training.")
     retire_after: Days | None = Field(
         None, description="With `transform --grow`: unused tokens become OOV after this number of days, such as 30d."
     )
 
     @model_validator(mode="after")
     def _hashed_tokens_are_not_counted(self) -> Vocabulary:
-        names, defaults = ("min_count", "top_k", "num_oov_buckets", "retire_after"), type(self).model_fields
+        names = ("min_count", "top_k", "num_oov_buckets", "vectors", "retire_after")
+        defaults = type(self).model_fields
         others = [name for name in names if getattr(self, name) != defaults[name].default]
         if self.hash_buckets is not None and others:
             raise ValueError(f"`hash_buckets` replaces a vocabulary; remove {', '.join(others)}")
+        return self
+
+    @model_validator(mode="after")
+    def _only_vectors_are_frozen(self) -> Vocabulary:
+        if self.freeze and self.vectors is None:
+            raise ValueError("`freeze` is for pretrained vectors; add `vectors: FILE`, or remove it")
         return self
 
     @property

@@ -59,6 +59,29 @@ def most_frequent_first(counts: pa.Table, top_k: int | None) -> pa.Table:
     return counts.take(order if top_k is None else order[:top_k])
 
 
+def in_vocabulary(counts: pa.Table, min_count: int, top_k: int | None, given: pa.Array | None = None) -> pa.Table:
+    """Returns the tokens of a vocabulary with their counts, in the order of ids: see `most_frequent_first`.
+
+    Args:
+        counts: The distinct tokens of train.
+        min_count: Tokens that train has less often are not in the vocabulary.
+        top_k: The maximum number of tokens. Default None: no limit.
+        given: Different tokens, large_binary, that are in the vocabulary whatever their count, 0 if train does not have
+            them. `top_k` limits the others. Default: none.
+    """
+    if given is None:
+        return most_frequent_first(candidates(counts, min_count), top_k)
+    others = candidates(counts.filter(pc.invert(pc.is_in(counts["token"], value_set=given))), min_count)
+    kept = most_frequent_first(others, top_k)
+    return most_frequent_first(pa.concat_tables([kept, counted(given, counts)]), None)
+
+
+def counted(tokens: pa.Array | pa.ChunkedArray, counts: pa.Table) -> pa.Table:
+    """Returns tokens with their counts, 0 for those that `counts` does not have."""
+    found = counts["count"].take(pc.index_in(tokens, value_set=counts["token"])).fill_null(0)
+    return pa.table([tokens, found], schema=COUNTS)
+
+
 def vocabulary_lines(counts: pa.Table) -> Iterator[bytes]:
     """Yields the content of a vocabulary's file, one token a line."""
     for chunk in counts["token"].chunks:

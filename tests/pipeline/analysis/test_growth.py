@@ -160,3 +160,34 @@ def test_any_chain_equals_the_reference_and_does_not_depend_on_the_order_of_coun
         kept = ledger.slice(0, older.num_rows)
         assert kept.select(["token", "id", "since"]) == older.select(["token", "id", "since"])
         assert ledger["id"].to_pylist() == list(range(vocabulary.first_token_id, vocabulary.table_rows(len(ledger))))
+
+
+def grown_with(given_tokens: list[str], *days: Mapping[str, int], **settings: object) -> Grown:
+    """Returns the vocabulary after growth by several days, each with the same tokens of pretrained vectors."""
+    tokens = pa.array([token.encode() for token in given_tokens], pa.large_binary())
+    ledger = LEDGER.empty_table()
+    for number, of_day in enumerate(days, start=1):
+        result = grow(ledger, counts(of_day), Vocabulary(**settings), day(number), tokens)
+        ledger = result.ledger
+    return result
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [({}, "b a y z c x"), ({"min_count": 2}, "b y z c"), ({"top_k": 3}, "b a y z c")],
+)
+def test_tokens_with_pretrained_vectors_are_appended_and_do_not_count_for_top_k(
+    settings: dict[str, int], expected: str
+) -> None:
+    assert tokens(grown_with(["z", "y"], {"a": 1, "b": 2}, {"c": 3, "x": 1, "y": 1}, **settings)) == expected
+
+
+def test_tokens_with_pretrained_vectors_are_not_retired_while_the_file_has_them() -> None:
+    result = grown_with(["z"], {"a": 1}, {"b": 1}, {"b": 1}, retire_after="1d")
+    assert (tokens(result), result.retired.tolist()) == ("a z b", [0])
+    later = grow(result.ledger, counts({"b": 1}), Vocabulary(retire_after="1d"), day(4))
+    assert later.retired.tolist() == [0, 1]
+    again = grow(
+        later.ledger, counts({"b": 1}), Vocabulary(retire_after="1d"), day(5), pa.array([b"z"], pa.large_binary())
+    )
+    assert again.retired.tolist() == [0]

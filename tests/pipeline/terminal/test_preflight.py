@@ -36,6 +36,7 @@ CASES = {
     "transform spec.yaml rows.csv --out rows.csv": "rows.csv: exists already and is a file",
     "transform spec.yaml rows.csv --out made": "made: exists already and is a run",
     "transform --using empty rows.csv --out new": "empty: not a run (no DONE file)",
+    "transform vectors.yaml rows.csv --out new": "items.parquet: no such file",
     "explain typo.yaml rows.csv": "rows.csv: has no column 'usr'",
     "explain spec.yaml nothing.csv": "nothing.csv: no such file",
     "check nothing rows.csv": "nothing: no such folder (no DONE file)",
@@ -58,6 +59,7 @@ def folder(tmp_path: Path) -> Path:
     spec = "label: {field: y}\nsplit: {column: s}\nfields: {user: {type: categorical}}\n"
     (tmp_path / "spec.yaml").write_text(spec)
     (tmp_path / "typo.yaml").write_text(spec.replace("categorical", "categorical, column: usr"))
+    (tmp_path / "vectors.yaml").write_text(spec.replace("categorical", "categorical, vectors: items.parquet"))
     (tmp_path / "rows.csv").write_text("y,s,user\n1,train,a\n")
     (tmp_path / "empty").mkdir()
     (tmp_path / "made").mkdir()

@@ -127,3 +127,17 @@ def test_metrics_beside_the_best_possible_auc() -> None:
     (table,) = tables.metrics_tables({"test": {"auc": 0.75}}, {"test": 0.8})
     assert "best possible auc" in printed(table)
     assert "0.8000" in printed(table)
+
+
+def test_pretrained_vectors_have_a_table_if_there_are_any() -> None:
+    zeros = {"train": 0, "eval": 0, "test": 0}
+    vectors = {"length": 300, "tokens": 1500, "not_in_train": 250, "covered": 0.975}
+    vocabularies = {
+        "user": {"distinct": 3, "tokens": 3},
+        "items": {"distinct": 1750, "tokens": 2000, "vectors": vectors},
+    }
+    stats = {**zeros, "read": 0, "rejected": 0, "positives": zeros, "vocabularies": vocabularies, "fields": {}}
+    _, _, table = tables.stats_tables(RunStats.model_validate(stats))
+    assert printed(table).splitlines()[4].split() == [
+        *["│", "items", "│", "300", "│", "1,500", "│", "250", "│", "75.0", "%", "│", "97.5", "%", "│"]
+    ]

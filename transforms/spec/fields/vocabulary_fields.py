@@ -47,6 +47,8 @@ class VocabularyField(AnyField):
     hash_buckets: PositiveInt | None = Field(None, description="See vocabularies.")
     num_oov_buckets: PositiveInt | None = Field(None, description="See vocabularies.")
     dim: PositiveInt | None = Field(None, description="See vocabularies.")
+    vectors: str | None = Field(None, min_length=1, description="See vocabularies.")
+    freeze: bool | None = Field(None, description="See vocabularies.")
     retire_after: Days | None = Field(None, description="See vocabularies.")
     normalize: list[Literal["strip", "lower"]] = Field(
         default=[],

@@ -1,0 +1,1 @@
+"""Pretrained vectors: reads and checks their files, and writes those of a run."""
