@@ -9,6 +9,7 @@ import keras
 from ..transforms.errors import UserError
 from ..transforms.runs.identity import Identity
 from ..transforms.runs.run import Run
+from ..transforms.spec import VectorField
 from .layers.deepfm import DeepFM
 
 # The maximum number of differences in a message.
@@ -89,7 +90,9 @@ def _shown(differences: Sequence[str]) -> str:
 def _different_features(model: DeepFM, run: Run) -> list[str]:
     """Returns a text for each field of a model that the run lacks or has with another type or number of ids."""
     config, tables = model.get_config(), run.spec.embedding_tables(run.vocabulary_sizes)
-    in_model = dict.fromkeys(config["numeric"], _NUMBER) | {
+    in_model = dict.fromkeys(config["numeric"], _NUMBER)
+    in_model |= {name: _vector(length) for name, length in config.get("vectors", {}).items()}
+    in_model |= {
         name: _ids(config["tables"][field["table"]]["rows"], is_list=field["pooling"] is not None)
         for name, field in config["fields"].items()
     }
@@ -97,11 +100,16 @@ def _different_features(model: DeepFM, run: Run) -> list[str]:
         name: _ids(tables[run.spec.table_of(name)].rows, is_list=field.is_list) if field.is_embedded else _NUMBER
         for name, field in run.spec.fields.items()
     }
+    in_run |= {name: _vector(field.shape[0]) for name, field in run.spec.fields_of(VectorField).items()}
     return [
         f"fields.{name}: {form} in the model, {in_run.get(name, 'nothing')} in the run"
         for name, form in in_model.items()
         if in_run.get(name) != form
     ]
+
+
+def _vector(length: int) -> str:
+    return f"a vector of {length:,} numbers"
 
 
 def _ids(rows: int, *, is_list: bool) -> str:

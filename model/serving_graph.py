@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -55,9 +55,11 @@ def serving_module(spec: Spec, transform: Any, model: keras.Model) -> tuple[tf.M
     module.predict = tf.function(predict, input_signature=[_ragged_signature(spec)])
     examples_signature = [tf.TensorSpec([None], tf.string, name="examples")]
     dense = _dense_signature(spec)
+    lists = [name for name, of in serving_feature_spec(spec).items() if not isinstance(of, tf.io.FixedLenFeature)]
 
     def predict_dense(*tensors: tf.Tensor) -> dict[str, tf.Tensor]:
-        return predict({name: _ragged(tensor) for name, tensor in zip(dense, tensors, strict=True)})
+        named = zip(dense, tensors, strict=True)
+        return predict({name: _ragged(tensor) if name in lists else tensor for name, tensor in named})
 
     return module, {
         EXAMPLES_SIGNATURE: tf.function(lambda examples: predict(_parsed(examples, spec)), examples_signature),
@@ -85,7 +87,9 @@ def serving_feature_spec(spec: Spec) -> dict[str, Any]:
     """
     missing = {tf.string: "", tf.float32: float("nan"), tf.int64: MISSING_TIME}
     return {
-        name: tf.io.FixedLenFeature([], feature.dtype, default_value=missing[feature.dtype])
+        name: tf.io.FixedLenFeature(
+            feature.shape, feature.dtype, default_value=_all(missing[feature.dtype], feature.shape)
+        )
         if isinstance(feature, tf.io.FixedLenFeature)
         else feature
         for name, feature in raw_feature_spec(spec, label=False).items()
@@ -131,7 +135,7 @@ def _parsed(examples: tf.Tensor, spec: Spec) -> Features:
 
 def _ragged_signature(spec: Spec) -> dict[str, tf.TypeSpec]:
     return {
-        name: tf.TensorSpec([None], feature.dtype)
+        name: tf.TensorSpec([None, *feature.shape], feature.dtype)
         if isinstance(feature, tf.io.FixedLenFeature)
         else tf.RaggedTensorSpec([None, None], feature.dtype)
         for name, feature in serving_feature_spec(spec).items()
@@ -143,7 +147,9 @@ def _dense_signature(spec: Spec) -> dict[str, tf.TensorSpec]:
     arguments = argument_names(features)
     return {
         name: tf.TensorSpec(
-            [None] * (1 if isinstance(feature, tf.io.FixedLenFeature) else 2), feature.dtype, arguments[name]
+            [None, *feature.shape] if isinstance(feature, tf.io.FixedLenFeature) else [None, None],
+            feature.dtype,
+            arguments[name],
         )
         for name, feature in features.items()
     }
@@ -162,6 +168,11 @@ def argument_names(features: Iterable[str]) -> dict[str, str]:
     return names
 
 
-def _ragged(tensor: tf.Tensor) -> tf.Tensor | tf.RaggedTensor:
+def _ragged(tensor: tf.Tensor) -> tf.RaggedTensor:
     """Returns padded lists as ragged ones; the transform drops empty texts together with their weights."""
-    return tf.RaggedTensor.from_tensor(tensor) if tensor.shape.rank == 2 else tensor
+    return tf.RaggedTensor.from_tensor(tensor)
+
+
+def _all(value: Any, shape: Sequence[int]) -> Any:
+    """Returns the value itself or, for a vector, a list of it."""
+    return [value] * shape[0] if shape else value

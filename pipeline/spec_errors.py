@@ -27,8 +27,9 @@ _FIELD_TYPES = {
     "categorical": ("category", "string", "text", "str", "id", "token"),
     "multivalued": ("list", "array", "multi", "sequence", "bag"),
     "numeric": ("number", "numerical", "float", "int", "integer", "double"),
+    "vector": ("vectors", "embedding", "floats"),
 }
-_TYPES_IN_WORDS = "categorical, multivalued or numeric"
+_TYPES_IN_WORDS = "categorical, multivalued, numeric or vector"
 
 # Texts of pydantic, and the same in the terms of a spec.
 _REWORDED = (
@@ -138,7 +139,7 @@ def _keys_in_file(details: ErrorDetails, data: Any) -> list[int | str]:
     if path[:1] == ["split"]:
         del path[1:2]  # The variant: column, files, hash or time.
     elif path[:1] == ["fields"]:
-        del path[2:3]  # The variant: categorical, multivalued or numeric.
+        del path[2:3]  # The variant: categorical, multivalued, numeric or vector.
         if path[2:3] == ["from"]:
             del path[3:4]  # The variant: time, age, cross and so on.
     keys: list[int | str] = []

@@ -3,7 +3,7 @@
 Raw inputs are named by field (not by raw column), plus key, carried columns, `label` and `label_weight`. Outputs are
 the features of examples: key and carried columns string `[batch]`, the label and its weight float32 `[batch]`,
 categorical int64 `[batch]`, multivalued int64 `[batch, max_len]` (0 is padding), their weights float32
-`[batch, max_len]`, numeric float32 `[batch]`, or int64 `[batch]` in buckets.
+`[batch, max_len]`, numeric float32 `[batch]`, or int64 `[batch]` in buckets, vectors float32 `[batch, length]`.
 """
 
 from __future__ import annotations
@@ -24,51 +24,19 @@ from .spec import (
     MultivaluedField,
     NumericField,
     Spec,
+    VectorField,
     weights_feature,
 )
 from .spec.inputs import read_fields, source_inputs, vector_files
 from .tensors import bags, numeric
 from .values.field_values import Inputs, Values, field_values
+from .values.raw_features import RawFeature as RawFeature
+from .values.raw_features import raw_feature_spec as raw_feature_spec
 from .vocabulary import Lookups, asset, packed_vocabularies
 
 Outputs = dict[str, tf.Tensor]
-RawFeature: TypeAlias = "tf.io.FixedLenFeature | tf.io.RaggedFeature"
 # From the name of a field and tokens of it to their ids, int64, in the shape of the tokens.
 IdsOf: TypeAlias = Callable[[str, tf.Tensor], tf.Tensor]
-
-
-def raw_feature_spec(spec: Spec, *, label: bool = True) -> dict[str, RawFeature]:
-    """Returns the `tf.Example` features of a raw row, the inputs of `preprocessing_fn(spec)`.
-
-    Single values are `FixedLenFeature` (a missing token is the empty string, a missing number NaN, a missing time
-    `MISSING_TIME`), lists are `RaggedFeature`. A derived field has no feature; columns that only derived fields read
-    have their own: `source_inputs`.
-
-    Args:
-        spec: The spec of the rows.
-        label: Whether to include the label, its weight and the fields in `train_only`: training data have them, a
-            serving request does not.
-    """
-    features: dict[str, RawFeature] = {}
-    for name in spec.copied_columns:
-        features[name] = tf.io.FixedLenFeature([], tf.string)
-    if label:
-        features |= {name: tf.io.FixedLenFeature([], tf.float32) for name in spec.label.features}
-    for name, field in read_fields(spec).items():
-        if name in spec.train_only and not label:
-            continue
-        dtype = tf.float32 if field.raw == "number" else tf.string
-        features[name] = _ragged(dtype) if field.is_list else tf.io.FixedLenFeature([], dtype)
-        if field.is_weighted:
-            features[weights_feature(name)] = _ragged(tf.float32)
-    dtypes = {"token": tf.string, "number": tf.float32, "time": tf.int64}
-    for name, source in source_inputs(spec).items():
-        features[name] = tf.io.FixedLenFeature([], dtypes[source.form])
-    return features
-
-
-def _ragged(dtype: tf.DType) -> tf.io.RaggedFeature:
-    return tf.io.RaggedFeature(dtype, row_splits_dtype=tf.int64)
 
 
 def preprocessing_fn(
@@ -97,6 +65,9 @@ def preprocessing_fn(
             raise ValueError(
                 f"fields.{name}.max_len: expected a number, found {field.max_len!r}; set one, or use the spec of a run"
             )
+    for name, of_vectors in spec.fields_of(VectorField).items():
+        if not isinstance(of_vectors.length, int):
+            raise ValueError(f"fields.{name}.length: expected a number, found 'auto'; the spec of a run has one")
     if known is not None:
         known.check(spec)
     elif names := ", ".join(vector_files(spec)):
@@ -124,6 +95,7 @@ def _preprocess(inputs: Inputs, *, spec: Spec, counts_folder: str | None, known:
         **_weights(inputs, lists, kept, multivalued),
         **_hashed(values, spec, ids_of),
         **_numeric(values.numbers, spec.fields_of(NumericField), known),
+        **_vectors(values.vectors),
     }
 
 
@@ -298,3 +270,8 @@ def _numeric(numbers: Mapping[str, tf.Tensor], fields: Mapping[str, NumericField
     with tf.init_scope():  # As after an analysis: one constant of the graph, which `runs.identity` reads.
         packed = tf.constant(known.statistics, tf.float64)
     return numeric.scale(numbers, fields, unpacked(packed, list(numbers), buckets))
+
+
+def _vectors(vectors: Mapping[str, tf.Tensor]) -> Outputs:
+    """Returns each field's vectors, float32 `[batch, length]`; zeros where one is missing."""
+    return {name: tf.where(tf.math.is_nan(values), 0.0, values) for name, values in vectors.items()}

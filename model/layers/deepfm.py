@@ -13,13 +13,15 @@ import keras
 import numpy as np
 from keras import ops
 
-from ...transforms.spec import Spec, weights_feature
+from ...transforms.spec import Spec, VectorField, weights_feature
 from .calibration import Calibration
 from .factorisation import at_least_float32, factorisation_machine
 from .features import EmbeddedField, Table, check_features
+from .mlp import mlp_layers
 from .pooled_embeddings import INITIAL_STDDEV, PooledEmbeddings
 from .pooling import sum_dtype
 from .pretrained import FrozenEmbeddings, set_vectors
+from .vector_fields import VectorFields
 from .weights import Tensor
 
 
@@ -27,9 +29,10 @@ from .weights import Tensor
 class DeepFM(keras.Model):
     """logit = bias + Σ_f linear_f + FM + MLP.
 
-    - m_f, `[dim]`, is the pooled embedding of field f; for a number x, m_f = x·v_f with a vector v_f.
-    - linear_f is the pooled linear weight of field f: one weight per value, pooled like the vectors; for a number x it
-      is x·w_f.
+    - m_f, `[dim]`, is the pooled embedding of field f; for a number x, m_f = x·v_f with a vector v_f, for
+      a vector x m_f = x·V_f with a matrix V_f.
+    - linear_f is the pooled linear weight of field f: one weight per value, pooled like the vectors; for a number
+      or a vector x it is x·w_f.
     - FM = Σ_{f<g} m_f·m_g: the dot products of all pairs of fields (DeepFM, equation 2, with pooled fields instead of
       its features). With `exact_fm`, FM = Σ_{i<j} (x_i·v_i)·(x_j·v_j) over all values of all fields. This is Rendle's
       FM (https://doi.org/10.1109/ICDM.2010.127, equation 1) of the values with x_i = w_i/n, and also has the pairs
@@ -43,6 +46,7 @@ class DeepFM(keras.Model):
         tables: Embedding tables by name. The vectors of a `frozen` one are given (`set_vectors`), and not trained.
         fields: Embedded fields by name.
         numeric: Names of the features that are used as numbers.
+        vectors: Features that are used as vectors, with their lengths. Default: none.
         embedding_dim: Length of every m_f. A table of another `dim` is projected to it, without bias.
         hidden_units: Units of the MLP's layers; each is dense, batch norm (if any), activation, dropout.
             Empty: no MLP, a plain factorisation machine.
@@ -61,8 +65,8 @@ class DeepFM(keras.Model):
 
     Call arguments:
         features: Single values int `[batch]`, bags int `[batch, max_len]`, their weights float
-            `[batch, max_len]`, numbers float `[batch]`. Other features are ignored. Id 0 is padding and contributes
-            nothing.
+            `[batch, max_len]`, numbers float `[batch]`, vectors float `[batch, length]`. Other features are
+            ignored. Id 0 is padding and contributes nothing.
 
     Returns:
         The logit, `[batch, 1]`: Keras' shape of a single output, needed for sample weights and metrics. It is float32
@@ -70,8 +74,8 @@ class DeepFM(keras.Model):
         the MLP have the compute dtype.
 
     Raises:
-        ValueError: if `fields` and `numeric` are both empty; if a feature has the wrong rank; for `exact_fm` with max
-            pooling.
+        ValueError: if `fields`, `numeric` and `vectors` are all empty; if a feature has the wrong rank; for
+            `exact_fm` with max pooling.
         MissingFeatures: if a feature is missing.
     """
 
@@ -81,6 +85,7 @@ class DeepFM(keras.Model):
         tables: Mapping[str, Table],
         fields: Mapping[str, EmbeddedField],
         numeric: Sequence[str] = (),
+        vectors: Mapping[str, int] | None = None,
         embedding_dim: int = 16,
         hidden_units: Sequence[int] = (128, 64),
         activation: str = "relu",
@@ -96,8 +101,8 @@ class DeepFM(keras.Model):
     ) -> None:
         # No autocast of inputs, so that under a float16 policy numbers and weights of values are not rounded.
         super().__init__(autocast=False, **kwargs)
-        if not fields and not numeric:
-            raise ValueError("DeepFM: expected at least one of `fields` and `numeric`, received neither")
+        if not fields and not numeric and not vectors:
+            raise ValueError("DeepFM: expected at least one of `fields`, `numeric` and `vectors`, received none")
         self._settings: dict[str, Any] = {
             "tables": {name: dict(table) for name, table in tables.items()},
             "fields": {name: dict(field) for name, field in fields.items()},
@@ -112,11 +117,13 @@ class DeepFM(keras.Model):
             "exact_fm": exact_fm,
             "identity": identity,
         }
+        if vectors:  # Without it, earlier versions can load the model, too.
+            self._settings["vectors"] = dict(vectors)
         self.logit_offset = logit_offset
         self.calibration = Calibration(**calibration) if calibration else None
         self.numeric = list(numeric)
         self.embedding_dim = embedding_dim
-        self.num_fields = len(fields) + len(self.numeric)
+        self.num_fields = len(fields) + len(self.numeric) + len(vectors or {})
         frozen = {name: table for name, table in tables.items() if table.get("frozen")}
         learned = {name: table for name, table in tables.items() if name not in frozen}
         of_learned = {name: field for name, field in fields.items() if field["table"] not in frozen}
@@ -125,28 +132,14 @@ class DeepFM(keras.Model):
         self.embeddings = PooledEmbeddings(learned, of_learned, embedding_dim, **options) if of_learned else None
         self.frozen = FrozenEmbeddings(frozen, of_frozen, embedding_dim, **options) if of_frozen else None
         self._l2_embedding = keras.regularizers.L2(l2_embedding) if l2_embedding else None
-        self.mlp = self._mlp(hidden_units, activation, dropout, batch_norm, l2_hidden)
-
-    def _mlp(
-        self, units: Sequence[int], activation: str, dropout: float, batch_norm: bool, l2: float
-    ) -> list[keras.Layer]:
-        if not units:
-            return []
-        policy, regularizer = self.dtype_policy, keras.regularizers.L2(l2) if l2 else None
-        layers: list[keras.Layer] = []
-        for size in units:
-            layers.append(keras.layers.Dense(size, kernel_regularizer=regularizer, dtype=policy))
-            if batch_norm:
-                layers.append(keras.layers.BatchNormalization(dtype=policy))
-            layers.append(keras.layers.Activation(activation, dtype=policy))
-            if dropout:
-                layers.append(keras.layers.Dropout(dropout, dtype=policy))
-        layers.append(keras.layers.Dense(1, use_bias=False, kernel_regularizer=regularizer, dtype=policy))
-        return layers
+        self.vector_fields = VectorFields(vectors, embedding_dim, **options) if vectors else None
+        self.mlp = mlp_layers(
+            hidden_units, activation, dropout, batch_norm=batch_norm, l2=l2_hidden, policy=self.dtype_policy
+        )
 
     def build(self, input_shape: Any = None) -> None:
         """Creates all weights; their shapes do not depend on the inputs."""
-        for layer in self.embedding_layers:
+        for layer in self.field_layers:
             layer.build()
         self.bias = self.add_weight(name="bias", shape=(1,), initializer="zeros", autocast=False)
         if self.numeric:
@@ -210,9 +203,9 @@ class DeepFM(keras.Model):
         return identity
 
     @property
-    def embedding_layers(self) -> list[PooledEmbeddings | FrozenEmbeddings]:
-        """The layers with tables: `embeddings` and `frozen`, if the model has them."""
-        return [layer for layer in (self.embeddings, self.frozen) if layer is not None]
+    def field_layers(self) -> list[PooledEmbeddings | FrozenEmbeddings | VectorFields]:
+        """The layers of all fields but numbers: `embeddings`, `frozen`, `vector_fields`, if the model has them."""
+        return [layer for layer in (self.embeddings, self.frozen, self.vector_fields) if layer is not None]
 
     def set_vectors(self, table: str, ids: np.ndarray, vectors: np.ndarray) -> None:
         """Sets the vectors of some ids of a table, int `[n]` and float32 `[n, dim]`: pretrained ones, for example."""
@@ -223,17 +216,17 @@ class DeepFM(keras.Model):
 
     def feature_ranks(self) -> dict[str, int]:
         """Returns the names of the features that the model reads, with their ranks."""
-        ranks = {name: rank for layer in self.embedding_layers for name, rank in layer.feature_ranks().items()}
+        ranks = {name: rank for layer in self.field_layers for name, rank in layer.feature_ranks().items()}
         return {**ranks, **dict.fromkeys(self.numeric, 1)}
 
     def fields_of(self, features: Mapping[str, Tensor]) -> tuple[Tensor, ...]:
-        """Returns m_f, `[batch, fields, dim]`, and linear_f, `[batch, fields]`; numeric fields come last.
+        """Returns m_f, `[batch, fields, dim]`, and linear_f, `[batch, fields]`; vectors and numbers come last.
 
         With `exact_fm` also the dot products of the pairs within each field, `[batch, fields]`. All are float32 if the
         compute dtype is float16 or bfloat16.
         """
         parts: list[tuple[Tensor, ...]] = []
-        for layer in self.embedding_layers:
+        for layer in self.field_layers:
             # Only the features of this layer: Keras would try to cast others, such as a string key.
             m, *terms = layer({name: features[name] for name in layer.feature_ranks()})
             parts.append((at_least_float32(m), *terms))
@@ -286,11 +279,13 @@ def deepfm(
         for name, field in spec.fields.items()
         if field.is_embedded
     }
-    numeric = [name for name, field in spec.fields.items() if not field.is_embedded]
+    vectors = {name: field.shape[0] for name, field in spec.fields_of(VectorField).items()}
+    numeric = [name for name, field in spec.fields.items() if not field.is_embedded and name not in vectors]
     model = DeepFM(
         tables=tables,
         fields=fields,
         numeric=numeric,
+        vectors=vectors,
         **spec.model.model_dump(),
         logit_offset=logit_offset,
         identity=identity,

@@ -34,7 +34,7 @@ def suit_to_strategy(model: DeepFM) -> None:
             if isinstance(layer, keras.layers.BatchNormalization):
                 layer.synchronized = True
         l2 = 0.0
-        for layer in model.embedding_layers:
+        for layer in model.field_layers:
             # The step adds the penalty: losses that layers add are not kept apart by replica.
             l2, layer.l2 = layer.l2, 0.0
         model.train_step = lambda data: _train_step(model, l2, data)

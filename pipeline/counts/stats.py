@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from ...transforms.runs.run_stats import BySplit, FieldStats, NumberStats, RunStats, VocabularyStats
-from ...transforms.spec import SPLITS, MultivaluedField, NumericField, Spec
+from ...transforms.spec import SPLITS, MultivaluedField, NumericField, Spec, VectorField
 from ...transforms.sums.exact_sums import EXPONENTS, Moments, statistics_of
 from .counters import Counted, Counts
 from .row_counts import LABEL_WEIGHT, MOMENTS
@@ -73,6 +73,8 @@ def _field_stats(counts: Counts, details: _Details, spec: Spec, name: str) -> Fi
                 "lengths": {split: _lengths(details, name, split) for split in SPLITS},
             }
         )
+    if isinstance(field, VectorField):
+        return stats.model_copy(update={"length": field.shape[0]})
     if isinstance(field, NumericField):
         numbers = {
             split: _numbers(counts, details, name, split, stats.values[split])

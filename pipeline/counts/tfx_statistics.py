@@ -36,11 +36,13 @@ def _of_split(stats: RunStats, split: str) -> statistics_pb2.DatasetFeatureStati
     label.num_stats.min, label.num_stats.max = float(rate == 1), float(rate > 0)
     label.num_stats.num_zeros = rows - stats.positives[split]
     for name, field in stats.fields.items():
-        feature = dataset.features.add(type=_TYPES.FLOAT if field.type == "numeric" else _TYPES.STRING)
+        is_number = field.type in ("numeric", "vector")
+        feature = dataset.features.add(type=_TYPES.FLOAT if is_number else _TYPES.STRING)
         feature.path.step.append(name)
         missing = field.absent[split]
-        lengths = {0: missing, 1: rows - missing} if field.lengths is None else field.lengths[split]
-        if field.type == "numeric":
+        length = 1 if field.length is None else field.length
+        lengths = {0: missing, length: rows - missing} if field.lengths is None else field.lengths[split]
+        if is_number:
             _common(feature.num_stats.common_stats, rows, lengths)
             _numbers(feature.num_stats, (field.numbers or {}).get(split))
             continue

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from ..arrow_lists import list_lengths
 from ..rows import columns
@@ -26,6 +27,8 @@ _TIMESTAMP = re.compile(rb"\d{4}-\d\d-\d\d[T ]\d\d:\d\d.*")
 # Vocabularies with fewer tokens get no `min_count`; in others it makes at most the share _MAX_OOV of values OOV.
 _SMALL_VOCABULARY = 1000
 _MAX_OOV = 0.01
+
+_SHORTEST_VECTOR = 2
 
 
 @dataclass(frozen=True)
@@ -51,7 +54,7 @@ def propose_field(sample: ColumnSample, numbers: ColumnSample) -> Guess:
         numbers: The column without a few texts that are not numbers; the same if it has none, or many.
     """
     if sample.is_list:
-        return _multivalued(sample)
+        return _vector(sample) or _multivalued(sample)
     name, distinct = sample.name, len(sample.counts)
     if numbers.numbers is not None:
         if numbers.has_leading_zeros:
@@ -128,6 +131,19 @@ def _typed_spelling(text: bytes) -> bytes | None:
         return None
     whole = _WHOLE_FLOAT.fullmatch(text)
     return whole[1] if whole else None
+
+
+def _vector(sample: ColumnSample) -> Guess | None:
+    """Returns a field of vectors for lists of one length, of numbers that are not whole; None for other lists."""
+    lengths = list_lengths(sample.values)
+    length = int(lengths.max(initial=0))
+    found = columns.doubles(pc.list_flatten(sample.values), sample.name, sample.rule)
+    numbers = found.values.drop_null().to_numpy()
+    is_whole = (np.floor(numbers) == numbers).all()
+    if length < _SHORTEST_VECTOR or not np.isin(lengths, (0, length)).all() or found.bad.any() or is_whole:
+        return None
+    reasons = [*sample.reasons, f"lists of {length} numbers, not all whole, in every row: vectors"]
+    return Guess({"type": "vector", **sample.settings, "length": length}, reasons, sample)
 
 
 def _multivalued(sample: ColumnSample) -> Guess:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from ...transforms.runs.run import Run
-from ...transforms.spec import EmbeddingTable, MultivaluedField, NumericField, Spec
+from ...transforms.spec import EmbeddingTable, MultivaluedField, NumericField, Spec, VectorField
 from .field_profile import FieldProfile
 from .pages import number
 
@@ -43,7 +43,10 @@ def formula(spec: Spec) -> str:
         "m_f    = the pooled embeddings of the values of field f, without padding; 0 for an empty list",
         "linear = the linear weights of the values, pooled like the embeddings",
     ]
-    numbers = [name for name, field in spec.fields.items() if not field.is_embedded]
+    vectors = list(spec.fields_of(VectorField))
+    numbers = [name for name, field in spec.fields.items() if not field.is_embedded and name not in vectors]
+    if vectors:
+        lines.append(f"m_f    = x·V_f, linear_f = x·w_f for the fields of vectors {', '.join(vectors)}")
     if numbers:
         lines.append(f"m_f    = x·v_f, linear_f = x·w_f for the numeric fields {', '.join(numbers)}")
     return "\n".join(lines)
@@ -60,6 +63,8 @@ def pooling_row(spec: Spec, name: str, tables: Mapping[str, EmbeddingTable]) -> 
     field = spec.fields[name]
     if isinstance(field, NumericField) and not field.is_embedded:
         return [name, field.type, f"x·v, x scaled by {field.scale}", "–", str(spec.model.embedding_dim)]
+    if isinstance(field, VectorField):
+        return [name, field.type, f"x·V, x of {field.shape[0]} numbers", "–", str(spec.model.embedding_dim)]
     table = spec.table_of(name)
     dim = str(tables[table].dim)
     if isinstance(field, MultivaluedField):

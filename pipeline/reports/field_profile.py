@@ -37,7 +37,7 @@ class FieldProfile:
 
     Attributes:
         name: The field's name.
-        type: categorical, multivalued or numeric.
+        type: categorical, multivalued, numeric or vector.
         missing: Share of rows without a value, or with an empty list.
         distinct: Distinct tokens in train.
         tokens: Tokens in the vocabulary.

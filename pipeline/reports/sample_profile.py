@@ -108,6 +108,9 @@ def field_profiles(spec: Spec, sample: CheckedSample, reasons: Mapping[str, Sequ
     for name, field in spec.fields.items():
         if field.has_vocabulary:
             profile = _profile_tokens(name, spec, sample, vocabularies[spec.vocabulary_of(name)])
+        elif field.raw == "vector":
+            values = sample.column(name)
+            profile = FieldProfile(name, field.type, missing=values.null_count / len(values))
         else:
             profile = _profile_numbers(name, sample)
         if isinstance(field, MultivaluedField):

@@ -20,6 +20,7 @@ from ...transforms.spec import (
     MultivaluedField,
     NumericField,
     Spec,
+    VectorField,
     VocabularyField,
     weights_feature,
 )
@@ -32,14 +33,14 @@ from ...transforms.spec.inputs import (
     split_columns,
     time_column,
 )
-from ..arrow_lists import is_list, list_lengths
+from ..arrow_lists import list_lengths
 from ..sources.batches import Reason, Rejected, SourceBatch, at_paths, raw_row, rejected_row
 from . import columns
 from .labels import label_weights, labels
 from .splits import NO_SPLIT, assign_splits, negatives_left_out
-from .texts import PLAIN_NUMBERS, NumberRule
+from .texts import NumberRule
 from .times import microseconds
-from .weights import weights_of
+from .weights import rule_of, vectors_of, weights_of
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ class Checked:
         source: The file's path.
         read: The number of rows in the batch, including rejected rows.
         rows: The valid rows. The columns are those of `transforms.preprocessing.raw_feature_spec`, named by field:
-            tokens and numbers that may be null, bags as lists; and fields whose values are computed in the graph. No
+            tokens, numbers and vectors that may be null, bags as lists, and fields that are computed in the graph. No
             columns if there are no rows.
         numbers: The number of each row in the source, `[rows]`, as in SourceBatch.
         splits: The split of each row, int8 `[rows]`: an index into SPLITS, or NO_SPLIT if it was not read.
@@ -211,6 +212,9 @@ def _field(name: str, batch: SourceBatch, spec: Spec) -> _Converted:
     if isinstance(field, MultivaluedField):
         return _multivalued(name, field, batch, spec)
     column = spec.column_of(name)
+    if isinstance(field, VectorField):
+        vectors = vectors_of(batch.data[column], column, field, batch.in_texts.get(column, ()), spec.source)
+        return _Converted({name: vectors.values}, [_Fault(column, *fault) for fault in vectors.faults])
     if isinstance(field, NumericField):
         found = columns.numbers(batch.data[column], column, NumberRule.of(spec.source, percent=field.percent))
     else:
@@ -253,9 +257,7 @@ def _multivalued(name: str, field: MultivaluedField, batch: SourceBatch, spec: S
     if field.weights is None:
         return _Converted({name: bags.values}, faults)
     steps = batch.in_texts.get(field.weights, ())
-    # Numbers of JSON and Python have one form.
-    is_parsed = field.list is not None and not is_list(batch.data[field.weights].type)
-    rule = PLAIN_NUMBERS if is_parsed else NumberRule.of(spec.source)
+    rule = rule_of(batch.data[field.weights], field.list, spec.source)
     given = columns.lists(batch.data[field.weights], field.weights, field.separator, field.list, steps)
     weights = weights_of(given.values, bags.values, field.weights, rule)
     faults += [

@@ -141,12 +141,24 @@ def in_precision(number: float, kind: pa.DataType) -> float:
 
 
 def without_nulls(values: pa.Array) -> pa.Array:
-    """Returns the values with nulls replaced by the transform's missing values: the empty text, NaN, the first time."""
+    """Returns the values with nulls replaced by the transform's missing values: the empty text, NaN, the first time.
+
+    Vectors become lists, and a missing one is all NaN.
+    """
+    if pa.types.is_fixed_size_list(values.type):
+        return _vectors_as_lists(values)
     if values.null_count == 0 or is_list(values.type):
         return values
     if pa.types.is_integer(values.type):
         return values.fill_null(MISSING_TIME)
     return values.fill_null(b"" if values.type == TEXT else float("nan"))
+
+
+def _vectors_as_lists(vectors: pa.Array) -> pa.Array:
+    length = vectors.type.list_size
+    numbers = np.full((len(vectors), length), np.nan, np.float32)
+    numbers[np.asarray(vectors.is_valid())] = vectors.flatten().to_numpy().reshape(-1, length)
+    return lists_of(np.full(len(vectors), length), pa.array(numbers.ravel()))
 
 
 def as_lists(values: pa.Array) -> pa.Array:

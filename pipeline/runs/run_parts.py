@@ -22,6 +22,7 @@ from ...transforms.run_files import (
 from ...transforms.runs.run import Run
 from ...transforms.runs.run_stats import RunStats
 from ...transforms.spec import SPLITS, Spec
+from ..analysis.lengths import with_vector_lengths
 from ..counts.counters import COUNTS_FILE, Counts, read_counts
 from ..counts.stats import run_stats
 from ..counts.tfx_statistics import TFX_STATISTICS_FILE, tfx_statistics
@@ -50,6 +51,7 @@ def write_parts(
     grow: Growing | None,
 ) -> None:
     """Writes all parts of the run except `DONE` to `work.result`."""
+    spec = with_vector_lengths(spec, source.first_rows())
     known = known_transform(spec, source, options, work.path, using=using, grow=grow)
     resolved = known.spec if known else resolve_spec(spec, source.read_rows, options, work.path, source.first_rows())
     FileSystems.mkdirs(FileSystems.join(work.result, EXAMPLES_FOLDER))

@@ -60,6 +60,7 @@ class Reason(StrEnum):
     LONG_VALUE = "a value is longer than limits.value_bytes ({limit:,} bytes)"
     NAN_PROBABILITY = "the model's probability is NaN: its numbers overflow for this row"
     LONG_LIST = "the list has more values than limits.list_values ({limit:,})"
+    OTHER_LENGTH = "expected a vector of {length} numbers"
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 _SEPARATOR = " · "
 
+# The numbers of a vector that are shown.
+_NUMBERS = 4
+
 
 def show_examples(examples: Sequence[DecodedExample], *, as_json: bool = False) -> None:
     """Prints decoded examples, tokens beside ids."""
@@ -90,6 +93,9 @@ def _title(example: DecodedExample) -> str:
 def _tokens(field: DecodedField) -> str:
     if field.number is not None:
         return f"{field.number:.4g}"
+    if field.vector is not None:
+        shown = ", ".join(f"{number:.4g}" for number in field.vector[:_NUMBERS])
+        return f"[{shown}]" if len(field.vector) <= _NUMBERS else f"[{shown}, …] ({len(field.vector)} numbers)"
     tokens = [visible(token) for token in field.tokens]
     if field.weights is not None:
         tokens = [f"{token} (×{weight:g})" for token, weight in zip(tokens, field.weights, strict=True)]
@@ -106,7 +112,7 @@ def visible(text: str) -> str:
 
 
 def _ids(field: DecodedField) -> str:
-    if field.number is not None:
+    if field.number is not None or field.vector is not None:
         return ""
     return padded_ids(field.ids, field.padding)
 

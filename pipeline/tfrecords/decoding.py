@@ -26,12 +26,13 @@ _BATCH, _BATCH_BYTES, _RECORD_BYTES = 1024, 64 << 20, 2 << 30
 
 @dataclass(frozen=True)
 class DecodedField:
-    """One field of one example: its ids without padding and their tokens, or its number."""
+    """One field of one example: its ids without padding and their tokens, its number, or its vector."""
 
     tokens: list[str]
     ids: list[int]
     padding: int = 0
     number: float | None = None
+    vector: list[float] | None = None
     weights: list[float] | None = None
 
 
@@ -89,6 +90,9 @@ def _decoded(example: _Example, run: Run, names: dict[str, list[str]]) -> Decode
     fields = {}
     for name, field in run.spec.fields.items():
         values = _values(example, name, math.prod(field.shape))
+        if field.raw == "vector":
+            fields[name] = DecodedField([], [], vector=[float(value) for value in values])
+            continue
         if not field.is_embedded:
             fields[name] = DecodedField([], [], number=float(values[0]))
             continue

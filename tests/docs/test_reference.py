@@ -47,6 +47,7 @@ def test_the_api_pages_have_every_public_name_once() -> None:
         ("categorical: one value", sections.CategoricalField),
         ("multivalued: a list of values", sections.MultivaluedField),
         ("numeric: one number", sections.NumericField),
+        ("vector: a list of floats", sections.VectorField),
         ("Vocabularies", sections.Vocabulary),
         ("Sample", sections.Sample),
         ("Source", sections.Source),

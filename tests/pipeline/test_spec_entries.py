@@ -18,6 +18,7 @@ from fieldpool.transforms.errors import SpecError
 from fieldpool.transforms.spec import Spec
 
 CATEGORICAL, MULTIVALUED, NUMERIC = ({"type": name} for name in ("categorical", "multivalued", "numeric"))
+VECTOR = {"type": "vector", "length": 3}
 HOUR = CATEGORICAL | {"from": {"time": "t", "part": "hour"}}
 FIELDS_OF_GOOD = {"a": CATEGORICAL, "token": dict(CATEGORICAL), "list": dict(MULTIVALUED), "hour": HOUR}
 GOOD = {"label": {"field": "click"}, "split": {"column": "part"}, "fields": FIELDS_OF_GOOD}
@@ -38,6 +39,7 @@ SECTIONS: dict[str, tuple[str, dict[str, Any]]] = {
     "CategoricalField": ("fields.a", CATEGORICAL),
     "MultivaluedField": ("fields.a", MULTIVALUED),
     "NumericField": ("fields.a", NUMERIC),
+    "VectorField": ("fields.a", VECTOR),
     "TokenPolicy": ("fields.a.missing", {"token": "x"}),
     "Quantiles": ("fields.a.scale", {"quantiles": 4}),
     "Boundaries": ("fields.a.scale", {"boundaries": [4]}),

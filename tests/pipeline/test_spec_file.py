@@ -34,17 +34,17 @@ def test_a_dumped_spec_loads_again(tmp_path: Path, spec_data: dict[str, Any]) ->
         ),
         (
             {"fields": {"tags": {"max_len": 3}}},
-            "fields.tags: `type:` is missing; expected categorical, multivalued or numeric",
+            "fields.tags: `type:` is missing; expected categorical, multivalued, numeric or vector",
         ),
         (
             {"fields": {"tags": {"type": "list"}}},
-            "fields.tags.type: expected categorical, multivalued or numeric, found 'list'; did you mean `multivalued`?",
+            "numeric or vector, found 'list'; did you mean `multivalued`?",
         ),
         ({"fields": {"tags": {"type": "number"}}}, "found 'number'; did you mean `numeric`?"),
         ({"fields": {"tags": {"type": "Categorical"}}}, "found 'Categorical'; did you mean `categorical`?"),
         (
             {"fields": {"tags": {"type": "what"}}},
-            "fields.tags.type: expected categorical, multivalued or numeric, found",
+            "fields.tags.type: expected categorical, multivalued, numeric or vector, found",
         ),
         ({"split": {"colum": "part"}}, "split: expected one of `column:`, `files:`, `hash:` or `time:`"),
         ({"split": {"column": "part", "trian": ["a"]}}, "split.trian: unknown key; did you mean `train`?"),

@@ -90,7 +90,7 @@ class FieldStats(_Counts):
     """One field. Counts that do not apply to the type of the field are None.
 
     Attributes:
-        type: categorical, multivalued or numeric.
+        type: categorical, multivalued, numeric or vector.
         vocabulary: The name of its vocabulary.
         missing: Number of rows without a value; None for multivalued fields.
         empty: Number of rows with an empty list; only for multivalued fields.
@@ -106,6 +106,7 @@ class FieldStats(_Counts):
         numbers: Statistics for each split that has numbers.
         clipped: Number of scaled numbers that are ±`clip`, the limit of the field. None for a field without a limit.
         buckets: Number of quantile buckets.
+        length: Length of the vectors of a vector field.
     """
 
     renamed: ClassVar[Mapping[str, str]] = {"values_cut": "values_truncated", "rows_cut": "rows_truncated"}
@@ -124,6 +125,7 @@ class FieldStats(_Counts):
     numbers: dict[str, NumberStats] | None = None
     clipped: BySplit | None = None
     buckets: int | None = None
+    length: int | None = None
 
     @property
     def absent(self) -> BySplit:

@@ -21,6 +21,7 @@ from .fields import (
     Ratio,
     TimePart,
     TokenPolicy,
+    VectorField,
     VocabularyField,
     Words,
 )
@@ -81,6 +82,7 @@ __all__ = [
     "TimeSplit",
     "TokenPolicy",
     "Train",
+    "VectorField",
     "Vocabulary",
     "VocabularyField",
     "Words",

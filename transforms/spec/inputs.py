@@ -235,8 +235,9 @@ def _check(name: str, field: AnyField, spec: Spec) -> None:
             raise ValueError(f"{entry}: expected the name of a field ({', '.join(spec.fields)}), found {source!r}")
     tokens = derivation.fields() if isinstance(derivation, Cross | Match) else []
     for source in tokens:
-        if spec.fields[source].raw == "number":
-            raise ValueError(f"{entry}: expected categorical or multivalued fields, found {source!r}, which is numeric")
+        if not spec.fields[source].has_vocabulary:
+            kind = spec.fields[source].type
+            raise ValueError(f"{entry}: expected categorical or multivalued fields, found {source!r}, which is {kind}")
         if is_hashed_cross(spec, source):
             raise ValueError(f"{entry}: expected fields with tokens, found {source!r}, a cross with `hash_buckets`")
     if isinstance(derivation, Cross):

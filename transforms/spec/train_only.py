@@ -48,6 +48,8 @@ def check_train_only(spec: Spec) -> None:
             raise ValueError(
                 f"{entry}: the field is derived (`from`); name the field that it reads, or remove the entry"
             )
+        if spec.fields[name].raw == "vector":
+            raise ValueError(f"{entry}: expected a categorical, multivalued or numeric field, found a field of vectors")
         column = spec.column_of(name)
         if column in spec.key_columns.values():
             raise ValueError(f"{entry}: the field reads the key, {column!r}, which requests have; remove the entry")

@@ -20,6 +20,7 @@ from ..spec import (
     Ratio,
     Spec,
     TimePart,
+    VectorField,
     Words,
 )
 from ..spec.inputs import in_order, read_fields, source_inputs, time_feature
@@ -37,6 +38,7 @@ class Values:
         tokens: Of categorical fields, string `[batch]`; the empty text where one is missing.
         lists: Of multivalued fields, ragged string `[batch, (values)]`; empty texts are no values.
         numbers: Of numeric fields, float32 `[batch]`; NaN where one is missing.
+        vectors: Of vector fields, float32 `[batch, length]`; all NaN where one is missing.
         hashed: Of crosses with `hash_buckets` the ids, int64 `[batch]`, 0 where one is missing, or ragged int64
             `[batch, (values)]`; these fields have no tokens.
     """
@@ -44,6 +46,7 @@ class Values:
     tokens: dict[str, tf.Tensor]
     lists: dict[str, tf.RaggedTensor]
     numbers: dict[str, tf.Tensor]
+    vectors: dict[str, tf.Tensor]
     hashed: dict[str, bags.TensorLike]
 
 
@@ -57,12 +60,14 @@ def field_values(inputs: Inputs, spec: Spec) -> Values:
     Raises:
         UserError: an input for `list` is a text, which TensorFlow cannot parse.
     """
-    values = Values({}, {}, {}, {})
+    values = Values({}, {}, {}, {}, {})
     for name, field in read_fields(spec).items():
         if isinstance(field, MultivaluedField):
             values.lists[name] = _list(name, inputs[name], field)
         elif isinstance(field, CategoricalField):
             values.tokens[name] = bags.single_values(bags.as_strings(inputs[name]), "")
+        elif isinstance(field, VectorField):
+            values.vectors[name] = _vector(inputs[name], field.shape[0])
         else:
             values.numbers[name] = _number(inputs[name])
         _change(values, name, spec)
@@ -86,6 +91,14 @@ def _number(values: bags.TensorLike) -> tf.Tensor:
     return tf.cast(bags.single_values(values, float("nan")), tf.float32)
 
 
+def _vector(values: bags.TensorLike, length: int) -> tf.Tensor:
+    """Returns the vectors, all NaN where one has a number that is not finite: it is missing, or wrong."""
+    vectors = tf.cast(values.to_tensor() if isinstance(values, tf.RaggedTensor) else values, tf.float32)
+    vectors = tf.ensure_shape(vectors, [None, length])
+    is_present = tf.reduce_all(tf.math.is_finite(vectors), axis=1, keepdims=True)
+    return tf.where(is_present, vectors, float("nan"))
+
+
 def _sources(inputs: Inputs, spec: Spec) -> dict[str, tf.Tensor]:
     """Returns the inputs that only derived fields read, `[batch]`."""
     found: dict[str, tf.Tensor] = {}
@@ -107,6 +120,8 @@ def _change(values: Values, name: str, spec: Spec) -> None:
         x = values.numbers[name]
         x = x if low is None else tf.where(x < low, low, x)  # NaN stays.
         values.numbers[name] = x if high is None else tf.where(x > high, high, x)
+    elif isinstance(field, VectorField):
+        return
     elif name in values.lists:
         values.lists[name] = values.lists[name].with_flat_values(
             texts.normalized(values.lists[name].flat_values, field.normalize)
@@ -168,6 +183,8 @@ def _as_lists(values: Values, name: str) -> tf.RaggedTensor:
 def _is_missing(values: Values, name: str) -> tf.Tensor:
     if name in values.numbers:
         return tf.math.is_nan(values.numbers[name])
+    if name in values.vectors:
+        return tf.math.is_nan(values.vectors[name][:, 0])
     if name in values.hashed:
         ids = values.hashed[name]
         return tf.equal(ids.row_lengths() if isinstance(ids, tf.RaggedTensor) else ids, 0)

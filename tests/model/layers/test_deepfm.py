@@ -153,7 +153,7 @@ def test_missing_vocabulary_size_is_named() -> None:
 
 
 def test_model_without_fields_is_an_error() -> None:
-    with pytest.raises(ValueError, match="at least one of `fields` and `numeric`"):
+    with pytest.raises(ValueError, match="at least one of `fields`, `numeric` and `vectors`"):
         DeepFM(tables={}, fields={})
 
 

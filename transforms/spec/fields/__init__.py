@@ -10,10 +10,11 @@ from pydantic import Field
 from .any_field import AnyField
 from .derivations import Age, Cross, Derivation, Match, MissingIndicator, Ratio, RawForm, TimePart, Words
 from .numeric_field import Boundaries, NumericField, Quantiles
+from .vector_field import VectorField
 from .vocabulary_fields import CategoricalField, ListForm, MultivaluedField, TokenPolicy, VocabularyField
 
-FieldType = TypeVar("FieldType", CategoricalField, MultivaluedField, NumericField)
-FieldSpec = Annotated[CategoricalField | MultivaluedField | NumericField, Field(discriminator="type")]
+FieldType = TypeVar("FieldType", CategoricalField, MultivaluedField, NumericField, VectorField)
+FieldSpec = Annotated[CategoricalField | MultivaluedField | NumericField | VectorField, Field(discriminator="type")]
 
 __all__ = [
     "Age",
@@ -34,6 +35,7 @@ __all__ = [
     "RawForm",
     "TimePart",
     "TokenPolicy",
+    "VectorField",
     "VocabularyField",
     "Words",
 ]

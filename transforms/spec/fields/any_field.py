@@ -12,7 +12,7 @@ from .derivations import Derivation, RawForm
 
 COLUMN = "The raw column, or the path to a member such as `device.os` or `shelves[].name`; default: the field's name."
 
-_TYPES: Mapping[RawForm, str] = {"token": "categorical", "list": "multivalued", "number": "numeric"}
+_TYPES: Mapping[RawForm, str] = {"token": "categorical", "list": "multivalued", "number": "numeric", "vector": "vector"}
 
 
 class AnyField(Strict):

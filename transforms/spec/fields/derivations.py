@@ -15,8 +15,8 @@ from ..base import Name, NotBoolean, PositiveInt, Strict
 
 TimePartName = Literal["hour", "weekday", "day", "month", "hour_of_week"]
 
-# A field's value in one row: one token, a list of tokens, or one number.
-RawForm = Literal["token", "list", "number"]
+# A field's value in one row: one token, a list of tokens, one number, or a list of numbers.
+RawForm = Literal["token", "list", "number", "vector"]
 
 _FIELD_OR_COLUMN = "A field, or, if none has this name, a column"
 
