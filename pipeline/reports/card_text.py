@@ -67,6 +67,8 @@ def pooling_row(spec: Spec, name: str, tables: Mapping[str, EmbeddingTable]) -> 
         return [name, field.type, f"x·V, x of {field.shape[0]} numbers", "–", str(spec.model.embedding_dim)]
     table = spec.table_of(name)
     dim = str(tables[table].dim)
+    if field.has_vocabulary and (settings := spec.vocabulary_settings_of(name)).vectors is not None:
+        dim += ", pretrained, frozen" if settings.freeze else ", pretrained"
     if isinstance(field, MultivaluedField):
         return [name, field.type, _pooling(field), table, dim]
     if field.buckets is not None:

@@ -44,6 +44,7 @@ class FieldProfile:
         oov_eval: Share of the eval split's values that are not in the vocabulary.
         oov_test: The same of the test split.
         counts: Occurrences of each token in train, int64, most frequent first.
+        covered: Share of train's values whose token has a pretrained vector.
         uncounted: The number of values in train that are not in `counts`.
         lengths: The number of rows in train by list length.
         max_len: The length that lists are truncated to.
@@ -62,6 +63,7 @@ class FieldProfile:
     oov_eval: float | None = None
     oov_test: float | None = None
     counts: np.ndarray | None = None
+    covered: float | None = None
     uncounted: int = 0
     lengths: Mapping[int, int] | None = None
     max_len: int | None = None

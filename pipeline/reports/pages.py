@@ -65,7 +65,7 @@ def render(template: str, **sections: object) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    pages.filters |= {"field_row": field_row, "truncation_row": truncation_row, "number": number}
+    pages.filters |= {"field_row": field_row, "truncation_row": truncation_row, "number": number, "share": share}
     return pages.get_template(template).render(sections)
 
 

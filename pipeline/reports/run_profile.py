@@ -39,12 +39,14 @@ def _of_tokens(
     vocabulary = spec.vocabulary_of(name)
     first_token_id = spec.vocabulary_settings_of(name).first_token_id
     token_counts = id_counts[first_token_id:]
+    of_vocabulary = run.stats.vocabularies[vocabulary]
     return FieldProfile(
         name,
         field.type,
         missing,
-        distinct=run.stats.vocabularies[vocabulary].distinct,
-        tokens=run.stats.vocabularies[vocabulary].tokens,
+        distinct=of_vocabulary.distinct,
+        tokens=of_vocabulary.tokens,
+        covered=of_vocabulary.vectors.covered if of_vocabulary.vectors else None,
         oov_eval=stats.oov_share("eval"),
         oov_test=stats.oov_share("test"),
         counts=np.sort(token_counts[token_counts > 0])[::-1],

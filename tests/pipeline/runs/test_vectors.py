@@ -22,6 +22,8 @@ from fieldpool.model.training.folder import load_model
 from fieldpool.model.training.train import train
 from fieldpool.pipeline.analysis.cache import CountsCache
 from fieldpool.pipeline.folders.work_folder import Fingerprint
+from fieldpool.pipeline.reports.model_report import write_report
+from fieldpool.pipeline.reports.pages import share
 from fieldpool.pipeline.rows.prepared_job import prepare_job
 from fieldpool.pipeline.runs import run_directory
 from fieldpool.pipeline.runs.known_transform import known_transform
@@ -95,6 +97,17 @@ def test_stats_have_the_coverage(made: Served) -> None:
     rows = [row for row in made.rows if row["part"] == "train"]
     values = [v for row in rows for v in [row["item"], *row["history"][-3:]] if v is not None]
     assert vectors.covered == pytest.approx(sum(value in TOKENS for value in values) / len(values))
+
+
+def test_the_report_shows_the_coverage(made: Served, tmp_path: Path) -> None:
+    run = Run(str(made.run))
+    vectors = run.stats.vocabularies["items"].vectors
+    assert vectors is not None
+    page = Path(write_report(run, str(made.model), str(tmp_path / "report.html"))).read_text(encoding="utf-8")
+    assert f"{share(vectors.covered)} of the values of its vocabulary in train have a pretrained vector" in page
+    assert f"Only {vectors.covered:.0%} of the values of items in train have a pretrained vector" in page
+    frozen = run.spec.resolved_vocabularies()["items"].freeze
+    assert ("3, pretrained, frozen" in page) == frozen
 
 
 def test_only_trained_vectors_change(made: Served) -> None:
