@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from ...transforms.spec import SPLITS, Spec, TimeSplit
 from ...transforms.spec.inputs import raw_columns
 from ..rows.checks import check_rows
+from ..rows.columns import with_values
 from ..rows.rejected import RejectedLimit
 from .boundaries import TimeCounts, sum_times, times_of
 from .cache import CountsCache, Sides
@@ -70,8 +71,9 @@ def train_sums(partitions: Sequence[Partition], spec: Spec, threads: int, cache:
             limit.count(checked.read, checked.rejected)
             if limit.is_exceeded:
                 break  # The error counts the rows of the parts before this one, too: it is raised below.
-            train = sums_of(checked.of_split("train").rows, spec)
-            running.add(Sides(train, sums_of(checked.without_split("train").rows, spec) if both else None))
+            train = sums_of(with_values(checked.of_split("train").rows, spec), spec)
+            later = checked.without_split("train").rows
+            running.add(Sides(train, sums_of(with_values(later, spec), spec) if both else None))
         return _OfPart(running.total(), limit)
 
     all_rows, limit, unknown = RunningSums(spec), RejectedLimit(spec), []

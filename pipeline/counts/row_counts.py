@@ -36,7 +36,7 @@ def count_rows(checked: Checked, spec: Spec, ranges: Ranges | None = None) -> Co
         ranges: Minimum and maximum by numeric field; numbers outside are counted.
     """
     counts = count_read(checked)
-    rows, splits = checked.rows, checked.splits
+    rows, splits = columns.with_values(checked.rows, spec, texts=False), checked.splits
     if not rows.num_rows:
         return counts
 
@@ -79,9 +79,9 @@ def count_read(checked: Checked) -> Counts:
 
 def count_missing(checked: Checked, spec: Spec) -> Counts:
     """Returns the number of accepted rows without a value, by field; for rows without a split."""
-    counts = Counts()
+    counts, rows = Counts(), columns.with_values(checked.rows, spec, texts=False)
     for name, field in spec.fields.items():
-        values = checked.rows[name]
+        values = rows[name]
         missing = (columns.bag_lengths(values) == 0).sum() if field.is_list else values.null_count
         counts.sums[Counted("missing", name)] = int(missing)
     return counts

@@ -80,7 +80,7 @@ def check_sample(batches: Sequence[SourceBatch], spec: Spec, *, label: bool = Tr
         first = checked[0].rejected[0]
         raise UserError(f"{first.source}: all rows of the sample are rejected; row {first.row}: {first.reason}")
     return CheckedSample(
-        rows=pa.Table.from_batches([batch.rows for batch in usable]),
+        rows=pa.Table.from_batches([columns.with_values(batch.rows, spec) for batch in usable]),
         splits=np.concatenate([batch.splits for batch in usable]),
         rejected=sum(len(batch.rejected) for batch in checked),
     )

@@ -26,7 +26,6 @@ from ...transforms.spec import (
 )
 from ...transforms.spec.inputs import (
     SourceInput,
-    changes_values,
     raw_columns,
     read_fields,
     source_inputs,
@@ -51,8 +50,7 @@ class Checked:
         source: The file's path.
         read: The number of rows in the batch, including rejected rows.
         rows: The valid rows. The columns are those of `transforms.preprocessing.raw_feature_spec`, named by field:
-            tokens, numbers and vectors that may be null, bags as lists, and fields that are computed in the graph. No
-            columns if there are no rows.
+            tokens, numbers and vectors that may be null, bags as lists. No columns if there are no rows.
         numbers: The number of each row in the source, `[rows]`, as in SourceBatch.
         splits: The split of each row, int8 `[rows]`: an index into SPLITS, or NO_SPLIT if it was not read.
         rejected: The rejected rows, in the order of their numbers.
@@ -136,10 +134,6 @@ def check_rows(
         left_out &= negatives_left_out(batch, spec, spec.sample)
         sampled_out, keep = int(left_out.sum()), keep & ~left_out
     rows = rows.filter(pa.array(keep)) if rejected or sampled_out else rows
-    if rows.num_rows and changes_values(spec):
-        from .tft_rows import with_changed_values  # Imported here because it needs TensorFlow.
-
-        rows = with_changed_values(rows, spec)
     return Checked(
         source=batch.source,
         read=batch.read,

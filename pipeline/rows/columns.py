@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ...transforms.spec import MISSING_TIME, Constant, ListForm, Spec, constants_of, weights_feature
+from ...transforms.spec.inputs import changes_values
 from ..arrow_lists import is_list, list_lengths, lists_of, sum_by_row
 from ..sources.batches import Reason, is_utf8
 from ..sources.list_texts import expected, lists_of_texts
@@ -129,6 +130,25 @@ def _constant(constant: Constant, rows: int) -> pa.Array:
     if isinstance(constant, bytes):
         return pa.array([constant or None], TEXT).take(pa.array(np.zeros(rows, np.int64)))
     return pa.array(np.full(rows, constant, np.float32), mask=np.full(rows, np.isnan(constant)))
+
+
+def with_values(rows: pa.RecordBatch, spec: Spec, *, texts: bool = True) -> pa.RecordBatch:
+    """Returns checked rows with the values that the graph computes, so that they can be counted.
+
+    The columns of derived fields are added, and those of normalized or limited ones replaced.
+
+    Args:
+        rows: Those of `checks.Checked`.
+        spec: The spec of the rows.
+        texts: Whether tokens are needed, or only how many there are, which costs less: each one is then the text `#`.
+            Those of crosses with `hash_buckets` always are, because they have no text.
+    """
+    if not rows.num_rows or not changes_values(spec):
+        return rows
+    from .tft_rows import computed_values  # Imported here because it needs TensorFlow.
+
+    found = dict(zip(rows.schema.names, rows.columns, strict=True))
+    return pa.RecordBatch.from_pydict(found | computed_values(rows, spec, texts=texts))
 
 
 def in_precision(number: float, kind: pa.DataType) -> float:

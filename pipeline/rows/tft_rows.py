@@ -27,7 +27,7 @@ from ...transforms.preprocessing import Outputs, raw_feature_spec
 from ...transforms.spec import Spec
 from ...transforms.spec.inputs import of_changed_values
 from ...transforms.tensors import bags
-from ...transforms.values.field_values import Inputs, Values, field_values
+from ...transforms.values.field_values import Inputs, Values, field_values, numbers_of_tokens
 from ..arrow_lists import lists_of, offsets
 from . import columns
 
@@ -89,23 +89,18 @@ def tensor_adapter(spec: Spec) -> TensorAdapter:
     return TensorAdapter(adapter_config(spec, label=False))
 
 
-def with_changed_values(rows: pa.RecordBatch, spec: Spec) -> pa.RecordBatch:
-    """Returns checked rows with the values that the graph computes, so that they can be counted.
+def computed_values(rows: pa.RecordBatch, spec: Spec, *, texts: bool) -> dict[str, pa.Array]:
+    """Returns the columns of derived, normalized and limited fields, computed by the function that the graph has.
 
-    The columns of derived fields are added, and those of normalized or limited ones replaced. They are computed by the
-    function that the graph has. Crosses with `hash_buckets` have no tokens: each value is the text `#`.
-
-    Args:
-        rows: `Checked.rows`, not empty.
-        spec: The spec of the rows.
+    See `columns.with_values`.
     """
     part = of_changed_values(spec)
     with _TRACING:
-        compute = _compute_of(_Key(part.model_dump_json(include={"fields", "vocabularies"}), part))
-    return pa.RecordBatch.from_pydict(dict(zip(rows.schema.names, rows.columns, strict=True)) | compute(rows))
+        compute = _compute_of(_Key(part.model_dump_json(include={"fields", "vocabularies"}), texts, part))
+    return compute(rows)
 
 
-# Threads that check rows at the same time share one function.
+# Threads that count rows at the same time share one function.
 _TRACING = threading.Lock()
 
 
@@ -114,6 +109,7 @@ class _Key:
     """A spec as a key of a cache: equal if what is computed is equal."""
 
     computed: str
+    texts: bool
     spec: Spec = field(compare=False)
 
 
@@ -122,45 +118,48 @@ def _compute_of(key: _Key) -> Callable[[pa.RecordBatch], dict[str, pa.Array]]:
     """Returns the function from checked rows to the columns that the graph computes; traced once per process."""
     spec = key.spec
     adapter = tensor_adapter(spec)
+    changed = {name: of for name, of in spec.fields.items() if of.changes_values}
 
     @tf.function(input_signature=[adapter.TypeSpecs()], autograph=False)  # To convert the code takes seconds.
-    def changed(inputs: Mapping[str, Any]) -> dict[str, tuple[tf.Tensor, ...]]:
+    def parts(inputs: Mapping[str, Any]) -> dict[str, tuple[tf.Tensor, ...]]:
         values = field_values(inputs, spec)
-        return {name: _parts(name, values) for name, of in spec.fields.items() if of.changes_values}
+        return {name: _parts(name, values, spec, texts=key.texts) for name in changed}
 
-    traced = changed.get_concrete_function()
+    traced = parts.get_concrete_function()
 
     def compute(rows: pa.RecordBatch) -> dict[str, pa.Array]:
         found = traced(adapter.ToBatchTensors(as_tft_rows(rows, spec, label=False), produce_eager_tensors=True))
-        return {name: _column(*(part.numpy() for part in parts)) for name, parts in found.items()}
+        return {name: _column(changed[name].is_list, *(part.numpy() for part in found[name])) for name in changed}
 
     return compute
 
 
-def _parts(name: str, values: Values) -> tuple[tf.Tensor, ...]:
-    """Returns numbers; or the text of all tokens and their lengths; for lists also the number of tokens in each row."""
+def _parts(name: str, values: Values, spec: Spec, *, texts: bool) -> tuple[tf.Tensor, ...]:
+    """Returns numbers; or the number of tokens in each row and, with `texts`, the text of all and their lengths."""
     if name in values.numbers:
         return (values.numbers[name],)
+    if not texts or name in values.hashed:
+        return (numbers_of_tokens(name, values, spec),)
     found = values.lists.get(name, values.tokens.get(name))
-    if found is None:
-        found = values.hashed[name]
-        if isinstance(found, tf.Tensor):
-            found = tf.where(tf.equal(found, 0), "", "#")
-        else:
-            found = found.with_flat_values(tf.fill([tf.size(found.flat_values)], "#"))
     tokens = bags.flat(found)
-    text = tf.strings.reduce_join(tokens), tf.strings.length(tokens)
-    return (*text, found.row_lengths()) if isinstance(found, tf.RaggedTensor) else text
+    rows = found.row_lengths() if isinstance(found, tf.RaggedTensor) else tf.ones_like(tokens, tf.int64)
+    return rows, tf.strings.reduce_join(tokens), tf.strings.length(tokens)
 
 
-def _column(values: Any, lengths: np.ndarray | None = None, rows: np.ndarray | None = None) -> pa.Array:
+def _column(is_list: bool, values: np.ndarray, text: Any = None, lengths: np.ndarray | None = None) -> pa.Array:
     """Returns the column of the parts: float32, large_binary or lists of it; null where a value is missing."""
-    if lengths is None:
+    if values.dtype == np.float32:
         return pa.array(values, mask=np.isnan(values))
-    flat = pa.Array.from_buffers(columns.TEXT, len(lengths), [None, *map(pa.py_buffer, (offsets(lengths), values))])
-    if rows is not None:
-        return lists_of(rows, flat)
-    return pc.if_else(pa.array(lengths == 0), pa.scalar(None, columns.TEXT), flat)
+    if lengths is None:
+        flat = pa.repeat(pa.scalar(b"#", columns.TEXT), int(values.sum()) if is_list else len(values))
+        is_missing = values == 0
+    else:
+        buffers = [None, *map(pa.py_buffer, (offsets(lengths), text))]
+        flat = pa.Array.from_buffers(columns.TEXT, len(lengths), buffers)
+        is_missing = lengths == 0
+    if is_list:
+        return lists_of(values, flat)
+    return pc.if_else(pa.array(is_missing), pa.scalar(None, columns.TEXT), flat)
 
 
 class RowTransform:

@@ -20,9 +20,11 @@ from fieldpool.model.examples import feature_spec
 from fieldpool.model.run import Run
 from fieldpool.model.slices import slices_of
 from fieldpool.pipeline.jobs.options import beam_options
+from fieldpool.pipeline.rows.checks import check_rows
 from fieldpool.pipeline.rows.read_rows import ReadBatches
 from fieldpool.pipeline.runs.run_directory import transform
 from fieldpool.pipeline.serving.parity import verify
+from fieldpool.pipeline.sources.batches import SourceBatch
 from fieldpool.pipeline.sources.files import find_files
 from fieldpool.transforms.spec import Spec
 from fieldpool.transforms.spec.inputs import feature_columns
@@ -103,6 +105,15 @@ def test_hashed_values_have_one_id_each(name: str, buckets: int, features: Mappi
             ids.setdefault(value, set()).add(i)
     assert all(len(of_value) == 1 for of_value in ids.values())
     assert all(1 <= i <= buckets for of_value in ids.values() for i in of_value)
+
+
+def test_checked_rows_have_the_values_of_the_source() -> None:
+    """So that `verify` sends requests with these values, which the exported graph normalizes and limits."""
+    batch = SourceBatch("rows", np.arange(len(ROWS)), pa.RecordBatch.from_pylist(ROWS))
+    found = check_rows(batch, Spec.model_validate(SPEC)).rows
+    assert found["device"].to_pylist() == [row["device"].encode() if row["device"] else None for row in ROWS]
+    assert found["price"].to_pylist() == [row["price"] for row in ROWS]
+    assert "hour" not in found.schema.names
 
 
 def test_counts_are_those_of_the_derived_values(served: Served) -> None:

@@ -53,16 +53,24 @@ def present(lists: tf.RaggedTensor, values: tf.RaggedTensor | None = None) -> tf
 
 
 def limited(lists: Sequence[tf.RaggedTensor], max_pairs: int) -> list[tf.RaggedTensor]:
-    """Returns the lists, so short that no row has more than `max_pairs` combinations.
+    """Returns the lists, so short that no row has more than `max_pairs` combinations; see `kept_lengths`."""
+    shortened = []
+    for values, kept in zip(lists, kept_lengths(lists, max_pairs), strict=True):
+        positions = tf.ragged.range(values.row_starts(), values.row_starts() + kept)
+        shortened.append(positions.with_flat_values(tf.gather(values.flat_values, positions.flat_values)))
+    return shortened
+
+
+def kept_lengths(lists: Sequence[tf.RaggedTensor], max_pairs: int) -> list[tf.Tensor]:
+    """Returns the length to which each list is shortened, int64 `[batch]`: their product is at most `max_pairs`.
 
     The first field keeps as many values as possible, then the second one, and so on; each keeps at least one. With
     `max_pairs` 10, lists of 3 and 5 values become 3 and 3.
     """
     room = tf.fill([lists[0].nrows()], tf.constant(max_pairs, tf.int64))
-    shortened = []
+    lengths = []
     for values in lists:
         kept = tf.minimum(values.row_lengths(), room)
         room //= tf.maximum(kept, 1)
-        positions = tf.ragged.range(values.row_starts(), values.row_starts() + kept)
-        shortened.append(positions.with_flat_values(tf.gather(values.flat_values, positions.flat_values)))
-    return shortened
+        lengths.append(kept)
+    return lengths

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -145,7 +146,7 @@ def _derive(values: Values, name: str, sources: Mapping[str, tf.Tensor], spec: S
         text = values.tokens.get(derivation.text, sources.get(derivation.text))
         values.lists[name] = texts.words(text, derivation.ngrams)
     elif isinstance(derivation, MissingIndicator):
-        values.numbers[name] = tf.cast(_is_missing(values, derivation.missing), tf.float32)
+        values.numbers[name] = tf.cast(_is_missing(derivation.missing, values, spec), tf.float32)
     elif isinstance(derivation, Match):
         wanted, found_in = (crosses.present(_as_lists(values, source)) for source in derivation.match)
         values.numbers[name] = matches.matched(wanted, found_in, derivation)
@@ -180,14 +181,23 @@ def _as_lists(values: Values, name: str) -> tf.RaggedTensor:
     return tf.RaggedTensor.from_uniform_row_length(tokens, tf.constant(1, tf.int64))
 
 
-def _is_missing(values: Values, name: str) -> tf.Tensor:
+def _is_missing(name: str, values: Values, spec: Spec) -> tf.Tensor:
     if name in values.numbers:
         return tf.math.is_nan(values.numbers[name])
     if name in values.vectors:
         return tf.math.is_nan(values.vectors[name][:, 0])
-    if name in values.hashed:
-        ids = values.hashed[name]
-        return tf.equal(ids.row_lengths() if isinstance(ids, tf.RaggedTensor) else ids, 0)
+    return tf.equal(numbers_of_tokens(name, values, spec), 0)
+
+
+def numbers_of_tokens(name: str, values: Values, spec: Spec) -> tf.Tensor:
+    """Returns the number of tokens of a field in each row, int64 `[batch]`, without empty ones.
+
+    Those of a cross follow from the fields that it reads: no combination is computed.
+    """
+    derivation = spec.fields[name].derivation
+    if isinstance(derivation, Cross):
+        lists = [crosses.present(_as_lists(values, source)) for source in derivation.cross]
+        return math.prod(crosses.kept_lengths(lists, derivation.max_pairs))
     if name in values.tokens:
-        return tf.equal(values.tokens[name], "")
-    return tf.equal(crosses.present(values.lists[name]).row_lengths(), 0)
+        return tf.cast(tf.not_equal(values.tokens[name], ""), tf.int64)
+    return crosses.present(values.lists[name]).row_lengths()
