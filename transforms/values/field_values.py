@@ -141,7 +141,7 @@ def _derive(values: Values, name: str, sources: Mapping[str, tf.Tensor], spec: S
         values.numbers[name] = times.time_between(earlier, later, derivation)
     elif isinstance(derivation, Ratio):
         a, b = (values.numbers[n] if n in values.numbers else sources[n] for n in derivation.ratio)
-        values.numbers[name] = tf.where(tf.equal(b, 0.0), float("nan"), a / b)
+        values.numbers[name] = tf.where(tf.math.is_finite(a / b), a / b, float("nan"))
     elif isinstance(derivation, Words):
         text = values.tokens.get(derivation.text, sources.get(derivation.text))
         values.lists[name] = texts.words(text, derivation.ngrams)

@@ -118,7 +118,7 @@ class Match(AnyDerivation):
 
 
 class Ratio(AnyDerivation):
-    """One number divided by another; missing if one of them is, or the second one is 0."""
+    """One number divided by another; missing if one of them is, the second one is 0, or the result is too large."""
 
     ratio: Annotated[list[str], Field(min_length=2, max_length=2)] = Field(
         description="Two numbers. Each is a numeric field, or, if no field has this name, a column."
