@@ -128,10 +128,11 @@ def evaluate(
         group, nor are those that are not in the vocabulary of a field, because they share the OOV buckets.
         With `rank_by` also the metrics of `metrics.ranking_measures`, of the same kind of groups and without rows of
         weight 0, and `ranking_examples`, the number of the groups' rows.
-        With `slices` also `slices`: by field and slice, all these metrics except those of `rank_by`. The slices of a
-        categorical field are its 20 most frequent values in the split, `(missing)`, `(OOV)` and `(other)`, where a
-        token of such a name is quoted: `'(other)'`; those of a carried column are the same without `(OOV)`; those of a
-        multivalued field are the lengths of its lists, `0`, `1`, `2–3`, `4–7`, …
+        With `slices` also `slices`: by field and slice, all these metrics of its rows; rows of a group in other
+        slices have no rank there. The slices of a categorical field are its 20 most frequent values in the split,
+        `(missing)`, `(OOV)` and `(other)`, where a token of such a name is quoted: `'(other)'`; those of a carried
+        column are the same without `(OOV)`; those of a multivalued field are the lengths of its lists, `0`, `1`, `2–3`,
+        `4–7`, …
         With a model that is calibrated also `calibrated_on`, the split that the calibration was fitted on.
 
     Raises:
@@ -205,13 +206,11 @@ def measure(
 ) -> dict[str, Any]:
     """Returns the result of `evaluate` for a split that `score_split` scored with the same arguments."""
     spec = run.spec
-    result: dict[str, Any] = _measures(scores, spec, gauc_by, np.ones(len(scores.labels), bool))
-    if ranking:
-        result |= _ranking_measures(scores, spec, ranking)
+    result: dict[str, Any] = _measures(scores, spec, gauc_by, ranking)
     if slices:
         result["slices"] = {
             name: {
-                slice_name: _measures(scores, spec, gauc_by, rows)
+                slice_name: _measures(scores.only(rows), spec, gauc_by, ranking)
                 for slice_name, rows in slices_of(run, name, scores.columns[name]).items()
             }
             for name in slices
@@ -232,8 +231,7 @@ def _kept(spec: Spec, name: str) -> Callable[[Features], tf.Tensor]:
     return lambda features: features[name]
 
 
-def _measures(scores: Scores, spec: Spec, gauc_by: str | None, rows: np.ndarray) -> dict[str, float]:
-    scores = scores.only(rows)
+def _measures(scores: Scores, spec: Spec, gauc_by: str | None, ranking: Ranking | None) -> dict[str, float]:
     result = metrics.measures(scores.labels, scores.logits, weights=scores.weights)
     if gauc_by:
         group, is_group = group_ids(spec, gauc_by, scores.columns[gauc_by])
@@ -241,10 +239,11 @@ def _measures(scores: Scores, spec: Spec, gauc_by: str | None, rows: np.ndarray)
         counted = metrics.in_mixed_groups(labels, group[is_group], weights)
         gauc = metrics.gauc(labels, logits, group[is_group], weights)
         result |= {"gauc": gauc, "gauc_examples": int(counted.sum())}
-    return result
+    return result | (ranking_measures(scores, spec, ranking) if ranking else {})
 
 
-def _ranking_measures(scores: Scores, spec: Spec, ranking: Ranking) -> dict[str, float]:
+def ranking_measures(scores: Scores, spec: Spec, ranking: Ranking) -> dict[str, float]:
+    """Returns the metrics of the order of rows within groups; the scores have the column `ranking.by`."""
     group, rows = group_ids(spec, ranking.by, scores.columns[ranking.by])
     if scores.weights is not None:
         rows = rows & (scores.weights > 0)

@@ -67,6 +67,7 @@ def group_ids(spec: Spec, name: str, column: np.ndarray | Texts) -> tuple[np.nda
     return column, spec.vocabulary_settings_of(name).is_token(column)
 
 
-def carried_group(spec: Spec) -> list[str]:
-    """Returns `evaluation.gauc_by` if it is a carried column, which `read_examples` reads only on request."""
-    return [name for name in spec.carry if name == spec.evaluation.gauc_by]
+def carried_groups(spec: Spec) -> list[str]:
+    """Returns the carried columns, which `read_examples` reads only on request, whose values are groups in training."""
+    groups = (spec.evaluation.gauc_by, spec.stopping_metric[1])
+    return [name for name in spec.carry if name in groups]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from operator import itemgetter
 from typing import Any
 
 import keras
@@ -10,7 +11,7 @@ import tensorflow as tf
 
 from ...transforms.spec import Spec
 from .. import metrics
-from ..evaluation import score, scorer, warn_of_nan
+from ..evaluation import ranking_measures, score, scorer, warn_of_nan
 from ..files import write_weights
 from ..metrics.groups import group_ids
 from .checkpoints import Progress, not_finite, save_checkpoint
@@ -23,13 +24,15 @@ Logs = dict[str, Any] | None
 class EvalMetrics(keras.callbacks.Callback):
     """Adds `val_auc`, `val_pr_auc`, `val_logloss` and, with groups, `val_gauc` of the eval split to the logs.
 
+    A ranking metric is added if it is that of `train.early_stopping`, such as `val_ndcg@5`.
+
     Later callbacks can use them: `EarlyStopping(monitor="val_auc", mode="max")`,
     `ModelCheckpoint`, `TensorBoard`. Keras' validation would give means over batches, and an AUC from 200
     buckets.
 
     Args:
         dataset: The complete eval split: batches of `(features, label)`, or with weights, which weight the metrics.
-        spec: The spec of its run. `evaluation.gauc_by` names the groups of GAUC; the dataset must have this feature.
+        spec: The spec of its run. The dataset must have the features `metrics.groups.carried_groups`.
     """
 
     def __init__(self, dataset: tf.data.Dataset, spec: Spec) -> None:
@@ -45,10 +48,9 @@ class EvalMetrics(keras.callbacks.Callback):
         """Scores the eval split and adds its metrics to the logs."""
         if logs is None:
             return
-        gauc_by = self._spec.evaluation.gauc_by
-        scores = score(
-            self._logits_of, self._dataset, {gauc_by: lambda features: features[gauc_by]} if gauc_by else None
-        )
+        gauc_by, ranking = self._spec.evaluation.gauc_by, self._spec.evaluation.ranking
+        metric, by = self._spec.stopping_metric
+        scores = score(self._logits_of, self._dataset, {name: itemgetter(name) for name in (gauc_by, by) if name})
         labels, logits, columns, weights = scores
         warn_of_nan(logits, "the eval split")
         logs["val_auc"] = metrics.auc(labels, logits, weights)
@@ -58,6 +60,8 @@ class EvalMetrics(keras.callbacks.Callback):
             group, is_group = group_ids(self._spec, gauc_by, columns[gauc_by])
             labels, logits, _, weights = scores.only(is_group)
             logs["val_gauc"] = metrics.gauc(labels, logits, group[is_group], weights)
+        if ranking and metric != "gauc" and by:
+            logs[f"val_{metric}"] = ranking_measures(scores, self._spec, ranking)[metric]
 
 
 class FiniteLoss(keras.callbacks.Callback):

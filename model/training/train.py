@@ -21,7 +21,7 @@ from ...transforms.spec.training import Model, Train
 from ...transforms.writing import temporary_folder
 from ..examples import NoExamples, count_examples, read_examples, reading_examples
 from ..layers.deepfm import DeepFM
-from ..metrics.groups import carried_group
+from ..metrics.groups import carried_groups
 from .calibration import check_calibration, with_calibration
 from .callbacks import Checkpoints, EpochHistory, EpochWeights, EvalMetrics, FiniteLoss, StopEarly
 from .checkpoints import Progress, load_checkpoint
@@ -62,8 +62,8 @@ def train(
     interrupted and resumed.
 
     `train.early_stopping.metric` selects the best epoch, and is used for early stopping; without `early_stopping` the
-    best epoch is that of the highest AUC. If no group of the eval split has both labels, GAUC is undefined and AUC is
-    used instead; if all eval labels are the same, AUC is undefined and logloss is used instead. If the eval split is
+    best epoch is that of the highest AUC. If no group of the eval split has both labels, AUC is used instead of metrics
+    of groups; if all eval labels are the same, AUC is undefined and logloss is used instead. If the eval split is
     empty, all epochs run and the last one is kept. Each of these gives a warning.
 
     In the scope of a `tf.distribute` strategy (MirroredStrategy, MultiWorkerMirroredStrategy) the replicas share each
@@ -173,7 +173,7 @@ def _measuring_callbacks(training: _Training) -> list[keras.callbacks.Callback]:
     eval_callbacks = []
     if training.monitor:
         spec = training.spec
-        dataset = read_examples(training.run, "eval", batch_size=spec.train.batch_size, columns=carried_group(spec))
+        dataset = read_examples(training.run, "eval", batch_size=spec.train.batch_size, columns=carried_groups(spec))
         eval_callbacks = [EvalMetrics(dataset, spec)]
     return [
         *eval_callbacks,

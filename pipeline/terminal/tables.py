@@ -7,7 +7,7 @@ tables as the command line.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
@@ -141,8 +141,8 @@ def training_table(history: Sequence[Mapping[str, float]], best_epoch: int) -> T
     return table
 
 
-# The columns of a table of slices, which must fit on a screen; `--json` has all metrics.
-_SLICE_METRICS = ("examples", "positives", "auc", "gauc", "logloss", "calibration")
+# The columns of a table of slices, which must fit on a screen; `--json` has all metrics. Of the nDCGs, the first one.
+_SLICE_METRICS = ("examples", "positives", "auc", "gauc", "ndcg", "mrr", "logloss", "calibration")
 
 
 def show_metrics(
@@ -191,10 +191,15 @@ def metrics_tables(
         ].caption = f"Probabilities are calibrated on {fitted}: logloss, calibration and ece of {fitted} flatter."
         tables[0].caption_justify = "left"
     for field, slices in values.get("slices", {}).items():
-        present = [name for name in _SLICE_METRICS if name in next(iter(slices.values()))]
+        present = _of_slices(next(iter(slices.values())))
         title = f"{field} (list length after truncation)" if field in list_fields else field
         tables.append(_numbers_table(f"{split}, by {title}", title, slices, present))
     return tables
+
+
+def _of_slices(metrics: Collection[str]) -> list[str]:
+    found = {name: name for name in metrics} | {name.split("@")[0]: name for name in reversed([*metrics])}
+    return [found[name] for name in _SLICE_METRICS if name in found]
 
 
 def _numbers_table(title: str, first: str, rows: Mapping[str, Mapping[str, float]], columns: Sequence[str]) -> Table:

@@ -231,6 +231,17 @@ def test_the_spec_names_groups_and_k_of_ranking_metrics_and_their_weights(run: R
     assert "ndcg@5" not in found["equal"]
 
 
+def test_slices_have_the_ranking_metrics_of_their_own_rows(run: Run) -> None:
+    labels, users, lengths = np.array([0, 1, 0, 1], "float32"), np.array([2, 2, 3, 3]), np.array([1, 1, 0, 1])
+    # In all rows, Bob's positive row has rank 2; among those with one tag, it has rank 1.
+    scores = Scores(labels, np.array([2, 1, 2, 1], "float32"), {"user": users, "tags": lengths})
+    found = measure(scores, run, slices=["tags"], ranking=Ranking(by="user", at=[1]))
+    assert found["mrr"] == 0.5
+    assert {name: part["mrr"] for name, part in found["slices"]["tags"].items() if name == "1"} == {"1": 0.75}
+    assert math.isnan(found["slices"]["tags"]["0"]["mrr"])
+    assert {name: part["groups"] for name, part in found["slices"]["tags"].items()} == {"0": 0, "1": 2}
+
+
 def test_label_weights_are_those_of_groups_and_rows_of_weight_0_have_no_rank(run: Run) -> None:
     labels, users = np.array([1, 0, 1, 0], "float32"), np.array([2, 2, 3, 3])
     # Ann's positive row has rank 2. Bob's would, but the row above it does not count.

@@ -22,7 +22,7 @@ from .roles import Carry, Key, check_names, key_features
 from .source import Source
 from .split import Sample, Split
 from .train_only import TrainOnly, check_train_only
-from .training import Evaluation, Model, Train
+from .training import RANKING_METRICS, Evaluation, Model, Train
 from .vocabularies import Vocabulary
 
 
@@ -177,9 +177,23 @@ class Spec(Strict):
                 "train.early_stopping.metric: `gauc` needs a field or carried column with the groups; add it, for "
                 "example `evaluation: {gauc_by: user_id}`"
             )
+        if stopping and stopping.metric in RANKING_METRICS and ranking is None:
+            raise ValueError(
+                f"train.early_stopping.metric: `{stopping.metric}` needs groups of rows; add them, for example "
+                "`evaluation: {ranking: {by: impression_id}}`"
+            )
         return self
 
     # Values derived from the entries. Defaults are resolved here and nowhere else.
+
+    @property
+    def stopping_metric(self) -> tuple[str, str | None]:
+        """The metric that selects the best epoch, such as `auc` or `ndcg@5`, and what its groups are the values of."""
+        metric = self.train.early_stopping.metric if self.train.early_stopping else "auc"
+        ranking = self.evaluation.ranking
+        if metric not in RANKING_METRICS or ranking is None:
+            return metric, self.evaluation.gauc_by if metric == "gauc" else None
+        return f"{metric}@{ranking.at[0]}" if metric in ("ndcg", "hit_rate") else metric, ranking.by
 
     @property
     def key_columns(self) -> dict[str, str]:

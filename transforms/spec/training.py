@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, get_args
 
 from pydantic import Field, field_validator
 
@@ -56,10 +56,19 @@ class Model(Strict):
     exact_fm: bool = Field(False, description="Whether the FM also has the pairs of values within one list.")
 
 
+# Metrics of the order of rows within groups, with the settings of `evaluation.ranking`.
+RankingMetric = Literal["ndcg", "hit_rate", "mrr", "mrr_mind", "group_auc"]
+RANKING_METRICS = get_args(RankingMetric)
+
+
 class EarlyStopping(Strict):
     """Stops if the metric of the eval split has not improved for `patience` epochs; keeps the best epoch."""
 
-    metric: Literal["auc", "gauc", "pr_auc", "logloss"] = "auc"
+    metric: Literal["auc", "gauc", "pr_auc", "logloss", RankingMetric] = Field(
+        "auc",
+        description="gauc needs `evaluation.gauc_by`. ndcg, hit_rate, mrr, mrr_mind and group_auc need "
+        "`evaluation.ranking`; ndcg and hit_rate are those at its first k.",
+    )
     patience: NonNegativeInt = 2
 
 

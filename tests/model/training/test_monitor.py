@@ -9,7 +9,9 @@ import pytest
 from handmade_run import write_run
 from tiny_run import EXAMPLES, SPEC, TOKENS
 
+from fieldpool.model.evaluation import evaluate
 from fieldpool.model.run import Run
+from fieldpool.model.training.folder import load_model
 from fieldpool.model.training.monitor import best_epoch, choose_monitor
 from fieldpool.model.training.train import train
 from fieldpool.transforms.errors import FieldpoolWarning
@@ -21,7 +23,7 @@ def run_with_eval(folder: Path, rows: list[tuple[int, int]], metric: str) -> Run
         {"label": [float(label)], "item": [item], "seen": [0] * 4, "age": [0.0]} for item, label in rows
     ]
     spec = SPEC | {
-        "evaluation": {"gauc_by": "item"},
+        "evaluation": {"gauc_by": "item", "ranking": {"by": "item", "at": [3, 5]}},
         "train": SPEC["train"] | {"early_stopping": {"metric": metric, "patience": 2}, "batch_size": 2},
     }
     return Run(write_run(folder / "run", spec, TOKENS, {"train": EXAMPLES["train"], "eval": [examples]}))
@@ -32,18 +34,27 @@ PURE = [(2, 1), (3, 0), (2, 1), (3, 0)]
 UNSEEN = [(1, 1), (1, 0), (0, 1), (0, 0)]
 
 
-@pytest.mark.parametrize("metric", ["auc", "gauc", "pr_auc", "logloss"])
-def test_metric_that_the_eval_labels_define_is_the_monitor(tmp_path: Path, metric: str) -> None:
+@pytest.mark.parametrize(
+    ("metric", "monitor"),
+    [
+        *((metric, f"val_{metric}") for metric in ("auc", "gauc", "pr_auc", "logloss", "mrr", "mrr_mind", "group_auc")),
+        ("ndcg", "val_ndcg@3"),
+        ("hit_rate", "val_hit_rate@3"),
+    ],
+)
+def test_metric_that_the_eval_labels_define_is_the_monitor(tmp_path: Path, metric: str, monitor: str) -> None:
     run = run_with_eval(tmp_path, MIXED, metric)
     with warnings.catch_warnings():
         warnings.simplefilter("error", FieldpoolWarning)
-        assert choose_monitor(run, run.spec) == f"val_{metric}"
+        assert choose_monitor(run, run.spec) == monitor
 
 
 @pytest.mark.parametrize(
     ("metric", "rows", "monitor", "message"),
     [
         ("gauc", PURE, "val_auc", "no value of item that is in the vocabulary has both labels"),
+        ("ndcg", PURE, "val_auc", "has both labels in the eval split, so ndcg@3 is the same for every model"),
+        ("group_auc", UNSEEN, "val_auc", "has both labels in the eval split, so group_auc is undefined"),
         ("gauc", UNSEEN, "val_auc", "no value of item that is in the vocabulary has both labels"),
         ("gauc", [(2, 1), (3, 1)], "val_logloss", "all labels of the eval split are 1"),
         ("auc", [(2, 0), (3, 0), (2, 0)], "val_logloss", "all labels of the eval split are 0"),
@@ -60,12 +71,12 @@ def test_undefined_metric_is_replaced_with_one_warning(
     assert len(caught) == 1
 
 
-def carrying(folder: Path, markets: list[bytes]) -> Run:
-    """Returns a run that carries a market, by which GAUC is grouped; the given ones are those of the eval rows."""
+def carrying(folder: Path, markets: list[bytes], metric: str = "gauc") -> Run:
+    """Returns a run that carries a market, by which rows are grouped; the given ones are those of the eval rows."""
     spec = SPEC | {
         "carry": ["market"],
-        "evaluation": {"gauc_by": "market"},
-        "train": SPEC["train"] | {"early_stopping": {"metric": "gauc"}, "batch_size": 2, "epochs": 2},
+        "evaluation": {"gauc_by": "market", "ranking": {"by": "market", "at": [2]}},
+        "train": SPEC["train"] | {"early_stopping": {"metric": metric}, "batch_size": 2, "epochs": 2},
     }
     train_rows = [row | {"market": [b"de"]} for row in EXAMPLES["train"][0][:20]]
     eval_rows = [row | {"market": [market]} for row, market in zip(EXAMPLES["eval"][0], markets, strict=False)]
@@ -79,6 +90,19 @@ def test_training_by_gauc_of_a_carried_column(tmp_path: Path) -> None:
     result = train(run, str(tmp_path / "model"))
     assert result.monitor == "val_gauc"
     assert result.history[-1]["val_gauc"] in (0.0, 0.5, 1.0)  # One negative below or above two positives.
+
+
+@pytest.mark.parametrize(("metric", "name"), [("ndcg", "ndcg@2"), ("mrr", "mrr"), ("group_auc", "group_auc")])
+def test_training_by_a_ranking_metric_keeps_the_epoch_in_which_it_is_the_highest(
+    tmp_path: Path, metric: str, name: str
+) -> None:
+    run = carrying(tmp_path, [b"de", b"fr", b"de", b"de", b"fr", b"fr"], metric)
+    result = train(run, str(tmp_path / "model"))
+    assert result.monitor == f"val_{name}"
+    measured = [epoch[f"val_{name}"] for epoch in result.history]
+    assert measured[result.best_epoch - 1] == max(measured)
+    best = evaluate(load_model(result.model_path), run, "eval", slices=[])
+    assert best[name] == max(measured)
 
 
 def test_missing_values_of_a_carried_column_are_no_group(tmp_path: Path) -> None:
