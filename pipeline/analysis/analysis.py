@@ -147,13 +147,13 @@ def _written(
             _write(FileSystems.join(folder, VECTORS_FOLDER), f"{name}.parquet", [file])
         _write(FileSystems.join(folder, _VOCABULARIES_FOLDER), name, vocabulary_lines(ordered))
         _write(FileSystems.join(folder, VOCABULARY_COUNTS_FOLDER), name, count_lines(ordered))
-        found = sums.tokens[name]
+        found = sums.tokens[name]  # None of a hashed cross.
         stats[name] = VocabularyStats(
             distinct=found.num_rows,
             tokens=ordered.num_rows,
             retired=len(retired[name]) if name in retired else None,
-            collisions=None if buckets is None else measured_share(found["token"], name, buckets),
-            expected_collisions=None if buckets is None else expected_share(found.num_rows, buckets),
+            collisions=measured_share(found["token"], name, buckets) if buckets and found.num_rows else None,
+            expected_collisions=expected_share(found.num_rows, buckets) if buckets and found.num_rows else None,
             vectors=coverage(own, found) if own else None,
         )
     in_run = {n: {"vectors": f"{VECTORS_FOLDER}/{n}.parquet", "dim": of.length} for n, of in vectors.items()}

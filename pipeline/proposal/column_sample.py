@@ -161,11 +161,13 @@ class ColumnSample:
         """The tokens with white space around them."""
         return [token for token in self.counts if token.strip() != token]
 
-    @property
-    def case_variants(self) -> list[bytes]:
-        """The tokens that differ from a more frequent one only by upper and lower case."""
+    def variants(self, steps: Sequence[str]) -> list[bytes]:
+        """Returns the tokens that `normalize` with these steps makes equal to a more frequent one."""
         first: dict[bytes, bytes] = {}
-        return [token for token in self.counts if first.setdefault(token.lower(), token) != token]
+        changed = {token: token.strip() if "strip" in steps else token for token in self.counts}
+        if "lower" in steps:
+            changed = {token: stripped.lower() for token, stripped in changed.items()}
+        return [token for token, same in changed.items() if first.setdefault(same, token) != token]
 
     def leaks(self, labels: np.ndarray) -> bool:
         """Whether each value always has the same label, in a column whose values repeat, or whether all rows that have

@@ -30,6 +30,12 @@ _MAX_OOV = 0.01
 
 _SHORTEST_VECTOR = 2
 
+# Tokens are hashed if there are at least _MANY_TOKENS, and no `min_count` leaves out most of them.
+_MANY_TOKENS, _HASH_BUCKETS = 100_000, 1_000_000
+
+# The least share of rows without a number, and of those with one, that makes the difference worth a field.
+_LEAST_MISSING = 0.05
+
 
 @dataclass(frozen=True)
 class Guess:
@@ -44,6 +50,14 @@ class Guess:
     settings: dict[str, Any]
     reasons: list[str]
     values: ColumnSample
+
+
+@dataclass(frozen=True)
+class DerivedField:
+    """A field to derive from others: its settings as plain values, and the reasons for it."""
+
+    settings: dict[str, Any]
+    reasons: list[str]
 
 
 def propose_field(sample: ColumnSample, numbers: ColumnSample) -> Guess:
@@ -84,15 +98,32 @@ def propose_field(sample: ColumnSample, numbers: ColumnSample) -> Guess:
     return _categorical(sample, reasons)
 
 
+def missing_indicators(fields: Mapping[str, Any], values: Mapping[str, ColumnSample]) -> dict[str, DerivedField]:
+    """Returns for the numeric fields that often have no number, and often have one, the field that says so, by name.
+
+    The mean that replaces a missing number cannot be told from a number that is the mean. Tokens need no such field.
+    """
+    found: dict[str, DerivedField] = {}
+    for name, settings in fields.items():
+        sample = values.get(name)
+        if settings["type"] != "numeric" or sample is None or sample.numbers is None:
+            continue
+        share = 1 - len(sample.numbers) / len(sample.values)
+        if _LEAST_MISSING <= share <= 1 - _LEAST_MISSING:
+            indicator = {"type": "numeric", "from": {"missing": name}, "scale": "none"}
+            reason = f"{name} has no number in {share:.0%} of the rows, which get its mean: 1 in these, else 0"
+            found[f"{name}_missing"] = DerivedField(indicator, [reason])
+    return found
+
+
 def _spellings(sample: ColumnSample) -> tuple[dict[str, Any], list[str]]:
     """Returns how to normalize values that differ only by case or by the white space around them, and the reason."""
     if sample.is_named_as_id:
         return {}, []
-    spaced = [token for token in sample.spaced if token.strip() in sample.counts]
-    steps = [step for step, variants in (("strip", spaced), ("lower", sample.case_variants)) if variants]
-    if not steps:
+    candidates = (["strip"], ["lower"], ["strip", "lower"])
+    variants, steps = max(((sample.variants(steps), steps) for steps in candidates), key=lambda pair: len(pair[0]))
+    if not variants:
         return {}, []
-    variants = spaced or sample.case_variants
     reason = f"values that are spelling variants of others: {len(variants):,}, such as {_quoted(variants)}: normalized"
     return {"normalize": steps}, [reason]
 
@@ -174,7 +205,7 @@ def _multivalued(sample: ColumnSample) -> Guess:
 
 
 def _thresholds(counts: Mapping[bytes, int]) -> tuple[dict[str, Any], list[str]]:
-    """Returns the largest `min_count` that makes few values OOV, and the reason."""
+    """Returns the largest `min_count` that makes few values OOV; for too many tokens `hash_buckets`; and the reason."""
     if len(counts) < _SMALL_VOCABULARY:
         return {}, []
     times = np.fromiter(counts.values(), np.int64)
@@ -184,7 +215,10 @@ def _thresholds(counts: Mapping[bytes, int]) -> tuple[dict[str, Any], list[str]]
             rare = int((times < min_count).sum())
             reason = f"{rare:,} tokens occur fewer than {min_count} times: {lost:.1%} of the values"
             return {"min_count": min_count}, [reason]
-    return {}, []
+    if len(counts) < _MANY_TOKENS:
+        return {}, []
+    reason = "too many for a vocabulary of all rows: hashed, so that some share an id"
+    return {"hash_buckets": _HASH_BUCKETS}, [reason]
 
 
 def _numeric(sample: ColumnSample, numbers: np.ndarray) -> Guess:

@@ -19,11 +19,11 @@ from ...transforms.spec import KEY_FEATURE, LABEL_FEATURE
 from ..rows.texts import PLAIN_NUMBERS, NumberRule
 from .column_sample import ColumnSample
 from .dirt import cleaned, null_words
-from .field_rules import propose_field
+from .field_rules import DerivedField, missing_indicators, propose_field
 from .keys import propose_key
 from .labels import propose_label
 from .list_columns import choose_members, with_parsed_lists
-from .shared_vocabularies import share_vocabularies
+from .shared_vocabularies import propose_matches, share_vocabularies
 from .splits import propose_split
 from .times import TimeColumn, derived_fields, find_times
 
@@ -81,7 +81,7 @@ def propose(
     taken |= {found.settings["field"]} if found else set()
     split = propose_split(samples, times, files, proposal.spec.get("key"), taken)
     proposal.spec["split"], proposal.reasons["split"] = split.settings, split.reasons
-    proposal.spec |= {"max_rejected": 0.01, "vocabularies": {}, "fields": {}}
+    proposal.spec |= {"max_rejected": 0.01, "times": {}, "vocabularies": {}, "fields": {}}
     labels = None if found is None else found.labels
     values = _propose_fields(proposal, samples, labels, times, taken | split.columns | set(members), weights)
     if not proposal.spec["fields"]:
@@ -93,22 +93,31 @@ def propose(
         raise UserError(f"{files[0]}: no column can be a field; {fault}. {step}")
     share_vocabularies(proposal.spec, proposal.reasons, values)
     _derive_from_times(proposal, samples, times, taken)
+    _add(proposal, {**missing_indicators(proposal.spec["fields"], values), **propose_matches(proposal.spec, values)})
+    if not proposal.spec["times"]:
+        del proposal.spec["times"]
     return proposal
+
+
+def _add(proposal: Proposal, derived: Mapping[str, DerivedField]) -> None:
+    fields = proposal.spec["fields"]
+    for wanted, found in derived.items():
+        name = _field_name(wanted, fields)
+        fields[name], proposal.reasons[name] = found.settings, found.reasons
 
 
 def _derive_from_times(
     proposal: Proposal, samples: Mapping[str, ColumnSample], times: Mapping[str, TimeColumn], taken: Collection[str]
 ) -> None:
     """Adds the fields that are derived from times, and how their columns are read."""
-    fields = proposal.spec["fields"]
     free = {name: time for name, time in times.items() if name not in taken}
-    for wanted, derived in derived_fields(samples, free).items():
-        name = _field_name(wanted, fields)
-        fields[name], proposal.reasons[name] = derived.settings, derived.reasons
+    found = derived_fields(samples, free)
+    _add(proposal, found)
+    for derived in found.values():
         for column in {derived.settings["from"].get(key) for key in ("time", "age", "at")} & free.keys():
             settings = {key.removeprefix("time_"): value for key, value in free[column].settings.items()}
             if settings and column != proposal.spec["split"].get("time"):
-                proposal.spec.setdefault("times", {})[column] = settings
+                proposal.spec["times"][column] = settings
             if column in proposal.left_out:
                 proposal.left_out[column] = "a time: fields are derived from it"
 

@@ -16,6 +16,7 @@ from ...transforms.spec.times import DESCRIPTIONS, is_of_unit, iso_text, seconds
 from ..rows.columns import TEXT
 from ..rows.times import microseconds, read_times
 from .column_sample import FEW, NO_NAMES, ColumnSample
+from .field_rules import DerivedField
 from .time_formats import TimeFormat, find_compact_format, find_format
 
 # The share of the texts of a column that must be times, and the number of distinct numbers such as 14102100.
@@ -68,14 +69,6 @@ def find_times(samples: Mapping[str, ColumnSample]) -> dict[str, TimeColumn]:
     """Returns the columns with times, by name."""
     found = (_time_column(sample) for sample in samples.values() if sample.counts and not sample.is_list)
     return {column.name: column for column in found if column is not None}
-
-
-@dataclass(frozen=True)
-class DerivedField:
-    """A field to derive from a time: its settings as plain values, and the reasons for it."""
-
-    settings: dict[str, Any]
-    reasons: list[str]
 
 
 def derived_fields(samples: Mapping[str, ColumnSample], times: Mapping[str, TimeColumn]) -> dict[str, DerivedField]:

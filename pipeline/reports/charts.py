@@ -17,7 +17,7 @@ import numpy as np
 from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
+from matplotlib.ticker import FuncFormatter, LogFormatter, MaxNLocator, PercentFormatter
 
 # A caption and its chart.
 Captioned = tuple[str, Markup]
@@ -113,6 +113,7 @@ def curves(
         if log_x:
             axes.set_xscale("log")
             axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+            axes.xaxis.set_minor_formatter(LogFormatter())  # Labels such as 2 and 3, if there are few powers of 10.
         elif all(float(value).is_integer() for _, x, _ in lines for value in x):
             axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         _finish(axes, labels, percent)

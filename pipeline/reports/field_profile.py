@@ -53,6 +53,9 @@ class FieldProfile:
         numbers: Smallest, median and largest number, mean and standard deviation.
         reasons: The reasons for the field's settings in a proposed spec.
         sample_values: The most frequent values.
+        hash_buckets: The number of ids of hashed tokens; None with a vocabulary.
+        collisions: Share of the distinct tokens that share their id with another one; None if not counted.
+        expected_collisions: The share that is expected of that number of tokens and ids.
     """
 
     name: str
@@ -72,6 +75,9 @@ class FieldProfile:
     numbers: Mapping[str, float] | None = None
     reasons: Sequence[str] = ()
     sample_values: Sequence[str] = ()
+    hash_buckets: int | None = None
+    collisions: float | None = None
+    expected_collisions: float | None = None
 
     @property
     def embedding_mb(self) -> float | None:

@@ -37,24 +37,27 @@ def _of_tokens(
     """Returns the profile of a field with a vocabulary, given the number of occurrences of each id in train."""
     spec, field, stats = run.spec, run.spec.fields[name], run.stats.fields[name]
     vocabulary = spec.vocabulary_of(name)
-    first_token_id = spec.vocabulary_settings_of(name).first_token_id
+    settings, of_vocabulary = spec.vocabulary_settings_of(name), run.stats.vocabularies[vocabulary]
+    first_token_id, is_hashed = settings.first_token_id, settings.hash_buckets is not None
     token_counts = id_counts[first_token_id:]
-    of_vocabulary = run.stats.vocabularies[vocabulary]
     return FieldProfile(
         name,
         field.type,
         missing,
-        distinct=of_vocabulary.distinct,
-        tokens=of_vocabulary.tokens,
+        distinct=None if is_hashed and of_vocabulary.collisions is None else of_vocabulary.distinct,
+        tokens=None if is_hashed else of_vocabulary.tokens,
         covered=of_vocabulary.vectors.covered if of_vocabulary.vectors else None,
-        oov_eval=stats.oov_share("eval"),
-        oov_test=stats.oov_share("test"),
+        oov_eval=None if is_hashed else stats.oov_share("eval"),
+        oov_test=None if is_hashed else stats.oov_share("test"),
         counts=np.sort(token_counts[token_counts > 0])[::-1],
         uncounted=int(id_counts[1:first_token_id].sum()),
         lengths=stats.lengths["train"] if stats.lengths is not None else None,
         max_len=field.shape[0] if field.is_list else None,
         table=table,
         shared=vocabulary if len(spec.vocabulary_fields()[vocabulary]) > 1 else None,
+        hash_buckets=settings.hash_buckets,
+        collisions=of_vocabulary.collisions,
+        expected_collisions=of_vocabulary.expected_collisions,
     )
 
 

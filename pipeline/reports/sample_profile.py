@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 from ...transforms.errors import UserError
 from ...transforms.spec import SPLITS, MultivaluedField, Spec
+from ..analysis.collisions import expected_share, measured_share
 from ..arrow_lists import offsets
 from ..rows import columns
 from ..rows.checks import check_rows
@@ -164,7 +165,7 @@ def _profile_tokens(name: str, spec: Spec, sample: CheckedSample, vocabulary: _S
     counts = np.asarray(pc.value_counts(sample.seen_tokens(spec, name, "train")).field("counts"))
     most_frequent = [token for token, _ in vocabulary.counts.most_common(_SAMPLE_VALUES)]
     is_shared = len(spec.vocabulary_fields()[spec.vocabulary_of(name)]) > 1
-    return FieldProfile(
+    profile = FieldProfile(
         name,
         spec.fields[name].type,
         missing=values.null_count / len(values),
@@ -175,6 +176,19 @@ def _profile_tokens(name: str, spec: Spec, sample: CheckedSample, vocabulary: _S
         counts=np.sort(counts)[::-1],
         shared=spec.vocabulary_of(name) if is_shared else None,
         sample_values=[token.decode("utf-8", "backslashreplace") for token in most_frequent],
+    )
+    buckets = spec.vocabulary_settings_of(name).hash_buckets
+    return profile if buckets is None else _hashed(profile, spec, name, vocabulary, buckets)
+
+
+def _hashed(profile: FieldProfile, spec: Spec, name: str, vocabulary: _SampledVocabulary, buckets: int) -> FieldProfile:
+    """Returns the profile of a field whose tokens are hashed: different ones may share an id."""
+    return replace(
+        profile,
+        tokens=None,
+        hash_buckets=buckets,
+        collisions=measured_share(vocabulary.tokens, spec.vocabulary_of(name), buckets),
+        expected_collisions=expected_share(len(vocabulary.tokens), buckets),
     )
 
 

@@ -47,7 +47,7 @@ class VocabularyStats(_Counts):
         retired: Number of tokens among them that are retired: looked up like unknown ones. None: the vocabulary has not
             grown.
         collisions: With `hash_buckets`, the share of the distinct tokens that share their bucket with another one. None
-            for a vocabulary, and if the analysis did not count the tokens.
+            for a vocabulary, and if the analysis did not count the tokens, as for crosses.
         expected_collisions: The share that is expected of that number of tokens and buckets.
         vectors: With `vectors`, how much they cover.
     """

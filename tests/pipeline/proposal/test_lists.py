@@ -40,6 +40,21 @@ def test_lists_that_are_joined_in_several_ways_are_trimmed(usual: str, other: st
     assert "5 distinct values" not in found.reasons["tags"][0]
 
 
+@pytest.mark.parametrize(
+    ("variants", "steps"),
+    [
+        (["tv", "TV"], ["lower"]),
+        (["tv", " tv"], ["strip"]),
+        (["tv", "TV "], ["strip", "lower"]),
+        (["tv", "TV", "tv "], ["strip", "lower"]),
+        (["tv", " radio"], None),
+    ],
+)
+def test_values_get_the_steps_that_make_them_equal(variants: list[str], steps: list[str] | None) -> None:
+    found = proposed([variants[row % len(variants)] if row % 5 else "phone" for row in range(ROWS)], "platform")
+    assert found.spec["fields"]["platform"].get("normalize") == steps
+
+
 def test_values_that_differ_only_by_case_are_normalized() -> None:
     lists = [[value.upper() if i % 10 == 0 else value for value in values] for i, values in enumerate(LISTS)]
     found = proposed(["|".join(values) for values in lists])

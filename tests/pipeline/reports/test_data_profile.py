@@ -14,6 +14,7 @@ import pytest
 
 from fieldpool.pipeline.reports.data_profile import DataProfile, profile_data, profile_page
 from fieldpool.pipeline.reports.field_profile import FieldProfile
+from fieldpool.pipeline.reports.pages import share
 from fieldpool.pipeline.reports.profile_files import spec_text
 from fieldpool.pipeline.reports.sample_profile import check_sample, field_profiles
 from fieldpool.pipeline.sources.batches import SourceBatch
@@ -229,3 +230,21 @@ def test_numbers_of_exploded_rows_are_left_out(tmp_path: Path) -> None:
     proposal = profile_data([str(tmp_path / "behaviors.tsv")]).proposal
     assert proposal.left_out["c0"] == "the number of the row that is exploded"
     assert set(proposal.spec["fields"]) == {"c1", "item_id"}
+
+
+def test_collisions_of_hashed_tokens_are_shown(tmp_path: Path) -> None:
+    rows = 110_000
+    urls = [f"/{i}" for i in range(100_000)] + ["/"] * (rows - 100_000)
+    columns = {
+        "click": [i * 7 % 3 % 2 for i in range(rows)],
+        "part": ["train"] * (rows - 10) + ["eval"] * 10,
+        "url": urls,
+    }
+    pq.write_table(pa.table(columns), tmp_path / "rows.parquet")
+    found = profile_data([str(tmp_path / "rows.parquet")])
+    (url,) = (field for field in found.fields if field.name == "url")
+    assert (url.hash_buckets, url.tokens) == (1_000_000, None)
+    assert url.expected_collisions == pytest.approx(1 - (1 - 1e-6) ** 100_000)
+    assert url.collisions == pytest.approx(url.expected_collisions, rel=0.05)
+    shown = f"hashed to 1,000,000 ids. {share(url.collisions)} of the distinct tokens share their id"
+    assert shown in profile_page(found, "rows")
