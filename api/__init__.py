@@ -58,6 +58,7 @@ _MODULES = {
     "Vocabulary": ".transforms.spec",
     "PreprocessClickLog": ".pipeline.runs.preprocess",
     "read_examples": ".model.examples",
+    "differing_rows": ".pipeline.serving.bits",
 }
 
 __all__ = ["__version__", *_MODULES]
@@ -89,6 +90,7 @@ if TYPE_CHECKING:  # `as` marks a name as exported.
     from .model.training.optimizers import LazyAdam as LazyAdam
     from .model.training.optimizers import RowwiseAdagrad as RowwiseAdagrad
     from .pipeline.runs.preprocess import PreprocessClickLog as PreprocessClickLog
+    from .pipeline.serving.bits import differing_rows as differing_rows
     from .transforms.errors import FieldpoolWarning as FieldpoolWarning
     from .transforms.errors import UserError as UserError
     from .transforms.preprocessing import preprocessing_fn as preprocessing_fn

@@ -31,6 +31,7 @@ from ...transforms.run_files import export_file
 from ...transforms.spec import Spec
 from ..sources.batches import Rejected
 from ..tfrecords.encoding import encode_examples
+from .bits import differ
 
 SCORE_TOLERANCE = 1e-6
 
@@ -113,7 +114,7 @@ class Compare(beam.DoFn):
         ids = self._models.served.signatures[IDS_SIGNATURE](examples=requests)
 
         values = {name: (value.numpy(), ids[name].numpy()) for name, value in features.items()}
-        ids_differ = {name: _differ(*pair) for name, pair in values.items()}
+        ids_differ = {name: differ(*pair) for name, pair in values.items()}
         values |= {f"probability by {entry}": (expected, score) for entry, score in scores.items()}
         distances = {name: _distance(*pair) for name, pair in values.items() if name not in ids_differ}
         scores_differ = {name: distance > SCORE_TOLERANCE for name, distance in distances.items()}
@@ -172,16 +173,6 @@ def _distance(expected: np.ndarray, score: np.ndarray) -> np.ndarray:
     """Returns the differences of probabilities, `[rows]`: 0 if both are NaN, 1 if one is."""
     both_nan = np.isnan(expected) & np.isnan(score)
     return np.where(both_nan, 0.0, np.nan_to_num(np.abs(expected - score), nan=1.0))
-
-
-def _differ(batch: np.ndarray, served: np.ndarray) -> np.ndarray:
-    """Returns which rows differ in any bit, boolean `[rows]`; two NaN are equal."""
-    if batch.shape != served.shape:
-        return np.ones(len(batch), bool)
-    if batch.dtype == np.float32:
-        # The bits of NaN may differ.
-        batch, served = (np.where(np.isnan(part), np.float32("nan"), part).view(np.int32) for part in (batch, served))
-    return (batch != served).reshape(len(batch), -1).any(axis=1)
 
 
 def _rows_with_any(differ: Mapping[str, np.ndarray]) -> int:
