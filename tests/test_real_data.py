@@ -1,15 +1,20 @@
-"""The specs of `examples/` on the real data that FIELDPOOL_DATA names; skipped where it is not set."""
+"""The specs of `examples/`, and derived fields, on the real data that FIELDPOOL_DATA names; skipped without it."""
 
 from __future__ import annotations
 
 import json
+from collections import Counter
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
 
 import apache_beam as beam
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 import tensorflow as tf
+from pages import ROOT
 
 from fieldpool.model.evaluation import evaluate
 from fieldpool.model.export import export_model
@@ -27,7 +32,7 @@ from fieldpool.transforms.runs.run_stats import total
 from fieldpool.transforms.spec import FileSplit, Spec
 from fieldpool.transforms.spec.inputs import feature_columns
 
-EXAMPLES = Path(__file__).parents[1] / "examples"
+EXAMPLES = ROOT / "examples"
 
 
 def row_counts(result: TransformResult) -> list[int]:
@@ -206,3 +211,119 @@ def test_no_row_has_training_serving_skew(
     result = transformed(example, files, tmp_path / "run")
     found = parity(result, files, tmp_path, rows)
     assert (found.holds, found.rows) == (True, rows)
+
+
+def _derived(kind: str, derivation: dict[str, Any], **entries: Any) -> dict[str, Any]:
+    return {"type": kind, "from": derivation, **entries}
+
+
+# Every kind of `from` that the columns allow.
+MOVIELENS_DERIVED: dict[str, Any] = {
+    "key": "row_id",
+    "label": {"field": "label"},
+    "split": {"column": "split"},
+    "times": {"released": {"format": "%Y"}},
+    "fields": {
+        "user": {"type": "categorical", "column": "user_id", "hash_buckets": 500},
+        "item_id": {"type": "categorical", "vocabulary": "movies"},
+        "history": {"type": "multivalued", "vocabulary": "movies", "max_len": 50, "keep": "last"},
+        "genres": {"type": "multivalued"},
+        "liked": {"type": "multivalued", "vocabulary": "genres", "max_len": 50, "keep": "last"},
+        "gender": {"type": "categorical", "normalize": ["strip", "lower"]},
+        "occupation": {"type": "categorical", "normalize": ["lower"]},
+        "age": {"type": "numeric", "range": [18, 60], "scale": {"boundaries": [25, 35, 50]}},
+        "years": {"type": "numeric", "column": "age", "scale": "sqrt"},
+        "hour": _derived("categorical", {"time": "timestamp", "part": "hour", "zone": "America/Chicago"}),
+        "weekday": _derived("categorical", {"time": "timestamp", "part": "weekday", "zone": "Asia/Kathmandu"}),
+        "day": _derived("categorical", {"time": "timestamp", "part": "day"}),
+        "month": _derived("categorical", {"time": "timestamp", "part": "month", "zone": "Europe/Berlin"}),
+        "week": _derived("categorical", {"time": "timestamp", "part": "hour_of_week", "zone": "Australia/Lord_Howe"}),
+        "movie_age": _derived("numeric", {"age": "released", "at": "timestamp", "unit": "days"}),
+        "gender_genres": _derived("multivalued", {"cross": ["gender", "genres"]}, min_count=10),
+        "age_of_job": _derived("categorical", {"cross": ["occupation", "gender"]}),
+        "hour_genres": _derived("multivalued", {"cross": ["hour", "genres"]}, hash_buckets=1000),
+        "of_history": _derived("multivalued", {"cross": ["gender", "history"], "max_pairs": 20}, hash_buckets=10_000),
+        "liked_count": _derived("numeric", {"match": ["genres", "liked"]}),
+        "liked_share": _derived("numeric", {"match": ["genres", "liked"], "measure": "share"}),
+        "liked_any": _derived("numeric", {"match": ["genres", "liked"], "measure": "any"}, scale="none"),
+        "liked_last": _derived("numeric", {"match": ["genres", "liked"], "measure": "last"}, scale="log1p"),
+        "ratio": _derived("numeric", {"ratio": ["years", "row_id"]}, range=[0, 1], scale={"quantiles": 10}),
+        "no_history": _derived("numeric", {"missing": "history"}, scale="none"),
+        "words": _derived("multivalued", {"text": "title", "ngrams": 2}, min_count=5),
+    },
+}
+MIND_DERIVED: dict[str, Any] = {
+    "key": ["impression_id", "news_id"],
+    "label": {"field": "label"},
+    "split": {"column": "split"},
+    "fields": {
+        "user_id": {"type": "categorical", "hash_buckets": 5000},
+        "news_id": {"type": "categorical", "vocabulary": "news", "normalize": ["lower"]},
+        "history": {"type": "multivalued", "vocabulary": "news", "max_len": "p95", "normalize": ["lower"]},
+        "hour": {"type": "categorical"},
+        "weekday": {"type": "categorical"},
+        "hour_of_week": _derived("categorical", {"cross": ["weekday", "hour"]}),
+        "pairs": _derived(
+            "multivalued", {"cross": ["news_id", "history"]}, hash_buckets=100_000, keep="last", max_len=50
+        ),
+        "days": _derived("multivalued", {"cross": ["weekday", "history"], "max_pairs": 30}, min_count=20),
+        "read_before": _derived("numeric", {"match": ["news_id", "history"], "measure": "any"}, scale="none"),
+        "last_read": _derived("numeric", {"match": ["news_id", "history"], "measure": "last"}),
+        "no_history": _derived("numeric", {"missing": "history"}, scale="none"),
+        "ratio": _derived("numeric", {"ratio": ["hour_number", "weekday_number"]}),
+        "hour_number": {"type": "numeric", "column": "hour", "scale": {"boundaries": [6, 12, 18]}},
+        "weekday_number": {"type": "numeric", "column": "weekday", "range": [None, 5]},
+        "user_words": _derived("multivalued", {"text": "impression_id", "ngrams": 2}, hash_buckets=1000),
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def sources(real_data: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The data sets; ratings also have the columns that `benchmarks.training.derived` adds."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(ROOT))
+        from benchmarks.training.derived import with_sources
+    ratings = tmp_path_factory.mktemp("derived") / "ratings.parquet"
+    pq.write_table(with_sources(pq.read_table(real_data / "ml100k/ratings.parquet")), ratings)
+    return {"movielens": ratings, "mind": real_data / "mind5k/candidates.parquet"}
+
+
+@pytest.mark.quality
+@pytest.mark.parametrize(
+    ("name", "spec", "rows"), [("movielens", MOVIELENS_DERIVED, 100_000), ("mind", MIND_DERIVED, 189_359)]
+)
+def test_no_row_with_derived_fields_has_training_serving_skew(
+    sources: dict[str, Path], tmp_path: Path, name: str, spec: dict[str, Any], rows: int
+) -> None:
+    result = transform(Spec.model_validate(spec), [str(sources[name])], str(tmp_path / "run"))
+    found = parity(result, [sources[name]], tmp_path, rows)
+    print(f"{name}: {len(spec['fields'])} fields, {found}")
+    assert (found.holds, found.rows, found.rejected, found.differing_ids, found.differing_scores) == (
+        True,
+        rows,
+        0,
+        0,
+        0,
+    )
+    assert all(total(field.values) for field in result.stats.fields.values())
+
+
+def test_hours_and_ages_of_ratings_are_those_of_plain_python(sources: dict[str, Path], tmp_path: Path) -> None:
+    """Their counts; the first 8,000 rows."""
+    rows = pq.read_table(sources["movielens"]).slice(0, 8000)
+    pq.write_table(rows, tmp_path / "rows.parquet")
+    result = transform(Spec.model_validate(MOVIELENS_DERIVED), [str(tmp_path / "rows.parquet")], str(tmp_path / "run"))
+    moments = [datetime.fromtimestamp(second, UTC) for second in rows["timestamp"].to_pylist()]
+    hours = Counter(str(moment.astimezone(ZoneInfo("America/Chicago")).hour).encode() for moment in moments)
+    run = Run(result.path)
+    assert sorted(run.tokens("hour"), key=lambda token: (-hours[token], token)) == list(run.tokens("hour"))
+    assert set(run.tokens("hour")) == set(hours)
+    ages = [
+        (moment - datetime(int(year), 1, 1, tzinfo=UTC)).total_seconds() / 86_400
+        for moment, year in zip(moments, rows["released"].to_pylist(), strict=True)
+        if year is not None
+    ]
+    numbers = result.stats.fields["movie_age"].numbers
+    assert numbers is not None
+    assert numbers["train"].mean == pytest.approx(sum(ages) / len(ages), rel=1e-6)
