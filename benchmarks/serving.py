@@ -55,7 +55,7 @@ def requests(data: Path, rows: int, number: int) -> dict[str, list[dict[str, Any
     """Returns `number` requests of `rows` rows for each signature, as tensors."""
     import tensorflow as tf
 
-    from fieldpool.model.serving_graph import argument_names, serving_feature_spec
+    from fieldpool.model.serving.graph import argument_names, serving_feature_spec
     from fieldpool.pipeline.rows.checks import check_rows
     from fieldpool.pipeline.rows.tft_rows import as_tft_rows
     from fieldpool.pipeline.sources.readers import read_batches

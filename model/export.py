@@ -36,7 +36,8 @@ from .compatibility import check_identity, check_model, check_run
 from .examples import feature_spec
 from .files import write_folder_atomically, write_json
 from .layers.deepfm import DeepFM
-from .serving_graph import serving_module
+from .serving.graph import serving_module
+from .serving.rank import rank_signature
 from .training.folder import MODEL_FILE, load_model, model_file
 
 # The identity of the run that the model was trained on.
@@ -56,6 +57,8 @@ def export_model(run: Run, model_path: str, out: str | None = None, *, overwrite
             field and call. Key and carried columns are string `[batch]`. An argument has the name of its feature, with
             `_` instead of characters that are not allowed in arguments (`argument_names`).
         ids: The argument is `examples` as above; returns the features that the model sees, as in the run's examples.
+        rank: As `raw`, for one user and many candidates: the inputs of fields with `side: user` have one row. Only if
+            the spec has such fields. Probabilities are those of `raw` with the user repeated, bit by bit.
 
     The method `predict` (a `tf.function`) takes one dict of the same raw features, but lists are `tf.RaggedTensor`s,
     which signatures do not support. Probabilities are float32 `[batch]`, under `probability`; the result also has the
@@ -102,6 +105,7 @@ def _export(run: Run, model_path: str, target: str, overwrite: bool) -> None:
                     _copy_transform(run, copy)
                 transform = tf.saved_model.load(copy)
             module, signatures = serving_module(run.spec, transform, model)
+            signatures |= rank_signature(run.spec, transform, model)
             tf.saved_model.save(module, folder, signatures=signatures)  # Reads the vocabularies from the copy.
         tf.io.gfile.makedirs(join(folder, EXTRA_ASSETS_FOLDER))
         tf.io.gfile.copy(join(run.path, SPEC_FILE), export_file(folder, SPEC_FILE))

@@ -113,3 +113,12 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Served:
 
     rows = [click_row(i) for i in range(ROWS)]
     return served_in(made_once(tmp_path_factory, "served", lambda folder: make_served(folder, SPEC, rows)), rows)
+
+
+@pytest.fixture(scope="session")
+def ranked(tmp_path_factory: pytest.TempPathFactory) -> Served:
+    """A run with users and candidates, a model with random weights, and its export. Tests must not change them."""
+    from made_once import made_once
+    from ranked_model import make_ranked, ranked_in
+
+    return ranked_in(made_once(tmp_path_factory, "ranked", make_ranked))

@@ -1,9 +1,15 @@
-"""How embedding tables and fields are declared, and checks of the features and ids that a layer reads."""
+"""How embedding tables and fields are declared, and checks of the features and ids that a layer reads.
+
+It also has the bags of fields, of which some may have one row beside others of many. A request to rank
+items has one user and many candidates: what the user's features say holds for all rows, so it is looked up and pooled
+once. Only shapes that are known when a function is traced count: a batch of which all features have one row is like any
+other.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import NotRequired, TypedDict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import NamedTuple, NotRequired, TypedDict
 
 from keras import ops
 
@@ -96,3 +102,70 @@ def layer_names(tables: Iterable[str]) -> dict[str, str]:
             name += "_"
         names[table] = name
     return names
+
+
+class Bags(NamedTuple):
+    """The bags of one field in a batch.
+
+    Attributes:
+        rows: The rows of the values in the variable that holds the field's table, int32 `[batch, max_len]`; 0 is
+            padding.
+        weights: The weights of the values, `[batch, max_len]`, or None.
+        pooling: mean, sum, sqrtn or max.
+        table: The name of the field's table.
+    """
+
+    rows: Tensor
+    weights: Tensor | None
+    pooling: str
+    table: str
+
+
+def batch_size(features: Mapping[str, Tensor], training: bool | None) -> Tensor | None:
+    """Returns the number of rows if some features have one row beside others with more; None if all have as many.
+
+    Raises:
+        ValueError: in training, if they differ.
+    """
+    many = [name for name, feature in features.items() if feature.shape[0] != 1]
+    if not 0 < len(many) < len(features):
+        return None
+    if training:
+        one = next(name for name in features if name not in many)
+        raise ValueError(f"feature {one}: expected as many rows as the others have in training, received one")
+    return ops.shape(features[many[0]])[0]
+
+
+def in_all_rows(x: Tensor, batch: Tensor | None) -> Tensor:
+    """Returns a tensor of one row repeated `batch` times; others, or if `batch` is None, as they are."""
+    return x if batch is None or x.shape[0] != 1 else ops.repeat(x, batch, axis=0)
+
+
+def pooled_once(
+    pool: Callable[[Sequence[Bags]], tuple[Tensor, ...]], bags: Sequence[Bags], batch: Tensor | None
+) -> tuple[Tensor, ...]:
+    """Returns `pool(bags)`. Bags of one row beside others with more are pooled by themselves, then repeated.
+
+    Args:
+        pool: A function from the bags of n fields to `[batch, n, width]`, a tensor for a penalty, and others,
+            `[batch, n]`.
+        bags: The bags of each field.
+        batch: The result of `batch_size`.
+
+    Returns:
+        The outputs of `pool`. The penalty, which only training needs, leaves out bags of one row beside others.
+    """
+    if batch is None:
+        return pool(bags)
+    parts: list[tuple[Tensor, ...]] = []
+    order: list[int] = []
+    for is_one in (True, False):
+        chosen = [index for index, bag in enumerate(bags) if (bag.rows.shape[0] == 1) == is_one]
+        if chosen:
+            pooled, penalized, *terms = pool([bags[index] for index in chosen])
+            parts.append((penalized, *(in_all_rows(output, batch) for output in (pooled, *terms))))
+            order += chosen
+    (*_, penalized), *outputs = zip(*parts, strict=True)
+    positions = [order.index(index) for index in range(len(bags))]
+    pooled, *terms = (ops.take(ops.concatenate(of_parts, axis=1), positions, axis=1) for of_parts in outputs)
+    return (pooled, penalized, *terms)

@@ -7,13 +7,24 @@ share its table.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import cached_property
-from typing import Any, NamedTuple
+from functools import cached_property, partial
+from typing import Any
 
 import keras
 from keras import ops
 
-from .features import EmbeddedField, Table, check_features, layer_names, padded_features, rows_of_ids
+from .features import (
+    Bags,
+    EmbeddedField,
+    Table,
+    batch_size,
+    check_features,
+    in_all_rows,
+    layer_names,
+    padded_features,
+    pooled_once,
+    rows_of_ids,
+)
 from .pooling import MaskedPool, masked_pool, sum_dtype
 from .weights import Tensor, coefficients
 
@@ -23,23 +34,6 @@ INITIAL_STDDEV = 1e-4
 
 # Prefix of the names of the variables that hold the tables; `RowwiseAdagrad` recognises tables by it.
 TABLES_PREFIX = "tables_"
-
-
-class _Bags(NamedTuple):
-    """The bags of one field in a batch.
-
-    Attributes:
-        rows: The rows of the values in the variable that holds the field's table, int32 `[batch, max_len]`; 0 is
-            padding.
-        weights: The weights of the values, `[batch, max_len]`, or None.
-        pooling: mean, sum, sqrtn or max.
-        table: The name of the field's table.
-    """
-
-    rows: Tensor
-    weights: Tensor | None
-    pooling: str
-    table: str
 
 
 @keras.saving.register_keras_serializable(package="fieldpool")
@@ -68,7 +62,8 @@ class PooledEmbeddings(keras.Layer):
 
     Call arguments:
         features: For each field its ids, int `[batch]` or `[batch, max_len]`; for each weighted field also its weights,
-            float `[batch, max_len]`. On TensorFlow both may be ragged.
+            float `[batch, max_len]`. On TensorFlow both may be ragged. Outside training,
+            features with one row beside others with more hold for all rows: they are looked up and pooled once.
 
     Returns:
         The vectors m_f, `[batch, fields, dim]`, and the linear terms, `[batch, fields]`. With `pairs` also the sum of
@@ -77,7 +72,7 @@ class PooledEmbeddings(keras.Layer):
         sums, linear terms and pairs are float32 under mixed precision, too.
 
     Raises:
-        ValueError: if a field has an unknown table or pooling; for `pairs` with max pooling.
+        ValueError: for an unknown table or pooling; for `pairs` with max pooling; in training, if their rows differ.
         MissingFeatures: if a feature is missing.
         InvalidArgumentError: on TensorFlow, if an id is not in the table of its field. Other backends raise their own
             error, or, under JAX, give NaN: a row of another table is never read.
@@ -149,12 +144,15 @@ class PooledEmbeddings(keras.Layer):
         features = padded_features(features, self.fields)
         if self.checks_ids and not training:
             features = self._with_checked_ids(features)  # Not in training, which it would slow.
+        batch = batch_size(features, training)
+        if self.pairs and self.projections:  # Projected rows round by how many are projected.
+            features, batch = {name: in_all_rows(x, batch) for name, x in features.items()}, None
         parts: list[tuple[Tensor, ...]] = []
         order: list[str] = []
         for dim in self.variables_by_dim:
             names = [name for name, field in self.fields.items() if self.table_settings[field["table"]]["dim"] == dim]
             if names:
-                parts.append(self._pooled(dim, [self._bags(name, features) for name in names]))
+                parts.append(self._pooled(dim, [self._bags(name, features) for name in names], batch))
                 order += names
         if len(parts) == 1:
             return parts[0]
@@ -209,7 +207,7 @@ class PooledEmbeddings(keras.Layer):
         rows = {name: self.table_settings[field["table"]]["rows"] for name, field in self.fields.items()}
         return {**features, **{name: checked_ids(features[name], rows[name], name) for name in rows}}
 
-    def _bags(self, name: str, features: Mapping[str, Tensor]) -> _Bags:
+    def _bags(self, name: str, features: Mapping[str, Tensor]) -> Bags:
         """Returns the bags of a field."""
         field = self.fields[name]
         ids = ops.convert_to_tensor(features[name])
@@ -219,12 +217,12 @@ class PooledEmbeddings(keras.Layer):
         end = self.variables_by_dim[table["dim"]].shape[0]
         rows = rows_of_ids(ids, table["rows"], self.first_rows[field["table"]], end)
         weights = None if field["weights"] is None else features[field["weights"]]
-        return _Bags(rows, weights, _pooling(field), field["table"])
+        return Bags(rows, weights, _pooling(field), field["table"])
 
-    def _pooled(self, dim: int, bags: Sequence[_Bags]) -> tuple[Tensor, ...]:
+    def _pooled(self, dim: int, bags: Sequence[Bags], batch: Tensor | None) -> tuple[Tensor, ...]:
         """Returns the outputs of `call` for the fields whose tables have this `dim`. Adds their L2 penalty."""
         pool = self._pooled_fused if keras.backend.backend() == "tensorflow" else self._pooled_dense
-        pooled, penalized, *squares = pool(dim, bags)
+        pooled, penalized, *squares = pooled_once(partial(pool, dim), bags, batch)
         if self.l2:
             self.add_loss(self.l2 * ops.sum(ops.square(penalized)))
         vectors, linear = pooled[:, :, :-1], pooled[:, :, -1]
@@ -233,20 +231,23 @@ class PooledEmbeddings(keras.Layer):
             return m, linear
         norms = _squared_norm(vectors if dim == self.dim else m)
         # One value has no pairs; the rounding of its two squares could exceed all other terms.
-        lengths = ops.stack([ops.sum(ops.cast(bag.rows != 0, "int32"), axis=1) for bag in bags], axis=1)
+        lengths = ops.stack([in_all_rows(ops.count_nonzero(bag.rows, axis=1), batch) for bag in bags], axis=1)
         return m, linear, ops.where(lengths > 1, 0.5 * (norms - squares[0]), ops.zeros_like(norms))
 
-    def _pooled_fused(self, dim: int, bags: Sequence[_Bags]) -> tuple[Tensor, ...]:
+    def _pooled_fused(self, dim: int, bags: Sequence[Bags]) -> tuple[Tensor, ...]:
         """Returns the pooled rows, `[batch, len(bags), dim + 1]`, the rows that were read, and Σ ‖x·v‖² if needed."""
         from .fused_lookup import pooled_rows
 
         rows, weights, poolings, _ = zip(*bags, strict=True)
+        # Also if it has no weights itself, a part of the bags is summed as all are.
+        if any(of["weights"] and self.table_settings[of["table"]]["dim"] == dim for of in self.fields.values()):
+            weights = tuple(ops.ones_like(bag.rows, "float32") if bag.weights is None else bag.weights for bag in bags)
         square_norms = self._square_norms_of(dim) if self.pairs else None
         variable = self.variables_by_dim[dim].value
         pooled, rows_read, squares = pooled_rows(variable, rows, weights, poolings, square_norms)
         return (pooled, rows_read) if squares is None else (pooled, rows_read, squares)
 
-    def _pooled_dense(self, dim: int, bags: Sequence[_Bags]) -> tuple[Tensor, ...]:
+    def _pooled_dense(self, dim: int, bags: Sequence[Bags]) -> tuple[Tensor, ...]:
         """Returns the pooled rows, `[batch, len(bags), dim + 1]`, all rows of the variable, and Σ ‖x·v‖² if needed."""
         variable = ops.convert_to_tensor(self.variables_by_dim[dim])
         pooled, squares = [], []

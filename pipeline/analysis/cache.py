@@ -48,7 +48,7 @@ OPTION = "--counts-cache"
 FORMAT = 1
 
 # Settings of a field that do not change what is counted.
-_NOT_COUNTED = {*Vocabulary.model_fields, "pooling", "scale", "clip"}
+_NOT_COUNTED = {*Vocabulary.model_fields, "pooling", "scale", "clip", "side"}
 
 _METADATA = b"fieldpool"
 

@@ -20,7 +20,7 @@ from apache_beam.ml.inference.base import RunInference
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from ...model.export import check_export
-from ...model.serving_graph import PROBABILITY
+from ...model.serving.graph import PROBABILITY
 from ...transforms.kinds import Kind
 from ...transforms.run_files import PREDICTIONS_FOLDER, REJECTED_FOLDER, STATS_FILE, find_export
 from ...transforms.spec import Spec

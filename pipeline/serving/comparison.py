@@ -1,6 +1,7 @@
 """Compares transformed rows and their scores with those of the exported model, to find training-serving skew.
 
-Ids, weights and numbers must be equal bit by bit; probabilities may differ by at most `SCORE_TOLERANCE`.
+Ids, weights and numbers must be equal bit by bit; probabilities may differ by at most `SCORE_TOLERANCE`. Those of
+`rank` must be equal bit by bit to those of `raw` with the user repeated: the first row of a batch is the user of all.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from apache_beam.utils.shared import Shared
 from ...model.evaluation import scorer
 from ...model.examples import feature_spec
 from ...model.export import load_export
-from ...model.serving_graph import (
+from ...model.serving.graph import (
     EXAMPLES_SIGNATURE,
     IDS_SIGNATURE,
     PROBABILITY,
@@ -26,6 +27,7 @@ from ...model.serving_graph import (
     argument_names,
     serving_feature_spec,
 )
+from ...model.serving.rank import RANK_SIGNATURE
 from ...model.training.folder import MODEL_FILE, load_model
 from ...transforms.run_files import export_file
 from ...transforms.spec import Spec
@@ -50,7 +52,7 @@ class Difference:
         row: The row's number in the file, from 1, or the text of `SourceBatch.numbers`.
         key: The row's key, if the spec has one; the values of several columns are joined by ", ".
         field: The field, or "probability by …" with the entry point: a signature, or the method `predict`.
-        batch: The value that the batch pipeline gives, or the trained model.
+        batch: The value that the batch pipeline gives, or the trained model; for `rank` that of `raw`.
         served: The value that the exported model gives.
     """
 
@@ -116,8 +118,11 @@ class Compare(beam.DoFn):
         values = {name: (value.numpy(), ids[name].numpy()) for name, value in features.items()}
         ids_differ = {name: differ(*pair) for name, pair in values.items()}
         values |= {f"probability by {entry}": (expected, score) for entry, score in scores.items()}
+        ranked = {f"probability by {RANK_SIGNATURE}": pair for pair in self._models.ranked(requests)}
+        values |= ranked
         distances = {name: _distance(*pair) for name, pair in values.items() if name not in ids_differ}
         scores_differ = {name: distance > SCORE_TOLERANCE for name, distance in distances.items()}
+        scores_differ |= {name: differ(*pair) for name, pair in ranked.items()}  # Bit by bit.
         differing = [
             (row, name)
             for name, rows in (ids_differ | scores_differ).items()
@@ -158,15 +163,33 @@ class _Models:
     def probabilities(self, features: dict[str, Any], requests: tf.Tensor) -> tuple[np.ndarray, Any]:
         """Returns the Keras model's probabilities, float32 `[rows]`, and the exported model's by entry point."""
         raw = tf.io.parse_example(requests, serving_feature_spec(self._spec))
-        arguments = argument_names(raw)
-        padded = {arguments[n]: t.to_tensor() if isinstance(t, tf.RaggedTensor) else t for n, t in raw.items()}
         outputs = {
             EXAMPLES_SIGNATURE: self.served.signatures[EXAMPLES_SIGNATURE](examples=requests),
-            RAW_SIGNATURE: self.served.signatures[RAW_SIGNATURE](**padded),
+            RAW_SIGNATURE: self.served.signatures[RAW_SIGNATURE](**_padded(raw)),
             "predict": self.served.predict(raw),
         }
         expected = tf.sigmoid(self._score(features)).numpy()
         return expected, {entry: output[PROBABILITY].numpy() for entry, output in outputs.items()}
+
+    def ranked(self, requests: tf.Tensor) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Yields the probabilities of `raw` and of `rank`, float32 `[rows]`, of all rows with the first one's user.
+
+        Yields nothing if the exported model has no `rank`.
+        """
+        rank = self.served.signatures.get(RANK_SIGNATURE)
+        if rank is None:
+            return
+        rows = _padded(tf.io.parse_example(requests, serving_feature_spec(self._spec)))
+        one = {name: rows[name][:1] for name, of in rank.structured_input_signature[1].items() if of.shape[0] == 1}
+        repeated = {name: tf.repeat(tensor, len(requests), axis=0) for name, tensor in one.items()}
+        by_raw, by_rank = self.served.signatures[RAW_SIGNATURE](**rows | repeated), rank(**rows | one)
+        yield by_raw[PROBABILITY].numpy(), by_rank[PROBABILITY].numpy()
+
+
+def _padded(raw: Mapping[str, Any]) -> dict[str, tf.Tensor]:
+    """Returns features as the arguments of `raw`."""
+    names = argument_names(raw)
+    return {names[name]: x.to_tensor() if isinstance(x, tf.RaggedTensor) else x for name, x in raw.items()}
 
 
 def _distance(expected: np.ndarray, score: np.ndarray) -> np.ndarray:

@@ -14,7 +14,7 @@ from apache_beam.ml.inference.base import ModelHandler
 from tfx_bsl.public.tfxio import TensorAdapter
 
 from ...model.export import load_export
-from ...model.serving_graph import IDS_SEEN, OOV_IDS, PROBABILITY
+from ...model.serving.graph import IDS_SEEN, OOV_IDS, PROBABILITY
 from ...transforms.run_files import SPEC_FILE, STATS_FILE, export_file
 from ...transforms.runs.damage import reading
 from ...transforms.runs.run import read_resolved_spec

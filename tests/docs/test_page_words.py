@@ -12,7 +12,7 @@ from pages import PAGES, ROOT
 import fieldpool
 
 # Options of pip, saved_model_cli and a job server, a name that stands for any option, and a misspelt one in a message.
-OTHER_OPTIONS = {"--no-deps", "--all", "--artifacts-dir", "--name", "--max-workers"}
+OTHER_OPTIONS = {"--no-deps", "--all", "--enable_batching", "--artifacts-dir", "--name", "--max-workers"}
 
 
 def name_of(path: Path) -> str:

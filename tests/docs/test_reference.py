@@ -20,7 +20,7 @@ SPEC_PAGE = text_of(ROOT / "docs/spec.md")
 
 # What fields of several kinds have is explained once: above their tables, or under Vocabularies.
 IN_SEVERAL = {
-    *("type", "column", "derivation", "text", "normalize"),
+    *("type", "column", "derivation", "side", "text", "normalize"),
     *(
         "vocabulary",
         "min_count",

@@ -21,6 +21,7 @@ if keras.backend.backend() != "tensorflow":
         "test_examples.py",
         "test_export.py",
         "test_files.py",
+        "serving",
         "training",
     ]
 

@@ -19,7 +19,7 @@ from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 from fieldpool.model.export import export_model
 from fieldpool.model.layers.deepfm import deepfm
 from fieldpool.model.run import Run
-from fieldpool.model.serving_graph import argument_names
+from fieldpool.model.serving.graph import argument_names
 from fieldpool.transforms.errors import UserError
 from fieldpool.transforms.run_files import find_export
 from fieldpool.transforms.spec import Spec

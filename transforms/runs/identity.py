@@ -23,7 +23,7 @@ from ..spec import NumericField, Spec
 # tokens were selected (the tokens themselves are compared), and settings of the model.
 _IGNORED = {
     *("column", "separator", "percent", "list", "trim", "text", "weights", "vocabulary"),
-    *("min_count", "top_k", "num_oov_buckets", "dim", "vectors", "freeze", "retire_after", "pooling"),
+    *("min_count", "top_k", "num_oov_buckets", "dim", "vectors", "freeze", "retire_after", "pooling", "side"),
 }
 
 

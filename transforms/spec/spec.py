@@ -15,6 +15,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from .base import Name, NonNegativeFloat32, Strict
 from .fields import CategoricalField, FieldSpec, FieldType, MultivaluedField, NumericField, VocabularyField
+from .fields.sides import check_sides
 from .inputs import TimeColumn, check_derivations, check_exploded, source_inputs
 from .label import Label
 from .limits import Check, Limits
@@ -103,6 +104,7 @@ class Spec(Strict):
     @model_validator(mode="after")
     def _names_fit(self) -> Spec:
         check_derivations(self)
+        check_sides(self)
         check_names(self.fields, self.key, self.carry, [*self.label.features, *source_inputs(self)])
         for name in self.vocabularies:
             if name not in self.vocabulary_fields():

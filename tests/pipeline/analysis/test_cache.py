@@ -144,6 +144,7 @@ def test_of_a_time_split_only_days_that_the_boundary_crosses_are_read_again(log:
     ("change", "expected"),
     [
         ({"fields": SPEC["fields"] | {"item": {"type": "categorical", "min_count": 9, "top_k": 1}}}, []),
+        ({"fields": SPEC["fields"] | {"tags": SPEC["fields"]["tags"] | {"side": "user"}}}, []),
         (
             {"fields": SPEC["fields"] | {"item": {"type": "categorical", "num_oov_buckets": 5, "retire_after": "3d"}}},
             [],

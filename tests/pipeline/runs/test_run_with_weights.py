@@ -14,7 +14,7 @@ from served_model import SPEC, Served, click_row, make_served
 from fieldpool.model.evaluation import evaluate
 from fieldpool.model.examples import read_examples
 from fieldpool.model.run import Run
-from fieldpool.model.serving_graph import serving_feature_spec
+from fieldpool.model.serving.graph import serving_feature_spec
 from fieldpool.model.training.folder import load_model
 from fieldpool.pipeline.reports.model_report import write_report
 from fieldpool.pipeline.rows.read_rows import ReadBatches

@@ -16,7 +16,7 @@ from rich.table import Table
 from served_model import SPEC, Served, click_row, make_served
 
 from fieldpool.model.evaluation import evaluate
-from fieldpool.model.serving_graph import serving_feature_spec
+from fieldpool.model.serving.graph import serving_feature_spec
 from fieldpool.model.training.folder import load_model
 from fieldpool.model.training.train import train
 from fieldpool.pipeline.reports.model_report import write_report

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import apache_beam as beam
 import keras
@@ -13,10 +14,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import yaml
 from served_model import SPEC, Served
 
 from fieldpool.model.run import Run
 from fieldpool.pipeline.rows.read_rows import ReadBatches
+from fieldpool.pipeline.serving import comparison
 from fieldpool.pipeline.serving.parity import verify
 from fieldpool.pipeline.sources.files import find_files
 from fieldpool.pipeline.sources.sample import sample_rows
@@ -125,3 +128,32 @@ def test_sample_has_all_rows_of_small_files_and_more_of_large_ones(
     files = [str(tmp_path / f"{name}.parquet") for name in "abc"]
     batches = sample_rows(files, Spec.model_validate(SPEC).source, ["id"], wanted)
     assert [sum(len(b.numbers) for b in batches if b.source == file) for file in files] == found
+
+
+def test_ranked_candidates_have_the_probabilities_of_raw(ranked: Served) -> None:
+    parity = verify(Run(str(ranked.run)), str(ranked.model), rows_of(ranked))
+    assert parity.differences == []
+    assert (parity.holds, parity.rows) == (True, len(ranked.rows))
+
+
+def test_a_rank_that_differs_is_reported_bit_by_bit(ranked: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    def with_one_bit(models: Any, requests: Any) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        for by_raw, by_rank in ranked_of(models, requests):
+            by_rank[3] = np.nextafter(by_rank[3], np.float32(1))
+            yield by_raw, by_rank
+
+    ranked_of = comparison._Models.ranked
+    monkeypatch.setattr(comparison._Models, "ranked", with_one_bit)
+    parity = verify(Run(str(ranked.run)), str(ranked.model), rows_of(ranked))
+    assert not parity.holds
+    assert {difference.field for difference in parity.differences} == {"probability by rank"}
+    assert parity.differing_scores == len(parity.differences)
+
+
+def test_a_run_with_other_sides_is_the_same_run(ranked: Served, tmp_path: Path) -> None:
+    export = Path(shutil.copytree(ranked.export, tmp_path / "export"))
+    file = export / "assets.extra" / "spec.yaml"
+    spec = yaml.safe_load(file.read_text())
+    assert [field.pop("side") for field in spec["fields"].values() if "side" in field]
+    file.write_text(yaml.safe_dump(spec, sort_keys=False))
+    assert verify(Run(str(ranked.run)), str(export), rows_of(ranked)).holds

@@ -60,10 +60,11 @@ def test_differences_name_the_field_or_vocabulary(
         with_field("item", column="product"),
         with_field("seen", separator="|", pooling="sum"),
         with_field("age", clip=10_000.0),  # What `auto` means with zscore.
+        with_field("age", side="user"),
         SPEC | {"vocabularies": {"items": {"dim": 8, "min_count": 2}}},
         SPEC | {"train": {"epochs": 9}, "check": {"oov": 0.5}, "model": {"embedding_dim": 2}},
     ],
-    ids=["column", "separator and pooling", "clip", "dim and min_count", "train, check and model"],
+    ids=["column", "separator and pooling", "clip", "side", "dim and min_count", "train, check and model"],
 )
 def test_settings_that_do_not_change_the_meaning_are_not_compared(
     identity: Identity, tmp_path: Path, spec: dict[str, Any]

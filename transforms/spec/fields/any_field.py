@@ -27,6 +27,11 @@ class AnyField(Strict):
     derivation: Derivation | None = Field(
         None, alias="from", description="How the values are computed from other fields and columns, without a column."
     )
+    side: Literal["user"] | None = Field(
+        None,
+        description="user: all candidates of a request share the value, so the signature `rank` of an exported model "
+        "takes it once; default: each candidate has its own.",
+    )
 
     @model_validator(mode="after")
     def _derived_fields_have_no_column(self) -> Self:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import keras
 import tensorflow as tf
 
-from ..transforms.preprocessing import raw_feature_spec
-from ..transforms.spec import MISSING_TIME, Spec, constants_of, weights_feature
+from ...transforms.preprocessing import raw_feature_spec
+from ...transforms.spec import MISSING_TIME, Spec, constants_of, weights_feature
 
 PROBABILITY = "probability"
 
@@ -38,13 +38,11 @@ def serving_module(spec: Spec, transform: Any, model: keras.Model) -> tuple[tf.M
     module.weights = [variable.value for variable in model.variables]
 
     def ids(raw: Features) -> dict[str, tf.Tensor]:
-        return _transformed(transform.transform_fn, raw, spec)
+        return transformed(transform.transform_fn, raw, spec)
 
     def predict_and_count(raw: Features) -> dict[str, tf.Tensor]:
         features = ids(raw)
-        logit = tf.squeeze(tf.cast(model(features, training=False), tf.float32), axis=1)
-        copied = {name: features[name] for name in spec.copied_columns}
-        return {PROBABILITY: tf.sigmoid(logit), **copied, **_id_counts(features, spec)}
+        return {**probabilities(model, features, spec), **_id_counts(features, spec)}
 
     def predict(raw: Features) -> dict[str, tf.Tensor]:
         # Calls the function, whose graph is then saved once; TensorFlow does not compute counts that are not used.
@@ -54,18 +52,24 @@ def serving_module(spec: Spec, transform: Any, model: keras.Model) -> tuple[tf.M
     module.predict_and_count = tf.function(predict_and_count, input_signature=[_ragged_signature(spec)])
     module.predict = tf.function(predict, input_signature=[_ragged_signature(spec)])
     examples_signature = [tf.TensorSpec([None], tf.string, name="examples")]
-    dense = _dense_signature(spec)
+    dense = dense_signature(spec)
     lists = [name for name, of in serving_feature_spec(spec).items() if not isinstance(of, tf.io.FixedLenFeature)]
 
     def predict_dense(*tensors: tf.Tensor) -> dict[str, tf.Tensor]:
         named = zip(dense, tensors, strict=True)
-        return predict({name: _ragged(tensor) if name in lists else tensor for name, tensor in named})
+        return predict({name: ragged(tensor) if name in lists else tensor for name, tensor in named})
 
     return module, {
         EXAMPLES_SIGNATURE: tf.function(lambda examples: predict(_parsed(examples, spec)), examples_signature),
         RAW_SIGNATURE: tf.function(predict_dense, list(dense.values())),
         IDS_SIGNATURE: tf.function(lambda examples: ids(_parsed(examples, spec)), examples_signature),
     }
+
+
+def probabilities(model: keras.Model, features: Features, spec: Spec) -> dict[str, tf.Tensor]:
+    """Returns the probabilities of rows, float32 `[batch]`, with their columns of the key and of `carry`."""
+    logit = tf.squeeze(tf.cast(model(features, training=False), tf.float32), axis=1)
+    return {PROBABILITY: tf.sigmoid(logit), **{name: features[name] for name in spec.copied_columns}}
 
 
 def _id_counts(features: dict[str, tf.Tensor], spec: Spec) -> dict[str, tf.Tensor]:
@@ -96,15 +100,15 @@ def serving_feature_spec(spec: Spec) -> dict[str, Any]:
     }
 
 
-def _transformed(transform_fn: Callable[..., Features], raw: Features, spec: Spec) -> dict[str, tf.Tensor]:
+def transformed(transform_fn: Callable[..., Features], raw: Features, spec: Spec) -> dict[str, tf.Tensor]:
     """Returns the outputs of the run's transform without the label and its weight.
 
     A request has neither, but the transform was traced with them and needs all of its inputs, so zeros are used. For
     the fields in `train_only` these are their constants.
     """
-    absent, batch_size = spec.label.features, _batch_size(raw)
-    zeros = dict.fromkeys(absent, tf.zeros([batch_size]))
-    features = dict(transform_fn({**raw, **zeros, **_constants(spec, batch_size)}))
+    absent, rows = spec.label.features, count_rows(raw)
+    zeros = dict.fromkeys(absent, tf.zeros([rows]))
+    features = dict(transform_fn({**raw, **zeros, **_constants(spec, rows)}))
     return {name: feature for name, feature in features.items() if name not in absent}
 
 
@@ -124,7 +128,8 @@ def _constants(spec: Spec, batch_size: tf.Tensor) -> dict[str, tf.Tensor | tf.Ra
     return found
 
 
-def _batch_size(raw: Features) -> tf.Tensor:
+def count_rows(raw: Features) -> tf.Tensor:
+    """Returns the number of rows of dense or ragged features."""
     first = next(iter(raw.values()))
     return first.nrows() if isinstance(first, tf.RaggedTensor) else tf.shape(first)[0]
 
@@ -142,12 +147,16 @@ def _ragged_signature(spec: Spec) -> dict[str, tf.TypeSpec]:
     }
 
 
-def _dense_signature(spec: Spec) -> dict[str, tf.TensorSpec]:
+def dense_signature(spec: Spec, of_one_row: Collection[str] = ()) -> dict[str, tf.TensorSpec]:
+    """Returns the tensors of a request by feature, lists padded; those of `of_one_row` have one row."""
     features = serving_feature_spec(spec)
     arguments = argument_names(features)
     return {
         name: tf.TensorSpec(
-            [None, *feature.shape] if isinstance(feature, tf.io.FixedLenFeature) else [None, None],
+            [
+                1 if name in of_one_row else None,
+                *(feature.shape if isinstance(feature, tf.io.FixedLenFeature) else [None]),
+            ],
             feature.dtype,
             arguments[name],
         )
@@ -156,7 +165,7 @@ def _dense_signature(spec: Spec) -> dict[str, tf.TensorSpec]:
 
 
 def argument_names(features: Iterable[str]) -> dict[str, str]:
-    """Returns for each feature the name of its argument in the signature `raw`: unique, of letters, digits and `_`."""
+    """Returns for each feature its argument in the signatures `raw` and `rank`: unique, of letters, digits and `_`."""
     names: dict[str, str] = {}
     for feature in features:
         name = re.sub(r"\W", "_", feature, flags=re.ASCII)
@@ -168,7 +177,7 @@ def argument_names(features: Iterable[str]) -> dict[str, str]:
     return names
 
 
-def _ragged(tensor: tf.Tensor) -> tf.RaggedTensor:
+def ragged(tensor: tf.Tensor) -> tf.RaggedTensor:
     """Returns padded lists as ragged ones; the transform drops empty texts together with their weights."""
     return tf.RaggedTensor.from_tensor(tensor)
 

@@ -1,0 +1,91 @@
+"""Features of one row beside features of many: pooled once, with the bits of repeated rows. On every backend."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+from fieldpool.model.layers.features import Bags, EmbeddedField, Table, batch_size, pooled_once
+from fieldpool.model.layers.pooled_embeddings import PooledEmbeddings
+
+ROWS = 37
+TABLES = {"users": Table(rows=9, dim=4), "items": Table(rows=50, dim=16)}
+FIELDS = {
+    "history": EmbeddedField(table="items", pooling="mean", weights=None),
+    "item": EmbeddedField(table="items", pooling=None, weights=None),
+    "user": EmbeddedField(table="users", pooling=None, weights=None),
+    "seen": EmbeddedField(table="items", pooling="sqrtn", weights="seconds"),
+    "tags": EmbeddedField(table="items", pooling="sum", weights=None),
+}
+OF_USER = ("history", "user", "seen", "seconds")
+
+
+def features_of(fields: dict[str, EmbeddedField]) -> dict[str, np.ndarray]:
+    """Ids and weights in which those of OF_USER have one row."""
+    rng = np.random.default_rng(0)
+    found: dict[str, np.ndarray] = {}
+    for name, field in fields.items():
+        rows, ids = 1 if name in OF_USER else ROWS, TABLES[field["table"]]["rows"]
+        found[name] = rng.integers(0, ids, rows if field["pooling"] is None else (rows, 21))
+        if field["weights"] is not None:
+            found[field["weights"]] = rng.random((rows, 21), dtype="float32")
+    return found
+
+
+def layer_of(fields: dict[str, EmbeddedField], **settings: Any) -> PooledEmbeddings:
+    layer = PooledEmbeddings(TABLES, fields, dim=16, **settings)
+    layer.build()
+    for variable in layer.weights:
+        variable.assign(np.random.default_rng(1).normal(size=variable.shape))
+    return layer
+
+
+def repeated(features: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    return {name: np.repeat(x, ROWS, axis=0) if name in OF_USER else x for name, x in features.items()}
+
+
+def bits(outputs: tuple[Any, ...]) -> list[np.ndarray]:
+    return [keras.ops.convert_to_numpy(output).view("uint32") for output in outputs]
+
+
+@pytest.mark.parametrize(
+    ("without", "settings"),
+    [((), {}), ((), {"pairs": True}), (("user",), {"pairs": True}), (("item", "tags", "seen"), {})],
+    ids=["projected", "projected pairs", "pairs", "max"],
+)
+def test_one_row_is_the_row_repeated(without: tuple[str, ...], settings: dict[str, Any]) -> None:
+    fields = {name: field for name, field in FIELDS.items() if name not in without}
+    if "tags" in without:
+        fields |= {"tags": EmbeddedField(table="items", pooling="max", weights=None)}
+    layer, features = layer_of(fields, **settings), features_of(fields)
+    for found, expected in zip(bits(layer(features)), bits(layer(repeated(features))), strict=True):
+        np.testing.assert_array_equal(found, expected)
+
+
+def test_each_side_is_pooled_once() -> None:
+    calls: list[list[str]] = []
+
+    def pool(bags: Any) -> tuple[Any, ...]:
+        calls.append([bag.table for bag in bags])
+        return keras.ops.stack([keras.ops.cast(bag.rows, "float32") for bag in bags], axis=1), None
+
+    rows = {"a": [[1, 2]], "b": [[3, 4], [5, 6]], "c": [[7, 8]]}
+    bags = [Bags(keras.ops.array(x), None, "sum", name) for name, x in rows.items()]
+    pooled, _ = pooled_once(pool, bags, keras.ops.array(2))
+    assert calls == [["a", "c"], ["b"]]
+    assert keras.ops.convert_to_numpy(pooled).tolist() == [[[1, 2], [3, 4], [7, 8]], [[1, 2], [5, 6], [7, 8]]]
+
+
+def test_training_needs_as_many_rows_in_all_features() -> None:
+    with pytest.raises(ValueError, match="feature history: expected as many rows as the others have in training"):
+        layer_of(FIELDS)(features_of(FIELDS), training=True)
+
+
+@pytest.mark.parametrize(("rows", "expected"), [((1, 1), None), ((3, 3), None), ((1, 3), 3), ((3, 1), 3)])
+def test_batches_of_one_row_are_like_any_other(rows: tuple[int, int], expected: int | None) -> None:
+    features = {name: np.zeros((size, 2)) for name, size in zip("ab", rows, strict=True)}
+    found = batch_size(features, training=False)
+    assert (None if found is None else int(found)) == expected
