@@ -34,6 +34,7 @@ _MODULES = {
     "profile": "._reports",
     "report": "._reports",
     "load_model": "._training",
+    "load_export": "._serving",
     # Their arguments and results.
     "Spec": ".transforms.spec",
     "Run": "._run",
@@ -76,6 +77,7 @@ if TYPE_CHECKING:  # `as` marks a name as exported.
     from ._serving import Parity as Parity
     from ._serving import Predictions as Predictions
     from ._serving import export as export
+    from ._serving import load_export as load_export
     from ._serving import predict as predict
     from ._serving import verify as verify
     from ._training import Evaluation as Evaluation

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.dataset
@@ -15,14 +16,15 @@ from ._inputs import Data, Path, as_files
 from ._rows import choose_workers
 from ._run import as_run
 from ._tables import Tables
-from .model.export import export_model
+from .model import export as exports
+from .model.serving.warmup import replay_warmup
 from .pipeline.jobs import options as jobs
 from .pipeline.rows.prepared_job import prepare_job
 from .pipeline.serving import comparison, parity
 from .pipeline.serving.batch_prediction import Format, predict_job
 from .pipeline.terminal.serving_tables import parity_tables
 from .pipeline.terminal.tables import counts_table
-from .transforms.run_files import PREDICTIONS_FOLDER
+from .transforms.run_files import PREDICTIONS_FOLDER, find_export
 from .transforms.runs.run import Run as RunDirectory
 
 
@@ -38,7 +40,27 @@ def export(run: RunDirectory | Path, model: Path, out: Path | None = None, *, ov
     Raises:
         UserError: There is no such model, it does not fit the run, or `out` exists and may not be replaced.
     """
-    return export_model(as_run(run), os.fspath(model), None if out is None else os.fspath(out), overwrite=overwrite)
+    return exports.export_model(
+        as_run(run), os.fspath(model), None if out is None else os.fspath(out), overwrite=overwrite
+    )
+
+
+def load_export(model: Path, *, warm_up: bool = True) -> Any:
+    """Loads an exported model in this process; returns the object of `tf.saved_model.load`, with its signatures.
+
+    Args:
+        model: An exported model, or the folder of a trained model that has been exported.
+        warm_up: Replay the requests of `assets.extra/tf_serving_warmup_requests` first, as TensorFlow Serving does, so
+            that the first request takes no longer than later ones.
+
+    Raises:
+        UserError: There is no exported model, or it is damaged.
+    """
+    path = find_export(os.fspath(model))
+    served = exports.load_export(path)
+    if warm_up:
+        replay_warmup(served, path)
+    return served
 
 
 class Parity(comparison.Parity, Tables):
@@ -49,7 +71,7 @@ class Parity(comparison.Parity, Tables):
         rows: The number of rows compared.
         rejected: The number of rows that both rejected.
         differing_ids: The number of rows with another id, weight or number in any field.
-        differing_scores: The number of rows whose probabilities differ by more than 1e-6.
+        differing_scores: The number of rows whose probabilities differ by more than 1e-6, or for `rank` in any bit.
         largest_score_difference: The largest difference of two probabilities of a row.
         differences: The first differences, at most 20, with `source`, `row`, `key`, `field`, `batch` and `served`.
         first_rejected: A rejected row, with `source`, `row`, `field`, `reason` and `raw`; None if none was rejected.

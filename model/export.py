@@ -38,6 +38,7 @@ from .files import write_folder_atomically, write_json
 from .layers.deepfm import DeepFM
 from .serving.graph import serving_module
 from .serving.rank import rank_signature
+from .serving.warmup import write_warmup
 from .training.folder import MODEL_FILE, load_model, model_file
 
 # The identity of the run that the model was trained on.
@@ -65,8 +66,8 @@ def export_model(run: Run, model_path: str, out: str | None = None, *, overwrite
     columns of key and `carry`, string `[batch]`.
 
     Vocabularies are assets of the SavedModel. `assets.extra/` has `spec.yaml`, which `fieldpool predict` needs to read
-    sources, `model.keras`, the trained model without the transform, and `identity.json`, which `verify` and `predict`
-    compare.
+    sources, `model.keras`, the trained model without the transform, `identity.json`, which `verify` and `predict`
+    compare, and `tf_serving_warmup_requests`, which TensorFlow Serving replays when it loads the model.
 
     Args:
         run: The run that the model was trained on.
@@ -108,6 +109,7 @@ def _export(run: Run, model_path: str, target: str, overwrite: bool) -> None:
             signatures |= rank_signature(run.spec, transform, model)
             tf.saved_model.save(module, folder, signatures=signatures)  # Reads the vocabularies from the copy.
         tf.io.gfile.makedirs(join(folder, EXTRA_ASSETS_FOLDER))
+        write_warmup(folder, run)
         tf.io.gfile.copy(join(run.path, SPEC_FILE), export_file(folder, SPEC_FILE))
         tf.io.gfile.copy(keras_file, export_file(folder, MODEL_FILE))
         write_json(export_file(folder, IDENTITY_FILE), run.identity.as_json())

@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 import pytest
+import tensorflow as tf
 import yaml
 from served_model import ROWS, SPEC, Served, click_row, expected_probabilities
 
@@ -86,6 +87,15 @@ def test_export_verify_and_predict(job: Job, served: Served) -> None:
     table = predictions.table()
     found = dict(zip(table["key"].to_pylist(), table["probability"].to_pylist(), strict=True))
     assert found == pytest.approx(expected_probabilities(served), abs=1e-6)
+
+
+@pytest.mark.parametrize("warm_up", [True, False])
+def test_an_export_is_loaded_and_warmed_up(served: Served, warm_up: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    replayed: list[str] = []
+    monkeypatch.setattr("fieldpool._serving.replay_warmup", lambda _, path: replayed.append(path))
+    model = fieldpool.load_export(served.model, warm_up=warm_up)
+    assert 0 < model.signatures["serving_default"](examples=tf.constant([b""]))["probability"][0] < 1
+    assert replayed == ([str(served.export)] if warm_up else [])
 
 
 def test_predictions_as_json_lines_are_the_same_table(served: Served, tmp_path: Path) -> None:
