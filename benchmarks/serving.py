@@ -1,4 +1,4 @@
-"""Measures an exported model: latency for 1 and 256 rows, and throughput of batch prediction.
+"""Measures an exported model: latency for 1 and 256 rows, of ranking candidates, and throughput of batch prediction.
 
     python -m benchmarks.serving --rows 1000000 --repeat 3
 
@@ -25,6 +25,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from . import ranking
 from .pipelines import rows as click_rows
 
 TRAINED_ROWS = 100_000
@@ -104,7 +105,7 @@ def prediction_seconds(model: Path, data: Path, out: Path, rows: int) -> float:
 
 
 def main() -> None:
-    """Measures, and prints two tables."""
+    """Measures, and prints the results."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--repeat", type=int, default=3)
@@ -131,6 +132,7 @@ def main() -> None:
         f"fieldpool predict, {arguments.rows:,} rows: {', '.join(f'{s:.1f}' for s in seconds)} s; "
         f"median {arguments.rows / wall:,.0f} rows/s, start-up included"
     )
+    ranking.measure(arguments.folder, console)
 
 
 if __name__ == "__main__":
