@@ -122,8 +122,8 @@ test-benchmarks: ## Run each benchmark once on few rows, with polars but without
 	$(MAKE) bench-growth DAYS=3 FOLDER=bench-data/test
 	$(MAKE) bench-windows DAYS=3 DAY_ROWS=10000 REPEAT=1 FOLDER=bench-data/test
 	$(VENV)/bin/python -m benchmarks.startup --repeat 1 --folder bench-data/test
-	$(MAKE) bench-train REPEAT=1 FOLDER=bench-data/test STEP="--steps 2 --repeat 1" \
-	    TRAIN="--systems fieldpool,keras --epochs 1 --steps 10 --rows 60000 --seeds 1 --quality-epochs 1"
+	$(MAKE) bench-train FOLDER=bench-data/test STEP="--steps 2 --repeat 1" \
+	    TRAIN="--systems fieldpool,keras --windows 1 --steps 10 --rows 60000 --seeds 1 --quality-epochs 1"
 	$(MAKE) bench-serving REPEAT=1 FOLDER=bench-data/test SERVING="--rows 10000"
 
 bench: $(SETUP) ## Compare the pipeline with TFT's recipe and a polars script: minutes (ROWS=10000,1000000 REPEAT=3)
@@ -143,7 +143,7 @@ bench-start: $(SETUP) ## Time the start of commands, as ratios to the import of 
 	$(VENV)/bin/python -m benchmarks.startup --folder $(FOLDER)
 
 bench-train: $(SETUP) ## Compare training with DeepCTR, FuxiCTR, FBGEMM and stock Keras; installs them: 6 GB, half an hour
-	$(VENV)/bin/python -m benchmarks.training.compare --repeat $(REPEAT) --folder $(FOLDER) $(TRAIN)
+	$(VENV)/bin/python -m benchmarks.training.compare --folder $(FOLDER) $(TRAIN)
 	for variant in lazy_adam rowwise_adagrad; do \
 	    $(VENV)/bin/python -m benchmarks.training.step --variant $$variant $(STEP); \
 	done

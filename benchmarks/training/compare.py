@@ -1,24 +1,20 @@
 """Compares fieldpool's training with DeepCTR, FuxiCTR, FBGEMM and stock Keras layers.
 
-    python -m benchmarks.training.compare --parts speed,records,quality --repeat 3
+    python -m benchmarks.training.compare --parts speed,records,quality --windows 10
 
-Each measurement runs in its own process on the same cores, in turn, so that a slow period of the machine affects all
-systems. A process discards its first epoch and reports the examples per second of every ten steps; its result is their
-median. The table has the median, the minimum and the maximum of these results, and the best ten steps of all processes,
-which were affected least by other programs. A system that cannot be installed is reported and left out;
-`--systems fieldpool,keras` installs none.
+Each system is a process of its own on the same cores. The processes train in turn, for a window of some seconds each:
+see `windows`. The table has the median and the quartiles of the examples per second of the windows in which no other
+program ran, the processor time of a step, and the number of these windows. A system that cannot be installed is
+reported and left out; `--systems fieldpool,keras` installs none. `--other` compares with another commit of fieldpool.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import statistics
-import subprocess
 import sys
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import numpy as np
 from rich.console import Console
@@ -27,21 +23,24 @@ from sklearn.metrics import roc_auc_score
 
 from .data import BATCH, IDS, click_run, click_task, movielens_task
 from .environments import PEERS, CannotInstall, python_of
-from .task import WINDOW, logloss
+from .task import logloss
+from .windows import Measured, Trainee, measure
 
 ROOT = Path(__file__).parents[2]
 STRETCH = 62
 CONSOLE = Console(width=120)
 
 
-class Contender(NamedTuple):
+@dataclass(frozen=True)
+class Contender:
     """A line of the table of speeds."""
 
     name: str
     system: str
     variant: str = ""
     large: bool = False  # With STRETCH times as many ids.
-    steps: int = 0  # Batches an epoch; 0: all.
+    steps: int = 0  # Batches of a window; 0: all.
+    other: bool = False  # Of the other checkout.
 
 
 CONTENDERS = (
@@ -57,6 +56,9 @@ CONTENDERS = (
     Contender("FBGEMM, row-wise Adagrad", "fbgemm", large=True),
     Contender("Keras layers, Adam", "keras", large=True, steps=10),
 )
+OWN = "fieldpool"
+# Of the tables of speeds; see `cells`.
+COLUMNS = ("examples/s", "quartiles", "CPU ms a step", "clean windows")
 QUALITY = ("fieldpool", "deepctr", "fuxictr")
 
 
@@ -77,23 +79,18 @@ class Workers:
             except CannotInstall as error:
                 CONSOLE.print(f"{name}: left out; {error}", style="yellow", markup=False)
 
-    def system(self, name: str, *arguments: str) -> dict[str, Any]:
-        """Runs a system in its environment; returns its report."""
-        result = self._run(self.pythons[name], f"systems.{name}", *arguments)
-        self.versions[name] = result["versions"]
-        return result
+    def trainee(self, system: str, *arguments: str, checkout: Path = ROOT) -> Trainee:
+        """Starts a system, or `records`, that trains in windows; `checkout` has the code of it and of fieldpool."""
+        python = self.pythons.get(system, Path(sys.executable))
+        if checkout != ROOT:
+            python = checkout / ".venv" / "bin" / "python"
+        module = system if system == "records" else f"systems.{system}"
+        return Trainee([str(python), "-m", f"{__package__}.{module}", *arguments], checkout, self._environment)
 
-    def records(self, *arguments: str) -> dict[str, Any]:
-        """Runs `records.py`; returns its report."""
-        return self._run(Path(sys.executable), "records", *arguments)
-
-    def _run(self, python: Path, module: str, *arguments: str) -> dict[str, Any]:
-        command = [str(python), "-m", f"{__package__}.{module}", *arguments]
-        process = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=self._environment, check=False)
-        if process.returncode:
-            sys.exit(f"{' '.join(command)} failed:\n{process.stderr[-3000:]}")
-        result: dict[str, Any] = json.loads(process.stdout.splitlines()[-1])
-        return result
+    def quality(self, system: str, *arguments: str) -> None:
+        """Trains a system that writes its scores."""
+        trainee = self.trainee(system, "quality", *arguments)
+        self.versions[system] = trainee.report["versions"]
 
 
 def main() -> None:
@@ -101,19 +98,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--parts", default="speed,records,quality")
     parser.add_argument("--systems", default=",".join(dict.fromkeys(c.system for c in CONTENDERS)))
-    parser.add_argument("--repeat", type=int, default=3, help="processes for each figure")
-    parser.add_argument("--epochs", type=int, default=3, help="timed epochs of a process")
-    parser.add_argument("--steps", type=int, default=60, help=f"batches of {BATCH} in memory")
+    parser.add_argument("--windows", type=int, default=10, help="clean windows to wait for, at most thrice as many")
+    parser.add_argument("--steps", type=int, default=60, help=f"batches of {BATCH} in memory, those of a window")
+    parser.add_argument("--other", type=Path, help="another checkout of fieldpool, with its .venv, to compare with")
     parser.add_argument("--rows", type=int, default=1_000_000, help="of the run that is read from TFRecords")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--quality-epochs", type=int, default=10)
     parser.add_argument("--cores", type=int, default=2)
     parser.add_argument("--folder", type=Path, default=Path("bench-data"))
     arguments = parser.parse_args()
-    if arguments.steps < WINDOW:
-        parser.error(f"--steps: expected at least the {WINDOW} that are timed together, found {arguments.steps}")
-    if "records" in arguments.parts and 0.8 * arguments.rows < 1.1 * WINDOW * BATCH:  # 80 % are train rows.
-        parser.error(f"--rows: expected at least {1.1 * WINDOW * BATCH / 0.8:,.0f}, found {arguments.rows:,}")
+    if "records" in arguments.parts and 0.8 * arguments.rows < 1.1 * BATCH:  # 80 % are train rows.
+        parser.error(f"--rows: expected at least {1.1 * BATCH / 0.8:,.0f}, found {arguments.rows:,}")
     arguments.folder = arguments.folder.resolve()  # The processes run in the repository root.
     arguments.folder.mkdir(exist_ok=True)
     workers = Workers(arguments.folder, arguments.systems.split(","), on_cores(arguments.cores))
@@ -142,47 +137,56 @@ def compare_speed(workers: Workers, arguments: argparse.Namespace) -> None:
     """Prints the examples per second from memory, for IDS ids and for STRETCH times as many."""
     path = arguments.folder / "train-click.npz"
     click_task(IDS, arguments.steps).save(str(path))
-    contenders = [c for c in CONTENDERS if c.system in workers.pythons]
-    runs: dict[Contender, list[dict[str, Any]]] = {contender: [] for contender in contenders}
-    for _ in range(arguments.repeat):
+    measured: dict[Contender, Measured] = {}
+    loglosses: dict[Contender, float] = {}
+    for large in (False, True):  # Not all at once, for the sake of memory.
+        contenders = [c for c in CONTENDERS if c.large == large and c.system in workers.pythons]
+        if arguments.other:
+            contenders += [replace(c, name=f"{c.name}, other", other=True) for c in contenders if c.system == OWN]
+        trainees = {}
         for c in contenders:
-            options = ["--epochs", str(arguments.epochs), "--stretch", str(STRETCH if c.large else 1)]
-            options += ["--steps", str(min(c.steps, arguments.steps))]
-            runs[c].append(workers.system(c.system, "speed", str(path), "--variant", c.variant, *options))
-            note(f"{c.name}{', large' if c.large else ''}: {statistics.median(runs[c][-1]['rates']):,.0f} examples/s")
-    show_speed(runs)
+            options = ["--variant", c.variant, "--stretch", str(STRETCH if large else 1)]
+            options += ["--steps", str(min(c.steps or arguments.steps, arguments.steps))]
+            checkout = arguments.other if c.other else ROOT
+            trainees[c] = workers.trainee(c.system, "speed", str(path), *options, checkout=checkout)
+            note(f"{c.name}: ready")
+        measured |= measure(trainees, arguments.windows, 3 * arguments.windows)
+        for c, trainee in trainees.items():
+            report = trainee.end()
+            loglosses[c], workers.versions[c.system] = report["logloss"], report["versions"]
+    show_speed(measured, loglosses)
 
 
-def show_speed(runs: dict[Contender, list[dict[str, Any]]]) -> None:
-    """Prints the table of speeds; `runs` has the reports of each contender's processes."""
-    rates = {c: [statistics.median(result["rates"]) for result in results] for c, results in runs.items()}
-    medians = {c: statistics.median(values) for c, values in rates.items()}
-    small = {(c.system, c.variant): medians[c] for c in runs if not c.large}
-    ours = small.get(("fieldpool", "lazy_adam"))
-    table = Table("system", "ids", "examples/s", "min–max", "best", "× LazyAdam", "× own 162k", "logloss")
-    for c, results in runs.items():
-        numbers = [f"{medians[c]:,.0f}", f"{min(rates[c]):,.0f}–{max(rates[c]):,.0f}"]
-        numbers.append(f"{max(max(result['rates']) for result in results):,.0f}")
-        numbers.append(f"{medians[c] / ours:.2f}" if ours and not c.large else "")
-        numbers.append(f"{medians[c] / small[c.system, c.variant]:.2f}" if c.large else "")
+def show_speed(measured: dict[Contender, Measured], loglosses: dict[Contender, float]) -> None:
+    """Prints the table of speeds, with the logloss of each contender after its windows."""
+    small = {(c.system, c.variant, c.other): of.rate for c, of in measured.items() if not c.large}
+    table = Table("system", "ids", *COLUMNS, "× own 162k", "logloss")
+    for c, of in measured.items():
         ids = f"{IDS * (STRETCH if c.large else 1) / 1e6:.3g} M"
-        table.add_row(c.name, ids, *numbers, f"{results[-1]['logloss']:.3f}")
+        own = small.get((c.system, c.variant, c.other))
+        ratio = f"{of.rate / own:.2f}" if c.large and own else ""
+        table.add_row(c.name, ids, *cells(of), ratio, f"{loglosses[c]:.3f}")
     CONSOLE.print(table)
+
+
+def cells(measured: Measured) -> list[str]:
+    """Returns the cells of COLUMNS."""
+    low, high = measured.spread
+    windows = f"{len(measured.clean)} of {len(measured.clean) + len(measured.noisy)}"
+    return [f"{measured.rate:,.0f}", f"{low:,.0f}–{high:,.0f}", f"{measured.cpu * BATCH:.1f}", windows]
 
 
 def compare_records(workers: Workers, arguments: argparse.Namespace) -> None:
     """Prints fieldpool's examples per second from a run's TFRecords, and from the same examples in memory."""
     run = click_run(arguments.folder, arguments.rows)
-    rates: dict[str, list[float]] = {"memory": [], "records": []}
-    for _ in range(arguments.repeat):
-        for source, values in rates.items():
-            values.append(statistics.median(workers.records(str(run), "--source", source)["rates"]))
-            note(f"{source}: {values[-1]:,.0f} examples/s")
-    medians = {source: statistics.median(values) for source, values in rates.items()}
-    table = Table(f"fieldpool, LazyAdam, a run of {arguments.rows:,} rows", "examples/s", "min–max", "× memory")
-    for source, values in rates.items():
-        share = f"{medians[source] / medians['memory']:.2f}"
-        table.add_row(source, f"{medians[source]:,.0f}", f"{min(values):,.0f}–{max(values):,.0f}", share)
+    options = ["--steps", str(arguments.steps)]
+    trainees = {s: workers.trainee("records", str(run), "--source", s, *options) for s in ("memory", "records")}
+    measured = measure(trainees, arguments.windows, 3 * arguments.windows)
+    for trainee in trainees.values():
+        trainee.end()
+    table = Table(f"fieldpool, LazyAdam, a run of {arguments.rows:,} rows", *COLUMNS, "× memory")
+    for source, of in measured.items():
+        table.add_row(source, *cells(of), f"{of.rate / measured['memory'].rate:.2f}")
     CONSOLE.print(table)
 
 
@@ -201,7 +205,7 @@ def compare_quality(workers: Workers, arguments: argparse.Namespace) -> None:
     for seed in range(arguments.seeds):
         for system in systems:
             options = ["--seed", str(seed), "--epochs", str(arguments.quality_epochs), "--out", str(out)]
-            workers.system(system, "quality", str(path), *options)
+            workers.quality(system, str(path), *options)
             with np.load(out) as scores:
                 best = int(np.argmax([roc_auc_score(label["eval"], epoch) for epoch in scores["eval"]]))
                 test = scores["test"][best]

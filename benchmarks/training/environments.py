@@ -23,8 +23,8 @@ class Peer(NamedTuple):
 
 
 PEERS = {
-    # DeepCTR 0.9.3 uses TensorFlow's private Keras of that time.
-    "deepctr": Peer("3.10", (("deepctr==0.9.3", "tensorflow-cpu==2.10.1", "numpy<1.24", "protobuf<3.20"),)),
+    # DeepCTR's layers are those of Keras 2, which TensorFlow 2.15 was the last to have.
+    "deepctr": Peer("3.11", (("deepctr==0.9.4", "tensorflow-cpu==2.15.1", "numpy<2"),)),
     # Without its dependencies, which its operators do not need.
     "fbgemm": Peer("3.11", (("torch==2.13.0", "numpy<3"), ("--no-deps", "fbgemm-gpu-cpu==1.8.0"))),
     "fuxictr": Peer("3.11", (("torch==2.13.0", "fuxictr==2.3.10"),)),

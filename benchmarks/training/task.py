@@ -2,7 +2,7 @@
 
 Each system runs in the Python of its own environment (3.10 and later), so this module needs only NumPy:
 
-    python -m benchmarks.training.systems.deepctr speed TASK.npz --epochs 3
+    python -m benchmarks.training.systems.deepctr speed TASK.npz
     python -m benchmarks.training.systems.deepctr quality TASK.npz --epochs 10 --seed 1 --out scores.npz
 """
 
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-WINDOW = 10  # Steps that are timed together.
+from .windows import answer
 
 # Features by name, int32 `[n]` or `[n, max_len]` or float32 `[n]`, and labels, float32 `[n]`.
 Rows = tuple[dict[str, np.ndarray], np.ndarray]
@@ -88,7 +89,7 @@ class Task:
 class System(Protocol):
     """A model that can be trained."""
 
-    def epoch(self, after_step: Callable[[], object]) -> None:
+    def epoch(self) -> None:
         """Trains on the train rows once: in full batches in their order, or shuffled if there is a seed."""
 
     def scores(self, features: dict[str, np.ndarray]) -> np.ndarray:
@@ -100,30 +101,6 @@ class Settings(NamedTuple):
 
     variant: str
     seed: int | None
-
-
-class Clock:
-    """Measures examples per second over ten steps each: one step is too short, and an epoch has slow periods in it.
-
-    Args:
-        batch_size: Examples a step.
-    """
-
-    def __init__(self, batch_size: int) -> None:
-        self._batch_size = batch_size
-        self._times: list[float] = []
-        self.rates: list[float] = []
-
-    def start(self) -> None:
-        """Starts an epoch."""
-        self._times = [time.perf_counter()]
-
-    def step(self) -> None:
-        """Counts a step."""
-        self._times.append(time.perf_counter())
-        if len(self._times) > WINDOW:
-            self.rates.append(WINDOW * self._batch_size / (self._times[-1] - self._times[0]))
-            self._times = self._times[-1:]
 
 
 def logloss(label: np.ndarray, scores: np.ndarray) -> float:
@@ -138,38 +115,51 @@ def main(build: Callable[[Task, Settings], System], packages: Sequence[str]) -> 
     parser.add_argument("what", choices=["speed", "quality"])
     parser.add_argument("task")
     parser.add_argument("--variant", default="")
-    parser.add_argument("--epochs", type=int, default=3)
+    parser.add_argument("--epochs", type=int, default=10, help="of quality")
     parser.add_argument("--steps", type=int, default=0, help="the number of batches; 0: all")
     parser.add_argument("--stretch", type=int, default=1)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out")
     arguments = parser.parse_args()
     task = Task.load(arguments.task).stretched(arguments.stretch)
-    result: dict[str, Any] = {"versions": {package: version(package) for package in packages}}
+    versions = {package: version(package) for package in packages}
     if arguments.what == "speed":
-        result.update(speed(build, task, arguments))
+        speed(build, task, arguments, versions)
     else:
         quality(build, task, arguments)
-    print(json.dumps(result))
+        answer(versions=versions)
 
 
-def speed(build: Callable[[Task, Settings], System], task: Task, arguments: argparse.Namespace) -> dict[str, Any]:
-    """Returns the examples per second after the first epoch, and the logloss after the last."""
+def speed(
+    build: Callable[[Task, Settings], System], task: Task, arguments: argparse.Namespace, versions: dict[str, str]
+) -> None:
+    """Trains for a window, one epoch, whenever it is asked to; in the end reports the logloss of the first batches."""
     features, label = task.splits["train"]
     if arguments.steps:
         n = arguments.steps * task.batch_size
         features, label = task.splits["train"] = ({name: x[:n] for name, x in features.items()}, label[:n])
     system = build(task, Settings(arguments.variant, None))
-    system.epoch(lambda: None)  # Not timed: compiles and warms up.
-    clock = Clock(task.batch_size)
-    for _ in range(arguments.epochs):
-        clock.start()
-        system.epoch(clock.step)
+    examples = len(label) // task.batch_size * task.batch_size
+    serve(system.epoch, examples)
     few = {name: x[: 8 * task.batch_size] for name, x in features.items()}
-    return {
-        "rates": clock.rates,
-        "logloss": logloss(label[: 8 * task.batch_size], system.scores(few)),
-    }
+    answer(versions=versions, logloss=logloss(label[: 8 * task.batch_size], system.scores(few)))
+
+
+def serve(epoch: Callable[[], object], examples: int) -> None:
+    """Answers the questions of `windows.Trainee` until its last one.
+
+    Args:
+        epoch: Trains for a window.
+        examples: The number of examples of a window.
+    """
+    epoch()  # Not timed: compiles and warms up.
+    answer(ready=True)
+    for line in sys.stdin:
+        if line.strip() == "end":
+            return
+        cpu, started = time.process_time(), time.perf_counter()
+        epoch()
+        answer(seconds=time.perf_counter() - started, cpu=time.process_time() - cpu, examples=examples)
 
 
 def quality(build: Callable[[Task, Settings], System], task: Task, arguments: argparse.Namespace) -> None:
@@ -177,7 +167,7 @@ def quality(build: Callable[[Task, Settings], System], task: Task, arguments: ar
     system = build(task, Settings(arguments.variant, arguments.seed))
     scores: dict[str, list[np.ndarray]] = {"eval": [], "test": []}
     for _ in range(arguments.epochs):
-        system.epoch(lambda: None)
+        system.epoch()
         for split, of_epochs in scores.items():
             of_epochs.append(system.scores(task.splits[split][0]))
     stacked: dict[str, Any] = {split: np.stack(of_epochs) for split, of_epochs in scores.items()}

@@ -5,15 +5,12 @@ https://deepctr-doc.readthedocs.io/en/latest/Examples.html#multi-value-input-mov
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 from deepctr.feature_column import DenseFeat, SparseFeat, VarLenSparseFeat
 from deepctr.models import DeepFM
-from tensorflow.python.keras.callbacks import LambdaCallback  # DeepCTR's Keras, which is not `tf.keras`.
-from tensorflow.python.keras.optimizer_v2.adam import Adam
 
 from ..batches import batches
 from ..task import Settings, Task, main
@@ -35,13 +32,12 @@ class DeepCTR:
             dnn_dropout=task.dropout,
             seed=seed,
         )
-        self.model.compile(Adam(task.learning_rate), "binary_crossentropy")
+        self.model.compile(tf.keras.optimizers.Adam(task.learning_rate), "binary_crossentropy")
         self.dataset = batches(task, settings)
 
-    def epoch(self, after_step: Callable[[], object]) -> None:
+    def epoch(self) -> None:
         """See `task.System`."""
-        after = LambdaCallback(on_train_batch_end=lambda step, logs: after_step())
-        self.model.fit(self.dataset, verbose=0, callbacks=[after])
+        self.model.fit(self.dataset, verbose=0)
 
     def scores(self, features: dict[str, np.ndarray]) -> np.ndarray:
         """See `task.System`."""

@@ -7,7 +7,6 @@ One operator looks up and pools all tables; row-wise Adagrad is fused into its b
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 
 import fbgemm_gpu  # noqa: F401 (loads the operators)
 import numpy as np
@@ -78,14 +77,13 @@ class Fbgemm:
         offsets = np.concatenate([[0], np.cumsum(np.concatenate(lengths))])
         return torch.from_numpy(np.concatenate(values)).long(), torch.from_numpy(offsets).long()
 
-    def epoch(self, after_step: Callable[[], object]) -> None:
+    def epoch(self) -> None:
         """See `task.System`."""
         for values, offsets, label in self.batches:
             loss = nn.functional.binary_cross_entropy_with_logits(self.model(values, offsets), label)
             self.optimizer.zero_grad()
             loss.backward()
             self.optimizer.step()
-            after_step()
 
     def scores(self, features: dict[str, np.ndarray]) -> np.ndarray:
         """See `task.System`."""

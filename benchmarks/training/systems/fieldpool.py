@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import keras
 import numpy as np
 import tensorflow as tf
@@ -11,6 +9,7 @@ import tensorflow as tf
 from fieldpool.model.layers.deepfm import DeepFM
 from fieldpool.model.layers.features import EmbeddedField, Table
 from fieldpool.model.training.optimizers import optimizer
+from fieldpool.model.training.steps.own_step import prepared, use_own_step
 
 from ..batches import batches
 from ..task import Settings, Task, main
@@ -27,12 +26,12 @@ class Fieldpool:
         self.model = deepfm(task)
         rate = ADAGRAD_RATE if settings.variant == "rowwise_adagrad" else task.learning_rate
         compile_model(self.model, settings.variant or "lazy_adam", rate)
-        self.dataset = batches(task, settings, tf.int64)  # The dtype of fieldpool's reader.
+        rows = batches(task, settings, tf.int64)  # The dtype of fieldpool's reader.
+        self.dataset = prepared(rows, self.model)
 
-    def epoch(self, after_step: Callable[[], object]) -> None:
+    def epoch(self) -> None:
         """See `task.System`."""
-        after = keras.callbacks.LambdaCallback(on_train_batch_end=lambda step, logs: after_step())
-        self.model.fit(self.dataset, verbose=0, callbacks=[after])
+        self.model.fit(self.dataset, verbose=0)
 
     def scores(self, features: dict[str, np.ndarray]) -> np.ndarray:
         """See `task.System`."""
@@ -65,6 +64,7 @@ def compile_model(model: DeepFM, name: str, learning_rate: float) -> None:
         loss=keras.losses.BinaryCrossentropy(from_logits=True),
         jit_compile=False,
     )
+    use_own_step(model, compiled=True)
 
 
 if __name__ == "__main__":

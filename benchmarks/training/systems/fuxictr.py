@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -65,12 +64,11 @@ class FuxiCTR:
         self.batches = [] if settings.seed is not None else [tensors(rows) for rows in task.batches()]
         self.rows = tensors(task.splits["train"]) if settings.seed is not None else {}
 
-    def epoch(self, after_step: Callable[[], object]) -> None:
+    def epoch(self) -> None:
         """See `task.System`."""
         self.model.train()
         for batch in self.shuffled() if self.rows else self.batches:
             self.model.train_step(batch)
-            after_step()
 
     def shuffled(self) -> list[dict[str, torch.Tensor]]:
         """Returns the train rows in batches, in a random order."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -53,10 +52,9 @@ class StockKeras:
         )
         self.dataset = batches(task, settings)
 
-    def epoch(self, after_step: Callable[[], object]) -> None:
+    def epoch(self) -> None:
         """See `task.System`."""
-        after = keras.callbacks.LambdaCallback(on_train_batch_end=lambda step, logs: after_step())
-        self.model.fit(self.dataset, verbose=0, callbacks=[after])
+        self.model.fit(self.dataset, verbose=0)
 
     def scores(self, features: dict[str, np.ndarray]) -> np.ndarray:
         """See `task.System`."""
