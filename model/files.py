@@ -123,24 +123,7 @@ def write_model(path: str, model: keras.Model, *, before: Callable[[], object] |
     write_atomically(path, write, before=before)
 
 
-def write_weights(path: str, model: keras.Model) -> None:
-    """Writes the weights of a model, and the state of its optimizer, to a `.weights.h5` file; see `write_model`."""
-
-    def write(temporary: str) -> None:
-        content = _Weights()
-        model.save_weights(content)
-        with open(temporary, "wb") as file:
-            file.write(content.getbuffer())
-
-    write_atomically(path, write)
-
-
 # Keras selects the format by the end of the text of a path, also if it is a file object.
 class _ModelFile(io.BufferedWriter):
     def __str__(self) -> str:
         return "model.keras"
-
-
-class _Weights(io.BytesIO):
-    def __str__(self) -> str:
-        return "model.weights.h5"

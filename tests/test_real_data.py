@@ -18,7 +18,7 @@ from pages import ROOT
 
 from fieldpool.model.evaluation import evaluate
 from fieldpool.model.export import export_model
-from fieldpool.model.layers.deepfm import deepfm
+from fieldpool.model.from_spec import deepfm
 from fieldpool.model.run import Run
 from fieldpool.model.training.folder import load_model
 from fieldpool.model.training.train import train

@@ -7,22 +7,37 @@ https://arxiv.org/abs/1703.04247
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
 from keras import ops
 
-from ...transforms.spec import Spec, VectorField, weights_feature
 from .calibration import Calibration
 from .factorisation import at_least_float32, factorisation_machine
-from .features import EmbeddedField, Table, check_features
+from .features import EmbeddedField, Pooled, Table, check_features
 from .mlp import mlp_layers
-from .pooled_embeddings import INITIAL_STDDEV, PooledEmbeddings
+from .pooled_embeddings import INITIAL_STDDEV, LOOKUPS, PooledEmbeddings
 from .pooling import sum_dtype
 from .pretrained import FrozenEmbeddings, set_vectors
 from .vector_fields import VectorFields
 from .weights import Tensor
+
+
+class Inputs(NamedTuple):
+    """What is left of a batch's features after the lookup; all tensors are dense.
+
+    Attributes:
+        pooled: The pooled rows of the learned tables: see `PooledEmbeddings.pooled`.
+        frozen: The outputs of `FrozenEmbeddings`; empty without it.
+        vectors: The vectors of each vector field, `[batch, length]`.
+        numbers: The numbers, float32 `[batch, numeric]`; None if there are no numeric fields.
+    """
+
+    pooled: list[Pooled]
+    frozen: tuple[Tensor, ...]
+    vectors: dict[str, Tensor]
+    numbers: Tensor | None
 
 
 @keras.saving.register_keras_serializable(package="fieldpool")
@@ -39,7 +54,7 @@ class DeepFM(keras.Model):
       within a bag. A value that is in a bag twice counts as two values.
     - The input of the MLP is the concatenation of all m_f; its last layer has one unit and no bias.
 
-    `deepfm(spec, vocabulary_sizes)` creates the model of a spec. The arguments here are plain Python, so that a saved
+    `fieldpool.model.from_spec.deepfm` creates the model of a spec. The arguments here are plain Python, so that a saved
     model loads without its spec.
 
     Args:
@@ -166,8 +181,38 @@ class DeepFM(keras.Model):
 
     def call(self, features: Mapping[str, Tensor], training: bool | None = None) -> Tensor:
         """Returns the logit, `[batch, 1]`."""
-        check_features(features, self.feature_ranks())
-        m, linear, *pairs = self.fields_of(features)
+        inputs, penalty = self.looked_up(features, training=training)
+        if penalty is not None:
+            self.add_loss(penalty)
+        return self.logit(inputs, training=training)
+
+    def looked_up(self, features: Mapping[str, Tensor], training: bool | None = None) -> tuple[Inputs, Tensor | None]:
+        """Returns what `logit` needs, and the L2 penalty of the table rows, if there is one: the first part of `call`.
+
+        `features` may be those of `PooledEmbeddings.prepared`.
+        """
+        if LOOKUPS not in features:
+            check_features(features, self.feature_ranks())
+        pooled: list[Pooled] = []
+        frozen: tuple[Tensor, ...] = ()
+        of_learned = of_frozen = numbers = None
+        if self.embeddings is not None:
+            pooled, of_learned = self.embeddings.pooled(features, training=training)
+        if self.frozen is not None:
+            frozen, of_frozen = self.frozen.pooled(features, training=training)
+        vectors = {name: features[name] for name in (self.vector_fields.lengths if self.vector_fields else ())}
+        if self.numeric:
+            dtype = sum_dtype(self.compute_dtype)
+            numbers = ops.stack([ops.cast(features[name], dtype) for name in self.numeric], axis=1)
+        penalties = [penalty for penalty in (of_learned, of_frozen) if penalty is not None]
+        return Inputs(pooled, frozen, vectors, numbers), sum(penalties) if penalties else None
+
+    def logit(self, inputs: Inputs, training: bool | None = None) -> Tensor:
+        """Returns the logit, `[batch, 1]`, from the result of `looked_up`: the second part of `call`.
+
+        All its tensors are dense: `fieldpool.model.training` compiles it with XLA.
+        """
+        m, linear, *pairs = self._fields(inputs)
         terms = [self.bias, ops.sum(linear, axis=1, keepdims=True), factorisation_machine(m, *pairs)]
         if self.mlp:
             hidden = ops.reshape(m, (-1, self.num_fields * self.embedding_dim))
@@ -209,7 +254,7 @@ class DeepFM(keras.Model):
 
     def set_vectors(self, table: str, ids: np.ndarray, vectors: np.ndarray) -> None:
         """Sets the vectors of some ids of a table, int `[n]` and float32 `[n, dim]`: pretrained ones, for example."""
-        if self.frozen is not None and table in self.frozen.table_settings:
+        if self.frozen is not None and table in self.frozen.layout.tables:
             self.frozen.set_vectors(table, ids, vectors)
         elif self.embeddings is not None:
             set_vectors(self.embeddings, table, ids, vectors)
@@ -225,71 +270,24 @@ class DeepFM(keras.Model):
         With `exact_fm` also the dot products of the pairs within each field, `[batch, fields]`. All are float32 if the
         compute dtype is float16 or bfloat16.
         """
+        inputs, _ = self.looked_up(features)
+        return self._fields(inputs)
+
+    def _fields(self, inputs: Inputs) -> tuple[Tensor, ...]:
+        """Returns the result of `fields_of` from that of `looked_up`."""
+        outputs_of_layers = []
+        if self.embeddings is not None:
+            outputs_of_layers.append(self.embeddings.outputs(inputs.pooled))
+        if self.frozen is not None:
+            outputs_of_layers.append(inputs.frozen)
+        if self.vector_fields is not None:
+            outputs_of_layers.append(self.vector_fields(inputs.vectors))
         parts: list[tuple[Tensor, ...]] = []
-        for layer in self.field_layers:
-            # Only the features of this layer: Keras would try to cast others, such as a string key.
-            m, *terms = layer({name: features[name] for name in layer.feature_ranks()})
+        for outputs in outputs_of_layers:
+            m, *terms = outputs
             parts.append((at_least_float32(m), *terms))
-        if self.numeric:
-            dtype = sum_dtype(self.compute_dtype)
-            x = ops.stack([ops.cast(features[name], dtype) for name in self.numeric], axis=1)
+        x = inputs.numbers
+        if x is not None:
             pairs = [ops.zeros_like(x)] if self._settings["exact_fm"] else []
             parts.append((ops.expand_dims(x, axis=2) * self.numeric_vectors, x * self.numeric_linear, *pairs))
         return tuple(ops.concatenate(part, axis=1) for part in zip(*parts, strict=True))
-
-
-def deepfm(
-    spec: Spec,
-    vocabulary_sizes: Mapping[str, int],
-    *,
-    dtype: str | None = None,
-    logit_offset: float = 0.0,
-    identity: Mapping[str, Any] | None = None,
-) -> DeepFM:
-    """Returns the DeepFM of a spec, with its weights created.
-
-    A numeric field in quantile buckets has its own table: row 0 for a missing number, then one row per bucket.
-    Pretrained vectors of vocabularies are zeros, or random: `set_vectors` sets those that `Run.vectors` returns.
-
-    Args:
-        spec: Fields and model settings.
-        vocabulary_sizes: Rows of each vocabulary's table, including padding and OOV buckets: `Run.vocabulary_sizes`.
-        dtype: Keras' dtype or dtype policy of the model, such as "mixed_bfloat16". Default: Keras' global policy.
-        logit_offset: See `DeepFM`; `Run.logit_offset` has that of a run.
-        identity: See `DeepFM`.
-
-    Raises:
-        ValueError: if the size of a vocabulary is missing.
-    """
-    vocabularies = spec.resolved_vocabularies()
-    missing = [name for name in vocabularies if name not in vocabulary_sizes]
-    if missing:
-        raise ValueError(
-            f"expected the sizes of the vocabularies {', '.join(vocabularies)}; "
-            f"missing: {', '.join(missing)}. `Run(path).vocabulary_sizes` has them"
-        )
-    tables = {name: Table(rows=t.rows, dim=t.dim) for name, t in spec.embedding_tables(vocabulary_sizes).items()}
-    tables |= {name: Table(**tables[name], frozen=True) for name, of in vocabularies.items() if of.freeze}
-    fields = {
-        name: EmbeddedField(
-            table=spec.table_of(name),
-            pooling=field.combiner,
-            weights=weights_feature(name) if field.is_weighted else None,
-        )
-        for name, field in spec.fields.items()
-        if field.is_embedded
-    }
-    vectors = {name: field.shape[0] for name, field in spec.fields_of(VectorField).items()}
-    numeric = [name for name, field in spec.fields.items() if not field.is_embedded and name not in vectors]
-    model = DeepFM(
-        tables=tables,
-        fields=fields,
-        numeric=numeric,
-        vectors=vectors,
-        **spec.model.model_dump(),
-        logit_offset=logit_offset,
-        identity=identity,
-        dtype=dtype,
-    )
-    model.build()
-    return model

@@ -9,6 +9,7 @@ other.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cached_property
 from typing import NamedTuple, NotRequired, TypedDict
 
 from keras import ops
@@ -169,3 +170,99 @@ def pooled_once(
     positions = [order.index(index) for index in range(len(bags))]
     pooled, *terms = (ops.take(ops.concatenate(of_parts, axis=1), positions, axis=1) for of_parts in outputs)
     return (pooled, penalized, *terms)
+
+
+class Pooled(NamedTuple):
+    """The pooled rows of the fields whose tables have the same `dim`.
+
+    Attributes:
+        rows: Float32 `[batch, fields, dim + 1]`: the vectors and, last, the linear terms.
+        squares: With `pairs` Σ ‖x·v‖² over each bag, float32 `[batch, fields]`; else None.
+        lengths: With `pairs` the number of values of each bag, `[batch, fields]`; else None.
+    """
+
+    rows: Tensor
+    squares: Tensor = None
+    lengths: Tensor = None
+
+
+class Layout:
+    """The tables and fields of a layer, and the rows of each table in the variable of its `dim`.
+
+    Args:
+        tables: Tables by name, in the order of their rows.
+        fields: Fields by name.
+
+    Raises:
+        ValueError: if a field has an unknown table.
+
+    Example:
+        >>> tables = {"users": {"rows": 5, "dim": 8}, "items": {"rows": 9, "dim": 8}}
+        >>> layout = Layout(tables, {"item": {"table": "items", "pooling": None, "weights": None}})
+        >>> layout.rows_by_dim, layout.first_rows
+        ({8: 14}, {'users': 0, 'items': 5})
+    """
+
+    def __init__(self, tables: Mapping[str, Table], fields: Mapping[str, EmbeddedField]) -> None:
+        for name, field in fields.items():
+            if field["table"] not in tables:
+                raise ValueError(
+                    f"field {name}: expected the name of a table ({', '.join(tables) or 'there are none'}), received "
+                    f"{field['table']!r}"
+                )
+        self.tables: dict[str, Table] = {name: Table(**table) for name, table in tables.items()}
+        self.fields: dict[str, EmbeddedField] = {name: EmbeddedField(**field) for name, field in fields.items()}
+
+    @cached_property
+    def rows_by_dim(self) -> dict[int, int]:
+        """The number of rows of the variable of each `dim`."""
+        rows: dict[int, int] = {}
+        for table in self.tables.values():
+            rows[table["dim"]] = rows.get(table["dim"], 0) + table["rows"]
+        return rows
+
+    @cached_property
+    def first_rows(self) -> dict[str, int]:
+        """The first row of each table in the variable of its `dim`."""
+        next_rows: dict[int, int] = {}
+        first_rows: dict[str, int] = {}
+        for name, table in self.tables.items():
+            first_rows[name] = next_rows.get(table["dim"], 0)
+            next_rows[table["dim"]] = first_rows[name] + table["rows"]
+        return first_rows
+
+    @cached_property
+    def names_by_dim(self) -> dict[int, list[str]]:
+        """The fields whose tables have a `dim`, by each `dim` that fields use."""
+        names: dict[int, list[str]] = {}
+        for dim in self.rows_by_dim:
+            of_dim = [name for name, field in self.fields.items() if self.tables[field["table"]]["dim"] == dim]
+            if of_dim:
+                names[dim] = of_dim
+        return names
+
+    @cached_property
+    def feature_ranks(self) -> dict[str, int]:
+        """The names of the features of all fields, with their ranks."""
+        ranks = {}
+        for name, field in self.fields.items():
+            ranks[name] = 1 if field["pooling"] is None else 2
+            if field["weights"] is not None:
+                ranks[field["weights"]] = 2
+        return ranks
+
+    def bags(self, name: str, features: Mapping[str, Tensor]) -> Bags:
+        """Returns the bags of a field in a batch; its features are dense."""
+        field = self.fields[name]
+        ids = ops.convert_to_tensor(features[name])
+        if field["pooling"] is None:  # A single value is a bag of one.
+            ids = ops.expand_dims(ids, axis=1)
+        table = self.tables[field["table"]]
+        rows = rows_of_ids(ids, table["rows"], self.first_rows[field["table"]], self.rows_by_dim[table["dim"]])
+        weights = None if field["weights"] is None else features[field["weights"]]
+        [pooling] = self.poolings([name])
+        return Bags(rows, weights, pooling, field["table"])
+
+    def poolings(self, names: Iterable[str]) -> list[str]:
+        """Returns the pooling of each of some fields; a single value is pooled as a bag of one, by sum."""
+        return [self.fields[name]["pooling"] or "sum" for name in names]

@@ -7,8 +7,8 @@ share its table.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import cached_property, partial
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import keras
 from keras import ops
@@ -16,6 +16,8 @@ from keras import ops
 from .features import (
     Bags,
     EmbeddedField,
+    Layout,
+    Pooled,
     Table,
     batch_size,
     check_features,
@@ -23,10 +25,12 @@ from .features import (
     layer_names,
     padded_features,
     pooled_once,
-    rows_of_ids,
 )
 from .pooling import MaskedPool, masked_pool, sum_dtype
 from .weights import Tensor, coefficients
+
+if TYPE_CHECKING or keras.backend.backend() == "tensorflow":
+    from . import fused_lookup
 
 # As in DeepCTR. Rows that no training example uses, often those of OOV buckets, keep their initial value, so this
 # should be close to 0. The size of Adam's steps does not depend on it.
@@ -34,6 +38,9 @@ INITIAL_STDDEV = 1e-4
 
 # Prefix of the names of the variables that hold the tables; `RowwiseAdagrad` recognises tables by it.
 TABLES_PREFIX = "tables_"
+
+# The entry of the features of a batch that has the lookups instead of ids and weights: see `prepared`.
+LOOKUPS = "(lookups)"
 
 
 @keras.saving.register_keras_serializable(package="fieldpool")
@@ -62,8 +69,8 @@ class PooledEmbeddings(keras.Layer):
 
     Call arguments:
         features: For each field its ids, int `[batch]` or `[batch, max_len]`; for each weighted field also its weights,
-            float `[batch, max_len]`. On TensorFlow both may be ragged. Outside training,
-            features with one row beside others with more hold for all rows: they are looked up and pooled once.
+            float `[batch, max_len]`. On TensorFlow both may be ragged. Outside training, features with one row beside
+            others with more hold for all rows: they are looked up and pooled once.
 
     Returns:
         The vectors m_f, `[batch, fields, dim]`, and the linear terms, `[batch, fields]`. With `pairs` also the sum of
@@ -100,13 +107,7 @@ class PooledEmbeddings(keras.Layer):
         for name, field in fields.items():
             if pairs and field["pooling"] == "max":
                 raise ValueError(f"field {name}: expected a pooling of mean, sum or sqrtn with `pairs`; received max")
-            if field["table"] not in tables:
-                raise ValueError(
-                    f"field {name}: expected the name of a table ({', '.join(tables) or 'there are none'}), received "
-                    f"{field['table']!r}"
-                )
-        self.table_settings: dict[str, Table] = {name: Table(**table) for name, table in tables.items()}
-        self.fields: dict[str, EmbeddedField] = {n: EmbeddedField(**field) for n, field in fields.items()}
+        self.layout = Layout(tables, fields)
         self.dim = dim
         self.l2 = l2
         self.pairs = pairs
@@ -118,16 +119,13 @@ class PooledEmbeddings(keras.Layer):
             table: keras.layers.Dense(dim, use_bias=False, dtype=self.dtype_policy, name=f"{name}_projection")
             for table, name in layer_names(n for n, table in tables.items() if table["dim"] != dim).items()
         }
-        poolings = dict.fromkeys(_pooling(field) for field in fields.values())
+        poolings = dict.fromkeys(self.layout.poolings(fields))
         dtype = sum_dtype(self.compute_dtype)
         self.pools: dict[str, MaskedPool] = {pooling: masked_pool(pooling, dtype=dtype) for pooling in poolings}
 
     def build(self, input_shape: Any = None) -> None:
         """Creates the tables; their shapes do not depend on the inputs."""
-        rows_by_dim: dict[int, int] = {}
-        for table in self.table_settings.values():
-            rows_by_dim[table["dim"]] = rows_by_dim.get(table["dim"], 0) + table["rows"]
-        for dim, rows in rows_by_dim.items():
+        for dim, rows in self.layout.rows_by_dim.items():
             self.variables_by_dim[dim] = self.add_weight(
                 name=f"{TABLES_PREFIX}{dim}",
                 shape=(rows, dim + 1),
@@ -135,122 +133,114 @@ class PooledEmbeddings(keras.Layer):
                 autocast=False,  # Autocast would cast all rows, although a batch uses few.
             )
         for name, projection in self.projections.items():
-            projection.build((None, self.table_settings[name]["dim"]))
+            projection.build((None, self.layout.tables[name]["dim"]))
         self.built = True
 
     def call(self, features: Mapping[str, Tensor], training: bool | None = None) -> tuple[Tensor, ...]:
         """Returns m_f, `[batch, fields, dim]`, the linear terms and, with `pairs`, the pairs, `[batch, fields]`."""
+        pooled, penalty = self.pooled(features, training=training)
+        if penalty is not None:
+            self.add_loss(penalty)
+        return self.outputs(pooled)
+
+    def pooled(
+        self, features: Mapping[str, Tensor], training: bool | None = None
+    ) -> tuple[list[Pooled], Tensor | None]:
+        """Looks up and pools the rows of all fields: the first part of `call`, and the only one that needs the tables.
+
+        Args:
+            features: Those of `call`, or the result of `prepared`.
+            training: Whether to leave out the check of the ids, which would slow a step.
+
+        Returns:
+            The pooled rows, one item for each `dim` of tables, and the L2 penalty, a scalar, if there is one.
+        """
+        lookups, batch = features.get(LOOKUPS), None
+        if lookups is None:
+            check_features(features, self.feature_ranks())
+            features = padded_features(features, self.layout.fields)
+            if self.checks_ids and not training:
+                features = fused_lookup.with_checked_ids(features, self.layout)
+            batch = batch_size(features, training)
+            if self.pairs and self.projections:  # Projected rows round by how many are projected.
+                features, batch = {name: in_all_rows(x, batch) for name, x in features.items()}, None
+        results, penalty = [], None
+        for dim, names in self.layout.names_by_dim.items():
+            if lookups:
+                rows, penalized, *terms = self._pooled_lookup(dim, lookups[str(dim)], self.layout.poolings(names))
+            else:
+                pool = self._pooled_fused if keras.backend.backend() == "tensorflow" else self._pooled_dense
+                bags = [self.layout.bags(name, features) for name in names]
+                rows, penalized, *terms = pooled_once(partial(pool, dim), bags, batch)
+            if self.l2:
+                of_dim = self.l2 * ops.sum(ops.square(penalized))
+                penalty = of_dim if penalty is None else penalty + of_dim
+            results.append(Pooled(rows, *terms))
+        return results, penalty
+
+    def prepared(self, features: Mapping[str, Tensor]) -> dict[str, Any]:
+        """Returns features with the lookups of a batch instead of ids and weights, which `call` then need not compute.
+
+        They depend on no variable: mapped to a dataset, this function runs while the model trains on the batch before.
+        TensorFlow only. The ids are not checked, but an id outside its table is an error of the lookup.
+        """
         check_features(features, self.feature_ranks())
-        features = padded_features(features, self.fields)
-        if self.checks_ids and not training:
-            features = self._with_checked_ids(features)  # Not in training, which it would slow.
-        batch = batch_size(features, training)
-        if self.pairs and self.projections:  # Projected rows round by how many are projected.
-            features, batch = {name: in_all_rows(x, batch) for name, x in features.items()}, None
-        parts: list[tuple[Tensor, ...]] = []
-        order: list[str] = []
-        for dim in self.variables_by_dim:
-            names = [name for name, field in self.fields.items() if self.table_settings[field["table"]]["dim"] == dim]
-            if names:
-                parts.append(self._pooled(dim, [self._bags(name, features) for name in names], batch))
-                order += names
+        padded = padded_features(features, self.layout.fields)
+        lookups = {}
+        for dim, names in self.layout.names_by_dim.items():
+            rows, weights, poolings, _ = zip(*(self.layout.bags(name, padded) for name in names), strict=True)
+            lookups[str(dim)] = fused_lookup.lookup_of(rows, weights, poolings)
+        return {**{n: x for n, x in features.items() if n not in padded}, LOOKUPS: lookups}
+
+    def outputs(self, pooled: Sequence[Pooled]) -> tuple[Tensor, ...]:
+        """Returns the outputs of `call` from those of `pooled`: its second part, all of whose tensors are dense."""
+        parts = [self._outputs(*args) for args in zip(self.layout.names_by_dim.items(), pooled, strict=True)]
         if len(parts) == 1:
             return parts[0]
-        positions = [order.index(name) for name in self.fields]
+        order = [name for names in self.layout.names_by_dim.values() for name in names]
+        positions = [order.index(name) for name in self.layout.fields]
         return tuple(ops.take(ops.concatenate(part, axis=1), positions, axis=1) for part in zip(*parts, strict=True))
 
     def compute_output_shape(self, input_shape: Mapping[str, tuple]) -> tuple[tuple, ...]:
         """Returns `[batch, fields, dim]` and `[batch, fields]`, with `pairs` the latter twice."""
         batch = next(iter(input_shape.values()))[0]
-        terms = (batch, len(self.fields))
-        return ((batch, len(self.fields), self.dim), terms, *([terms] if self.pairs else []))
+        terms = (batch, len(self.layout.fields))
+        return ((batch, len(self.layout.fields), self.dim), terms, *([terms] if self.pairs else []))
 
     def get_config(self) -> dict[str, Any]:
         """Returns the arguments for `from_config`."""
         return {
             **super().get_config(),
-            "tables": {name: dict(table) for name, table in self.table_settings.items()},
-            "fields": {name: dict(field) for name, field in self.fields.items()},
+            "tables": {name: dict(table) for name, table in self.layout.tables.items()},
+            "fields": {name: dict(field) for name, field in self.layout.fields.items()},
             "dim": self.dim,
             "l2": self.l2,
             "pairs": self.pairs,
         }
 
-    @cached_property
-    def first_rows(self) -> dict[str, int]:
-        """The first row of each table in the variable of its `dim`."""
-        next_rows: dict[int, int] = {}
-        first_rows: dict[str, int] = {}
-        for name, table in self.table_settings.items():
-            first_rows[name] = next_rows.get(table["dim"], 0)
-            next_rows[table["dim"]] = first_rows[name] + table["rows"]
-        return first_rows
-
     def table(self, name: str) -> Tensor:
         """Returns a table, `[rows, dim + 1]`: the embeddings and, in the last column, the linear weights."""
-        settings, first = self.table_settings[name], self.first_rows[name]
+        settings, first = self.layout.tables[name], self.layout.first_rows[name]
         return ops.convert_to_tensor(self.variables_by_dim[settings["dim"]])[first : first + settings["rows"]]
 
     def feature_ranks(self) -> dict[str, int]:
         """Returns the names of the features that `call` reads, with their ranks."""
-        ranks = {}
-        for name, field in self.fields.items():
-            ranks[name] = 1 if field["pooling"] is None else 2
-            if field["weights"] is not None:
-                ranks[field["weights"]] = 2
-        return ranks
-
-    def _with_checked_ids(self, features: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Returns features whose use fails, with an error that names the field, if an id is not in its table."""
-        from .fused_lookup import checked_ids
-
-        rows = {name: self.table_settings[field["table"]]["rows"] for name, field in self.fields.items()}
-        return {**features, **{name: checked_ids(features[name], rows[name], name) for name in rows}}
-
-    def _bags(self, name: str, features: Mapping[str, Tensor]) -> Bags:
-        """Returns the bags of a field."""
-        field = self.fields[name]
-        ids = ops.convert_to_tensor(features[name])
-        if field["pooling"] is None:  # A single value is a bag of one.
-            ids = ops.expand_dims(ids, axis=1)
-        table = self.table_settings[field["table"]]
-        end = self.variables_by_dim[table["dim"]].shape[0]
-        rows = rows_of_ids(ids, table["rows"], self.first_rows[field["table"]], end)
-        weights = None if field["weights"] is None else features[field["weights"]]
-        return Bags(rows, weights, _pooling(field), field["table"])
-
-    def _pooled(self, dim: int, bags: Sequence[Bags], batch: Tensor | None) -> tuple[Tensor, ...]:
-        """Returns the outputs of `call` for the fields whose tables have this `dim`. Adds their L2 penalty."""
-        pool = self._pooled_fused if keras.backend.backend() == "tensorflow" else self._pooled_dense
-        pooled, penalized, *squares = pooled_once(partial(pool, dim), bags, batch)
-        if self.l2:
-            self.add_loss(self.l2 * ops.sum(ops.square(penalized)))
-        vectors, linear = pooled[:, :, :-1], pooled[:, :, -1]
-        m = self._projected(ops.cast(vectors, self.compute_dtype), [bag.table for bag in bags])
-        if not self.pairs:
-            return m, linear
-        norms = _squared_norm(vectors if dim == self.dim else m)
-        # One value has no pairs; the rounding of its two squares could exceed all other terms.
-        lengths = ops.stack([in_all_rows(ops.count_nonzero(bag.rows, axis=1), batch) for bag in bags], axis=1)
-        return m, linear, ops.where(lengths > 1, 0.5 * (norms - squares[0]), ops.zeros_like(norms))
+        return self.layout.feature_ranks
 
     def _pooled_fused(self, dim: int, bags: Sequence[Bags]) -> tuple[Tensor, ...]:
-        """Returns the pooled rows, `[batch, len(bags), dim + 1]`, the rows that were read, and Σ ‖x·v‖² if needed."""
-        from .fused_lookup import pooled_rows
-
+        """Returns the pooled rows, `[batch, len(bags), dim + 1]`, the rows that were read, and terms of `Pooled`."""
         rows, weights, poolings, _ = zip(*bags, strict=True)
-        # Also if it has no weights itself, a part of the bags is summed as all are.
-        if any(of["weights"] and self.table_settings[of["table"]]["dim"] == dim for of in self.fields.values()):
-            weights = tuple(ops.ones_like(bag.rows, "float32") if bag.weights is None else bag.weights for bag in bags)
+        return self._pooled_lookup(dim, fused_lookup.lookup_of(rows, weights, poolings), poolings)
+
+    def _pooled_lookup(self, dim: int, lookup: fused_lookup.Lookup, poolings: Sequence[str]) -> tuple[Tensor, ...]:
+        """Returns the same as `_pooled_fused`, from the lookup of the bags."""
         square_norms = self._square_norms_of(dim) if self.pairs else None
-        variable = self.variables_by_dim[dim].value
-        pooled, rows_read, squares = pooled_rows(variable, rows, weights, poolings, square_norms)
-        return (pooled, rows_read) if squares is None else (pooled, rows_read, squares)
+        return fused_lookup.pooled_rows(self.variables_by_dim[dim].value, lookup, poolings, square_norms)
 
     def _pooled_dense(self, dim: int, bags: Sequence[Bags]) -> tuple[Tensor, ...]:
-        """Returns the pooled rows, `[batch, len(bags), dim + 1]`, all rows of the variable, and Σ ‖x·v‖² if needed."""
+        """Returns the same as `_pooled_fused`, but all rows of the variable instead of those that were read."""
         variable = ops.convert_to_tensor(self.variables_by_dim[dim])
-        pooled, squares = [], []
+        pooled, squares, lengths = [], [], []
         for bag in bags:
             mask = ops.not_equal(bag.rows, 0)
             values = ops.take(variable, bag.rows, axis=0)
@@ -258,7 +248,20 @@ class PooledEmbeddings(keras.Layer):
             if self.pairs:
                 x = coefficients(bag.pooling, mask, bag.weights)
                 squares.append(ops.sum(x * x * self._square_norms(bag.table, values[:, :, :-1]), axis=1))
-        return (ops.stack(pooled, axis=1), variable, *([ops.stack(squares, axis=1)] if squares else []))
+                lengths.append(ops.sum(ops.cast(mask, "int32"), axis=1))
+        return (ops.stack(pooled, axis=1), variable, *(ops.stack(x, axis=1) for x in (squares, lengths) if x))
+
+    def _outputs(self, names_of_dim: tuple[int, Sequence[str]], pooled: Pooled) -> tuple[Tensor, ...]:
+        """Returns the outputs of `call` for the fields whose tables have the same `dim`."""
+        dim, names = names_of_dim
+        vectors, linear = pooled.rows[:, :, :-1], pooled.rows[:, :, -1]
+        tables = [self.layout.fields[name]["table"] for name in names]
+        m = self._projected(ops.cast(vectors, self.compute_dtype), tables)
+        if not self.pairs:
+            return m, linear
+        norms = _squared_norm(vectors if dim == self.dim else m)
+        # One value has no pairs; the rounding of its two squares could exceed all other terms.
+        return m, linear, ops.where(pooled.lengths > 1, 0.5 * (norms - pooled.squares), ops.zeros_like(norms))
 
     def _square_norms(self, table: str, vectors: Tensor) -> Tensor:
         """Returns ‖v‖² along the last axis, for vectors v of a table after their projection to the layer's `dim`."""
@@ -268,7 +271,7 @@ class PooledEmbeddings(keras.Layer):
 
     def _square_norms_of(self, dim: int) -> Callable[[Tensor, Tensor], Tensor]:
         """Returns the function from rows of the variable, and their positions in it, to ‖v‖², `[rows]`."""
-        tables = [name for name in self.table_settings if self.table_settings[name]["dim"] == dim]
+        tables = [name for name in self.layout.tables if self.layout.tables[name]["dim"] == dim]
 
         def square_norms(rows: Tensor, positions: Tensor) -> Tensor:
             vectors = rows[:, :-1]
@@ -276,8 +279,8 @@ class PooledEmbeddings(keras.Layer):
                 return _squared_norm(vectors)
             result = ops.zeros_like(vectors[:, 0])
             for table in tables:
-                first = self.first_rows[table]
-                in_table = ops.logical_and(positions >= first, positions < first + self.table_settings[table]["rows"])
+                first = self.layout.first_rows[table]
+                in_table = ops.logical_and(positions >= first, positions < first + self.layout.tables[table]["rows"])
                 result = ops.where(in_table, self._square_norms(table, vectors), result)
             return result
 
@@ -293,8 +296,3 @@ class PooledEmbeddings(keras.Layer):
 
 def _squared_norm(vectors: Tensor) -> Tensor:
     return ops.sum(ops.square(ops.cast(vectors, "float32")), axis=-1)
-
-
-def _pooling(field: EmbeddedField) -> str:
-    """Returns the pooling of a field; a single value is pooled as a bag of one, by sum."""
-    return field["pooling"] or "sum"

@@ -12,10 +12,13 @@ import keras
 import numpy as np
 from keras import ops
 
-from .features import EmbeddedField, Table, check_features, layer_names, padded_features, rows_of_ids
+from .features import EmbeddedField, Layout, Table, check_features, layer_names, padded_features, rows_of_ids
 from .pooled_embeddings import INITIAL_STDDEV, TABLES_PREFIX, PooledEmbeddings
 from .pooling import MaskedPool, masked_pool, sum_dtype
 from .weights import Tensor, coefficients
+
+if keras.backend.backend() == "tensorflow":
+    from . import fused_lookup
 
 
 def set_vectors(embeddings: PooledEmbeddings, table: str, ids: np.ndarray, vectors: np.ndarray) -> None:
@@ -29,7 +32,7 @@ def set_vectors(embeddings: PooledEmbeddings, table: str, ids: np.ndarray, vecto
     """
     variable = embeddings.variables_by_dim[vectors.shape[1]]
     values = ops.convert_to_numpy(variable).copy()
-    values[embeddings.first_rows[table] + ids, :-1] = vectors
+    values[embeddings.layout.first_rows[table] + ids, :-1] = vectors
     variable.assign(values)
 
 
@@ -86,8 +89,7 @@ class FrozenEmbeddings(keras.Layer):
     ) -> None:
         # No autocast of inputs, so that under a float16 policy weights are not rounded before they are normalised.
         super().__init__(autocast=False, **kwargs)
-        self.table_settings: dict[str, Table] = {name: Table(**table) for name, table in tables.items()}
-        self.fields: dict[str, EmbeddedField] = {n: EmbeddedField(**field) for n, field in fields.items()}
+        self.layout = Layout(tables, fields)
         self.dim, self.l2, self.pairs = dim, l2, pairs
         self.checks_ids = keras.backend.backend() == "tensorflow"  # Not in an export: see `export_model`.
         self.supports_jit = keras.backend.backend() != "tensorflow"  # XLA does not support `unique`.
@@ -98,13 +100,13 @@ class FrozenEmbeddings(keras.Layer):
             for table, name in layer_names(n for n, table in tables.items() if table["dim"] != dim).items()
         }
         dtype = sum_dtype(self.compute_dtype)
-        poolings = dict.fromkeys(field["pooling"] or "sum" for field in fields.values())
+        poolings = dict.fromkeys(self.layout.poolings(fields))
         self.pools: dict[str, MaskedPool] = {pooling: masked_pool(pooling, dtype=dtype) for pooling in poolings}
 
     def build(self, input_shape: Any = None) -> None:
         """Creates the tables; their shapes do not depend on the inputs."""
-        for table, name in layer_names(self.table_settings).items():
-            rows, dim = self.table_settings[table]["rows"], self.table_settings[table]["dim"]
+        for table, name in layer_names(self.layout.tables).items():
+            rows, dim = self.layout.tables[table]["rows"], self.layout.tables[table]["dim"]
             self.vectors[table] = self.add_weight(
                 name=f"{name}_vectors", shape=(rows, dim), initializer="zeros", trainable=False, autocast=False
             )
@@ -115,7 +117,7 @@ class FrozenEmbeddings(keras.Layer):
                 autocast=False,
             )
         for table, projection in self.projections.items():
-            projection.build((None, None, self.table_settings[table]["dim"]))
+            projection.build((None, None, self.layout.tables[table]["dim"]))
         self.built = True
 
     def set_vectors(self, table: str, ids: np.ndarray, vectors: np.ndarray) -> None:
@@ -126,33 +128,48 @@ class FrozenEmbeddings(keras.Layer):
 
     def call(self, features: Mapping[str, Tensor], training: bool | None = None) -> tuple[Tensor, ...]:
         """Returns m_f, `[batch, fields, dim]`, the linear terms and, with `pairs`, the pairs, `[batch, fields]`."""
+        outputs, penalty = self.pooled(features, training=training)
+        if penalty is not None:
+            self.add_loss(penalty)
+        return outputs
+
+    def pooled(
+        self, features: Mapping[str, Tensor], training: bool | None = None
+    ) -> tuple[tuple[Tensor, ...], Tensor | None]:
+        """Returns the outputs of `call`, and the L2 penalty, a scalar, if there is one."""
         check_features(features, self.feature_ranks())
-        features = padded_features(features, self.fields)
+        features = padded_features(features, self.layout.fields)
+        if self.checks_ids and not training:
+            features = fused_lookup.with_checked_ids(features, self.layout)
         parts: list[tuple[Tensor, ...]] = []
         order: list[str] = []
-        for table in self.table_settings:
-            names = [name for name, field in self.fields.items() if field["table"] == table]
+        penalty = None
+        for table in self.layout.tables:
+            names = [name for name, field in self.layout.fields.items() if field["table"] == table]
             if not names:
                 continue
-            rows = [self._rows(name, features[name], training) for name in names]
-            weights = [features[w] if (w := self.fields[name]["weights"]) else None for name in names]
-            parts.append(self._pooled(table, rows, weights, [self.fields[name]["pooling"] or "sum" for name in names]))
+            outputs, penalized = self._pooled(table, names, features)
+            if self.l2:
+                of_table = self.l2 * ops.sum(ops.square(penalized))
+                penalty = of_table if penalty is None else penalty + of_table
+            parts.append(outputs)
             order += names
-        positions = [order.index(name) for name in self.fields]
-        return tuple(ops.take(ops.concatenate(part, axis=1), positions, axis=1) for part in zip(*parts, strict=True))
+        positions = [order.index(name) for name in self.layout.fields]
+        outputs = tuple(ops.take(ops.concatenate(part, axis=1), positions, axis=1) for part in zip(*parts, strict=True))
+        return outputs, penalty
 
     def compute_output_shape(self, input_shape: Mapping[str, tuple]) -> tuple[tuple, ...]:
         """Returns `[batch, fields, dim]` and `[batch, fields]`, with `pairs` the latter twice."""
         batch = next(iter(input_shape.values()))[0]
-        terms = (batch, len(self.fields))
-        return ((batch, len(self.fields), self.dim), terms, *([terms] if self.pairs else []))
+        terms = (batch, len(self.layout.fields))
+        return ((batch, len(self.layout.fields), self.dim), terms, *([terms] if self.pairs else []))
 
     def get_config(self) -> dict[str, Any]:
         """Returns the arguments for `from_config`."""
         return {
             **super().get_config(),
-            "tables": {name: dict(table) for name, table in self.table_settings.items()},
-            "fields": {name: dict(field) for name, field in self.fields.items()},
+            "tables": {name: dict(table) for name, table in self.layout.tables.items()},
+            "fields": {name: dict(field) for name, field in self.layout.fields.items()},
             "dim": self.dim,
             "l2": self.l2,
             "pairs": self.pairs,
@@ -160,61 +177,55 @@ class FrozenEmbeddings(keras.Layer):
 
     def feature_ranks(self) -> dict[str, int]:
         """Returns the names of the features that `call` reads, with their ranks."""
-        ranks = {name: 1 if field["pooling"] is None else 2 for name, field in self.fields.items()}
-        return ranks | {w: 2 for field in self.fields.values() if (w := field["weights"]) is not None}
-
-    def _rows(self, name: str, ids: Tensor, training: bool | None) -> Tensor:
-        """Returns the rows of a field's values in its table, int32 `[batch, max_len]`; 0 is padding."""
-        rows = self.table_settings[self.fields[name]["table"]]["rows"]
-        if self.checks_ids and not training:
-            from .fused_lookup import checked_ids
-
-            ids = checked_ids(ids, rows, name)
-        ids = ops.convert_to_tensor(ids)
-        if self.fields[name]["pooling"] is None:  # A single value is a bag of one.
-            ids = ops.expand_dims(ids, axis=1)
-        return rows_of_ids(ids, rows, 0, rows)
+        return self.layout.feature_ranks
 
     def _pooled(
-        self, table: str, rows: Sequence[Tensor], weights: Sequence[Tensor | None], poolings: Sequence[str]
-    ) -> tuple[Tensor, ...]:
-        """Returns the outputs of `call` for the fields of one table. Adds the penalty of their linear weights."""
+        self, table: str, names: Sequence[str], features: Mapping[str, Tensor]
+    ) -> tuple[tuple[Tensor, ...], Tensor]:
+        """Returns the outputs of `call` for the fields of one table, and the linear weights to penalize."""
+        bags = []
+        for name in names:
+            ids = ops.convert_to_tensor(features[name])
+            if self.layout.fields[name]["pooling"] is None:  # A single value is a bag of one.
+                ids = ops.expand_dims(ids, axis=1)
+            rows = self.layout.tables[table]["rows"]
+            weights = features[w] if (w := self.layout.fields[name]["weights"]) else None
+            bags.append((rows_of_ids(ids, rows, 0, rows), weights))
         pool = self._pooled_fused if keras.backend.backend() == "tensorflow" else self._pooled_dense
-        vectors, linear, penalized, squares = pool(table, rows, weights, poolings)
-        if self.l2:
-            self.add_loss(self.l2 * ops.sum(ops.square(penalized)))
+        vectors, linear, penalized, squares = pool(table, bags, self.layout.poolings(names))
         m = self._projected(table, ops.cast(vectors, self.compute_dtype))
         if squares is None:
-            return m, linear
+            return (m, linear), penalized
         norms = _squared_norm(m if table in self.projections else vectors)
         # One value has no pairs; the rounding of its two squares could exceed all other terms.
-        lengths = ops.stack([ops.sum(ops.cast(of_field != 0, "int32"), axis=1) for of_field in rows], axis=1)
-        return m, linear, ops.where(lengths > 1, 0.5 * (norms - squares), ops.zeros_like(norms))
+        lengths = ops.stack([ops.sum(ops.cast(rows != 0, "int32"), axis=1) for rows, _ in bags], axis=1)
+        return (m, linear, ops.where(lengths > 1, 0.5 * (norms - squares), ops.zeros_like(norms))), penalized
 
     def _pooled_fused(
-        self, table: str, rows: Sequence[Tensor], weights: Sequence[Tensor | None], poolings: Sequence[str]
+        self, table: str, bags: Sequence[tuple[Tensor, Tensor | None]], poolings: Sequence[str]
     ) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
         """Returns the pooled vectors and linear weights, the weights that were read, and Σ ‖x·v‖² or None."""
-        from .fused_lookup import pooled_rows
 
         def square_norms(vectors: Tensor, _: Tensor) -> Tensor:
             return _squared_norm(self._projected(table, vectors))
 
+        rows, weights = zip(*bags, strict=True)
+        lookup = fused_lookup.lookup_of(rows, weights, poolings)
         norms = square_norms if self.pairs else None
-        vectors, _, squares = pooled_rows(self.vectors[table].value, rows, weights, poolings, norms)
-        linear, penalized, _ = pooled_rows(self.linear[table].value, rows, weights, poolings)
-        return vectors, linear[:, :, 0], penalized, squares
+        vectors, _, *squares = fused_lookup.pooled_rows(self.vectors[table].value, lookup, poolings, norms)
+        linear, penalized = fused_lookup.pooled_rows(self.linear[table].value, lookup, poolings)
+        return vectors, linear[:, :, 0], penalized, squares[0] if squares else None
 
     def _pooled_dense(
-        self, table: str, rows: Sequence[Tensor], weights: Sequence[Tensor | None], poolings: Sequence[str]
+        self, table: str, bags: Sequence[tuple[Tensor, Tensor | None]], poolings: Sequence[str]
     ) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
         """Returns the pooled vectors and linear weights, all weights of the table, and Σ ‖x·v‖² or None."""
         vectors, linear, squares = [], [], []
-        for of_field, w, pooling in zip(rows, weights, poolings, strict=True):
-            mask, pool = ops.not_equal(of_field, 0), self.pools[pooling]
-            values = ops.take(self.vectors[table], of_field, axis=0)
+        for (rows, w), pooling in zip(bags, poolings, strict=True):
+            mask, pool = ops.not_equal(rows, 0), self.pools[pooling]
+            values = ops.take(self.vectors[table], rows, axis=0)
             vectors.append(pool(values, mask=mask, weights=w))
-            linear.append(pool(ops.take(self.linear[table], of_field, axis=0), mask=mask, weights=w))
+            linear.append(pool(ops.take(self.linear[table], rows, axis=0), mask=mask, weights=w))
             if self.pairs:
                 x = coefficients(pooling, mask, w)
                 squares.append(ops.sum(x * x * _squared_norm(self._projected(table, values)), axis=1))

@@ -12,11 +12,11 @@ import tensorflow as tf
 from ...transforms.spec import Spec
 from .. import metrics
 from ..evaluation import ranking_measures, score, scorer, warn_of_nan
-from ..files import write_weights
 from ..metrics.groups import group_ids
 from .checkpoints import Progress, not_finite, save_checkpoint
 from .folder import weights_path
 from .monitor import best_epoch
+from .variables import write_variables
 
 Logs = dict[str, Any] | None
 
@@ -82,20 +82,30 @@ class FiniteLoss(keras.callbacks.Callback):
             raise not_finite(f"epoch {self._epoch + 1}: the loss is {loss}")
 
 
-class EpochWeights(keras.callbacks.Callback):
-    """Writes the weights after each epoch, atomically.
+class BestWeights(keras.callbacks.Callback):
+    """Writes the weights after each epoch that is the best until then, atomically, and removes earlier ones.
+
+    The best ones of the two epochs before remain as well, because training may resume there with another learning rate.
 
     Args:
         folder: The folder of the files; see `weights_path`.
+        history: The metrics of each epoch; `EpochHistory`, which must come after this callback, extends it.
+        monitor: The metric that selects the best epoch; None: the last one is the best.
     """
 
-    def __init__(self, folder: str) -> None:
+    def __init__(self, folder: str, history: list[dict[str, float]], monitor: str | None) -> None:
         super().__init__()
-        self._folder = folder
+        self._folder, self._history, self._monitor = folder, history, monitor
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
-        """Writes the weights."""
-        write_weights(weights_path(self._folder, epoch + 1), self.model)
+        """Writes the weights, if they are the best."""
+        history = [*self._history, {"epoch": epoch + 1, **(logs or {})}]
+        best = {best_epoch(history[: len(history) - ago], self._monitor) for ago in range(min(3, len(history)))}
+        if epoch + 1 in best:
+            write_variables(weights_path(self._folder, epoch + 1), self.model.weights, {"epoch": epoch + 1})
+        for path in tf.io.gfile.glob(weights_path(self._folder, "*")):
+            if path not in {weights_path(self._folder, number) for number in best}:
+                tf.io.gfile.remove(path)
 
 
 class Checkpoints(keras.callbacks.Callback):

@@ -11,26 +11,21 @@ part of it, and saves neither history nor settings, so training would give other
 
 from __future__ import annotations
 
-import io
-import json
 import warnings
-import zipfile
 from dataclasses import asdict, dataclass, field
 from os.path import join
 from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from ...transforms.errors import FieldpoolWarning, UserError
 from ...transforms.runs.identity import Identity
 from ...transforms.runs.run import Run
-from ..files import write_atomically
 from ..layers.deepfm import DeepFM
+from .variables import DAMAGED, NotFinite, check_variables, read_variables, write_variables
 
 _KEPT = 2  # The number of checkpoints to keep.
-_ABOUT = "about"
 
 # May be different at the start of an epoch, but not within one: each cache has its own order of examples.
 _FIXED_WITHIN_EPOCHS = "train.cache"
@@ -74,18 +69,13 @@ def save_checkpoint(folder: str, model: DeepFM, progress: Progress, settings: di
     Raises:
         UserError: if a weight or a slot is NaN or infinite; nothing is written.
     """
-    arrays = [keras.ops.convert_to_numpy(variable) for variable in _variables(model)]
-    for variable, array in zip(_variables(model), arrays, strict=True):
-        if not np.isfinite(array).all():
-            raise not_finite(f"after epoch {progress.epoch}, step {progress.step}: {variable.path} has NaN or infinity")
     content = {"progress": asdict(progress), "settings": settings, "variables": _shapes(model)}
-    about = json.dumps(content | {"identity": model.identity})
-
-    def write(path: str) -> None:
-        named: dict[str, Any] = {f"{i:05d}": array for i, array in enumerate(arrays)}
-        np.savez(path, **named | {_ABOUT: np.frombuffer(about.encode(), np.uint8)})
-
-    write_atomically(join(folder, f"state-{progress.epoch:04d}-{progress.step:09d}.npz"), write)
+    path = join(folder, f"state-{progress.epoch:04d}-{progress.step:09d}.npz")
+    try:
+        write_variables(path, _variables(model), content | {"identity": model.identity})
+    except NotFinite as error:
+        where = f"after epoch {progress.epoch}, step {progress.step}"
+        raise not_finite(f"{where}: {error} has NaN or infinity") from None
     for path in checkpoints(folder)[:-_KEPT]:
         tf.io.gfile.remove(path)
 
@@ -117,8 +107,8 @@ def load_checkpoint(folder: str, model: DeepFM, settings: dict[str, Any], run: R
     """
     for path in reversed(checkpoints(folder)):
         try:
-            about, arrays = _read(path)
-        except (zipfile.BadZipFile, ValueError, KeyError, EOFError, OSError, tf.errors.OpError) as error:
+            about = check_variables(path)
+        except DAMAGED as error:
             message = f"{path}: not a complete checkpoint ({error}); trying the previous one"
             warnings.warn(message, FieldpoolWarning, stacklevel=2)
             continue
@@ -128,7 +118,7 @@ def load_checkpoint(folder: str, model: DeepFM, settings: dict[str, Any], run: R
             for name, value in settings.items()
             if about["settings"].get(name) != value
             and name != _LEARNING_RATE
-            and (progress.step or name != _FIXED_WITHIN_EPOCHS)
+            and (progress.step or settings.get("train.eval_steps") or name != _FIXED_WITHIN_EPOCHS)
         ]
         if about.get("identity") is not None:
             identity = Identity.from_json(about["identity"])
@@ -145,9 +135,7 @@ def load_checkpoint(folder: str, model: DeepFM, settings: dict[str, Any], run: R
                 f"{'; '.join(different)}. Resume with the same run and settings, or train from scratch without --resume"
             )
         is_other_rate = about["settings"].get(_LEARNING_RATE) != settings.get(_LEARNING_RATE)
-        for variable, array in zip(_variables(model), arrays, strict=True):
-            if not (is_other_rate and variable.name == "learning_rate"):
-                variable.assign(array)
+        read_variables(path, [None if is_other_rate and v.name == "learning_rate" else v for v in _variables(model)])
         return progress
     return Progress()
 
@@ -155,14 +143,6 @@ def load_checkpoint(folder: str, model: DeepFM, settings: dict[str, Any], run: R
 def checkpoints(folder: str) -> list[str]:
     """Returns the paths of the checkpoints in a folder, the newest last."""
     return sorted(tf.io.gfile.glob(join(folder, "state-*.npz")))
-
-
-def _read(path: str) -> tuple[dict[str, Any], list[np.ndarray]]:
-    with tf.io.gfile.GFile(path, "rb") as file:
-        content = io.BytesIO(file.read())
-    with np.load(content, allow_pickle=False) as arrays:  # A pickle can execute code.
-        about = json.loads(arrays[_ABOUT].tobytes())
-        return about, [arrays[f"{i:05d}"] for i in range(len(about["variables"]))]
 
 
 def _variables(model: keras.Model) -> list[Any]:

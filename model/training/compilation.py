@@ -8,10 +8,12 @@ import tensorflow as tf
 from ...transforms.runs.run import Run
 from ...transforms.spec import Spec
 from ...transforms.spec.inputs import vector_files
-from ..layers.deepfm import DeepFM, deepfm
+from ..from_spec import deepfm
+from ..layers.deepfm import DeepFM
 from .optimizers import optimizer
-from .replicas import suit_to_strategy
 from .schedules import learning_rate
+from .steps.own_step import STEPS_WORTH_COMPILING, use_own_step
+from .steps.replicas import suit_to_strategy
 
 
 def compiled_model(spec: Spec, run: Run, steps: int) -> DeepFM:
@@ -40,7 +42,10 @@ def compiled_model(spec: Spec, run: Run, steps: int) -> DeepFM:
         jit_compile=False,  # XLA makes gradients of tables dense, and recompiles for the last batch.
     )
     model.optimizer.build(model.trainable_variables)
-    suit_to_strategy(model)
+    if tf.distribute.has_strategy():
+        suit_to_strategy(model)
+    else:
+        use_own_step(model, compiled=steps >= STEPS_WORTH_COMPILING)
     return model
 
 

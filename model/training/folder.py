@@ -58,9 +58,23 @@ def model_file(path: str) -> str:
     return path if path.endswith(".keras") else join(path, MODEL_FILE)
 
 
-def weights_path(folder: str, epoch: int) -> str:
-    """Returns the path of the weights after `epoch`, counted from 1, in the folder of the checkpoints."""
-    return join(folder, f"epoch-{epoch:04d}.weights.h5")
+def weights_path(folder: str, epoch: int | str) -> str:
+    """Returns the path of the weights after `epoch`, counted from 1 or "*", in the folder of the checkpoints."""
+    return join(folder, f"best-{epoch:04d}.npz" if isinstance(epoch, int) else f"best-{epoch}.npz")
+
+
+def check_best_weights(folder: str, epoch: int) -> None:
+    """Checks that the folder of the checkpoints has the weights of the best epoch until now; `epoch` 0: there is none.
+
+    Raises:
+        UserError: if it does not have them.
+    """
+    path = weights_path(folder, epoch)
+    if epoch and not tf.io.gfile.exists(path):
+        raise UserError(
+            f"{path}: no such file, but epoch {epoch} is the best until now; continue with the version "
+            "of fieldpool that began the training, or train from scratch with --overwrite"
+        )
 
 
 def check_folder(folder: str, *, overwrite: bool, resume: bool) -> None:
@@ -127,7 +141,7 @@ def remove_checkpoints(folder: str) -> None:
     """Removes the checkpoints, weights and logs of an earlier training."""
     for pattern in (
         join(CHECKPOINTS_FOLDER, "state-*.npz"),
-        join(CHECKPOINTS_FOLDER, "epoch-*.weights.h5"),
+        join(CHECKPOINTS_FOLDER, "best-*.npz"),
         join(LOGS_FOLDER, "*", "events.out.tfevents.*"),
     ):
         for path in tf.io.gfile.glob(join(folder, pattern)):

@@ -23,13 +23,14 @@ from ..examples import NoExamples, count_examples, read_examples, reading_exampl
 from ..layers.deepfm import DeepFM
 from ..metrics.groups import carried_groups
 from .calibration import check_calibration, with_calibration
-from .callbacks import Checkpoints, EpochHistory, EpochWeights, EvalMetrics, FiniteLoss, StopEarly
+from .callbacks import BestWeights, Checkpoints, EpochHistory, EvalMetrics, FiniteLoss, StopEarly
 from .checkpoints import Progress, load_checkpoint
 from .compilation import compiled_model
 from .folder import (
     CACHE_FOLDER,
     CHECKPOINTS_FOLDER,
     LOGS_FOLDER,
+    check_best_weights,
     check_folder,
     prepare_folder,
     remove_cache,
@@ -38,8 +39,11 @@ from .folder import (
     writing_model,
 )
 from .monitor import best_epoch, choose_monitor
-from .multi_worker import is_first_worker, same_batches
 from .result import TrainingResult, write_summary
+from .rounds import Rounds
+from .steps.multi_worker import is_first_worker, same_batches
+from .steps.own_step import prepared
+from .variables import read_variables
 
 
 def train(
@@ -54,8 +58,10 @@ def train(
 ) -> TrainingResult:
     """Trains a DeepFM on the train split, evaluates it on the eval split after each epoch, and keeps the best epoch.
 
-    Writes `model.keras` (the best epoch), `checkpoints/epoch-????.weights.h5` (every epoch),
-    `checkpoints/state-*.npz` (the checkpoints for `resume`), `logs/` (TensorBoard) and `training.json` to `out_dir`.
+    With `train.eval_steps` it does so after each such number of steps, which is then called an epoch, too.
+
+    Writes `model.keras` (the best epoch), `checkpoints/best-????.npz` (its weights), `checkpoints/state-*.npz` (the
+    checkpoints for `resume`), `logs/` (TensorBoard) and `training.json` to `out_dir`.
     With `overwrite`, an earlier model remains until the new one is complete; then its `serving/` and `report.html` are
     removed, and it is replaced. While training runs, `out_dir` has a file `UNFINISHED`, and other processes on the same
     machine cannot write there. On the same machine, the same seed gives the same numbers, whether or not training was
@@ -101,7 +107,8 @@ def train(
             "`fieldpool transform` again"
         )
     check_calibration(run, spec)
-    training = _Training(run, spec, out_dir, math.ceil(examples / spec.train.batch_size), choose_monitor(run, spec))
+    rounds = Rounds(math.ceil(examples / spec.train.batch_size), spec.train.epochs, spec.train.eval_steps)
+    training = _Training(run, spec, out_dir, rounds, choose_monitor(run, spec))
     resume_from = training.checkpoints if resume else None
     if not is_first_worker():
         # Reading variables needs all workers, so every worker writes all files; those of the others are not kept.
@@ -120,14 +127,14 @@ class _Training:
         run: The run to train on.
         spec: Its spec, with the settings to train with.
         folder: The folder for all files.
-        steps: The number of steps per epoch.
+        rounds: The steps between two evaluations.
         monitor: The metric that selects the best epoch; None if the eval split is empty.
     """
 
     run: Run
     spec: Spec
     folder: str
-    steps: int
+    rounds: Rounds
     monitor: str | None
 
     @property
@@ -140,10 +147,23 @@ def _train(
     training: _Training, resume_from: str | None, callbacks: Sequence[keras.callbacks.Callback]
 ) -> TrainingResult:
     """Trains in `training.folder`; `resume_from` is the folder with the checkpoints to resume from, if any."""
+    history, config = _fitted(training, resume_from, callbacks)
+    # The trained model and its optimizer are gone, which at 10 million ids are 2 GB.
+    result = TrainingResult(history, best_epoch(history, training.monitor), training.monitor, training.folder)
+    _save_best(training, config, result)
+    remove_cache(training.folder)
+    return result
+
+
+def _fitted(
+    training: _Training, resume_from: str | None, callbacks: Sequence[keras.callbacks.Callback]
+) -> tuple[list[dict[str, float]], dict[str, Any]]:
+    """Trains; returns the history, and the config of the model. The folder has the weights of the best epoch."""
     run, spec, monitor = training.run, training.spec, training.monitor
-    model = compiled_model(spec, run, training.steps)
+    model = compiled_model(spec, run, training.rounds.steps_of_epoch)
     common = _common_settings(run, spec)
     start = load_checkpoint(resume_from, model, common, run) if resume_from else Progress()
+    check_best_weights(training.checkpoints, best_epoch(start.history, monitor))
     is_resumed = bool(start.epoch or start.step)
     prepare_folder(training.folder, keep_checkpoints=is_resumed)  # After the checkpoint is accepted.
     history = list(start.history)
@@ -153,7 +173,7 @@ def _train(
     every = [
         FiniteLoss(),
         checkpoints,  # Before metrics are computed, which may fail or be killed.
-        *_measuring_callbacks(training),
+        *_measuring_callbacks(training, history),
         # The given ones can read the metrics of the eval split from the logs, and may add to the logs.
         *callbacks,
         EpochHistory(history),
@@ -162,13 +182,10 @@ def _train(
     if len(history) < start.epoch:
         _measure_epoch(training, model, start, every)
     _fit(training, model, start, every, stop)
-    result = TrainingResult(history, best_epoch(history, monitor), monitor, training.folder)
-    _save_best(training, model, result)
-    remove_cache(training.folder)
-    return result
+    return history, model.get_config()
 
 
-def _measuring_callbacks(training: _Training) -> list[keras.callbacks.Callback]:
+def _measuring_callbacks(training: _Training, history: list[dict[str, float]]) -> list[keras.callbacks.Callback]:
     """Returns the callbacks that measure the eval split, and that write weights and logs, after each epoch."""
     eval_callbacks = []
     if training.monitor:
@@ -177,7 +194,7 @@ def _measuring_callbacks(training: _Training) -> list[keras.callbacks.Callback]:
         eval_callbacks = [EvalMetrics(dataset, spec)]
     return [
         *eval_callbacks,
-        EpochWeights(training.checkpoints),
+        BestWeights(training.checkpoints, history, training.monitor),
         keras.callbacks.TensorBoard(join(training.folder, LOGS_FOLDER), write_graph=False),
     ]
 
@@ -188,7 +205,7 @@ def _measure_epoch(
     """Ends the epoch of a checkpoint that was written before the epoch was measured, as `fit` ends an epoch."""
     start.restore_metrics(model)
     fit = keras.callbacks.CallbackList(
-        callbacks, model=model, epochs=training.spec.train.epochs, steps=training.steps, verbose=0
+        callbacks, model=model, epochs=training.rounds.count, steps=training.rounds.steps, verbose=0
     )
     fit.on_train_begin()
     fit.on_epoch_begin(start.epoch - 1)
@@ -204,30 +221,28 @@ def _fit(
     stop: StopEarly | None,
 ) -> None:
     """Trains the model from `start` to the last epoch, or until `stop` ends it."""
-    # The rest of an interrupted epoch needs a separate `fit`, because it has fewer steps.
-    next_epoch = start.epoch + (1 if start.step else 0)
-    for first, last, skip in ((start.epoch, next_epoch, start.step), (next_epoch, training.spec.train.epochs, 0)):
-        if first < last and not (stop and stop.is_over()):
+    for fit in training.rounds.fits(start.epoch, start.step):
+        if not (stop and stop.is_over()):
             model.fit(
-                same_batches(_examples(training, first, skip)),
-                initial_epoch=first,
-                epochs=last,
-                steps_per_epoch=training.steps - skip,
+                _batches(training, model, fit.epoch, fit.skip),
+                initial_epoch=fit.first,
+                epochs=fit.last,
+                steps_per_epoch=fit.steps,
                 shuffle=False,  # The dataset shuffles; True, Keras' default, warns.
                 verbose=0,
                 callbacks=callbacks,
             )
 
 
-def _examples(training: _Training, epoch: int, skip: int) -> tf.data.Dataset:
-    """Returns the train split from an epoch on, without the first `skip` batches of that epoch.
+def _batches(training: _Training, model: DeepFM, epoch: int, skip: int) -> tf.data.Dataset:
+    """Returns the train split for `fit` from an epoch on, without the first `skip` batches of that epoch.
 
     The dataset is endless and `fit` counts the steps, because a step without a batch would still increase the
     optimizer's step.
     """
     settings = training.spec.train
     caches = {"none": None, "memory": "memory", "disk": join(training.folder, CACHE_FOLDER, "train")}
-    return read_examples(
+    examples = read_examples(
         training.run,
         "train",
         batch_size=settings.batch_size,
@@ -238,14 +253,15 @@ def _examples(training: _Training, epoch: int, skip: int) -> tf.data.Dataset:
         repeat=True,
         cache=caches[settings.cache],
     )
+    return same_batches(examples) if tf.distribute.has_strategy() else prepared(examples, model)
 
 
-def _save_best(training: _Training, model: DeepFM, result: TrainingResult) -> None:
+def _save_best(training: _Training, config: dict[str, Any], result: TrainingResult) -> None:
     """Writes the model with the weights of the best epoch, and `training.json`."""
     # A new model: the trained one would be saved with its optimizer, at three times the size.
-    best = DeepFM.from_config(model.get_config())
+    best = DeepFM.from_config(config)
     best.build()
-    best.load_weights(weights_path(training.checkpoints, result.best_epoch))
+    read_variables(weights_path(training.checkpoints, result.best_epoch), best.weights)
     if training.spec.train.calibrate == "isotonic":
         best = with_calibration(best, training.run, training.spec)
     replace_model(training.folder, best, lambda: write_summary(result, training.run, training.spec))
@@ -255,7 +271,7 @@ def _common_settings(run: Run, spec: Spec) -> dict[str, Any]:
     """Returns the settings that must be the same when training is resumed."""
     train_settings = spec.train.model_dump(mode="json")
     may_differ = {"early_stopping", "checkpoint_steps", "calibrate"} | (
-        {"epochs"} if spec.train.decay == "none" else set()
+        {"epochs"} if spec.train.decay == "none" and not spec.train.eval_steps else set()
     )
     return {
         **{f"model.{name}": value for name, value in spec.model.model_dump(mode="json").items()},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from types import TracebackType
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import keras
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from ...model.training.rounds import Rounds
 from ...transforms.spec import Train
 from .console import err
 
@@ -18,7 +20,9 @@ class TrainingProgress(keras.callbacks.Callback):
 
     def __init__(self, examples: int, settings: Train) -> None:
         super().__init__()
-        self._batch_size, self._epochs = settings.batch_size, settings.epochs
+        self._batch_size = settings.batch_size
+        rounds = Rounds(math.ceil(examples / settings.batch_size), settings.epochs, settings.eval_steps)
+        self._epochs = rounds.count
         self._progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -29,7 +33,9 @@ class TrainingProgress(keras.callbacks.Callback):
             transient=True,
             disable=not sys.stderr.isatty(),
         )
-        self._task = self._progress.add_task("Reading", total=examples, speed="")
+        self._task = self._progress.add_task(
+            "Reading", total=min(examples, rounds.steps * settings.batch_size), speed=""
+        )
 
     def __enter__(self) -> TrainingProgress:
         self._progress.start()

@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from fieldpool.model import metrics
 from fieldpool.model.evaluation import Scores, evaluate, measure, score, scorer
 from fieldpool.model.examples import read_examples
-from fieldpool.model.layers.deepfm import DeepFM, deepfm
+from fieldpool.model.from_spec import deepfm
+from fieldpool.model.layers.deepfm import DeepFM
 from fieldpool.model.metrics.groups import Numbering, Texts, group_ids
 from fieldpool.model.slices import MOST_SLICES
 from fieldpool.transforms.errors import FieldpoolWarning, UserError

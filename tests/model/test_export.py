@@ -17,7 +17,7 @@ from served_model import SPEC, Served, expected_probabilities
 from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 
 from fieldpool.model.export import export_model
-from fieldpool.model.layers.deepfm import deepfm
+from fieldpool.model.from_spec import deepfm
 from fieldpool.model.run import Run
 from fieldpool.model.serving.graph import argument_names
 from fieldpool.transforms.errors import UserError

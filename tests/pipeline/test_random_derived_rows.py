@@ -16,7 +16,7 @@ import tensorflow as tf
 from derived_reference import ROWS, SCHEMA, SPEC, features_of, values_of
 from hypothesis import given, settings
 
-from fieldpool.model.serving_graph import IDS_SIGNATURE, serving_module
+from fieldpool.model.serving.graph import IDS_SIGNATURE, serving_module
 from fieldpool.pipeline.analysis.row_sums import sums_of
 from fieldpool.pipeline.rows import columns
 from fieldpool.pipeline.rows.checks import Checked, check_rows

@@ -86,7 +86,7 @@ def click_row(i: int) -> dict[str, Any]:
 def make_ranked(folder: Path) -> None:
     """Transforms rows, and exports a model with random weights, in `folder`."""
     from fieldpool.model.export import export_model
-    from fieldpool.model.layers.deepfm import deepfm
+    from fieldpool.model.from_spec import deepfm
     from fieldpool.model.run import Run
     from fieldpool.pipeline.runs.run_directory import transform
     from fieldpool.transforms.spec import Spec

@@ -66,7 +66,7 @@ def make_served(folder: Path, spec: dict[str, Any], rows: list[dict[str, Any]], 
     If not `trained`, the model has its initial weights, which saves seconds.
     """
     from fieldpool.model.export import export_model
-    from fieldpool.model.layers.deepfm import deepfm
+    from fieldpool.model.from_spec import deepfm
     from fieldpool.model.run import Run
     from fieldpool.model.training.train import train
     from fieldpool.pipeline.runs.run_directory import transform

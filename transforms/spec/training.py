@@ -101,6 +101,11 @@ class Train(Strict):
     cache: Literal["none", "memory", "disk"] = Field(
         "none", description="Where parsed examples are kept after the first epoch; disk: in the model's folder."
     )
+    eval_steps: PositiveInt | None = Field(
+        None,
+        description="Steps between evaluations on the eval split, each of which ends an epoch of the history; null: a "
+        "pass over the train split.",
+    )
     checkpoint_steps: PositiveInt | None = Field(
         None, description="Steps between checkpoints, in addition to the checkpoint after each epoch."
     )

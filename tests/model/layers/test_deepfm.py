@@ -7,7 +7,8 @@ import keras
 import numpy as np
 import pytest
 
-from fieldpool.model.layers.deepfm import DeepFM, deepfm, factorisation_machine
+from fieldpool.model.from_spec import deepfm
+from fieldpool.model.layers.deepfm import DeepFM, factorisation_machine
 from fieldpool.model.layers.features import MissingFeatures
 from fieldpool.model.layers.pooled_embeddings import PooledEmbeddings
 from fieldpool.transforms.spec import Spec
@@ -80,7 +81,7 @@ def test_logit_by_hand() -> None:
 
 def test_fields_of_one_vocabulary_share_its_table() -> None:
     model = deepfm(SPEC, SIZES)
-    assert {name: tuple(model.embeddings.table(name).shape) for name in model.embeddings.table_settings} == {
+    assert {name: tuple(model.embeddings.table(name).shape) for name in model.embeddings.layout.tables} == {
         "items": (7, 3),
         "genres": (5, 4),
         "price:buckets": (5, 3),

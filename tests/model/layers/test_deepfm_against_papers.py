@@ -67,7 +67,7 @@ def values_of(model: DeepFM, features: dict[str, np.ndarray], row: int) -> list[
     """Returns the values of each field of a row; x_i is w_i divided by the divisor of the field's pooling."""
     fields = []
     layer = model.embeddings
-    for name, field in layer.fields.items():
+    for name, field in layer.layout.fields.items():
         table = to_numpy(layer.table(field["table"]))
         ids = np.atleast_1d(features[name][row])
         w = features[field["weights"]][row] if field["weights"] else np.ones(len(ids))

@@ -51,7 +51,7 @@ def with_random_tables(fields: dict[str, EmbeddedField]) -> PooledEmbeddings:
 def unfused(layer: PooledEmbeddings, tables: dict[str, tf.Tensor], features: dict[str, np.ndarray]) -> tuple[Any, Any]:
     """Returns the outputs of `layer`, computed with a lookup and a pool for each field."""
     vectors, linear = [], []
-    for name, field in layer.fields.items():
+    for name, field in layer.layout.fields.items():
         ids = tf.constant(features[name])
         ids = ids[:, tf.newaxis] if field["pooling"] is None else ids
         weights = None if field["weights"] is None else features[field["weights"]]
@@ -94,7 +94,7 @@ def test_values_and_gradients_equal_those_of_embedding_and_pool(case: Any) -> No
     for name, table in TABLES.items():
         if not any(field["table"] == name for field in fields.values()):
             continue
-        first = layer.first_rows[name]
+        first = layer.layout.first_rows[name]
         gradient = tf.convert_to_tensor(gradients[table["dim"]])[first : first + table["rows"]]
         np.testing.assert_allclose(gradient, tf.convert_to_tensor(expected_gradients[name]), rtol=1e-4, atol=1e-4)
 
@@ -105,7 +105,7 @@ def test_gradient_has_each_used_row_once() -> None:
         m, _ = layer({"a": np.array([[2, 2, 0], [5, 2, 0], [0, 0, 0]])})
     gradient = tape.gradient(m, layer.variables_by_dim[2].value)
     assert isinstance(gradient, tf.IndexedSlices)
-    assert sorted(gradient.indices.numpy() - layer.first_rows["large"]) == [2, 5]
+    assert sorted(gradient.indices.numpy() - layer.layout.first_rows["large"]) == [2, 5]
 
 
 def test_nan_weights_of_padding_are_ignored() -> None:

@@ -15,6 +15,7 @@ from handmade_run import write_run
 from tiny_run import EXAMPLES, SPEC, TOKENS, rows, settings_of
 
 from fieldpool.model.run import Run
+from fieldpool.model.training import compilation
 from fieldpool.model.training.result import TrainingResult
 from fieldpool.model.training.train import train
 from fieldpool.transforms.errors import UserError
@@ -76,6 +77,39 @@ def test_resumed_training_equals_an_uninterrupted_one(
     assert resumed.best_epoch == reference.best_epoch
     for weights, expected in zip(weights_of(tmp_path / "out"), weights_of(Path(reference.folder)), strict=True):
         np.testing.assert_array_equal(weights, expected)
+
+
+def test_evaluations_within_an_epoch_are_resumed_as_well(run: Run, tmp_path: Path) -> None:
+    settings = settings_of(run, epochs=2, eval_steps=8, checkpoint_steps=3, early_stopping=None)
+    reference = train(run, str(tmp_path / "reference"), train_settings=settings)
+    assert [epoch["epoch"] for epoch in reference.history] == [1, 2, 3, 4, 5]  # 38 steps.
+    kept = sorted(path.name for path in (tmp_path / "reference" / "checkpoints").glob("best-*"))
+    assert f"best-{reference.best_epoch:04d}.npz" in kept
+
+    with pytest.raises(Interruption):
+        train(run, str(tmp_path / "out"), train_settings=settings, callbacks=[InterruptAt(21)])
+    resumed = train(run, str(tmp_path / "out"), train_settings=settings, resume=True)
+    assert resumed.history == reference.history
+    for weights, expected in zip(weights_of(tmp_path / "out"), weights_of(tmp_path / "reference"), strict=True):
+        np.testing.assert_array_equal(weights, expected)
+
+
+def test_compiled_training_is_resumed_as_well(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compilation, "STEPS_WORTH_COMPILING", 1)
+    settings = settings_of(run, epochs=1, checkpoint_steps=5)
+    reference = train(run, str(tmp_path / "reference"), train_settings=settings)
+    with pytest.raises(Interruption):
+        train(run, str(tmp_path / "out"), train_settings=settings, callbacks=[InterruptAt(8)])
+    resumed = train(run, str(tmp_path / "out"), train_settings=settings, resume=True)
+    assert resumed.history == reference.history
+
+
+def test_best_weights_that_are_gone_end_resuming(run: Run, tmp_path: Path, three_epochs: TrainingResult) -> None:
+    unfinished(three_epochs.folder, tmp_path)
+    for path in (tmp_path / "checkpoints").glob("best-*.npz"):
+        path.unlink()
+    with pytest.raises(UserError, match=r"best-000\d\.npz: no such file, but epoch \d is the best until now"):
+        train(run, str(tmp_path), resume=True)
 
 
 def test_interruption_after_the_last_step_of_an_epoch(run: Run, tmp_path: Path, three_epochs: TrainingResult) -> None:

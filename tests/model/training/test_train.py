@@ -28,8 +28,7 @@ def test_training_learns_and_writes_all_files(run: Run, tmp_path: Path) -> None:
     assert result.best["val_auc"] > 0.8
     assert result.best["val_auc"] == max(epoch["val_auc"] for epoch in result.history)
     files = {p.relative_to(tmp_path / "out").as_posix() for p in (tmp_path / "out").rglob("*") if p.is_file()}
-    weights = {f"checkpoints/epoch-{e['epoch']:04d}.weights.h5" for e in result.history}
-    assert {"model.keras", "training.json", *weights} <= files
+    assert {"model.keras", "training.json", f"checkpoints/best-{result.best_epoch:04d}.npz"} <= files
     assert any(name.startswith("logs/train/events") for name in files)
     assert any(name.startswith("logs/validation/events") for name in files)
     assert not any(".unfinished" in name for name in files)
@@ -86,7 +85,7 @@ def test_second_training_replaces_the_first(run: Run, three_epochs: TrainingResu
     shutil.copytree(three_epochs.folder, tmp_path / "out")
     train(run, str(tmp_path / "out"), train_settings=settings_of(run, epochs=1), overwrite=True)
     assert sorted(p.name for p in (tmp_path / "out" / "checkpoints").iterdir()) == [
-        "epoch-0001.weights.h5",
+        "best-0001.npz",
         "state-0001-000000000.npz",
     ]
 

@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from fieldpool.model.compatibility import DifferentRun, check_run
 from fieldpool.model.export import check_export, export_model, load_export
-from fieldpool.model.layers.deepfm import deepfm
+from fieldpool.model.from_spec import deepfm
 from fieldpool.model.run import Run
 from fieldpool.pipeline.runs.run_directory import transform
 from fieldpool.transforms.errors import FieldpoolWarning, UserError

@@ -53,7 +53,7 @@ def nan_model(served: Served, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the trained model, in which the embedding of user u1 is NaN."""
     folder, run = tmp_path_factory.mktemp("nan") / "model", Run(str(served.run))
     model = keras.saving.load_model(served.model / "model.keras")
-    first, vocabulary = model.embeddings.first_rows["user"], run.spec.vocabulary_settings_of("user")
+    first, vocabulary = model.embeddings.layout.first_rows["user"], run.spec.vocabulary_settings_of("user")
     table = model.embeddings.variables_by_dim[4]
     values = table.numpy()
     values[first + vocabulary.first_token_id + run.tokens("user").index(b"u1")] = np.nan

@@ -13,7 +13,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from ..layers.deepfm import DeepFM
+from ...layers.deepfm import DeepFM
 
 
 def suit_to_strategy(model: DeepFM) -> None:

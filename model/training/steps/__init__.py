@@ -1,0 +1,1 @@
+"""The training step: of one process, and of several replicas."""

@@ -1,0 +1,113 @@
+"""The own training step: the losses and weights of Keras' step, with lookups that the reader prepares, and with XLA."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from fieldpool.model.layers.deepfm import DeepFM
+from fieldpool.model.layers.features import EmbeddedField, Table
+from fieldpool.model.training.optimizers import optimizer
+from fieldpool.model.training.steps.own_step import prepared, use_own_step
+
+ROWS, BATCH = 40, 16  # The last batch has 8 rows.
+TABLES = {"users": Table(rows=9, dim=4), "tags": Table(rows=7, dim=4), "words": Table(rows=6, dim=3)}
+FIELDS = {
+    "user": EmbeddedField(table="users", pooling=None, weights=None),
+    "tags": EmbeddedField(table="tags", pooling="mean", weights="tags_weights"),
+    "words": EmbeddedField(table="words", pooling="sqrtn", weights=None),
+}
+
+
+def dataset(*, weighted: bool) -> tf.data.Dataset:
+    """Returns batches of random rows: lists of any length, a number, and weights of values and of rows."""
+    random = np.random.default_rng(0)
+    features = {
+        "user": random.integers(0, 9, ROWS),
+        "tags": random.integers(0, 7, (ROWS, 3)),
+        "tags_weights": random.random((ROWS, 3)).astype("float32"),
+        "words": random.integers(0, 6, (ROWS, 5)),
+        "age": random.normal(size=ROWS).astype("float32"),
+        "key": np.array([b"a"] * ROWS),
+    }
+    label = random.integers(0, 2, ROWS).astype("float32")
+    weights = [random.random(ROWS).astype("float32")] if weighted else []
+    return tf.data.Dataset.from_tensor_slices((features, label, *weights)).batch(BATCH)
+
+
+def model_of(**settings: Any) -> DeepFM:
+    keras.utils.set_random_seed(1)
+    policy = settings.pop("policy", "float32")
+    model = DeepFM(
+        tables=TABLES, fields=FIELDS, numeric=["age"], embedding_dim=4, hidden_units=[8], dtype=policy, **settings
+    )
+    model.build()
+    model.compile(
+        optimizer=optimizer("lazy_adam", 0.01, policy.removeprefix("mixed_")),
+        loss=keras.losses.BinaryCrossentropy(from_logits=True),
+        jit_compile=False,
+    )
+    return model
+
+
+def fitted(model: DeepFM, rows: tf.data.Dataset) -> tuple[list[float], list[np.ndarray]]:
+    """Returns the losses of three epochs and the weights after them."""
+    history = model.fit(rows, epochs=3, verbose=0, shuffle=False)
+    return history.history["loss"], [weight for weight in model.get_weights() if weight.dtype == np.float32]
+
+
+CASES: dict[str, dict[str, Any]] = {
+    "weights of rows": {},
+    "penalties and exact FM": {"l2_embedding": 0.01, "l2_hidden": 0.02, "exact_fm": True},
+    "batch norm": {"batch_norm": True},
+    "dropout": {"dropout": 0.5},
+}
+
+
+@pytest.mark.parametrize(
+    ("case", "compiled"),
+    # XLA draws other random numbers for dropout.
+    [*((case, False) for case in CASES), *((case, True) for case in CASES if case != "dropout")],
+)
+def test_equals_the_step_of_keras(case: str, compiled: bool) -> None:
+    rows = dataset(weighted=case == "weights of rows")
+    # Keras cannot make a numerical tensor of a key.
+    losses, weights = fitted(model_of(**CASES[case]), rows.map(lambda x, *others: ({**x, "key": x["user"]}, *others)))
+    model = model_of(**CASES[case])
+    use_own_step(model, compiled=compiled)
+    own_losses, own_weights = fitted(model, prepared(rows, model))
+    np.testing.assert_allclose(own_losses, losses, rtol=1e-5)
+    if case == "batch norm":  # The gradient of a bias before it is only rounding, which Adam scales to a step.
+        return
+    for own, expected in zip(own_weights, weights, strict=True):
+        np.testing.assert_allclose(own, expected, rtol=1e-4, atol=2e-5)
+
+
+def test_step_takes_features_that_are_not_prepared() -> None:
+    losses = []
+    for prepares in (False, True):
+        model, rows = model_of(), dataset(weighted=False)
+        use_own_step(model, compiled=False)
+        losses.append(fitted(model, prepared(rows, model) if prepares else rows)[0])
+    assert losses[0] == losses[1]
+
+
+def test_half_precision_is_compiled_as_well() -> None:
+    losses = []
+    for compiled in (False, True):
+        model, rows = model_of(policy="mixed_float16"), dataset(weighted=False)
+        use_own_step(model, compiled=compiled)
+        losses.append(fitted(model, prepared(rows, model))[0])
+    np.testing.assert_allclose(losses[1], losses[0], rtol=2e-2)
+
+
+def test_ids_outside_their_table_are_an_error() -> None:
+    model = model_of()
+    use_own_step(model, compiled=False)
+    rows = dataset(weighted=False).map(lambda x, label: ({**x, "user": x["user"] + 20}, label))
+    with pytest.raises(tf.errors.InvalidArgumentError):
+        fitted(model, prepared(rows, model))
