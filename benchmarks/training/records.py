@@ -16,7 +16,6 @@ import keras
 from fieldpool.model.examples import read_examples
 from fieldpool.model.from_spec import deepfm
 from fieldpool.model.run import Run
-from fieldpool.model.training.steps.own_step import prepared
 
 from .systems.fieldpool import compile_model
 from .windows import answer
@@ -42,7 +41,7 @@ def main() -> None:
     compile_model(model, arguments.variant, train.learning_rate)
     # A single `fit` for all windows: a new one would open the files again, and fill the shuffle buffer.
     model.fit(
-        prepared(dataset, model),
+        dataset,
         epochs=sys.maxsize,
         steps_per_epoch=arguments.steps,
         shuffle=False,

@@ -17,7 +17,7 @@ from .calibration import Calibration
 from .factorisation import at_least_float32, factorisation_machine
 from .features import EmbeddedField, Pooled, Table, check_features
 from .mlp import mlp_layers
-from .pooled_embeddings import INITIAL_STDDEV, LOOKUPS, PooledEmbeddings
+from .pooled_embeddings import INITIAL_STDDEV, PooledEmbeddings
 from .pooling import sum_dtype
 from .pretrained import FrozenEmbeddings, set_vectors
 from .vector_fields import VectorFields
@@ -187,12 +187,8 @@ class DeepFM(keras.Model):
         return self.logit(inputs, training=training)
 
     def looked_up(self, features: Mapping[str, Tensor], training: bool | None = None) -> tuple[Inputs, Tensor | None]:
-        """Returns what `logit` needs, and the L2 penalty of the table rows, if there is one: the first part of `call`.
-
-        `features` may be those of `PooledEmbeddings.prepared`.
-        """
-        if LOOKUPS not in features:
-            check_features(features, self.feature_ranks())
+        """Returns what `logit` needs, and the L2 penalty of the table rows, or None: the first part of `call`."""
+        check_features(features, self.feature_ranks())
         pooled: list[Pooled] = []
         frozen: tuple[Tensor, ...] = ()
         of_learned = of_frozen = numbers = None

@@ -67,7 +67,7 @@ def _checked_ids(ids: tf.Tensor, rows: int, field: str) -> tf.Tensor:
 
 
 def lookup_of(ids: Sequence[tf.Tensor], weights: Sequence[tf.Tensor | None], poolings: Sequence[str]) -> Lookup:
-    """Returns the lookup of a batch. It depends on no variable, so it can be computed while the last batch is trained.
+    """Returns the lookup of a batch.
 
     Args:
         ids: For each field its rows in the table, int `[batch, max_len]`; 0 is padding and never read.

@@ -39,9 +39,6 @@ INITIAL_STDDEV = 1e-4
 # Prefix of the names of the variables that hold the tables; `RowwiseAdagrad` recognises tables by it.
 TABLES_PREFIX = "tables_"
 
-# The entry of the features of a batch that has the lookups instead of ids and weights: see `prepared`.
-LOOKUPS = "(lookups)"
-
 
 @keras.saving.register_keras_serializable(package="fieldpool")
 class PooledEmbeddings(keras.Layer):
@@ -149,48 +146,29 @@ class PooledEmbeddings(keras.Layer):
         """Looks up and pools the rows of all fields: the first part of `call`, and the only one that needs the tables.
 
         Args:
-            features: Those of `call`, or the result of `prepared`.
+            features: Those of `call`.
             training: Whether to leave out the check of the ids, which would slow a step.
 
         Returns:
             The pooled rows, one item for each `dim` of tables, and the L2 penalty, a scalar, if there is one.
         """
-        lookups, batch = features.get(LOOKUPS), None
-        if lookups is None:
-            check_features(features, self.feature_ranks())
-            features = padded_features(features, self.layout.fields)
-            if self.checks_ids and not training:
-                features = fused_lookup.with_checked_ids(features, self.layout)
-            batch = batch_size(features, training)
-            if self.pairs and self.projections:  # Projected rows round by how many are projected.
-                features, batch = {name: in_all_rows(x, batch) for name, x in features.items()}, None
+        check_features(features, self.feature_ranks())
+        features = padded_features(features, self.layout.fields)
+        if self.checks_ids and not training:
+            features = fused_lookup.with_checked_ids(features, self.layout)
+        batch = batch_size(features, training)
+        if self.pairs and self.projections:  # Projected rows round by how many are projected.
+            features, batch = {name: in_all_rows(x, batch) for name, x in features.items()}, None
+        pool = self._pooled_fused if keras.backend.backend() == "tensorflow" else self._pooled_dense
         results, penalty = [], None
         for dim, names in self.layout.names_by_dim.items():
-            if lookups:
-                rows, penalized, *terms = self._pooled_lookup(dim, lookups[str(dim)], self.layout.poolings(names))
-            else:
-                pool = self._pooled_fused if keras.backend.backend() == "tensorflow" else self._pooled_dense
-                bags = [self.layout.bags(name, features) for name in names]
-                rows, penalized, *terms = pooled_once(partial(pool, dim), bags, batch)
+            bags = [self.layout.bags(name, features) for name in names]
+            rows, penalized, *terms = pooled_once(partial(pool, dim), bags, batch)
             if self.l2:
                 of_dim = self.l2 * ops.sum(ops.square(penalized))
                 penalty = of_dim if penalty is None else penalty + of_dim
             results.append(Pooled(rows, *terms))
         return results, penalty
-
-    def prepared(self, features: Mapping[str, Tensor]) -> dict[str, Any]:
-        """Returns features with the lookups of a batch instead of ids and weights, which `call` then need not compute.
-
-        They depend on no variable: mapped to a dataset, this function runs while the model trains on the batch before.
-        TensorFlow only. The ids are not checked, but an id outside its table is an error of the lookup.
-        """
-        check_features(features, self.feature_ranks())
-        padded = padded_features(features, self.layout.fields)
-        lookups = {}
-        for dim, names in self.layout.names_by_dim.items():
-            rows, weights, poolings, _ = zip(*(self.layout.bags(name, padded) for name in names), strict=True)
-            lookups[str(dim)] = fused_lookup.lookup_of(rows, weights, poolings)
-        return {**{n: x for n, x in features.items() if n not in padded}, LOOKUPS: lookups}
 
     def outputs(self, pooled: Sequence[Pooled]) -> tuple[Tensor, ...]:
         """Returns the outputs of `call` from those of `pooled`: its second part, all of whose tensors are dense."""
@@ -230,10 +208,7 @@ class PooledEmbeddings(keras.Layer):
     def _pooled_fused(self, dim: int, bags: Sequence[Bags]) -> tuple[Tensor, ...]:
         """Returns the pooled rows, `[batch, len(bags), dim + 1]`, the rows that were read, and terms of `Pooled`."""
         rows, weights, poolings, _ = zip(*bags, strict=True)
-        return self._pooled_lookup(dim, fused_lookup.lookup_of(rows, weights, poolings), poolings)
-
-    def _pooled_lookup(self, dim: int, lookup: fused_lookup.Lookup, poolings: Sequence[str]) -> tuple[Tensor, ...]:
-        """Returns the same as `_pooled_fused`, from the lookup of the bags."""
+        lookup = fused_lookup.lookup_of(rows, weights, poolings)
         square_norms = self._square_norms_of(dim) if self.pairs else None
         return fused_lookup.pooled_rows(self.variables_by_dim[dim].value, lookup, poolings, square_norms)
 

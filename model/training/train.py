@@ -42,7 +42,6 @@ from .monitor import best_epoch, choose_monitor
 from .result import TrainingResult, write_summary
 from .rounds import Rounds
 from .steps.multi_worker import is_first_worker, same_batches
-from .steps.own_step import prepared
 from .variables import read_variables
 
 
@@ -224,7 +223,7 @@ def _fit(
     for fit in training.rounds.fits(start.epoch, start.step):
         if not (stop and stop.is_over()):
             model.fit(
-                _batches(training, model, fit.epoch, fit.skip),
+                _batches(training, fit.epoch, fit.skip),
                 initial_epoch=fit.first,
                 epochs=fit.last,
                 steps_per_epoch=fit.steps,
@@ -234,7 +233,7 @@ def _fit(
             )
 
 
-def _batches(training: _Training, model: DeepFM, epoch: int, skip: int) -> tf.data.Dataset:
+def _batches(training: _Training, epoch: int, skip: int) -> tf.data.Dataset:
     """Returns the train split for `fit` from an epoch on, without the first `skip` batches of that epoch.
 
     The dataset is endless and `fit` counts the steps, because a step without a batch would still increase the
@@ -253,7 +252,7 @@ def _batches(training: _Training, model: DeepFM, epoch: int, skip: int) -> tf.da
         repeat=True,
         cache=caches[settings.cache],
     )
-    return same_batches(examples) if tf.distribute.has_strategy() else prepared(examples, model)
+    return same_batches(examples)
 
 
 def _save_best(training: _Training, config: dict[str, Any], result: TrainingResult) -> None:

@@ -9,7 +9,7 @@ import tensorflow as tf
 from fieldpool.model.layers.deepfm import DeepFM
 from fieldpool.model.layers.features import EmbeddedField, Table
 from fieldpool.model.training.optimizers import optimizer
-from fieldpool.model.training.steps.own_step import prepared, use_own_step
+from fieldpool.model.training.steps.own_step import use_own_step
 
 from ..batches import batches
 from ..task import Settings, Task, main
@@ -26,8 +26,7 @@ class Fieldpool:
         self.model = deepfm(task)
         rate = ADAGRAD_RATE if settings.variant == "rowwise_adagrad" else task.learning_rate
         compile_model(self.model, settings.variant or "lazy_adam", rate)
-        rows = batches(task, settings, tf.int64)  # The dtype of fieldpool's reader.
-        self.dataset = prepared(rows, self.model)
+        self.dataset = batches(task, settings, tf.int64)  # The dtype of fieldpool's reader.
 
     def epoch(self) -> None:
         """See `task.System`."""

@@ -1,4 +1,4 @@
-"""The own training step: the losses and weights of Keras' step, with lookups that the reader prepares, and with XLA."""
+"""The own training step: the losses and weights of Keras' step, also with XLA."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import tensorflow as tf
 from fieldpool.model.layers.deepfm import DeepFM
 from fieldpool.model.layers.features import EmbeddedField, Table
 from fieldpool.model.training.optimizers import optimizer
-from fieldpool.model.training.steps.own_step import prepared, use_own_step
+from fieldpool.model.training.steps.own_step import use_own_step
 
 ROWS, BATCH = 40, 16  # The last batch has 8 rows.
 TABLES = {"users": Table(rows=9, dim=4), "tags": Table(rows=7, dim=4), "words": Table(rows=6, dim=3)}
@@ -32,7 +32,6 @@ def dataset(*, weighted: bool) -> tf.data.Dataset:
         "tags_weights": random.random((ROWS, 3)).astype("float32"),
         "words": random.integers(0, 6, (ROWS, 5)),
         "age": random.normal(size=ROWS).astype("float32"),
-        "key": np.array([b"a"] * ROWS),
     }
     label = random.integers(0, 2, ROWS).astype("float32")
     weights = [random.random(ROWS).astype("float32")] if weighted else []
@@ -75,11 +74,10 @@ CASES: dict[str, dict[str, Any]] = {
 )
 def test_equals_the_step_of_keras(case: str, compiled: bool) -> None:
     rows = dataset(weighted=case == "weights of rows")
-    # Keras cannot make a numerical tensor of a key.
-    losses, weights = fitted(model_of(**CASES[case]), rows.map(lambda x, *others: ({**x, "key": x["user"]}, *others)))
+    losses, weights = fitted(model_of(**CASES[case]), rows)
     model = model_of(**CASES[case])
     use_own_step(model, compiled=compiled)
-    own_losses, own_weights = fitted(model, prepared(rows, model))
+    own_losses, own_weights = fitted(model, rows)
     np.testing.assert_allclose(own_losses, losses, rtol=1e-5)
     if case == "batch norm":  # The gradient of a bias before it is only rounding, which Adam scales to a step.
         return
@@ -87,27 +85,10 @@ def test_equals_the_step_of_keras(case: str, compiled: bool) -> None:
         np.testing.assert_allclose(own, expected, rtol=1e-4, atol=2e-5)
 
 
-def test_step_takes_features_that_are_not_prepared() -> None:
-    losses = []
-    for prepares in (False, True):
-        model, rows = model_of(), dataset(weighted=False)
-        use_own_step(model, compiled=False)
-        losses.append(fitted(model, prepared(rows, model) if prepares else rows)[0])
-    assert losses[0] == losses[1]
-
-
 def test_half_precision_is_compiled_as_well() -> None:
     losses = []
     for compiled in (False, True):
         model, rows = model_of(policy="mixed_float16"), dataset(weighted=False)
         use_own_step(model, compiled=compiled)
-        losses.append(fitted(model, prepared(rows, model))[0])
+        losses.append(fitted(model, rows)[0])
     np.testing.assert_allclose(losses[1], losses[0], rtol=2e-2)
-
-
-def test_ids_outside_their_table_are_an_error() -> None:
-    model = model_of()
-    use_own_step(model, compiled=False)
-    rows = dataset(weighted=False).map(lambda x, label: ({**x, "user": x["user"] + 20}, label))
-    with pytest.raises(tf.errors.InvalidArgumentError):
-        fitted(model, prepared(rows, model))
