@@ -14,7 +14,7 @@ import numpy as np
 from keras import ops
 
 from .calibration import Calibration
-from .factorisation import at_least_float32, factorisation_machine
+from .factorisation import at_least_float32, factorisation_machine, sum_of
 from .features import EmbeddedField, Pooled, Table, check_features
 from .mlp import mlp_layers
 from .pooled_embeddings import INITIAL_STDDEV, PooledEmbeddings
@@ -209,7 +209,7 @@ class DeepFM(keras.Model):
         All its tensors are dense: `fieldpool.model.training` compiles it with XLA.
         """
         m, linear, *pairs = self._fields(inputs)
-        terms = [self.bias, ops.sum(linear, axis=1, keepdims=True), factorisation_machine(m, *pairs)]
+        terms = [ops.sum(linear, axis=1, keepdims=True), factorisation_machine(m, *pairs)]
         if self.mlp:
             hidden = ops.reshape(m, (-1, self.num_fields * self.embedding_dim))
             for layer in self.mlp:
@@ -219,7 +219,7 @@ class DeepFM(keras.Model):
                     else layer(hidden)
                 )
             terms.append(hidden)
-        logit = sum(at_least_float32(term) for term in terms)
+        logit = sum_of([at_least_float32(term) for term in terms]) + self.bias
         if training:
             return logit
         if self.logit_offset:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import keras
 from keras import ops
 
@@ -20,12 +22,21 @@ def factorisation_machine(m: Tensor, pairs: Tensor | None = None) -> Tensor:
         pairs: p_f, `[batch, fields]`: the sum of the pairs within field f. Default: zeros.
     """
     first, *others = ops.unstack(at_least_float32(m), axis=1)
-    products, total = ops.zeros_like(first), first
+    products, total = [ops.zeros_like(first)], first
     for vector in others:
-        products = products + total * vector
+        products.append(total * vector)
         total = total + vector
-    result = ops.sum(products, axis=1, keepdims=True)
+    result = ops.sum(sum_of(products), axis=1, keepdims=True)
     return result if pairs is None else result + ops.sum(pairs, axis=1, keepdims=True)
+
+
+def sum_of(terms: Sequence[Tensor]) -> Tensor:
+    """Returns the sum of tensors of the same shape, always in the same order.
+
+    TensorFlow reorders a chain of additions if it knows that the shapes are equal. Two graphs of the same model, such
+    as two signatures of an export, would then round differently.
+    """
+    return ops.sum(ops.stack(terms, axis=0), axis=0)
 
 
 def at_least_float32(x: Tensor) -> Tensor:
