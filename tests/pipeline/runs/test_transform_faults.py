@@ -87,7 +87,7 @@ def test_too_little_memory_for_a_vocabulary_is_reported(
     def refuse(*_: object) -> None:
         raise MemoryError
 
-    monkeypatch.setattr(analysis, "most_frequent_first", refuse)
+    monkeypatch.setattr(analysis, "in_vocabulary", refuse)
     check_failure(OutOfMemory, "ran out of memory.*`min_count` and `top_k`", spec, data, data.parent / "run")
 
 
