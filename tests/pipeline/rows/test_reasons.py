@@ -114,6 +114,7 @@ CASES: dict[Reason, tuple[Callable[[Path], Path], dict[str, Any]]] = {
     Reason.SEVERAL_VALUES: (lists, {}),
     Reason.WRONG_WEIGHTS: (csv(w="1"), {}),
     Reason.WRONG_WEIGHT: (csv(w="1|-1"), {}),
+    Reason.OTHER_LENGTH: (csv(w="1"), {"fields": {"w": {"type": "vector", "length": 2, "separator": "|"}}}),
     Reason.INVALID_UTF8: (csv(user="\xff"), {}),
     Reason.LONG_VALUE: (csv(user="u" * 21), {}),
     Reason.LONG_LIST: (csv(tags="a|b|c|d|e", w="1|1|1|1|1"), {}),
