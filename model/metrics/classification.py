@@ -123,10 +123,7 @@ def gauc(labels: np.ndarray, scores: np.ndarray, groups: np.ndarray, weights: np
     group, score, label, weight = group[order], score[order], label[order], weight[order]
 
     weight_of_group = np.bincount(group, weight)
-    # The running sums below go through all groups: none may be so heavy that others vanish. A power of two loses no
-    # digits, so sums of whole weights stay exact.
-    scaled = weight / np.exp2(np.floor(np.log2(weight_of_group / np.bincount(group))))[group]
-    positive, negative = scaled * label, scaled * (1 - label)
+    positive, negative = (_near_1(weight * is_kind, group) for is_kind in (label, 1 - label))
     first_of_group = np.flatnonzero(np.r_[True, group[1:] != group[:-1]])
     first_of_tie = np.flatnonzero(np.r_[True, (group[1:] != group[:-1]) | (score[1:] != score[:-1])])
     size_of_tie = np.diff(np.r_[first_of_tie, len(group)])
@@ -137,6 +134,17 @@ def gauc(labels: np.ndarray, scores: np.ndarray, groups: np.ndarray, weights: np
     positives, negatives = np.bincount(group, positive), np.bincount(group, negative)
     within = np.bincount(group, positive * below) / (positives * negatives)
     return float(np.average(within, weights=weight_of_group))
+
+
+def _near_1(weights: np.ndarray, groups: np.ndarray) -> np.ndarray:
+    """Returns weights, multiplied by a factor for each group that brings the mean of those above 0 near to 1.
+
+    A running sum through all groups then has no group that is so heavy that others vanish beside it. The factors are
+    powers of two, which lose no digits: sums of whole weights stay exact.
+    """
+    means = np.bincount(groups, weights) / np.bincount(groups, weights > 0)
+    scaled: np.ndarray = weights / np.exp2(np.floor(np.log2(means)))[groups]
+    return scaled
 
 
 def in_mixed_groups(labels: np.ndarray, groups: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:

@@ -62,7 +62,7 @@ def test_whole_weights_are_repeated_rows(rows: list[Row]) -> None:
 @settings(deadline=None)  # The first call of scikit-learn takes long.
 @given(
     st.lists(
-        st.tuples(st.integers(0, 1), st.integers(-3, 3), st.integers(0, 2), st.floats(2**-10, 2**10, width=32)),
+        st.tuples(st.integers(0, 1), st.integers(-3, 3), st.integers(0, 2), st.floats(2**-20, 2**20, width=32)),
         min_size=1,
         max_size=20,
     ),
@@ -72,8 +72,13 @@ def test_only_ratios_of_weights_matter(rows: list[tuple[int, int, int, float]], 
     label, score, group, weight = np.array(rows, float).reshape(-1, 4).T
     first, second = (measures(label, score, group, w) for w in (weight, factor * weight))
     for name in ("auc", "pr_auc", "logloss", "gauc", "calibration", "positives"):
-        # A light row beside a heavy one, 2^20 times its weight, is rounded by 2^-33 of its own.
-        assert second[name] == pytest.approx(first[name], rel=1e-8, nan_ok=True)
+        assert second[name] == pytest.approx(first[name], rel=1e-9, nan_ok=True)
+
+
+def test_light_negatives_beside_heavy_positives_count_as_exactly_in_gauc() -> None:
+    """In the second group the negative row has a ten-millionth of the weight; both groups have AUC ½."""
+    labels, scores, groups = np.array([0, 1, 0, 1]), np.zeros(4), np.array([0, 0, 1, 1])
+    assert gauc(labels, scores, groups, np.array([1.0, 1.0, 3e-5, 500.0])) == pytest.approx(0.5, rel=1e-15)
 
 
 def test_light_groups_do_not_vanish_beside_a_heavy_one_in_gauc() -> None:
