@@ -56,6 +56,8 @@ def fit_isotonic(labels: np.ndarray, logits: np.ndarray, split: str, weights: np
     """
     weight = np.ones(len(labels)) if weights is None else weights.astype("float64")
     counts = np.isfinite(logits) & (weight > 0)
+    # Near 0, float32 numbers may be closer to each other than `CLOSEST`; beyond 1e-22 they are not.
+    logits = np.where(np.abs(logits) < 1e-22, 0, logits)
     x, y, weight = logits[counts].astype("float64"), labels[counts].astype("float64"), weight[counts]
     x, y = np.r_[x.min(), x, x.max()], np.r_[1.0, y, 0.0]
     fit = IsotonicRegression().fit(x, y, sample_weight=np.r_[weight.mean(), weight, weight.mean()])

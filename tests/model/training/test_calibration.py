@@ -43,6 +43,11 @@ def test_rows_without_a_finite_logit_are_left_out() -> None:
     np.testing.assert_array_equal(with_nan, fitted([1, 0], [1, 0], [0, 1]))
 
 
+def test_logits_that_differ_by_next_to_nothing_are_equal() -> None:
+    found = fitted([0, 1, 0, 1], [-7e-45, 0, 1e-38, 1], [0, 1])
+    np.testing.assert_array_equal(found, fitted([0, 1, 0, 1], [0, 0, 0, 1], [0, 1]))
+
+
 def test_a_row_of_weight_2_counts_twice_and_one_of_weight_0_not_at_all() -> None:
     labels, logits, weights = np.array([0, 1, 0, 1, 1]), np.arange(5, dtype="float32"), np.array([2, 1, 2, 1, 0])
     found = fit_isotonic(labels, logits, "eval", weights / weights[weights > 0].mean())
