@@ -14,9 +14,8 @@ from keras import ops
 
 from .weights import Tensor
 
-
-# The least distance of two logits. Processors may take numbers below 1.2e-38, such as the distance of a logit to a point,
-# as 0: with points this far apart, that is at most 2^-24 of the distance of two points.
+# The least distance of two logits. Processors may take numbers below 1.2e-38, such as the distance of a logit to a
+# point, as 0: with points this far apart, that is at most 2^-24 of the distance of two points.
 CLOSEST = 1e-30
 
 

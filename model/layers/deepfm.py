@@ -19,7 +19,7 @@ from .features import EmbeddedField, Pooled, Table, check_features
 from .mlp import mlp_layers
 from .pooled_embeddings import INITIAL_STDDEV, PooledEmbeddings
 from .pooling import sum_dtype
-from .pretrained import FrozenEmbeddings, set_vectors
+from .pretrained import FrozenEmbeddings
 from .vector_fields import VectorFields
 from .weights import Tensor
 
@@ -28,14 +28,12 @@ class Inputs(NamedTuple):
     """What is left of a batch's features after the lookup; all tensors are dense.
 
     Attributes:
-        pooled: The pooled rows of the learned tables: see `PooledEmbeddings.pooled`.
-        frozen: The outputs of `FrozenEmbeddings`; empty without it.
+        pooled: The pooled rows of the tables, for each layer of `pooled_layers`: see `PooledEmbeddings.pooled`.
         vectors: The vectors of each vector field, `[batch, length]`.
         numbers: The numbers, float32 `[batch, numeric]`; None if there are no numeric fields.
     """
 
-    pooled: list[Pooled]
-    frozen: tuple[Tensor, ...]
+    pooled: list[list[Pooled]]
     vectors: dict[str, Tensor]
     numbers: Tensor | None
 
@@ -189,19 +187,15 @@ class DeepFM(keras.Model):
     def looked_up(self, features: Mapping[str, Tensor], training: bool | None = None) -> tuple[Inputs, Tensor | None]:
         """Returns what `logit` needs, and the L2 penalty of the table rows, or None: the first part of `call`."""
         check_features(features, self.feature_ranks())
-        pooled: list[Pooled] = []
-        frozen: tuple[Tensor, ...] = ()
-        of_learned = of_frozen = numbers = None
-        if self.embeddings is not None:
-            pooled, of_learned = self.embeddings.pooled(features, training=training)
-        if self.frozen is not None:
-            frozen, of_frozen = self.frozen.pooled(features, training=training)
+        results = [layer.pooled(features, training=training) for layer in self.pooled_layers]
+        penalties = [penalty for _, penalty in results if penalty is not None]
+        numbers = None
         vectors = {name: features[name] for name in (self.vector_fields.lengths if self.vector_fields else ())}
         if self.numeric:
             dtype = sum_dtype(self.compute_dtype)
             numbers = ops.stack([ops.cast(features[name], dtype) for name in self.numeric], axis=1)
-        penalties = [penalty for penalty in (of_learned, of_frozen) if penalty is not None]
-        return Inputs(pooled, frozen, vectors, numbers), sum(penalties) if penalties else None
+        inputs = Inputs([pooled for pooled, _ in results], vectors, numbers)
+        return inputs, sum(penalties) if penalties else None
 
     def logit(self, inputs: Inputs, training: bool | None = None) -> Tensor:
         """Returns the logit, `[batch, 1]`, from the result of `looked_up`: the second part of `call`.
@@ -244,16 +238,18 @@ class DeepFM(keras.Model):
         return identity
 
     @property
-    def field_layers(self) -> list[PooledEmbeddings | FrozenEmbeddings | VectorFields]:
-        """The layers of all fields but numbers: `embeddings`, `frozen`, `vector_fields`, if the model has them."""
-        return [layer for layer in (self.embeddings, self.frozen, self.vector_fields) if layer is not None]
+    def pooled_layers(self) -> list[PooledEmbeddings]:
+        """The layers of all fields with ids: `embeddings` and `frozen`, if the model has them."""
+        return [layer for layer in (self.embeddings, self.frozen) if layer is not None]
+
+    @property
+    def field_layers(self) -> list[PooledEmbeddings | VectorFields]:
+        """The layers of all fields but numbers: `pooled_layers` and `vector_fields`, if the model has it."""
+        return [*self.pooled_layers, *([] if self.vector_fields is None else [self.vector_fields])]
 
     def set_vectors(self, table: str, ids: np.ndarray, vectors: np.ndarray) -> None:
         """Sets the vectors of some ids of a table, int `[n]` and float32 `[n, dim]`: pretrained ones, for example."""
-        if self.frozen is not None and table in self.frozen.layout.tables:
-            self.frozen.set_vectors(table, ids, vectors)
-        elif self.embeddings is not None:
-            set_vectors(self.embeddings, table, ids, vectors)
+        next(layer for layer in self.pooled_layers if table in layer.layout.tables).set_vectors(table, ids, vectors)
 
     def feature_ranks(self) -> dict[str, int]:
         """Returns the names of the features that the model reads, with their ranks."""
@@ -271,11 +267,7 @@ class DeepFM(keras.Model):
 
     def _fields(self, inputs: Inputs) -> tuple[Tensor, ...]:
         """Returns the result of `fields_of` from that of `looked_up`."""
-        outputs_of_layers = []
-        if self.embeddings is not None:
-            outputs_of_layers.append(self.embeddings.outputs(inputs.pooled))
-        if self.frozen is not None:
-            outputs_of_layers.append(inputs.frozen)
+        outputs_of_layers = [of.outputs(pooled) for of, pooled in zip(self.pooled_layers, inputs.pooled, strict=True)]
         if self.vector_fields is not None:
             outputs_of_layers.append(self.vector_fields(inputs.vectors))
         parts: list[tuple[Tensor, ...]] = []

@@ -10,6 +10,9 @@ bag, the list of one field of one example, and a column for each row of R: the c
 The gradient for R is Cᵀ times that of the pooled vectors: also a product, with one row for each row that was read. So a
 row-sparse optimizer need not merge duplicates.
 
+keras-rs has `EmbedReduce` for a lookup with a combiner, and `DistributedEmbedding` for such lookups of many features;
+`EmbedReduce(mask_zero=True)` counts padding as values of a list, so its means are different.
+
 This is the only module of the layers that needs TensorFlow; `PooledEmbeddings` imports it only with that backend.
 """
 
@@ -66,6 +69,11 @@ def _checked_ids(ids: tf.Tensor, rows: int, field: str) -> tf.Tensor:
         return tf.identity(ids)
 
 
+def gathered(table: tf.Variable, positions: tf.Tensor) -> tf.Tensor:
+    """Returns rows of a table; `keras.ops.take` would also look for negative positions."""
+    return tf.gather(table, positions)
+
+
 def lookup_of(ids: Sequence[tf.Tensor], weights: Sequence[tf.Tensor | None], poolings: Sequence[str]) -> Lookup:
     """Returns the lookup of a batch.
 
@@ -97,40 +105,38 @@ def lookup_of(ids: Sequence[tf.Tensor], weights: Sequence[tf.Tensor | None], poo
 
 
 def pooled_rows(
-    table: tf.Variable,
+    rows_read: tf.Tensor,
     lookup: Lookup,
     poolings: Sequence[str],
     square_norms: Callable[[tf.Tensor, tf.Tensor], tf.Tensor] | None = None,
 ) -> tuple[tf.Tensor, ...]:
-    """Looks up and pools the table rows of all fields.
+    """Pools the table rows of all fields.
 
     Args:
-        table: `[rows, width]`.
+        rows_read: The rows of the table to read, those of `lookup.ids_read`: `[rows read, width]`.
         lookup: The lookup of the batch.
         poolings: The pooling of each field. That of max is the maximum of each column; zeros for a bag without values.
         square_norms: A function from rows, float32 `[rows read, width]`, and their ids to ‖v‖², `[rows read]`. Not with
-            max pooling, which has no coefficients. Default: no third and fourth output.
+            max pooling, which has no coefficients. Default: no second and third output.
 
     Returns:
         The pooled rows, float32 `[batch, fields, width]`.
-        The rows that were read, `[rows read, width]`, each once, so that a penalty on them has a sparse gradient.
         With `square_norms`, Σ x²·‖v‖² over each bag, float32 `[batch, fields]`, where x is the coefficient of row v in
             the pooled sum, and the number of values of each bag, float32 `[batch, fields]`.
     """
     fields = len(poolings)
-    rows_read = tf.gather(table, lookup.ids_read)
     float32_rows = tf.cast(rows_read, tf.float32)  # Sums are in float32 for any compute dtype.
-    pooled = tf.reshape(_product(lookup, lookup.coefficients, float32_rows), [-1, fields, table.shape[1]])
+    pooled = tf.reshape(_product(lookup, lookup.coefficients, float32_rows), [-1, fields, rows_read.shape[1]])
     if "max" in poolings:
         is_max = tf.constant([pooling == "max" for pooling in poolings])
         maxima = _maxima(lookup, float32_rows, is_max)
         pooled = tf.where(is_max[:, tf.newaxis], tf.reshape(maxima, tf.shape(pooled)), pooled)
     if square_norms is None:
-        return pooled, rows_read
+        return (pooled,)
     norms = square_norms(float32_rows, lookup.ids_read)
     squares = _product(lookup, tf.square(lookup.coefficients), norms[:, tf.newaxis])
     lengths = _counts(lookup.places[:, 0], lookup.num_bags)
-    return pooled, rows_read, tf.reshape(squares, [-1, fields]), tf.reshape(lengths, [-1, fields])
+    return pooled, tf.reshape(squares, [-1, fields]), tf.reshape(lengths, [-1, fields])
 
 
 def _product(lookup: Lookup, coefficients: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:

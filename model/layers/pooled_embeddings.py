@@ -11,6 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import keras
+import numpy as np
 from keras import ops
 
 from .features import (
@@ -51,9 +52,6 @@ class PooledEmbeddings(keras.Layer):
 
     Tables of the same `dim` are concatenated in one variable. On TensorFlow all their fields are looked up and pooled
     at once, without a `[batch, max_len, dim]` tensor (`fused_lookup`). The results are the same.
-
-    keras-rs has `EmbedReduce` for a lookup with a combiner, and `DistributedEmbedding` for such lookups of many
-    features; `EmbedReduce(mask_zero=True)` counts padding as values of a list, so its means are different.
 
     Args:
         tables: Tables by name, in the order in which they are created.
@@ -105,9 +103,7 @@ class PooledEmbeddings(keras.Layer):
             if pairs and field["pooling"] == "max":
                 raise ValueError(f"field {name}: expected a pooling of mean, sum or sqrtn with `pairs`; received max")
         self.layout = Layout(tables, fields)
-        self.dim = dim
-        self.l2 = l2
-        self.pairs = pairs
+        self.dim, self.l2, self.pairs = dim, l2, pairs
         self.checks_ids = keras.backend.backend() == "tensorflow"  # Not in an export: see `export_model`.
         self.supports_jit = keras.backend.backend() != "tensorflow"  # XLA does not support `unique`.
         self.variables_by_dim: dict[int, Any] = {}
@@ -116,8 +112,7 @@ class PooledEmbeddings(keras.Layer):
             table: keras.layers.Dense(dim, use_bias=False, dtype=self.dtype_policy, name=f"{name}_projection")
             for table, name in layer_names(n for n, table in tables.items() if table["dim"] != dim).items()
         }
-        poolings = dict.fromkeys(self.layout.poolings(fields))
-        dtype = sum_dtype(self.compute_dtype)
+        poolings, dtype = dict.fromkeys(self.layout.poolings(fields)), sum_dtype(self.compute_dtype)
         self.pools: dict[str, MaskedPool] = {pooling: masked_pool(pooling, dtype=dtype) for pooling in poolings}
 
     def build(self, input_shape: Any = None) -> None:
@@ -129,6 +124,9 @@ class PooledEmbeddings(keras.Layer):
                 initializer=keras.initializers.RandomNormal(stddev=INITIAL_STDDEV),
                 autocast=False,  # Autocast would cast all rows, although a batch uses few.
             )
+        self._build_projections()
+
+    def _build_projections(self) -> None:
         for name, projection in self.projections.items():
             projection.build((None, self.layout.tables[name]["dim"]))
         self.built = True
@@ -199,32 +197,53 @@ class PooledEmbeddings(keras.Layer):
     def table(self, name: str) -> Tensor:
         """Returns a table, `[rows, dim + 1]`: the embeddings and, in the last column, the linear weights."""
         settings, first = self.layout.tables[name], self.layout.first_rows[name]
-        return ops.convert_to_tensor(self.variables_by_dim[settings["dim"]])[first : first + settings["rows"]]
+        return self._rows(settings["dim"], np.arange(first, first + settings["rows"]))
 
     def feature_ranks(self) -> dict[str, int]:
         """Returns the names of the features that `call` reads, with their ranks."""
         return self.layout.feature_ranks
 
+    def set_vectors(self, table: str, ids: np.ndarray, vectors: np.ndarray) -> None:
+        """Sets the vectors of some ids of a table, int `[n]` and float32 `[n, dim]`: pretrained ones, for example."""
+        variable = self._vectors(vectors.shape[1])
+        values = ops.convert_to_numpy(variable).copy()
+        values[self.layout.first_rows[table] + ids, : vectors.shape[1]] = vectors
+        variable.assign(values)
+
+    def _vectors(self, dim: int) -> Any:
+        """Returns the variable that has the vectors of the tables of this `dim`."""
+        return self.variables_by_dim[dim]
+
+    def _rows(self, dim: int, positions: Tensor) -> Tensor:
+        """Returns the rows at some positions, `[…]`, of the tables of this `dim`: `[…, dim + 1]`."""
+        return gathered(self.variables_by_dim[dim], positions)
+
+    def _penalized(self, dim: int, rows_read: Tensor = None) -> Tensor:
+        """Returns the numbers to penalize: of the rows that were read, or of all rows."""
+        return ops.convert_to_tensor(self.variables_by_dim[dim]) if rows_read is None else rows_read
+
     def _pooled_fused(self, dim: int, bags: Sequence[Bags]) -> tuple[Tensor, ...]:
-        """Returns the pooled rows, `[batch, len(bags), dim + 1]`, the rows that were read, and terms of `Pooled`."""
+        """Returns the pooled rows, `[batch, len(bags), dim + 1]`, the numbers to penalize, and terms of `Pooled`."""
         rows, weights, poolings, _ = zip(*bags, strict=True)
         lookup = fused_lookup.lookup_of(rows, weights, poolings)
+        rows_read = self._rows(dim, lookup.ids_read)  # Each once, so that a penalty has a sparse gradient.
         square_norms = self._square_norms_of(dim) if self.pairs else None
-        return fused_lookup.pooled_rows(self.variables_by_dim[dim].value, lookup, poolings, square_norms)
+        pooled, *terms = fused_lookup.pooled_rows(rows_read, lookup, poolings, square_norms)
+        return pooled, self._penalized(dim, rows_read), *terms
 
     def _pooled_dense(self, dim: int, bags: Sequence[Bags]) -> tuple[Tensor, ...]:
-        """Returns the same as `_pooled_fused`, but all rows of the variable instead of those that were read."""
-        variable = ops.convert_to_tensor(self.variables_by_dim[dim])
+        """Returns the same as `_pooled_fused`, but the numbers to penalize are those of all rows."""
         pooled, squares, lengths = [], [], []
         for bag in bags:
             mask = ops.not_equal(bag.rows, 0)
-            values = ops.take(variable, bag.rows, axis=0)
+            values = self._rows(dim, bag.rows)
             pooled.append(self.pools[bag.pooling](values, mask=mask, weights=bag.weights))
             if self.pairs:
                 x = coefficients(bag.pooling, mask, bag.weights)
                 squares.append(ops.sum(x * x * self._square_norms(bag.table, values[:, :, :-1]), axis=1))
                 lengths.append(ops.sum(ops.cast(mask, "int32"), axis=1))
-        return (ops.stack(pooled, axis=1), variable, *(ops.stack(x, axis=1) for x in (squares, lengths) if x))
+        rows, *terms = (ops.stack(x, axis=1) for x in (pooled, squares, lengths) if x)
+        return rows, self._penalized(dim), *terms
 
     def _outputs(self, names_of_dim: tuple[int, Sequence[str]], pooled: Pooled) -> tuple[Tensor, ...]:
         """Returns the outputs of `call` for the fields whose tables have the same `dim`."""
@@ -246,17 +265,17 @@ class PooledEmbeddings(keras.Layer):
 
     def _square_norms_of(self, dim: int) -> Callable[[Tensor, Tensor], Tensor]:
         """Returns the function from rows of the variable, and their positions in it, to ‖v‖², `[rows]`."""
-        tables = [name for name in self.layout.tables if self.layout.tables[name]["dim"] == dim]
 
         def square_norms(rows: Tensor, positions: Tensor) -> Tensor:
             vectors = rows[:, :-1]
             if dim == self.dim:
                 return _squared_norm(vectors)
             result = ops.zeros_like(vectors[:, 0])
-            for table in tables:
-                first = self.layout.first_rows[table]
-                in_table = ops.logical_and(positions >= first, positions < first + self.layout.tables[table]["rows"])
-                result = ops.where(in_table, self._square_norms(table, vectors), result)
+            for table, settings in self.layout.tables.items():
+                if settings["dim"] == dim:
+                    first = self.layout.first_rows[table]
+                    in_table = ops.logical_and(positions >= first, positions < first + settings["rows"])
+                    result = ops.where(in_table, self._square_norms(table, vectors), result)
             return result
 
         return square_norms
@@ -267,6 +286,13 @@ class PooledEmbeddings(keras.Layer):
             return vectors
         by_field = ops.unstack(vectors, axis=1)
         return ops.stack([self.projections[t](v) for t, v in zip(tables, by_field, strict=True)], axis=1)
+
+
+def gathered(variable: Any, positions: Tensor) -> Tensor:
+    """Returns rows of a variable; on TensorFlow their gradient is sparse."""
+    if keras.backend.backend() == "tensorflow":
+        return fused_lookup.gathered(variable.value, positions)
+    return ops.take(variable, positions, axis=0)
 
 
 def _squared_norm(vectors: Tensor) -> Tensor:

@@ -72,22 +72,21 @@ def replay_warmup(served: Any, export: str) -> int:
 
 def _requests(run: Run) -> Iterator[tuple[str, Tensors]]:
     """Yields requests, each with its signature."""
-    spec, of_user = run.spec, user_inputs(run.spec)
-    values = {name: _values_of(name, run) for name in serving_feature_spec(spec)}
+    of_user, features = user_inputs(run.spec), serving_feature_spec(run.spec)
+    values = {name: _values_of(name, feature, run) for name, feature in features.items()}
     for rows in _ROWS:
-        examples = {"examples": tf.constant([_example(values, row, spec) for row in range(rows)])}
+        examples = {"examples": tf.constant([_example(values, row, features) for row in range(rows)])}
         yield EXAMPLES_SIGNATURE, examples
         yield IDS_SIGNATURE, examples
-        yield RAW_SIGNATURE, _arguments(dict.fromkeys(values, rows), values, spec)
+        yield RAW_SIGNATURE, _arguments(dict.fromkeys(values, rows), values, features)
     for rows in _CANDIDATES if of_user else ():
-        yield RANK_SIGNATURE, _arguments({name: 1 if name in of_user else rows for name in values}, values, spec)
+        yield RANK_SIGNATURE, _arguments({name: 1 if name in of_user else rows for name in values}, values, features)
 
 
-def _values_of(name: str, run: Run) -> Callable[[int], Value]:
+def _values_of(name: str, feature: Any, run: Run) -> Callable[[int], Value]:
     """Returns the function from the number of a row to its value in a feature of requests."""
-    spec, feature = run.spec, serving_feature_spec(run.spec)[name]
     if not isinstance(feature, tf.io.FixedLenFeature):
-        length = _length_of_lists(name, spec)
+        length = _length_of_lists(name, run.spec)
         if feature.dtype == tf.float32:
             return lambda row: [1.0 + index % 2 for index in range(length(row))]
         tokens = _tokens_of(name, run)
@@ -120,11 +119,11 @@ def _tokens_of(name: str, run: Run) -> Sequence[bytes]:
     return [*found, b"warm-up"]
 
 
-def _example(values: Mapping[str, Callable[[int], Value]], row: int, spec: Spec) -> bytes:
+def _example(values: Mapping[str, Callable[[int], Value]], row: int, features: Mapping[str, Any]) -> bytes:
     """Returns a row as a serialized `tf.train.Example`."""
     example = tf.train.Example()
     for name, value_of in values.items():
-        value, dtype = value_of(row), serving_feature_spec(spec)[name].dtype
+        value, dtype = value_of(row), features[name].dtype
         feature = example.features.feature[name]
         kinds = {tf.string: feature.bytes_list, tf.float32: feature.float_list, tf.int64: feature.int64_list}
         kinds[dtype].value.extend(value if isinstance(value, list) else [value])
@@ -132,9 +131,11 @@ def _example(values: Mapping[str, Callable[[int], Value]], row: int, spec: Spec)
     return serialized
 
 
-def _arguments(rows: Mapping[str, int], values: Mapping[str, Callable[[int], Value]], spec: Spec) -> Tensors:
+def _arguments(
+    rows: Mapping[str, int], values: Mapping[str, Callable[[int], Value]], features: Mapping[str, Any]
+) -> Tensors:
     """Returns the arguments of `raw` or `rank`: for each feature the given number of rows, lists padded."""
-    names, features = argument_names(values), serving_feature_spec(spec)
+    names = argument_names(values)
     found: Tensors = {}
     for name, value_of in values.items():
         column = [value_of(row) for row in range(rows[name])]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from operator import itemgetter
+from os.path import join
 from typing import Any
 
 import keras
@@ -14,7 +15,7 @@ from .. import metrics
 from ..evaluation import ranking_measures, score, scorer, warn_of_nan
 from ..metrics.groups import group_ids
 from .checkpoints import Progress, not_finite, save_checkpoint
-from .folder import weights_path
+from .folder import WEIGHTS_FILES, weights_path
 from .monitor import best_epoch
 from .variables import write_variables
 
@@ -103,8 +104,9 @@ class BestWeights(keras.callbacks.Callback):
         best = {best_epoch(history[: len(history) - ago], self._monitor) for ago in range(min(3, len(history)))}
         if epoch + 1 in best:
             write_variables(weights_path(self._folder, epoch + 1), self.model.weights, {"epoch": epoch + 1})
-        for path in tf.io.gfile.glob(weights_path(self._folder, "*")):
-            if path not in {weights_path(self._folder, number) for number in best}:
+        kept = {weights_path(self._folder, number) for number in best}
+        for path in tf.io.gfile.glob(join(self._folder, WEIGHTS_FILES)):
+            if path not in kept:
                 tf.io.gfile.remove(path)
 
 

@@ -21,6 +21,7 @@ from ..layers import deepfm  # noqa: F401  Registers the layers of a model with 
 MODEL_FILE = "model.keras"
 TRAINING_FILE = "training.json"
 CHECKPOINTS_FOLDER = "checkpoints"
+WEIGHTS_FILES = "best-*.npz"  # In that folder: see `weights_path`.
 LOGS_FOLDER = "logs"
 CACHE_FOLDER = "cache"
 # Exists from the start of training until the model is complete.
@@ -58,9 +59,9 @@ def model_file(path: str) -> str:
     return path if path.endswith(".keras") else join(path, MODEL_FILE)
 
 
-def weights_path(folder: str, epoch: int | str) -> str:
-    """Returns the path of the weights after `epoch`, counted from 1 or "*", in the folder of the checkpoints."""
-    return join(folder, f"best-{epoch:04d}.npz" if isinstance(epoch, int) else f"best-{epoch}.npz")
+def weights_path(folder: str, epoch: int) -> str:
+    """Returns the path of the weights after `epoch`, counted from 1, in the folder of the checkpoints."""
+    return join(folder, f"best-{epoch:04d}.npz")
 
 
 def check_best_weights(folder: str, epoch: int) -> None:
@@ -141,7 +142,7 @@ def remove_checkpoints(folder: str) -> None:
     """Removes the checkpoints, weights and logs of an earlier training."""
     for pattern in (
         join(CHECKPOINTS_FOLDER, "state-*.npz"),
-        join(CHECKPOINTS_FOLDER, "best-*.npz"),
+        join(CHECKPOINTS_FOLDER, WEIGHTS_FILES),
         join(LOGS_FOLDER, "*", "events.out.tfevents.*"),
     ):
         for path in tf.io.gfile.glob(join(folder, pattern)):

@@ -37,10 +37,7 @@ def write_variables(path: str, variables: Iterable[Any], about: Mapping[str, Any
         with zipfile.ZipFile(temporary, "w") as archive:
             _write_array(archive, _ABOUT, np.frombuffer(json.dumps(about).encode(), np.uint8))
             for i, variable in enumerate(variables):
-                array = keras.ops.convert_to_numpy(variable)
-                if not np.isfinite(array).all():
-                    raise NotFinite(variable.path)
-                _write_array(archive, _name(i), array)
+                _write_array(archive, _name(i), _finite(variable))
 
     write_atomically(path, write)
 
@@ -76,6 +73,18 @@ def _opened(path: str) -> Iterator[Any]:
     """Opens a file; its arrays are read one by one, when they are asked for."""
     with tf.io.gfile.GFile(path, "rb") as file, np.load(file, allow_pickle=False) as arrays:  # A pickle can run code.
         yield arrays
+
+
+def _finite(variable: Any) -> np.ndarray:
+    """Returns the numbers of a variable.
+
+    Raises:
+        NotFinite: if one is NaN or infinite.
+    """
+    array: np.ndarray = keras.ops.convert_to_numpy(variable)
+    if not np.isfinite(array).all():
+        raise NotFinite(variable.path)
+    return array
 
 
 def _write_array(archive: zipfile.ZipFile, name: str, array: np.ndarray) -> None:

@@ -45,7 +45,7 @@ def layers(dim: int, fields: dict[str, Any], **options: Any) -> tuple[PooledEmbe
         table = next(table for table, settings in TABLES.items() if settings["dim"] == name)
         values = to_numpy(variable)
         frozen.set_vectors(table, np.arange(len(values)), values[:, :-1])
-        frozen.linear[table].assign(values[:, -1:])
+        frozen.linear_by_dim[name].assign(values[:, -1:])
     for table, projection in learned.projections.items():
         projection.kernel.assign(random.normal(size=projection.kernel.shape))
         frozen.projections[table].kernel.assign(projection.kernel)
@@ -70,7 +70,7 @@ def test_penalty_is_that_of_the_linear_weights() -> None:
     fields = {"liked": FIELDS["liked"]}
     frozen = FrozenEmbeddings({"items": TABLES["items"]}, fields, 3, l2=0.5)
     frozen.build()
-    frozen.linear["items"].assign(np.full((7, 1), 2.0))
+    frozen.linear_by_dim[3].assign(np.full((7, 1), 2.0))
     frozen({"liked": np.array([[5], [5], [0]])})
     rows = 1 if keras.backend.backend() == "tensorflow" else 7
     assert sum(float(loss) for loss in frozen.losses) == pytest.approx(0.5 * 4 * rows)
@@ -91,13 +91,13 @@ def test_training_changes_linear_weights_and_not_one_bit_of_the_vectors(kind: st
 
     model = model_of(embedding_dim, l2_embedding=0.1)
     assert model.frozen is not None
-    vectors, linear = to_numpy(model.frozen.vectors["items"]).copy(), to_numpy(model.frozen.linear["items"]).copy()
+    vectors, linear = to_numpy(model.frozen.vectors_by_dim[3]).copy(), to_numpy(model.frozen.linear_by_dim[3]).copy()
     optimizer = getattr(optimizers, kind, None) or getattr(keras.optimizers, kind)
     model.compile(optimizer(0.1), keras.losses.BinaryCrossentropy(from_logits=True), jit_compile=False)
     model.fit(FEATURES, np.array([1.0, 0.0, 1.0]), batch_size=3, epochs=3, verbose=0)
-    np.testing.assert_array_equal(to_numpy(model.frozen.vectors["items"]), vectors)
+    np.testing.assert_array_equal(to_numpy(model.frozen.vectors_by_dim[3]), vectors)
     used = [2, 3, 4, 5, 6]
-    assert (to_numpy(model.frozen.linear["items"])[used] != linear[used]).all()
+    assert (to_numpy(model.frozen.linear_by_dim[3])[used] != linear[used]).all()
 
 
 def test_a_model_is_the_same_after_saving_and_loading(tmp_path: Path) -> None:
@@ -105,7 +105,7 @@ def test_a_model_is_the_same_after_saving_and_loading(tmp_path: Path) -> None:
     model.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras", safe_mode=True)
     np.testing.assert_array_equal(to_numpy(loaded(FEATURES)), to_numpy(model(FEATURES)))
-    np.testing.assert_array_equal(to_numpy(loaded.frozen.vectors["items"]), to_numpy(model.frozen.vectors["items"]))
+    np.testing.assert_array_equal(to_numpy(loaded.frozen.vectors_by_dim[3]), to_numpy(model.frozen.vectors_by_dim[3]))
 
 
 def test_vectors_of_a_learned_table_are_set_row_by_row() -> None:

@@ -116,7 +116,7 @@ def test_only_trained_vectors_change(made: Served) -> None:
     assert found is not None
     ids, vectors = found
     freeze = run.spec.resolved_vocabularies()["items"].freeze
-    table = model.frozen.vectors["items"] if freeze else model.embeddings.table("items")[:, :-1]
+    table = (model.frozen if freeze else model.embeddings).table("items")[:, :-1]
     values = np.asarray(table)
     assert (values[ids] == vectors).all() == freeze
     np.testing.assert_allclose(values[ids], vectors, atol=0.1)  # Few steps.
