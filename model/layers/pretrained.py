@@ -22,6 +22,7 @@ class FrozenEmbeddings(PooledEmbeddings):
     OOV buckets. Of these, only the linear weight is learned.
 
     Example:
+        >>> import numpy as np
         >>> fields = {"history": {"table": "movies", "pooling": "mean", "weights": None}}
         >>> layer = FrozenEmbeddings({"movies": {"rows": 4, "dim": 2}}, fields, dim=2)
         >>> layer.build()

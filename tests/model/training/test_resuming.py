@@ -14,9 +14,11 @@ import pytest
 from handmade_run import write_run
 from tiny_run import EXAMPLES, SPEC, TOKENS, rows, settings_of
 
+from fieldpool.model.layers.deepfm import DeepFM
 from fieldpool.model.run import Run
 from fieldpool.model.training import compilation
 from fieldpool.model.training.result import TrainingResult
+from fieldpool.model.training.steps import own_step
 from fieldpool.model.training.train import train
 from fieldpool.transforms.errors import UserError
 from fieldpool.transforms.spec import Train
@@ -95,13 +97,25 @@ def test_evaluations_within_an_epoch_are_resumed_as_well(run: Run, tmp_path: Pat
 
 
 def test_compiled_training_is_resumed_as_well(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(compilation, "STEPS_WORTH_COMPILING", 1)
+    monkeypatch.setattr(compilation, "STEPS_WORTH_COMPILING", 19)  # The steps of an epoch.
+    compiled: list[bool] = []
+
+    def use_own_step(model: DeepFM, **options: bool) -> None:
+        compiled.append(options["compiled"])
+        own_step.use_own_step(model, **options)
+
+    monkeypatch.setattr(compilation, "use_own_step", use_own_step)
     settings = settings_of(run, epochs=1, checkpoint_steps=5)
     reference = train(run, str(tmp_path / "reference"), train_settings=settings)
     with pytest.raises(Interruption):
         train(run, str(tmp_path / "out"), train_settings=settings, callbacks=[InterruptAt(8)])
     resumed = train(run, str(tmp_path / "out"), train_settings=settings, resume=True)
     assert resumed.history == reference.history
+    assert compiled == [True] * 3
+
+    monkeypatch.setattr(compilation, "STEPS_WORTH_COMPILING", 20)
+    train(run, str(tmp_path / "short"), train_settings=settings)
+    assert compiled == [True] * 3 + [False]
 
 
 def test_best_weights_that_are_gone_end_resuming(run: Run, tmp_path: Path, three_epochs: TrainingResult) -> None:
