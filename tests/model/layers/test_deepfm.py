@@ -251,3 +251,24 @@ def test_logit_is_float32_in_mixed_precision() -> None:
         keras.config.set_dtype_policy("float32")
     assert keras.backend.standardize_dtype(logit.dtype) == "float32"
     np.testing.assert_allclose(to_numpy(logit), to_numpy(model(FEATURES)), rtol=0.1, atol=0.2)
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="other backends have no graphs")
+def test_factorisation_machine_rounds_the_same_in_a_graph_as_eagerly() -> None:
+    """TensorFlow's graph optimizer must not find additions to reorder; see `sum_of`.
+
+    It found some only in models with an L2 penalty and a number.
+    """
+    import tensorflow as tf
+
+    random = np.random.default_rng(0)
+    fields = {name: {"table": name, "pooling": "mean", "weights": None} for name in ("a", "b", "c", "d")}
+    tables = {name: {"rows": 9, "dim": 8} for name in fields}
+    model = DeepFM(tables=tables, fields=fields, numeric=["x"], embedding_dim=8, l2_embedding=1e-5)
+    features = {name: tf.constant(random.integers(0, 9, (500, 3))) for name in fields}
+    features["x"] = tf.constant(random.normal(size=500).astype("float32"))
+    model(features)
+    with_large_weights(model)
+    shapes = [{name: tf.TensorSpec([None, *x.shape[1:]], x.dtype) for name, x in features.items()}]
+    graph = tf.function(lambda x: factorisation_machine(model.fields_of(x)[0]), input_signature=shapes)
+    np.testing.assert_array_equal(graph(features), factorisation_machine(model.fields_of(features)[0]))
