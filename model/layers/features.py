@@ -1,9 +1,11 @@
 """How embedding tables and fields are declared, and checks of the features and ids that a layer reads.
 
-It also has the bags of fields, of which some may have one row beside others of many. A request to rank
-items has one user and many candidates: what the user's features say holds for all rows, so it is looked up and pooled
-once. Only shapes that are known when a function is traced count: a batch of which all features have one row is like any
-other.
+`Layout` says which rows of which variable are a table; `Bags` are the lists of a field in a batch, and `Pooled` is the
+result of pooling them.
+
+Some bags may have one row beside others of many. A request to rank items has one user and many candidates: what the
+user's features say holds for all rows, so it is looked up and pooled once. Only shapes that are known when a function
+is traced count: a batch of which all features have one row is like any other.
 """
 
 from __future__ import annotations
