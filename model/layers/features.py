@@ -75,21 +75,20 @@ def padded_features(features: Mapping[str, Tensor], fields: Mapping[str, Embedde
     return ids | weights
 
 
-def rows_of_ids(ids: Tensor, rows: int, first: int, end: int) -> Tensor:
+def rows_of_ids(ids: Tensor, rows: Tensor, first: Tensor, end: int) -> Tensor:
     """Returns the position of each id's row in the variable that has its table: int32, in the shape of the ids.
 
-    Id 0, padding, has position 0. An id that is not in the table, which must not read a row of the next one, has a
-    position outside the variable: the lookup then fails or, under JAX, gives NaN.
+    An id that is not in the table, which must not read a row of the next one, has a position outside the variable: the
+    lookup then fails or, under JAX, gives NaN.
 
     Args:
-        ids: Of any integer dtype.
-        rows: The number of rows of the table.
-        first: The position of its first row.
+        ids: Of any integer dtype, `[…, n]`.
+        rows: The number of rows of the table: an int or, where the columns of `ids` have several tables, int `[n]`.
+        first: The position of its first row: int32, like `rows`.
         end: The number of rows of the variable.
     """
     is_in_table = ops.logical_and(ops.greater_equal(ids, 0), ops.less(ids, rows))  # Before the cast of large ids.
-    positions = ops.where(is_in_table, ops.cast(ids, "int32") + first, end)
-    return ops.where(ops.equal(ids, 0), 0, positions) if first else positions
+    return ops.where(is_in_table, ops.cast(ids, "int32") + first, end)
 
 
 def layer_names(tables: Iterable[str]) -> dict[str, str]:
@@ -111,17 +110,20 @@ class Bags(NamedTuple):
     """The bags of one field in a batch.
 
     Attributes:
-        rows: The rows of the values in the variable that holds the field's table, int32 `[batch, max_len]`; 0 is
-            padding.
+        ids: The ids of the values, int `[batch, max_len]`; 0 is padding.
         weights: The weights of the values, `[batch, max_len]`, or None.
         pooling: mean, sum, sqrtn or max.
         table: The name of the field's table.
+        rows: The number of rows of the table.
+        first: The position of its first row in its variable.
     """
 
-    rows: Tensor
+    ids: Tensor
     weights: Tensor | None
     pooling: str
     table: str
+    rows: int
+    first: int
 
 
 def batch_size(features: Mapping[str, Tensor], training: bool | None) -> Tensor | None:
@@ -163,7 +165,7 @@ def pooled_once(
     parts: list[tuple[Tensor, ...]] = []
     order: list[int] = []
     for is_one in (True, False):
-        chosen = [index for index, bag in enumerate(bags) if (bag.rows.shape[0] == 1) == is_one]
+        chosen = [index for index, bag in enumerate(bags) if (bag.ids.shape[0] == 1) == is_one]
         if chosen:
             pooled, penalized, *terms = pool([bags[index] for index in chosen])
             parts.append((penalized, *(in_all_rows(output, batch) for output in (pooled, *terms))))
@@ -259,11 +261,10 @@ class Layout:
         ids = ops.convert_to_tensor(features[name])
         if field["pooling"] is None:  # A single value is a bag of one.
             ids = ops.expand_dims(ids, axis=1)
-        table = self.tables[field["table"]]
-        rows = rows_of_ids(ids, table["rows"], self.first_rows[field["table"]], self.rows_by_dim[table["dim"]])
+        table = field["table"]
         weights = None if field["weights"] is None else features[field["weights"]]
         [pooling] = self.poolings([name])
-        return Bags(rows, weights, pooling, field["table"])
+        return Bags(ids, weights, pooling, table, self.tables[table]["rows"], self.first_rows[table])
 
     def poolings(self, names: Iterable[str]) -> list[str]:
         """Returns the pooling of each of some fields; a single value is pooled as a bag of one, by sum."""

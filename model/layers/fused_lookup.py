@@ -23,7 +23,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from .features import Layout
+from .features import Bags, Layout, rows_of_ids
 from .weights import weight_unit
 
 # TensorFlow's kernel for the product takes ten times as long for each column if there are 32 or more.
@@ -74,34 +74,39 @@ def gathered(table: tf.Variable, positions: tf.Tensor) -> tf.Tensor:
     return tf.gather(table, positions)
 
 
-def lookup_of(ids: Sequence[tf.Tensor], weights: Sequence[tf.Tensor | None], poolings: Sequence[str]) -> Lookup:
+def lookup_of(bags: Sequence[Bags], end: int) -> Lookup:
     """Returns the lookup of a batch.
 
+    A pooling has the coefficients w / Σ w (mean), w (sum and max) or w / √(Σ w²) (sqrtn); they are 0 where a divisor is
+    0. Without weights, each w is 1.
+
     Args:
-        ids: For each field its rows in the table, int `[batch, max_len]`; 0 is padding and never read.
-        weights: For each field one number per value, `[batch, max_len]`, or None: all 1.
-        poolings: For each field mean, sum, sqrtn or max; the coefficients are w / Σ w, w, w / √(Σ w²) and w. They are
-            0 where a divisor is 0.
+        bags: The bags of each field; their tables are in one variable. Id 0 is padding and never read.
+        end: The number of rows of the variable.
     """
-    fields = len(ids)
-    all_ids = tf.concat([tf.cast(field, tf.int32) for field in ids], axis=1)
-    field_of_column = tf.concat([tf.fill([tf.shape(field)[1]], index) for index, field in enumerate(ids)], axis=0)
-    batch = tf.shape(all_ids)[0]
+    # One matrix for the ids of all fields: operations on it cost less than the same on those of each field.
+    fields = len(bags)
+    dtype = tf.int32 if all(bag.ids.dtype == tf.int32 for bag in bags) else tf.int64
+    ids = tf.concat([tf.cast(bag.ids, dtype) for bag in bags], axis=1)
+    field_of_column = tf.concat([tf.fill([tf.shape(bag.ids)[1]], index) for index, bag in enumerate(bags)], axis=0)
+    batch = tf.shape(ids)[0]
+    table_rows = tf.gather(tf.constant([bag.rows for bag in bags], dtype), field_of_column)
+    first_rows = tf.gather([bag.first for bag in bags], field_of_column)
+    rows = rows_of_ids(ids, table_rows, first_rows, end)
     # Flattened example by example, and so bag by bag: the bags of the values ascend.
     bag_of_position = tf.reshape(tf.range(batch)[:, tf.newaxis] * fields + field_of_column, [-1])
-    flat_ids = tf.reshape(all_ids, [-1])
-    positions = tf.where(flat_ids != 0)[:, 0]
-    bags = tf.gather(bag_of_position, positions)
-    ids_read, row_indices = tf.unique(tf.gather(flat_ids, positions))
+    positions = tf.where(tf.reshape(ids, [-1]) != 0)[:, 0]
+    bag_of_value = tf.gather(bag_of_position, positions)
+    ids_read, row_indices = tf.unique(tf.gather(tf.reshape(rows, [-1]), positions))
     w = None
-    if any(weight is not None for weight in weights):
+    if any(bag.weights is not None for bag in bags):
         by_field = [
-            tf.ones_like(field, tf.float32) if weight is None else tf.cast(weight, tf.float32)
-            for field, weight in zip(ids, weights, strict=True)
+            tf.ones_like(bag.ids, tf.float32) if bag.weights is None else tf.cast(bag.weights, tf.float32)
+            for bag in bags
         ]
         w = tf.gather(tf.reshape(tf.concat(by_field, axis=1), [-1]), positions)
-    coefficients = _coefficients(w, bags, batch * fields, poolings)
-    return Lookup(ids_read, tf.stack([bags, row_indices], axis=1), coefficients, batch * fields)
+    coefficients = _coefficients(w, bag_of_value, batch * fields, [bag.pooling for bag in bags])
+    return Lookup(ids_read, tf.stack([bag_of_value, row_indices], axis=1), coefficients, batch * fields)
 
 
 def pooled_rows(

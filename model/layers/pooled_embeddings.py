@@ -26,6 +26,7 @@ from .features import (
     layer_names,
     padded_features,
     pooled_once,
+    rows_of_ids,
 )
 from .pooling import MaskedPool, masked_pool, sum_dtype
 from .weights import Tensor, coefficients
@@ -224,19 +225,18 @@ class PooledEmbeddings(keras.Layer):
 
     def _pooled_fused(self, dim: int, bags: Sequence[Bags]) -> tuple[Tensor, ...]:
         """Returns the pooled rows, `[batch, len(bags), dim + 1]`, the numbers to penalize, and terms of `Pooled`."""
-        rows, weights, poolings, _ = zip(*bags, strict=True)
-        lookup = fused_lookup.lookup_of(rows, weights, poolings)
+        lookup = fused_lookup.lookup_of(bags, self.layout.rows_by_dim[dim])
         rows_read = self._rows(dim, lookup.ids_read)  # Each once, so that a penalty has a sparse gradient.
         square_norms = self._square_norms_of(dim) if self.pairs else None
-        pooled, *terms = fused_lookup.pooled_rows(rows_read, lookup, poolings, square_norms)
+        pooled, *terms = fused_lookup.pooled_rows(rows_read, lookup, [bag.pooling for bag in bags], square_norms)
         return pooled, self._penalized(dim, rows_read), *terms
 
     def _pooled_dense(self, dim: int, bags: Sequence[Bags]) -> tuple[Tensor, ...]:
         """Returns the same as `_pooled_fused`, but the numbers to penalize are those of all rows."""
         pooled, squares, lengths = [], [], []
         for bag in bags:
-            mask = ops.not_equal(bag.rows, 0)
-            values = self._rows(dim, bag.rows)
+            mask = ops.not_equal(bag.ids, 0)
+            values = self._rows(dim, rows_of_ids(bag.ids, bag.rows, bag.first, self.layout.rows_by_dim[dim]))
             pooled.append(self.pools[bag.pooling](values, mask=mask, weights=bag.weights))
             if self.pairs:
                 x = coefficients(bag.pooling, mask, bag.weights)

@@ -70,10 +70,10 @@ def test_each_side_is_pooled_once() -> None:
 
     def pool(bags: Any) -> tuple[Any, ...]:
         calls.append([bag.table for bag in bags])
-        return keras.ops.stack([keras.ops.cast(bag.rows, "float32") for bag in bags], axis=1), None
+        return keras.ops.stack([keras.ops.cast(bag.ids, "float32") for bag in bags], axis=1), None
 
-    rows = {"a": [[1, 2]], "b": [[3, 4], [5, 6]], "c": [[7, 8]]}
-    bags = [Bags(keras.ops.array(x), None, "sum", name) for name, x in rows.items()]
+    ids = {"a": [[1, 2]], "b": [[3, 4], [5, 6]], "c": [[7, 8]]}
+    bags = [Bags(keras.ops.array(x), None, "sum", name, rows=9, first=0) for name, x in ids.items()]
     pooled, _ = pooled_once(pool, bags, keras.ops.array(2))
     assert calls == [["a", "c"], ["b"]]
     assert keras.ops.convert_to_numpy(pooled).tolist() == [[[1, 2], [3, 4], [7, 8]], [[1, 2], [5, 6], [7, 8]]]
