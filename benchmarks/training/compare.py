@@ -1,4 +1,4 @@
-"""Compares fieldpool's training with DeepCTR, FuxiCTR, FBGEMM and stock Keras layers.
+"""Compares fieldpool's training with DeepCTR, FuxiCTR, FBGEMM, keras-rs and stock Keras layers.
 
     python -m benchmarks.training.compare --parts speed,records,quality --windows 10
 
@@ -51,6 +51,7 @@ CONTENDERS = (
     Contender("FuxiCTR, Adam", "fuxictr"),
     Contender("Keras layers, Adam", "keras"),
     Contender("Keras layers, Adam, XLA", "keras", "xla"),
+    Contender("keras-rs, Adam", "keras_rs"),
     Contender("fieldpool, LazyAdam", "fieldpool", "lazy_adam", large=True),
     Contender("fieldpool, row-wise Adagrad", "fieldpool", "rowwise_adagrad", large=True),
     Contender("FBGEMM, row-wise Adagrad", "fbgemm", large=True),

@@ -28,6 +28,7 @@ PEERS = {
     # Without its dependencies, which its operators do not need.
     "fbgemm": Peer("3.11", (("torch==2.13.0", "numpy<3"), ("--no-deps", "fbgemm-gpu-cpu==1.8.0"))),
     "fuxictr": Peer("3.11", (("torch==2.13.0", "fuxictr==2.3.10"),)),
+    "keras_rs": Peer("3.11", (("keras-rs==0.4.0", "keras==3.15.1", "tensorflow==2.21.0"),)),
 }
 
 

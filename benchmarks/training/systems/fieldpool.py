@@ -25,7 +25,8 @@ class Fieldpool:
         keras.utils.set_random_seed(settings.seed or 0)
         self.model = deepfm(task)
         rate = ADAGRAD_RATE if settings.variant == "rowwise_adagrad" else task.learning_rate
-        compile_model(self.model, settings.variant or "lazy_adam", rate)
+        # Trainings as short as those of quality are not compiled; the windows of speed are parts of a long one.
+        compile_model(self.model, settings.variant or "lazy_adam", rate, compiled=settings.seed is None)
         self.dataset = batches(task, settings, tf.int64)  # The dtype of fieldpool's reader.
 
     def epoch(self) -> None:
@@ -56,14 +57,14 @@ def deepfm(task: Task) -> DeepFM:
     return model
 
 
-def compile_model(model: DeepFM, name: str, learning_rate: float) -> None:
+def compile_model(model: DeepFM, name: str, learning_rate: float, *, compiled: bool = True) -> None:
     """Compiles a model as `fieldpool.model.training.compilation.compiled_model` does."""
     model.compile(
         optimizer=optimizer(name, learning_rate),
         loss=keras.losses.BinaryCrossentropy(from_logits=True),
         jit_compile=False,
     )
-    use_own_step(model, compiled=True)
+    use_own_step(model, compiled=compiled)
 
 
 if __name__ == "__main__":
