@@ -6,7 +6,6 @@ import argparse
 import contextlib
 import io
 import math
-import os
 from collections.abc import Sequence
 from typing import Literal
 
@@ -14,6 +13,7 @@ from apache_beam.options.pipeline_options import DebugOptions, DirectOptions, Pi
 from apache_beam.options.pipeline_options_validator import PipelineOptionsValidator
 from apache_beam.runners.runner import create_runner
 
+from ...transforms.cores import cores
 from ...transforms.errors import UserError
 from . import dataflow, portable
 
@@ -157,11 +157,6 @@ def _in_process(mode: Mode, workers: int | None) -> list[str]:
     if (workers or 1) > 1:
         raise UserError(f"--mode memory has one worker; leave --workers {workers} out, or choose another mode")
     return []
-
-
-def cores() -> int:
-    """Returns the number of cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _workers() -> int:

@@ -9,6 +9,7 @@ from functools import partial
 
 import numpy as np
 
+from ...transforms.cores import cores
 from ...transforms.runs.run import Run
 from ...transforms.runs.run_stats import RunStats, total
 from ...transforms.spec import SPLITS, Spec
@@ -16,7 +17,6 @@ from ...transforms.spec.inputs import raw_columns
 from ...transforms.writing import TEMPORARY
 from ..counts.stats import run_stats
 from ..jobs.errors import translate_worker_errors
-from ..jobs.options import cores
 from ..rows.checks import Checked, check_rows
 from ..rows.prepared_job import prepare_job
 from ..rows.tft_rows import without_labels

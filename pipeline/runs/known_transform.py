@@ -16,6 +16,7 @@ from apache_beam.io.filesystems import FileSystems
 from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
 from apache_beam.runners.runner import PipelineResult
 
+from ...transforms.cores import cores
 from ...transforms.errors import UserError
 from ...transforms.kinds import check_cloud_access, kind_of
 from ...transforms.run_files import (
@@ -36,7 +37,7 @@ from ..analysis.analysis import analyze, is_complete, read_analysis
 from ..analysis.cache import OPTION, CountsCache
 from ..folders.storage import children, make_folder
 from ..folders.work_folder import ANALYSIS_FOLDER
-from ..jobs.options import cores, runs_in_process
+from ..jobs.options import runs_in_process
 from ..vectors.normalized import check_normalized
 from ..vectors.vector_files import read_vector_files
 from .growing import Growing

@@ -7,6 +7,7 @@ import pytest
 import tensorflow as tf
 from handmade_run import Row, write_run
 
+from fieldpool.model import examples
 from fieldpool.model.examples import NoExamples, count_examples, feature_spec, read_examples
 from fieldpool.model.run import Run
 from fieldpool.transforms.spec import Spec
@@ -106,6 +107,19 @@ def test_seed_fixes_the_order_and_epochs_differ(run: Run) -> None:
     assert [first, second] == two_epochs(3)
     assert first != second
     assert first != two_epochs(4)[0]
+
+
+def test_the_order_is_the_same_on_any_number_of_cores(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(examples, "_BLOCK", 1)
+    orders = []
+    for number in (1, 2, 8):
+        monkeypatch.setattr(examples, "cores", lambda number=number: number)
+        orders.append(items(read_examples(run, "train", batch_size=4, shuffle_buffer=5, seed=3)))
+    assert orders == orders[:1] * 3
+
+
+def test_the_end_of_an_iteration_does_not_wait_for_the_thread_that_tunes_it(run: Run) -> None:
+    assert read_examples(run, "train", batch_size=4).options().autotune.enabled is False
 
 
 def test_repeat(run: Run) -> None:
