@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -38,12 +39,35 @@ class FactorizationMachine(layers.Layer):
         return 0.5 * ops.sum(pairs, axis=1, keepdims=True)
 
 
-class StockKeras:
-    """See `task.System`."""
+def deepfm(task: Task) -> keras.Model:
+    """Returns the model of a task without numeric features and without L2."""
+    inputs: dict[str, Any] = {}
+    vectors: list[Any] = []
+    linear: list[Any] = []
+    for name, field in task.fields.items():
+        ids = inputs[name] = keras.Input((field.max_len,) if field.max_len else (), dtype="int32", name=name)
+        for dim, outputs in ((task.dim, vectors), (1, linear)):
+            x = layers.Embedding(task.tables[field.table], dim, mask_zero=bool(field.max_len))(ids)
+            outputs.append(MaskedMean()(x) if field.max_len else x)
+    return keras.Model(inputs, logit_of(task, ops.stack(vectors, axis=1), layers.Add()(linear)))
 
-    def __init__(self, task: Task, settings: Settings) -> None:
+
+def logit_of(task: Task, m: Any, linear: Any) -> Any:
+    """Returns the logit, `[batch, 1]`, of the vectors, `[batch, fields, dim]`, and the linear terms, `[batch, 1]`."""
+    hidden = layers.Flatten()(m)
+    for units in task.hidden_units:
+        hidden = layers.Dense(units, activation="relu")(hidden)
+        if task.dropout:
+            hidden = layers.Dropout(task.dropout)(hidden)
+    return layers.Add()([linear, FactorizationMachine()(m), layers.Dense(1)(hidden)])
+
+
+class StockKeras:
+    """See `task.System`; `build` returns the model of a task."""
+
+    def __init__(self, task: Task, settings: Settings, build: Callable[[Task], keras.Model] = deepfm) -> None:
         keras.utils.set_random_seed(settings.seed or 0)
-        self.model = deepfm(task)
+        self.model = build(task)
         # XLA (`jit_compile`) makes the gradient of each table dense.
         self.model.compile(
             keras.optimizers.Adam(task.learning_rate),
@@ -59,26 +83,6 @@ class StockKeras:
     def scores(self, features: dict[str, np.ndarray]) -> np.ndarray:
         """See `task.System`."""
         return tf.sigmoid(self.model.predict(features, batch_size=4096, verbose=0)).numpy()[:, 0]
-
-
-def deepfm(task: Task) -> keras.Model:
-    """Returns the model of a task without numeric features and without L2."""
-    inputs: dict[str, Any] = {}
-    vectors: list[Any] = []
-    linear: list[Any] = []
-    for name, field in task.fields.items():
-        ids = inputs[name] = keras.Input((field.max_len,) if field.max_len else (), dtype="int32", name=name)
-        for dim, outputs in ((task.dim, vectors), (1, linear)):
-            x = layers.Embedding(task.tables[field.table], dim, mask_zero=bool(field.max_len))(ids)
-            outputs.append(MaskedMean()(x) if field.max_len else x)
-    m = ops.stack(vectors, axis=1)
-    hidden = layers.Flatten()(m)
-    for units in task.hidden_units:
-        hidden = layers.Dense(units, activation="relu")(hidden)
-        if task.dropout:
-            hidden = layers.Dropout(task.dropout)(hidden)
-    logit = layers.Add()([*linear, FactorizationMachine()(m), layers.Dense(1)(hidden)])
-    return keras.Model(inputs, logit)
 
 
 if __name__ == "__main__":
