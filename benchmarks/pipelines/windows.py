@@ -24,8 +24,8 @@ import pyarrow.parquet as pq
 from fieldpool.pipeline.analysis.analysis import analyze
 from fieldpool.pipeline.analysis.cache import CountsCache
 from fieldpool.pipeline.analysis.partitions import partitions_of
-from fieldpool.pipeline.jobs.options import cores
 from fieldpool.pipeline.sources.files import find_files
+from fieldpool.transforms.cores import cores
 from fieldpool.transforms.spec import Spec
 
 from .measured import report
