@@ -142,7 +142,7 @@ bench-windows: $(SETUP) ## Analyze 30 days of 1M rows, then a day more with thei
 bench-start: $(SETUP) ## Time the start of commands, as ratios to the import of TensorFlow and Beam: 5 minutes
 	$(VENV)/bin/python -m benchmarks.startup --folder $(FOLDER)
 
-bench-train: $(SETUP) ## Compare training with DeepCTR, FuxiCTR, FBGEMM, keras-rs and Keras layers; installs them: 8 GB, half an hour
+bench-train: $(SETUP) ## Compare training with DeepCTR, FuxiCTR, FBGEMM, keras-rs and Keras layers; installs them: 14 GB, half an hour
 	$(VENV)/bin/python -m benchmarks.training.compare --folder $(FOLDER) $(TRAIN)
 	for variant in lazy_adam rowwise_adagrad; do \
 	    $(VENV)/bin/python -m benchmarks.training.step --variant $$variant $(STEP); \

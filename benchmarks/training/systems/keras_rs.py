@@ -1,7 +1,7 @@
 """A DeepFM on keras-rs' DistributedEmbedding, which looks up and pools all fields; the tables are trained by Adam.
 
 Padding has the weight 0, because the layer has no mask. A row has the vector and, last, the linear weight.
-https://keras.io/keras_rs/api/embedding_layers/distributed_embedding/
+Initial values are those of `Embedding`. https://keras.io/keras_rs/api/embedding_layers/distributed_embedding/
 """
 
 from __future__ import annotations
@@ -21,7 +21,9 @@ def deepfm(task: Task) -> keras.Model:
     """Returns the model of a task without numeric features and without L2."""
     width, size = task.dim + 1, task.batch_size
     tables = {
-        name: keras_rs.layers.TableConfig(name, rows, width, optimizer=keras.optimizers.Adam(task.learning_rate))
+        name: keras_rs.layers.TableConfig(
+            name, rows, width, initializer="uniform", optimizer=keras.optimizers.Adam(task.learning_rate)
+        )
         for name, rows in task.tables.items()
     }
     inputs: dict[str, Any] = {}
