@@ -13,8 +13,8 @@ from typing import Any
 
 import tensorflow as tf
 
-from ..transforms.cores import cores
 from ..transforms.errors import UserError
+from ..transforms.process.cores import cores
 from ..transforms.run_files import EXAMPLES_FOLDER
 from ..transforms.runs.damage import reading
 from ..transforms.runs.run import Run

@@ -17,7 +17,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from ..transforms.stopping import undone, uninterrupted
+from ..transforms.process.stopping import undone, uninterrupted
 from ..transforms.writing import TEMPORARY, UNFINISHED_PREFIX, replacing, sync, temporary_folder, writing
 from .json_text import json_text
 

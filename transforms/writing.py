@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from .errors import CannotWrite, UserError
-from .stopping import undone
+from .process.stopping import undone
 
 # The start of the names of temporary files, which are beside the files that they replace.
 UNFINISHED_PREFIX = ".unfinished-"

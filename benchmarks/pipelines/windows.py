@@ -25,7 +25,7 @@ from fieldpool.pipeline.analysis.analysis import analyze
 from fieldpool.pipeline.analysis.cache import CountsCache
 from fieldpool.pipeline.analysis.partitions import partitions_of
 from fieldpool.pipeline.sources.files import find_files
-from fieldpool.transforms.cores import cores
+from fieldpool.transforms.process.cores import cores
 from fieldpool.transforms.spec import Spec
 
 from .measured import report

@@ -31,9 +31,9 @@ from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
 from ...transforms.errors import UserError
+from ...transforms.process.stopping import undone
 from ...transforms.spec import NumericField, Spec, TimeSplit, Vocabulary
 from ...transforms.spec.inputs import is_hashed_cross
-from ...transforms.stopping import undone
 from ...transforms.writing import UNFINISHED_PREFIX, sync, writing
 from ..folders.storage import make_folder, remove
 from ..rows.times import Times, boundaries_of, split_unit

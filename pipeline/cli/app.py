@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 
 from ...transforms.errors import CannotWrite, UserError
-from ...transforms.stopping import is_stopping
+from ...transforms.process.stopping import is_stopping
 from ...transforms.writing import cannot_write
 from ..terminal import console, startup
 from ..terminal.interrupts import EXIT_CODE

@@ -25,6 +25,7 @@ from apache_beam.io.filesystems import FileSystems
 from ...transforms.errors import CannotResume, TargetExists
 from ...transforms.kinds import Kind
 from ...transforms.outputs import REPLACE, check_not_a_file, locked
+from ...transforms.process.stopping import undone, uninterrupted
 from ...transforms.run_files import (
     DONE_FILE,
     EXAMPLES_FOLDER,
@@ -38,7 +39,6 @@ from ...transforms.run_files import (
     VECTORS_FOLDER,
     VOCABULARY_COUNTS_FOLDER,
 )
-from ...transforms.stopping import undone, uninterrupted
 from ...transforms.writing import UNFINISHED_PREFIX, writing
 from ..sources.files import FileStamp
 from .storage import children, is_object_store, make_folder, move, remove, write_atomically

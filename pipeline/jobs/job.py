@@ -20,7 +20,7 @@ from apache_beam.runners.runner import PipelineResult, PipelineState
 
 from ...transforms.errors import TimeLimitExceeded
 from ...transforms.kinds import check_cloud_access
-from ...transforms.stopping import undone
+from ...transforms.process.stopping import undone
 from . import dataflow, portable
 from .errors import translate_worker_errors
 from .local_workers import quiet_workers

@@ -13,8 +13,8 @@ from apache_beam.options.pipeline_options import DebugOptions, DirectOptions, Pi
 from apache_beam.options.pipeline_options_validator import PipelineOptionsValidator
 from apache_beam.runners.runner import create_runner
 
-from ...transforms.cores import cores
 from ...transforms.errors import UserError
+from ...transforms.process.cores import cores
 from . import dataflow, portable
 
 # How a job runs on this machine: in this process, in a number of threads of it, or in several processes.

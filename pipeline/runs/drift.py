@@ -9,7 +9,7 @@ from functools import partial
 
 import numpy as np
 
-from ...transforms.cores import cores
+from ...transforms.process.cores import cores
 from ...transforms.runs.run import Run
 from ...transforms.runs.run_stats import RunStats, total
 from ...transforms.spec import SPLITS, Spec

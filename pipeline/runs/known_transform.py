@@ -16,9 +16,9 @@ from apache_beam.io.filesystems import FileSystems
 from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
 from apache_beam.runners.runner import PipelineResult
 
-from ...transforms.cores import cores
 from ...transforms.errors import UserError
 from ...transforms.kinds import check_cloud_access, kind_of
+from ...transforms.process.cores import cores
 from ...transforms.run_files import (
     ASSETS_FOLDER,
     LEDGERS_FOLDER,

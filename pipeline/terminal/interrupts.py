@@ -21,7 +21,7 @@ import time
 from types import FrameType
 from typing import Any, NoReturn
 
-from ...transforms import stopping
+from ...transforms.process import stopping
 
 EXIT_CODE = 130
 

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ...transforms.errors import FieldpoolWarning
-from ...transforms.stopping import is_stopping
+from ...transforms.process.stopping import is_stopping
 from ...transforms.writing import checked_temporary_folder
 from . import console
 from .console import err

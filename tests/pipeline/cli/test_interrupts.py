@@ -14,7 +14,7 @@ from typing import IO
 
 import pytest
 
-from fieldpool.transforms.stopping import undone, uninterrupted
+from fieldpool.transforms.process.stopping import undone, uninterrupted
 
 # The program of the command `fieldpool`, with another module of commands.
 PROGRAM = """
@@ -27,7 +27,7 @@ main()
 IMPORTS = """
 import gc, hashlib, subprocess, sys, threading, time, weakref
 from pathlib import Path
-from fieldpool.transforms.stopping import undone, uninterrupted
+from fieldpool.transforms.process.stopping import undone, uninterrupted
 def ready():
     print("ready", flush=True)
 """
