@@ -62,7 +62,7 @@ def with_checked_ids(features: Mapping[str, tf.Tensor], layout: Layout) -> dict[
 def _checked_ids(ids: tf.Tensor, rows: int, field: str) -> tf.Tensor:
     """Returns the ids of a field, whose table has `rows` rows: see `with_checked_ids`."""
     ids = tf.convert_to_tensor(ids)
-    smallest, largest = tf.reduce_min(ids), tf.reduce_max(ids)
+    smallest, largest = (tf.cast(end(ids), tf.int64) for end in (tf.reduce_min, tf.reduce_max))
     message = f"field {field}: expected ids from 0 to {rows - 1}, the rows of its table; found ids from"
     check = tf.debugging.Assert((smallest >= 0) & (largest < rows), [message, smallest, "to", largest])
     with tf.control_dependencies([] if check is None else [check]):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pytest
 import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -121,3 +122,15 @@ def test_traced_layer_accepts_an_empty_batch() -> None:
     ids = np.array([[1, 3], [0, 0]])
     np.testing.assert_array_equal(traced({"a": tf.constant(ids)})[0], layer({"a": ids})[0])
     assert traced({"a": tf.zeros([0, 2], tf.int64)})[0].shape == (0, 1, 2)
+
+
+@pytest.mark.parametrize("dtypes", [("uint8", "int32"), ("int32", "int64"), ("int8", "int8")])
+def test_fields_may_have_ids_of_any_integer_dtype(dtypes: tuple[str, str]) -> None:
+    tables = {"first": Table(rows=300, dim=2), "second": Table(rows=500, dim=2)}
+    fields = {table: EmbeddedField(table=table, pooling="mean", weights=None) for table in tables}
+    layer = PooledEmbeddings(tables, fields, dim=2)
+    layer.build()
+    ids = np.array([[3, 100, 0], [0, 0, 0]])
+    expected = layer(dict.fromkeys(fields, ids))
+    found = layer({field: ids.astype(dtype) for field, dtype in zip(fields, dtypes, strict=True)})
+    np.testing.assert_array_equal(found[0], expected[0])
