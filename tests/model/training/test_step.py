@@ -98,3 +98,15 @@ def test_half_precision_is_compiled_as_well() -> None:
         use_own_step(model, compiled=compiled)
         losses.append(fitted(model, rows)[0])
     np.testing.assert_allclose(losses[1], losses[0], rtol=2e-2)
+
+
+@pytest.mark.skipif(not tf.config.list_physical_devices("GPU"), reason="no GPU")
+@pytest.mark.parametrize("compiled", [False, True])
+def test_a_gpu_gives_the_losses_of_a_processor(compiled: bool) -> None:
+    losses = []
+    for device in ("CPU:0", "GPU:0"):
+        with tf.device(device):
+            model = model_of()
+            use_own_step(model, compiled=compiled)
+            losses.append(fitted(model, dataset(weighted=False))[0])
+    np.testing.assert_allclose(losses[1], losses[0], rtol=1e-3)
