@@ -29,16 +29,22 @@ from .weights import weight_unit
 # TensorFlow's kernel for the product takes ten times as long for each column if there are 32 or more.
 _COLUMNS_AT_ONCE = 31
 
+# Groups of tables whose ids are made unique side by side, because `tf.unique` uses one thread. More cost more than
+# they save on 2 cores.
+_GROUPS = 3
+
+# Marks ids as unique where no `Unique` operation shows it: see `are_unique`.
+_UNIQUE_IDS = "unique_ids"
+
 
 class Lookup(NamedTuple):
     """The rows of a table to read for a batch, and the matrix C of the pooling coefficients.
 
-    The values of a batch are all its ids except padding, in the order of their bags. Bag b is the list of field
-    b % fields of example b // fields.
+    The values of a batch are all its ids except padding. Bag b is the list of field b % fields of example b // fields.
 
     Attributes:
         ids_read: The ids of the rows to read, each once: int32 `[rows read]`.
-        places: The bag of each value, and the index of its row in `ids_read`: int32 `[values, 2]`, ascending by bag.
+        places: The bag of each value, and the index of its row in `ids_read`: int32 `[values, 2]`.
         coefficients: The coefficient of each value, float32 `[values]`.
         num_bags: The number of bags, batch · fields: int32 scalar.
     """
@@ -74,7 +80,23 @@ def gathered(table: tf.Variable, positions: tf.Tensor) -> tf.Tensor:
     return tf.gather(table, positions)
 
 
-def lookup_of(bags: Sequence[Bags], end: int) -> Lookup:
+class _Values(NamedTuple):
+    """The values of a group of fields, in the order of their bags.
+
+    Attributes:
+        ids_read: The ids of their rows, each once: int32 `[rows read]`.
+        row_indices: The index in `ids_read` of the row of each value, int32 `[values]`.
+        bags: The bag of each value, int32 `[values]`.
+        weights: The weight of each value, float32 `[values]`, or None.
+    """
+
+    ids_read: tf.Tensor
+    row_indices: tf.Tensor
+    bags: tf.Tensor
+    weights: tf.Tensor | None
+
+
+def lookup_of(bags: Sequence[Bags], end: int, *, in_groups: bool = False) -> Lookup:
     """Returns the lookup of a batch.
 
     A pooling has the coefficients w / Σ w (mean), w (sum and max) or w / √(Σ w²) (sqrtn); they are 0 where a divisor is
@@ -83,30 +105,74 @@ def lookup_of(bags: Sequence[Bags], end: int) -> Lookup:
     Args:
         bags: The bags of each field; their tables are in one variable. Id 0 is padding and never read.
         end: The number of rows of the variable.
+        in_groups: Whether to compute groups of fields side by side, which is faster for large batches, and slower for a
+            few rows. The pooled vectors and their gradients are the same.
     """
+    groups = _groups_of_fields(bags) if in_groups else [range(len(bags))]
+    parts = [_values_of(bags, group, end) for group in groups]
+    ids_read, row_indices, bag_of_value, w = parts[0]
+    if len(parts) > 1:
+        numbers = [tf.size(part.ids_read) for part in parts]
+        first_indices = tf.unstack(tf.cumsum(numbers, exclusive=True))
+        indices = [first + part.row_indices for first, part in zip(first_indices, parts, strict=True)]
+        # The groups have no tables in common.
+        ids_read = tf.identity(tf.concat([part.ids_read for part in parts], axis=0), name=_UNIQUE_IDS)
+        row_indices = tf.concat(indices, axis=0)
+        bag_of_value = tf.concat([part.bags for part in parts], axis=0)
+        w = None if w is None else tf.concat([part.weights for part in parts], axis=0)
+    num_bags = tf.shape(bags[0].ids)[0] * len(bags)
+    coefficients = _coefficients(w, bag_of_value, num_bags, [bag.pooling for bag in bags])
+    return Lookup(ids_read, tf.stack([bag_of_value, row_indices], axis=1), coefficients, num_bags)
+
+
+def are_unique(ids: tf.Tensor) -> bool:
+    """Returns whether the graph shows that ids are unique, as those of a `Lookup` and of the gradient of its rows.
+
+    Another `tf.unique` would take 5 % of a step's time.
+    """
+    if not tf.is_symbolic_tensor(ids):
+        return False
+    while ids.op.type in ("Identity", "Reshape"):
+        if ids.op.name.rsplit("/", 1)[-1].startswith(_UNIQUE_IDS):
+            return True
+        ids = ids.op.inputs[0]
+    return bool(ids.op.type == "Unique" and ids.value_index == 0)
+
+
+def _groups_of_fields(bags: Sequence[Bags]) -> list[list[int]]:
+    """Returns the fields of each group, as indices of `bags`: a table is in one group, and all have similar widths."""
+    widths: dict[str, int] = {}
+    for bag in bags:
+        widths[bag.table] = widths.get(bag.table, 0) + (bag.ids.shape[1] or 1)
+    tables: list[set[str]] = [set() for _ in range(_GROUPS)]
+    for table in sorted(widths, key=widths.__getitem__, reverse=True):
+        min(tables, key=lambda group: sum(widths[name] for name in group)).add(table)
+    return [[i for i, bag in enumerate(bags) if bag.table in group] for group in tables if group]
+
+
+def _values_of(all_bags: Sequence[Bags], group: Sequence[int], end: int) -> _Values:
+    """Returns the values of the fields of a group; `all_bags` and `end` are the arguments of `lookup_of`."""
+    bags = [all_bags[index] for index in group]
     # One matrix for the ids of all fields: operations on it cost less than the same on those of each field.
-    fields = len(bags)
     dtype = tf.int32 if all(bag.ids.dtype == tf.int32 for bag in bags) else tf.int64
     ids = tf.concat([tf.cast(bag.ids, dtype) for bag in bags], axis=1)
-    field_of_column = tf.concat([tf.fill([tf.shape(bag.ids)[1]], index) for index, bag in enumerate(bags)], axis=0)
-    batch = tf.shape(ids)[0]
-    table_rows = tf.gather(tf.constant([bag.rows for bag in bags], dtype), field_of_column)
-    first_rows = tf.gather([bag.first for bag in bags], field_of_column)
+    field_of_column = tf.concat([tf.fill([tf.shape(all_bags[index].ids)[1]], index) for index in group], axis=0)
+    table_rows = tf.gather(tf.constant([bag.rows for bag in all_bags], dtype), field_of_column)
+    first_rows = tf.gather([bag.first for bag in all_bags], field_of_column)
     rows = rows_of_ids(ids, table_rows, first_rows, end)
     # Flattened example by example, and so bag by bag: the bags of the values ascend.
-    bag_of_position = tf.reshape(tf.range(batch)[:, tf.newaxis] * fields + field_of_column, [-1])
+    examples = tf.range(tf.shape(ids)[0])[:, tf.newaxis]
+    bag_of_position = tf.reshape(examples * len(all_bags) + field_of_column, [-1])
     positions = tf.where(tf.reshape(ids, [-1]) != 0)[:, 0]
-    bag_of_value = tf.gather(bag_of_position, positions)
     ids_read, row_indices = tf.unique(tf.gather(tf.reshape(rows, [-1]), positions))
-    w = None
-    if any(bag.weights is not None for bag in bags):
+    weights = None
+    if any(bag.weights is not None for bag in all_bags):
         by_field = [
             tf.ones_like(bag.ids, tf.float32) if bag.weights is None else tf.cast(bag.weights, tf.float32)
             for bag in bags
         ]
-        w = tf.gather(tf.reshape(tf.concat(by_field, axis=1), [-1]), positions)
-    coefficients = _coefficients(w, bag_of_value, batch * fields, [bag.pooling for bag in bags])
-    return Lookup(ids_read, tf.stack([bag_of_value, row_indices], axis=1), coefficients, batch * fields)
+        weights = tf.gather(tf.reshape(tf.concat(by_field, axis=1), [-1]), positions)
+    return _Values(ids_read, row_indices, tf.gather(bag_of_position, positions), weights)
 
 
 def pooled_rows(
@@ -148,14 +214,17 @@ def _product(lookup: Lookup, coefficients: tf.Tensor, rows: tf.Tensor) -> tf.Ten
     """Returns the product of the sparse matrix of coefficients and the rows, `[bags, width]`."""
     # `tf.sparse.sparse_dense_matmul` takes only int64 indices.
     shape = tf.stack([lookup.num_bags, tf.shape(rows)[0]])
+    starts = range(0, rows.shape[1], _COLUMNS_AT_ONCE)
+    # The gradient of a slice is a copy.
+    blocks_of_rows = [rows] if len(starts) == 1 else [rows[:, first : first + _COLUMNS_AT_ONCE] for first in starts]
     blocks = [
         tf.raw_ops.SparseTensorDenseMatMul(
             a_indices=lookup.places,
             a_values=coefficients,
             a_shape=tf.cast(shape, tf.int64),
-            b=rows[:, first : first + _COLUMNS_AT_ONCE],
+            b=columns,
         )
-        for first in range(0, rows.shape[1], _COLUMNS_AT_ONCE)
+        for columns in blocks_of_rows
     ]
     return blocks[0] if len(blocks) == 1 else tf.concat(blocks, axis=1)
 

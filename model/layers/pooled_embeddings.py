@@ -158,7 +158,8 @@ class PooledEmbeddings(keras.Layer):
         batch = batch_size(features, training)
         if self.pairs and self.projections:  # Projected rows round by how many are projected.
             features, batch = {name: in_all_rows(x, batch) for name, x in features.items()}, None
-        pool = self._pooled_fused if keras.backend.backend() == "tensorflow" else self._pooled_dense
+        on_tensorflow = keras.backend.backend() == "tensorflow"
+        pool = partial(self._pooled_fused, in_groups=bool(training)) if on_tensorflow else self._pooled_dense
         results, penalty = [], None
         for dim, names in self.layout.names_by_dim.items():
             bags = [self.layout.bags(name, features) for name in names]
@@ -223,9 +224,9 @@ class PooledEmbeddings(keras.Layer):
         """Returns the numbers to penalize: of the rows that were read, or of all rows."""
         return ops.convert_to_tensor(self.variables_by_dim[dim]) if rows_read is None else rows_read
 
-    def _pooled_fused(self, dim: int, bags: Sequence[Bags]) -> tuple[Tensor, ...]:
+    def _pooled_fused(self, dim: int, bags: Sequence[Bags], *, in_groups: bool) -> tuple[Tensor, ...]:
         """Returns the pooled rows, `[batch, len(bags), dim + 1]`, the numbers to penalize, and terms of `Pooled`."""
-        lookup = fused_lookup.lookup_of(bags, self.layout.rows_by_dim[dim])
+        lookup = fused_lookup.lookup_of(bags, self.layout.rows_by_dim[dim], in_groups=in_groups)
         rows_read = self._rows(dim, lookup.ids_read)  # Each once, so that a penalty has a sparse gradient.
         square_norms = self._square_norms_of(dim) if self.pairs else None
         pooled, *terms = fused_lookup.pooled_rows(rows_read, lookup, [bag.pooling for bag in bags], square_norms)

@@ -200,25 +200,13 @@ def _with_unique_rows(gradient: tf.IndexedSlices) -> tf.IndexedSlices:
     """Returns the gradient with one slice per row: the sum of the slices of that row."""
     import tensorflow as tf
 
-    if _are_unique(gradient.indices):
+    from ..layers.fused_lookup import are_unique  # Needs TensorFlow.
+
+    if are_unique(gradient.indices):
         return gradient
     indices, position = tf.unique(gradient.indices)
     values = tf.math.unsorted_segment_sum(gradient.values, position, tf.size(indices))
     return tf.IndexedSlices(values, indices, gradient.dense_shape)
-
-
-def _are_unique(indices: tf.Tensor) -> bool:
-    """Returns whether the graph shows that the indices are unique, as in the gradient of `PooledEmbeddings`.
-
-    Another `tf.unique` would take 5 % of a step's time.
-    """
-    import tensorflow as tf
-
-    if not tf.is_symbolic_tensor(indices):
-        return False
-    while indices.op.type in ("Identity", "Reshape"):
-        indices = indices.op.inputs[0]
-    return indices.op.type == "Unique" and indices.value_index == 0
 
 
 def _rows(variable: Any, gradient: tf.IndexedSlices) -> tf.Tensor:

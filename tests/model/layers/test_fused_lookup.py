@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fieldpool.model.layers.features import EmbeddedField, Table
+from fieldpool.model.layers.fused_lookup import are_unique
 from fieldpool.model.layers.pooled_embeddings import PooledEmbeddings
 from fieldpool.model.layers.pooling import masked_pool
 
@@ -107,6 +108,45 @@ def test_gradient_has_each_used_row_once() -> None:
     gradient = tape.gradient(m, layer.variables_by_dim[2].value)
     assert isinstance(gradient, tf.IndexedSlices)
     assert sorted(gradient.indices.numpy() - layer.layout.first_rows["large"]) == [2, 5]
+
+
+@pytest.mark.parametrize("width", [3, None])
+def test_groups_have_the_vectors_and_gradients_of_one(width: int | None) -> None:
+    tables = {name: Table(rows=9, dim=2) for name in "abcd"}
+    weights = {"b": "w"}
+    fields = {
+        f"{table}{i}": EmbeddedField(table=table, pooling="mean", weights=weights.get(table))
+        for table in "abcd"
+        for i in range(2)
+    }
+    layer = PooledEmbeddings(tables, fields, dim=2)
+    layer.build()
+    random = np.random.default_rng(5)
+    features: dict[str, Any] = {name: random.integers(0, 9, (5, 3)) for name in fields}
+    features["w"] = random.random((5, 3)).astype("float32")
+    specs = {name: tf.TensorSpec([None, width], x.dtype) for name, x in features.items()}
+    has_unique_ids = []
+
+    def traced(training: bool) -> tuple[Any, ...]:
+        @tf.function(input_signature=[specs])
+        def step(features: dict[str, tf.Tensor]) -> tuple[Any, ...]:
+            with tf.GradientTape() as tape:
+                vectors, linear = layer(features, training=training)
+                loss = tf.reduce_sum(vectors**3) + tf.reduce_sum(linear**2)
+            gradient = tape.gradient(loss, layer.variables_by_dim[2].value)
+            has_unique_ids.append(are_unique(gradient.indices))
+            return vectors, linear, gradient.indices, gradient.values
+
+        outputs: tuple[Any, ...] = step({name: tf.constant(x) for name, x in features.items()})
+        return outputs
+
+    (*outputs, ids, rows), (*expected, expected_ids, expected_rows) = traced(True), traced(False)
+    assert has_unique_ids == [True, True]
+    assert ids.numpy().tolist() != expected_ids.numpy().tolist()  # Groups have another order.
+    for output, of_one_group in zip(outputs, expected, strict=True):
+        np.testing.assert_array_equal(output, of_one_group)
+    np.testing.assert_array_equal(ids.numpy()[np.argsort(ids)], expected_ids.numpy()[np.argsort(expected_ids)])
+    np.testing.assert_array_equal(rows.numpy()[np.argsort(ids)], expected_rows.numpy()[np.argsort(expected_ids)])
 
 
 def test_nan_weights_of_padding_are_ignored() -> None:
