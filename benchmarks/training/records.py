@@ -16,6 +16,8 @@ import keras
 from fieldpool.model.examples import read_examples
 from fieldpool.model.from_spec import deepfm
 from fieldpool.model.run import Run
+from fieldpool.model.training.steps.own_step import STEPS_WORTH_COMPILING
+from fieldpool.model.training.steps.together import steps_together
 
 from .systems.fieldpool import compile_model
 from .windows import answer
@@ -46,7 +48,7 @@ def main() -> None:
         steps_per_epoch=arguments.steps,
         shuffle=False,
         verbose=0,
-        callbacks=[Windows(arguments.steps * train.batch_size)],
+        callbacks=[*steps_together(model, STEPS_WORTH_COMPILING), Windows(arguments.steps * train.batch_size)],
     )
     answer()
 

@@ -42,6 +42,7 @@ from .monitor import best_epoch, choose_monitor
 from .result import TrainingResult, write_summary
 from .rounds import Rounds
 from .steps.multi_worker import is_first_worker, same_batches
+from .steps.together import steps_together
 from .variables import read_variables
 
 
@@ -83,7 +84,8 @@ def train(
             from scratch.
         callbacks: More callbacks, such as progress bars or `keras.callbacks.ModelCheckpoint`. They are called after
             those that compute metrics, so the logs have `val_auc` and `val_logloss`. A training that is resumed calls
-            them again at the end of the last epoch of the checkpoint.
+            them again at the end of the last epoch of the checkpoint. In epochs of 1000 steps and more, batch methods
+            are called once for several steps: see `StepsTogether`.
         overwrite: Whether an earlier model, or an unfinished training, in `out_dir` may be replaced.
 
     Raises:
@@ -170,6 +172,7 @@ def _fitted(
     stopping = spec.train.early_stopping
     stop = StopEarly(history, monitor, stopping.patience) if monitor and stopping else None
     every = [
+        *steps_together(model, training.rounds.steps_of_epoch, spec.train.checkpoint_steps),
         FiniteLoss(),
         checkpoints,  # Before metrics are computed, which may fail or be killed.
         *_measuring_callbacks(training, history),

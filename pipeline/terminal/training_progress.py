@@ -51,7 +51,8 @@ class TrainingProgress(keras.callbacks.Callback):
         self._progress.reset(self._task, description=f"Epoch {epoch + 1} of at most {self._epochs}")
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        """Adds one batch to the bar."""
+        """Advances the bar to the end of a batch; several steps may have been one call."""
         task = self._progress.tasks[self._task]
         speed = f"{task.speed:,.0f} examples/s" if task.speed else ""
-        self._progress.update(self._task, advance=self._batch_size, speed=speed)
+        steps = min(batch + 1, self.params["steps"])
+        self._progress.update(self._task, completed=steps * self._batch_size, speed=speed)

@@ -9,7 +9,8 @@ import tensorflow as tf
 from fieldpool.model.layers.deepfm import DeepFM
 from fieldpool.model.layers.features import EmbeddedField, Table
 from fieldpool.model.training.optimizers import optimizer
-from fieldpool.model.training.steps.own_step import use_own_step
+from fieldpool.model.training.steps.own_step import STEPS_WORTH_COMPILING, use_own_step
+from fieldpool.model.training.steps.together import steps_together
 
 from ..batches import batches
 from ..task import Settings, Task, main
@@ -28,10 +29,15 @@ class Fieldpool:
         # Trainings as short as those of quality are not compiled; the windows of speed are parts of a long one.
         compile_model(self.model, settings.variant or "lazy_adam", rate, compiled=settings.seed is None)
         self.dataset = batches(task, settings, tf.int64)  # The dtype of fieldpool's reader.
+        self.steps: int | None = None
+        self.callbacks: list[keras.callbacks.Callback] = []
+        if settings.seed is None:
+            self.steps, self.dataset = len(self.dataset), self.dataset.repeat()
+            self.callbacks = steps_together(self.model, STEPS_WORTH_COMPILING)
 
     def epoch(self) -> None:
         """See `task.System`."""
-        self.model.fit(self.dataset, verbose=0)
+        self.model.fit(self.dataset, verbose=0, steps_per_epoch=self.steps, callbacks=self.callbacks)
 
     def scores(self, features: dict[str, np.ndarray]) -> np.ndarray:
         """See `task.System`."""

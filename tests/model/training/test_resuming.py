@@ -18,7 +18,7 @@ from fieldpool.model.layers.deepfm import DeepFM
 from fieldpool.model.run import Run
 from fieldpool.model.training import compilation
 from fieldpool.model.training.result import TrainingResult
-from fieldpool.model.training.steps import own_step
+from fieldpool.model.training.steps import own_step, together
 from fieldpool.model.training.train import train
 from fieldpool.transforms.errors import UserError
 from fieldpool.transforms.spec import Train
@@ -97,7 +97,9 @@ def test_evaluations_within_an_epoch_are_resumed_as_well(run: Run, tmp_path: Pat
 
 
 def test_compiled_training_is_resumed_as_well(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(compilation, "STEPS_WORTH_COMPILING", 19)  # The steps of an epoch.
+    for module in (compilation, together):
+        monkeypatch.setattr(module, "STEPS_WORTH_COMPILING", 19)  # The steps of an epoch.
+    monkeypatch.setattr(together, "MOST_TOGETHER", 4)
     compiled: list[bool] = []
 
     def use_own_step(model: DeepFM, **options: bool) -> None:
@@ -105,17 +107,20 @@ def test_compiled_training_is_resumed_as_well(run: Run, tmp_path: Path, monkeypa
         own_step.use_own_step(model, **options)
 
     monkeypatch.setattr(compilation, "use_own_step", use_own_step)
-    settings = settings_of(run, epochs=1, checkpoint_steps=5)
+    settings = settings_of(run, epochs=1, checkpoint_steps=6)  # Calls of 3 steps.
     reference = train(run, str(tmp_path / "reference"), train_settings=settings)
     with pytest.raises(Interruption):
-        train(run, str(tmp_path / "out"), train_settings=settings, callbacks=[InterruptAt(8)])
+        train(run, str(tmp_path / "out"), train_settings=settings, callbacks=[InterruptAt(3)])
     resumed = train(run, str(tmp_path / "out"), train_settings=settings, resume=True)
     assert resumed.history == reference.history
     assert compiled == [True] * 3
 
+    monkeypatch.setattr(together, "MOST_TOGETHER", 1)
+    assert train(run, str(tmp_path / "one by one"), train_settings=settings).history == reference.history
+
     monkeypatch.setattr(compilation, "STEPS_WORTH_COMPILING", 20)
     train(run, str(tmp_path / "short"), train_settings=settings)
-    assert compiled == [True] * 3 + [False]
+    assert compiled == [True] * 4 + [False]
 
 
 def test_best_weights_that_are_gone_end_resuming(run: Run, tmp_path: Path, three_epochs: TrainingResult) -> None:

@@ -14,6 +14,7 @@ from fieldpool.model.layers.deepfm import DeepFM
 from fieldpool.model.layers.features import EmbeddedField, Table
 from fieldpool.model.training.optimizers import optimizer
 from fieldpool.model.training.steps.own_step import use_own_step
+from fieldpool.model.training.steps.together import StepsTogether
 
 ROWS, BATCH = 40, 16  # The last batch has 8 rows.
 TABLES = {"users": Table(rows=9, dim=4), "tags": Table(rows=7, dim=4), "words": Table(rows=6, dim=3)}
@@ -98,6 +99,40 @@ def test_half_precision_is_compiled_as_well() -> None:
         use_own_step(model, compiled=compiled)
         losses.append(fitted(model, rows)[0])
     np.testing.assert_allclose(losses[1], losses[0], rtol=2e-2)
+
+
+class Calls(keras.callbacks.Callback):
+    """Keeps the first and the last step of each call, as Keras counts them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first: list[int] = []
+        self.last: list[int] = []
+
+    def on_train_batch_begin(self, batch: int, logs: dict[str, float] | None = None) -> None:
+        self.first.append(batch)
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
+        self.last.append(batch)
+
+
+def test_steps_together_equal_those_one_by_one() -> None:
+    results, calls = [], Calls()
+    for together in (False, True):
+        model = model_of(dropout=0.5)
+        use_own_step(model, compiled=False)
+        callbacks = [StepsTogether(model, 3), calls] if together else []
+        endless = dataset(weighted=True).repeat()
+        losses = []
+        for _ in range(2):
+            history = model.fit(endless, epochs=2, steps_per_epoch=8, verbose=0, shuffle=False, callbacks=callbacks)
+            losses += history.history["loss"]
+        assert int(model.optimizer.iterations.numpy()) == 32
+        results.append([np.array(losses), *model.get_weights()])
+    for one_by_one, of_calls in zip(*results, strict=True):
+        np.testing.assert_array_equal(of_calls, one_by_one)
+    assert calls.first == [0, 3, 6] * 4
+    assert calls.last == [2, 5, 8] * 4
 
 
 @pytest.mark.skipif(not tf.config.list_physical_devices("GPU"), reason="no GPU")
