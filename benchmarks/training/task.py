@@ -102,6 +102,11 @@ class Settings(NamedTuple):
     variant: str
     seed: int | None
 
+    @property
+    def steps_of_call(self) -> int:
+        """The steps that `fit` of Keras runs in a call of TensorFlow: as many as `train` does in long epochs."""
+        return 10 if self.seed is None else 1
+
 
 def logloss(label: np.ndarray, scores: np.ndarray) -> float:
     """Returns the mean binary cross-entropy."""

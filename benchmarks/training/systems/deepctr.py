@@ -32,7 +32,11 @@ class DeepCTR:
             dnn_dropout=task.dropout,
             seed=seed,
         )
-        self.model.compile(tf.keras.optimizers.Adam(task.learning_rate), "binary_crossentropy")
+        self.model.compile(
+            tf.keras.optimizers.Adam(task.learning_rate),
+            "binary_crossentropy",
+            steps_per_execution=settings.steps_of_call,
+        )
         self.dataset = batches(task, settings)
 
     def epoch(self) -> None:

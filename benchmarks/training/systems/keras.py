@@ -73,6 +73,7 @@ class StockKeras:
             keras.optimizers.Adam(task.learning_rate),
             keras.losses.BinaryCrossentropy(from_logits=True),
             jit_compile=settings.variant == "xla",
+            steps_per_execution=settings.steps_of_call,
         )
         self.dataset = batches(task, settings)
 

@@ -55,10 +55,10 @@ class StepsTogether(keras.callbacks.Callback):
         super().__init__()
         self.number = self._next = number
 
-        @tf.function(reduce_retracing=True)
+        @tf.function(reduce_retracing=True, autograph=False)
         def run(batches: Any, steps: tf.Tensor) -> dict[str, tf.Tensor]:
             def one_step(step: tf.Tensor) -> tf.Tensor:
-                model.train_step(next(batches))
+                model.train_step(batches.get_next())
                 return step + 1
 
             tf.while_loop(lambda step: step < steps, one_step, [tf.constant(0)])
