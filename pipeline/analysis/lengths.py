@@ -29,7 +29,7 @@ def with_lengths(spec: Spec, rows_by_length: Mapping[str, Mapping[float, int]]) 
     return spec.model_copy(update={"fields": fields})
 
 
-def percentile(rows_by_length: Mapping[float, int], percent: float) -> int:
+def percentile(rows_by_length: Mapping[float, int] | Mapping[int, int], percent: float) -> int:
     """Returns the smallest length that at least `percent` % of the rows do not exceed; 0 without rows."""
     if not rows_by_length:
         return 0

@@ -25,7 +25,7 @@ from ..sources.files import find_files
 from ..sources.readers import check_input
 from ..sources.sample import first_rows
 from ..tfrecords.decoding import DecodedExample, decoded_examples
-from .list_warnings import warn_of_unsplit_lists
+from .list_warnings import warn_of_long_padding, warn_of_unsplit_lists
 from .row_source import RowSource
 from .run_directory import transform_rows
 from .split_warnings import warn_of_empty_splits, warn_of_no_positives, warn_of_unseen_constants
@@ -85,6 +85,7 @@ def explain(spec: Spec, patterns: Sequence[str], *, sample: int = 1000, shown: i
         if all(number < rows_of_a_file for number in _rows_by_file(batches).values()):
             warn_of_unseen_constants(Run(result.path))
     warn_of_unsplit_lists(result.spec, result.stats, batches)
+    warn_of_long_padding(spec, result.spec, result.stats)
     if all(rows < rows_of_a_file for rows in _rows_by_file(batches).values()):
         warn_of_empty_splits(spec, result.spec, result.stats)
         warn_of_no_positives(spec, result.stats)

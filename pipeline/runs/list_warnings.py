@@ -1,4 +1,4 @@
-"""Warns about multivalued fields whose texts were not split: the spec has no separator, or a wrong one."""
+"""Warns about multivalued fields: texts that were not split, and rows padded to one list that is far too long."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from ...transforms.errors import FieldpoolWarning
 from ...transforms.runs.run_stats import FieldStats, RunStats, total
 from ...transforms.spec import ListForm, MultivaluedField, Spec
+from ..analysis.lengths import open_lengths, percentile
 from ..arrow_lists import is_list
 from ..rows import columns
 from ..rows.separators import joined_lists, present_values
@@ -26,6 +27,9 @@ _MOST = 0.5
 _MANY = 50
 
 _LONGEST_EXAMPLE = 60
+
+# The padding that is warned about: at least 1000 values a row, 8 kB, and 10 times the length of 99 % of the lists.
+_LONG, _FAR_LONGER = 1000, 10
 
 # The number of distinct texts that are tried as lists in the syntax of JSON and Python.
 _PARSED = 100
@@ -64,6 +68,25 @@ def warn_of_unsplit_lists(spec: Spec, stats: RunStats, batches: Iterable[SourceB
             fault = _fault(of_field, stats, stats.fields[name])
         if fault:
             message = f"field {name}: every list has at most one value, but {fault}; {remedy}"
+            warnings.warn(message, FieldpoolWarning, stacklevel=3)
+
+
+def warn_of_long_padding(spec: Spec, resolved: Spec, stats: RunStats) -> None:
+    """Warns about each `max_len: auto` to which one long list, or a few, have every row padded.
+
+    Args:
+        spec: The spec that was given.
+        resolved: The spec of the run, with numbers for `auto`.
+        stats: The counts of the run.
+    """
+    for name, field in open_lengths(spec).items():
+        lengths = (stats.fields[name].lengths or {}).get("train", {})
+        length, usual = resolved.fields[name].shape[0], percentile(lengths, 99)
+        if field.max_len == "auto" and length >= _LONG and length > _FAR_LONGER * usual:
+            message = (
+                f"field {name}: every row is padded to {length:,} values, the longest list of train, but 99% of the "
+                f"lists have at most {usual:,}; set `max_len: p99`, or a number"
+            )
             warnings.warn(message, FieldpoolWarning, stacklevel=3)
 
 

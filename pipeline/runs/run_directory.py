@@ -34,7 +34,7 @@ from ..sources.sample import first_rows
 from ..vectors.vector_files import vector_stamps
 from .growing import Growing, growing_of
 from .known_transform import opened_cache
-from .list_warnings import LOOKED_AT, warn_of_unsplit_lists
+from .list_warnings import LOOKED_AT, warn_of_long_padding, warn_of_unsplit_lists
 from .row_source import RowSource
 from .run_parts import write_parts
 from .split_warnings import (
@@ -151,6 +151,7 @@ def transform_job(
     )
     warn_of_unsplit_lists(result.spec, result.stats, first_rows(job.paths[0], spec.source, columns, LOOKED_AT))
     if using is None:
+        warn_of_long_padding(spec, result.spec, result.stats)
         warn_of_empty_splits(spec, result.spec, result.stats)
         warn_of_no_positives(spec, result.stats)
         warn_of_unseen_constants(Run(result.path))

@@ -1,14 +1,16 @@
-"""Text lists that were not split, because the spec has no separator or a wrong one, are warned of."""
+"""Lists are warned of that were not split, because of a wrong separator, or that are far longer than the others."""
 
 from __future__ import annotations
 
 import json
 import warnings
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from fieldpool.pipeline.runs.dry_run import explain
@@ -100,3 +102,32 @@ def test_explain_and_transform_warn(tmp_path: Path) -> None:
         explain(spec, files)
     with pytest.warns(FieldpoolWarning, match="field tags: every list has at most one value"):
         transform(spec, files, str(tmp_path / "run"))
+
+
+@pytest.mark.parametrize(
+    ("longest", "others", "max_len", "warns"),
+    [
+        (1000, 99, "auto", True),
+        (1000, 100, "auto", False),  # Ten times as long as most.
+        (999, 2, "auto", False),  # Short.
+        (1000, 2, "p99", False),
+        (1000, 2, 1000, False),
+    ],
+)
+def test_a_list_to_which_all_rows_are_padded_is_warned_of(
+    longest: int, others: int, max_len: str | int, warns: bool, tmp_path: Path
+) -> None:
+    lists = [[f"t{i % 3}" for i in range(longest if row == 7 else others)] for row in range(ROWS)]
+    labels = [row % 2 for row in range(ROWS)]
+    pq.write_table(pa.table({"y": labels, "s": ["train"] * ROWS, "tags": lists}), tmp_path / "rows.parquet")
+    spec, files = spec_of({"max_len": max_len}), [str(tmp_path / "rows.parquet")]
+    message = (
+        f"field tags: every row is padded to {longest:,} values, the longest list of train, but 99% of the lists have "
+        f"at most {others}; set `max_len: p99`, or a number"
+    )
+    for run in (partial(explain, spec, files), partial(transform, spec, files, str(tmp_path / "run"))):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            run()
+        texts = [str(warning.message) for warning in caught if warning.category is FieldpoolWarning]
+        assert [text for text in texts if "padded" in text] == ([message] if warns else [])
