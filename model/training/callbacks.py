@@ -134,21 +134,24 @@ class Checkpoints(keras.callbacks.Callback):
     ) -> None:
         super().__init__()
         self._folder, self._start, self._history, self._settings, self._steps = folder, start, history, settings, steps
-        self._epoch = self._skipped = 0
+        self._epoch = self._skipped = self._done = 0
 
     def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
         """Restores the metrics of an interrupted epoch, which Keras has reset."""
         resumes = epoch == self._start.epoch and self._start.step > 0
         self._epoch, self._skipped = epoch, self._start.step if resumes else 0
+        self._done = self._skipped
         if resumes:
             self._start.restore_metrics(self.model)
 
     def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
         """Writes a checkpoint within an epoch."""
-        done = batch + 1 + self._skipped
+        before, self._done = self._done, batch + 1 + self._skipped
+        # A call of several steps may pass the step at which a checkpoint is due, if training resumed at another one.
+        is_due = self._steps is not None and self._done // self._steps > before // self._steps
         # Not after the last step: the checkpoint of the epoch follows, and `fit` cannot run an epoch without steps.
-        if self._steps is not None and done % self._steps == 0 and batch + 1 < self.params["steps"]:
-            self._save(self._epoch, done)
+        if is_due and batch + 1 < self.params["steps"]:
+            self._save(self._epoch, self._done)
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         """Writes the checkpoint of a complete epoch, unless training has started from it."""

@@ -123,6 +123,23 @@ def test_compiled_training_is_resumed_as_well(run: Run, tmp_path: Path, monkeypa
     assert compiled == [True] * 4 + [False]
 
 
+def test_calls_that_pass_the_step_of_a_checkpoint_write_it(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(together, "STEPS_WORTH_COMPILING", 19)  # The steps of an epoch.
+    monkeypatch.setattr(together, "MOST_TOGETHER", 4)
+    reference = train(run, str(tmp_path / "reference"), train_settings=settings_of(run, epochs=1))
+    out = str(tmp_path / "out")
+    with pytest.raises(Interruption):
+        train(run, out, train_settings=settings_of(run, epochs=1, checkpoint_steps=5), callbacks=[InterruptAt(5)])
+    settings = settings_of(run, epochs=1, checkpoint_steps=6)  # Calls of 3 steps, which end after 8, 11, ….
+    with pytest.raises(Interruption):
+        train(run, out, train_settings=settings, resume=True, callbacks=[InterruptAt(2)])
+    written = sorted(path.name for path in Path(out).glob("checkpoints/state-*"))
+    assert written == ["state-0000-000000005.npz", "state-0000-000000008.npz"]
+    assert train(run, out, train_settings=settings, resume=True).history == reference.history
+
+
 def test_best_weights_that_are_gone_end_resuming(run: Run, tmp_path: Path, three_epochs: TrainingResult) -> None:
     unfinished(three_epochs.folder, tmp_path)
     for path in (tmp_path / "checkpoints").glob("best-*.npz"):
