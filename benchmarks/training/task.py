@@ -104,7 +104,7 @@ class Settings(NamedTuple):
 
     @property
     def steps_of_call(self) -> int:
-        """The steps that `fit` of Keras runs in a call of TensorFlow: as many as `train` does in long epochs."""
+        """The steps that Keras' `fit` runs in a call of TensorFlow: MOST_TOGETHER, those of `train` if it is long."""
         return 10 if self.seed is None else 1
 
 

@@ -69,7 +69,7 @@ class FiniteLoss(keras.callbacks.Callback):
     """Ends training if the loss is NaN or infinite. It must come before `Checkpoints`.
 
     Raises:
-        UserError: after a step with such a loss.
+        UserError: after a step with such a loss, or the call of several steps that has it.
     """
 
     def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:

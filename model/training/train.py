@@ -84,8 +84,8 @@ def train(
             from scratch.
         callbacks: More callbacks, such as progress bars or `keras.callbacks.ModelCheckpoint`. They are called after
             those that compute metrics, so the logs have `val_auc` and `val_logloss`. A training that is resumed calls
-            them again at the end of the last epoch of the checkpoint. In epochs of 1000 steps and more, batch methods
-            are called once for several steps: see `StepsTogether`.
+            them again at the end of the last epoch of the checkpoint. If a pass over the train split has 1000 steps or
+            more, batch methods are called once for several steps: see `StepsTogether`.
         overwrite: Whether an earlier model, or an unfinished training, in `out_dir` may be replaced.
 
     Raises:

@@ -28,7 +28,7 @@ _MANY = 50
 
 _LONGEST_EXAMPLE = 60
 
-# The padding that is warned about: at least 1000 values a row, 8 kB, and 10 times the length of 99 % of the lists.
+# The padding that is warned about: at least 1000 values a row, 8 kB, and more than 10 times the length of most lists.
 _LONG, _FAR_LONGER = 1000, 10
 
 # The number of distinct texts that are tried as lists in the syntax of JSON and Python.
@@ -72,7 +72,7 @@ def warn_of_unsplit_lists(spec: Spec, stats: RunStats, batches: Iterable[SourceB
 
 
 def warn_of_long_padding(spec: Spec, resolved: Spec, stats: RunStats) -> None:
-    """Warns about each `max_len: auto` to which one long list, or a few, have every row padded.
+    """Warns about each field with `max_len: auto` whose longest list is far longer than most; rows are padded to it.
 
     Args:
         spec: The spec that was given.
@@ -80,12 +80,13 @@ def warn_of_long_padding(spec: Spec, resolved: Spec, stats: RunStats) -> None:
         stats: The counts of the run.
     """
     for name, field in open_lengths(spec).items():
-        lengths = (stats.fields[name].lengths or {}).get("train", {})
-        length, usual = resolved.fields[name].shape[0], percentile(lengths, 99)
+        rows_by_length = (stats.fields[name].lengths or {}).get("train", {})
+        usual = percentile({length: rows for length, rows in rows_by_length.items() if length}, 99)
+        length = resolved.fields[name].shape[0]
         if field.max_len == "auto" and length >= _LONG and length > _FAR_LONGER * usual:
             message = (
                 f"field {name}: every row is padded to {length:,} values, the longest list of train, but 99% of the "
-                f"lists have at most {usual:,}; set `max_len: p99`, or a number"
+                f"lists with values have at most {usual:,}; set `max_len: {usual}`"
             )
             warnings.warn(message, FieldpoolWarning, stacklevel=3)
 

@@ -54,5 +54,10 @@ class TrainingProgress(keras.callbacks.Callback):
         """Advances the bar to the end of a batch; several steps may have been one call."""
         task = self._progress.tasks[self._task]
         speed = f"{task.speed:,.0f} examples/s" if task.speed else ""
-        steps = min(batch + 1, self.params["steps"])
-        self._progress.update(self._task, completed=steps * self._batch_size, speed=speed)
+        completed = min((batch + 1) * self._batch_size, task.total or 0)  # Keras may count beyond the last step.
+        self._progress.update(self._task, completed=completed, speed=speed)
+
+    @property
+    def examples(self) -> int:
+        """The number of examples of the epoch that the bar shows as done."""
+        return int(self._progress.tasks[self._task].completed)

@@ -14,6 +14,7 @@ from tiny_run import settings_of
 from fieldpool.model import metrics
 from fieldpool.model.run import Run
 from fieldpool.model.training.result import TrainingResult
+from fieldpool.model.training.steps import together
 from fieldpool.model.training.train import train
 from fieldpool.transforms.errors import UserError
 
@@ -72,11 +73,15 @@ def test_checkpoints_are_finite_and_training_can_be_resumed(
     assert np.isfinite([epoch["loss"] for epoch in result.history]).all()
 
 
-def test_loss_that_is_not_finite_ends_training_at_once(run: Run, tmp_path: Path) -> None:
-    steps = At(0, print)
+@pytest.mark.parametrize("steps_of_call", [1, 5])
+def test_loss_that_is_not_finite_ends_training_at_once(
+    run: Run, tmp_path: Path, steps_of_call: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(together, "STEPS_WORTH_COMPILING", STEPS if steps_of_call > 1 else STEPS + 1)
+    steps, settings = At(0, print), settings_of(run, learning_rate=1e30, checkpoint_steps=5)
     with pytest.raises(UserError, match=r"epoch 1: the loss is (nan|inf); .*Lower `train.learning_rate`"):
-        train(run, str(tmp_path / "out"), train_settings=settings_of(run, learning_rate=1e30), callbacks=[steps])
-    assert len(steps.rates) < 5
+        train(run, str(tmp_path / "out"), train_settings=settings, callbacks=[steps])
+    assert len(steps.rates) * steps_of_call < 5
     assert not checkpoints(tmp_path / "out")
 
 

@@ -81,15 +81,20 @@ def test_resumed_training_equals_an_uninterrupted_one(
         np.testing.assert_array_equal(weights, expected)
 
 
-def test_evaluations_within_an_epoch_are_resumed_as_well(run: Run, tmp_path: Path) -> None:
+@pytest.mark.parametrize("steps_of_call", [1, 3])
+def test_evaluations_within_an_epoch_are_resumed_as_well(
+    run: Run, tmp_path: Path, steps_of_call: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(together, "STEPS_WORTH_COMPILING", 19 if steps_of_call > 1 else 20)
     settings = settings_of(run, epochs=2, eval_steps=8, checkpoint_steps=3, early_stopping=None)
     reference = train(run, str(tmp_path / "reference"), train_settings=settings)
     assert [epoch["epoch"] for epoch in reference.history] == [1, 2, 3, 4, 5]  # 38 steps.
     kept = sorted(path.name for path in (tmp_path / "reference" / "checkpoints").glob("best-*"))
     assert f"best-{reference.best_epoch:04d}.npz" in kept
 
+    interruption = InterruptAt(21 // steps_of_call)
     with pytest.raises(Interruption):
-        train(run, str(tmp_path / "out"), train_settings=settings, callbacks=[InterruptAt(21)])
+        train(run, str(tmp_path / "out"), train_settings=settings, callbacks=[interruption])
     resumed = train(run, str(tmp_path / "out"), train_settings=settings, resume=True)
     assert resumed.history == reference.history
     for weights, expected in zip(weights_of(tmp_path / "out"), weights_of(tmp_path / "reference"), strict=True):

@@ -1,4 +1,4 @@
-"""Lists are warned of that were not split, because of a wrong separator, or that are far longer than the others."""
+"""Warnings about lists that were not split, or that are far longer than the others."""
 
 from __future__ import annotations
 
@@ -105,25 +105,28 @@ def test_explain_and_transform_warn(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("longest", "others", "max_len", "warns"),
+    ("longest", "others", "empty", "max_len", "warns"),
     [
-        (1000, 99, "auto", True),
-        (1000, 100, "auto", False),  # Ten times as long as most.
-        (999, 2, "auto", False),  # Short.
-        (1000, 2, "p99", False),
-        (1000, 2, 1000, False),
+        (1000, 99, 0, "auto", True),
+        (1000, 100, 0, "auto", False),  # Ten times as long as most.
+        (1000, 3, 0.99, "auto", False),  # Only one of two lists is short.
+        (1200, 3, 0.3, "auto", True),
+        (999, 2, 0, "auto", False),  # Short.
+        (1000, 2, 0, "p99", False),
+        (1000, 2, 0, 1000, False),
     ],
 )
 def test_a_list_to_which_all_rows_are_padded_is_warned_of(
-    longest: int, others: int, max_len: str | int, warns: bool, tmp_path: Path
+    longest: int, others: int, empty: float, max_len: str | int, warns: bool, tmp_path: Path
 ) -> None:
-    lists = [[f"t{i % 3}" for i in range(longest if row == 7 else others)] for row in range(ROWS)]
+    lengths = [longest, *[others if row >= empty * ROWS else 0 for row in range(1, ROWS)]]
+    lists = [[f"t{i % 3}" for i in range(length)] for length in lengths]
     labels = [row % 2 for row in range(ROWS)]
     pq.write_table(pa.table({"y": labels, "s": ["train"] * ROWS, "tags": lists}), tmp_path / "rows.parquet")
     spec, files = spec_of({"max_len": max_len}), [str(tmp_path / "rows.parquet")]
     message = (
-        f"field tags: every row is padded to {longest:,} values, the longest list of train, but 99% of the lists have "
-        f"at most {others}; set `max_len: p99`, or a number"
+        f"field tags: every row is padded to {longest:,} values, the longest list of train, but 99% of the lists with "
+        f"values have at most {others}; set `max_len: {others}`"
     )
     for run in (partial(explain, spec, files), partial(transform, spec, files, str(tmp_path / "run"))):
         with warnings.catch_warnings(record=True) as caught:
