@@ -182,7 +182,7 @@ $(BACKENDS)/%/.installed: pyproject.toml requirements.lock
 # What runs the tests in these environments.
 $(BACKENDS)/tests: $(SETUP)
 	$(VENV)/bin/python $(PIP) install --quiet --upgrade --target $@ --constraint requirements.lock \
-	    hypothesis pytest PyYAML scikit-learn
+	    hypothesis ir-measures pyarrow pytest PyYAML scikit-learn
 	touch $@
 
 # This checkout's wheel, built again each time, in each of these environments.

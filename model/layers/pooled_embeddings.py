@@ -66,7 +66,7 @@ class PooledEmbeddings(keras.Layer):
     Call arguments:
         features: For each field its ids, int `[batch]` or `[batch, max_len]`; for each weighted field also its weights,
             float `[batch, max_len]`. On TensorFlow both may be ragged. Outside training, features with one row beside
-            others with more hold for all rows: they are looked up and pooled once.
+            others with more hold for all rows: on TensorFlow they are looked up and pooled once.
 
     Returns:
         The vectors m_f, `[batch, fields, dim]`, and the linear terms, `[batch, fields]`. With `pairs` also the sum of
@@ -146,7 +146,7 @@ class PooledEmbeddings(keras.Layer):
 
         Args:
             features: Those of `call`.
-            training: Whether to leave out the check of the ids, which would slow a step.
+            training: Whether to look up groups of tables side by side, and not to check the ids: for fast steps.
 
         Returns:
             The pooled rows, one item for each `dim` of tables, and the L2 penalty, a scalar, if there is one.
@@ -156,9 +156,9 @@ class PooledEmbeddings(keras.Layer):
         if self.checks_ids and not training:
             features = fused_lookup.with_checked_ids(features, self.layout)
         batch = batch_size(features, training)
-        if self.pairs and self.projections:  # Projected rows round by how many are projected.
-            features, batch = {name: in_all_rows(x, batch) for name, x in features.items()}, None
         on_tensorflow = keras.backend.backend() == "tensorflow"
+        if (self.pairs and self.projections) or not on_tensorflow:  # There rows round by how many they are.
+            features, batch = {name: in_all_rows(x, batch) for name, x in features.items()}, None
         pool = partial(self._pooled_fused, in_groups=bool(training)) if on_tensorflow else self._pooled_dense
         results, penalty = [], None
         for dim, names in self.layout.names_by_dim.items():
