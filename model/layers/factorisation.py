@@ -22,11 +22,12 @@ def factorisation_machine(m: Tensor, pairs: Tensor | None = None) -> Tensor:
         pairs: p_f, `[batch, fields]`: the sum of the pairs within field f. Default: zeros.
     """
     first, *others = ops.unstack(at_least_float32(m), axis=1)
-    products, total = [ops.zeros_like(first)], first
+    # Sums by subtraction, which TensorFlow does not reorder: see `sum_of`, whose stack would take half of the time.
+    products, minus_total = ops.zeros_like(first), -first
     for vector in others:
-        products.append(total * vector)
-        total = total + vector
-    result = ops.sum(sum_of(products), axis=1, keepdims=True)
+        products = products - minus_total * vector
+        minus_total = minus_total - vector
+    result = ops.sum(products, axis=1, keepdims=True)
     return result if pairs is None else result + ops.sum(pairs, axis=1, keepdims=True)
 
 
