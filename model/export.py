@@ -96,8 +96,8 @@ def _export(run: Run, model_path: str, target: str, overwrite: bool) -> None:
     keras_file, model = model_file(model_path), load_model(model_path)
     check_model(model, run)
     _check_model_fits(model, run, keras_file)
-    for layer in model.field_layers if isinstance(model, DeepFM) else []:
-        layer.checks_ids = False  # The ids of an export are those of its own vocabularies.
+    for layer in model.pooled_layers if isinstance(model, DeepFM) else []:
+        layer.in_export = True
 
     def write(folder: str) -> None:
         with temporary_folder("export") as copy:

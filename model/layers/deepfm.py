@@ -15,7 +15,7 @@ from keras import ops
 
 from .calibration import Calibration
 from .factorisation import at_least_float32, factorisation_machine, sum_of
-from .features import EmbeddedField, Pooled, Table, check_features
+from .features import EmbeddedField, Pooled, Table, check_features, concatenated
 from .mlp import mlp_layers
 from .pooled_embeddings import INITIAL_STDDEV, PooledEmbeddings
 from .pooling import sum_dtype
@@ -267,15 +267,12 @@ class DeepFM(keras.Model):
 
     def _fields(self, inputs: Inputs) -> tuple[Tensor, ...]:
         """Returns the result of `fields_of` from that of `looked_up`."""
-        outputs_of_layers = [of.outputs(pooled) for of, pooled in zip(self.pooled_layers, inputs.pooled, strict=True)]
+        in_parts = [of.outputs(pooled) for of, pooled in zip(self.pooled_layers, inputs.pooled, strict=True)]
         if self.vector_fields is not None:
-            outputs_of_layers.append(self.vector_fields(inputs.vectors))
-        parts: list[tuple[Tensor, ...]] = []
-        for outputs in outputs_of_layers:
-            m, *terms = outputs
-            parts.append((at_least_float32(m), *terms))
+            in_parts.append([self.vector_fields(inputs.vectors)])
+        parts = [(at_least_float32(m), *terms) for of_layer in in_parts for m, *terms in of_layer]
         x = inputs.numbers
         if x is not None:
             pairs = [ops.zeros_like(x)] if self._settings["exact_fm"] else []
             parts.append((ops.expand_dims(x, axis=2) * self.numeric_vectors, x * self.numeric_linear, *pairs))
-        return tuple(ops.concatenate(part, axis=1) for part in zip(*parts, strict=True))
+        return concatenated(parts)

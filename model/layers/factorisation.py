@@ -44,3 +44,8 @@ def at_least_float32(x: Tensor) -> Tensor:
     """Returns float16 and bfloat16 as float32."""
     x = ops.convert_to_tensor(x)
     return ops.cast(x, sum_dtype(keras.backend.standardize_dtype(x.dtype)))
+
+
+def squared_norm(vectors: Tensor) -> Tensor:
+    """Returns ‖v‖² along the last axis, float32."""
+    return ops.sum(ops.square(ops.cast(vectors, "float32")), axis=-1)

@@ -10,10 +10,12 @@ is traced count: a batch of which all features have one row is like any other.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
-from typing import NamedTuple, NotRequired, TypedDict
+from itertools import accumulate, groupby
+from typing import Any, NamedTuple, NotRequired, TypedDict
 
+import numpy as np
 from keras import ops
 
 from .ragged import padded
@@ -126,7 +128,27 @@ class Bags(NamedTuple):
     first: int
 
 
-def batch_size(features: Mapping[str, Tensor], training: bool | None) -> Tensor | None:
+def are_single(bags: Sequence[Bags]) -> bool:
+    """Returns whether no bag can have more than one value, or a weight."""
+    return all(bag.ids.shape[1] == 1 and bag.weights is None for bag in bags)
+
+
+def single_rows(bags: Sequence[Bags], rows_at: Callable[[Tensor], Tensor]) -> Tensor:
+    """Returns the pooled rows of bags that `are_single`, float32 `[batch, fields, width]`: the rows themselves.
+
+    For 500 rows this takes half of the time of a `fused_lookup.Lookup`, which looks for equal ids, too.
+
+    Args:
+        bags: The bags of each field. All ids are in their tables. The row of id 0, which is not trained, is finite.
+        rows_at: A function from positions in the variable, `[batch, fields]`, to its rows there.
+    """
+    ids = ops.concatenate([bag.ids for bag in bags], axis=1)
+    positions = ops.cast(ids, "int32") + np.array([bag.first for bag in bags], "int32")
+    is_value = ops.expand_dims(ops.cast(ops.not_equal(ids, 0), "float32"), axis=2)
+    return ops.cast(rows_at(positions), "float32") * is_value
+
+
+def batch_size(features: Mapping[Any, Tensor], training: bool | None = None) -> Tensor | None:
     """Returns the number of rows if some features have one row beside others with more; None if all have as many.
 
     Raises:
@@ -143,44 +165,40 @@ def batch_size(features: Mapping[str, Tensor], training: bool | None) -> Tensor 
 
 def in_all_rows(x: Tensor, batch: Tensor | None) -> Tensor:
     """Returns a tensor of one row repeated `batch` times; others, or if `batch` is None, as they are."""
-    return x if batch is None or x.shape[0] != 1 else ops.repeat(x, batch, axis=0)
+    return x if batch is None or x.shape[0] != 1 else ops.broadcast_to(x, (batch, *x.shape[1:]))
 
 
-def pooled_once(
-    pool: Callable[[Sequence[Bags]], tuple[Tensor, ...]], bags: Sequence[Bags], batch: Tensor | None
-) -> tuple[Tensor, ...]:
-    """Returns `pool(bags)`. Bags of one row beside others with more are pooled by themselves, then repeated.
+def pooled_by_side(
+    pool: Callable[[Sequence[Bags]], tuple[Tensor, ...]], bags: Sequence[Bags]
+) -> tuple[list[tuple[Tensor, ...]], Tensor]:
+    """Pools bags of one row, and those of more rows, each by themselves.
 
     Args:
         pool: A function from the bags of n fields to `[batch, n, width]`, a tensor for a penalty, and others,
             `[batch, n]`.
         bags: The bags of each field.
-        batch: The result of `batch_size`.
 
     Returns:
-        The outputs of `pool`. The penalty, which only training needs, leaves out bags of one row beside others.
+        The outputs of `pool` without the penalty, for each run of successive bags on one side, in the order of `bags`;
+        and the penalty, which only training needs, where all bags are on one side.
     """
-    if batch is None:
-        return pool(bags)
-    parts: list[tuple[Tensor, ...]] = []
-    order: list[int] = []
-    for is_one in (True, False):
-        chosen = [index for index, bag in enumerate(bags) if (bag.ids.shape[0] == 1) == is_one]
-        if chosen:
-            pooled, penalized, *terms = pool([bags[index] for index in chosen])
-            parts.append((penalized, *(in_all_rows(output, batch) for output in (pooled, *terms))))
-            order += chosen
-    (*_, penalized), *outputs = zip(*parts, strict=True)
-    positions = [order.index(index) for index in range(len(bags))]
-    pooled, *terms = (ops.take(ops.concatenate(of_parts, axis=1), positions, axis=1) for of_parts in outputs)
-    return (pooled, penalized, *terms)
+    sides = [bag.ids.shape[0] == 1 for bag in bags]
+    runs = [(side, len(list(same))) for side, same in groupby(sides)]
+    pieces: dict[bool, Iterator[tuple[Tensor, ...]]] = {}
+    for side in dict.fromkeys(sides):
+        pooled, penalized, *terms = pool([bag for bag, of in zip(bags, sides, strict=True) if of == side])
+        outputs = [ops.reshape(x, (1, *x.shape[1:])) if side else x for x in (pooled, *terms)]
+        *ends, _ = accumulate(length for of, length in runs if of == side)
+        pieces[side] = zip(*(ops.split(x, ends, axis=1) if ends else [x] for x in outputs), strict=True)
+    return [next(pieces[side]) for side, _ in runs], penalized
 
 
 class Pooled(NamedTuple):
-    """The pooled rows of the fields whose tables have the same `dim`.
+    """The pooled rows of successive fields whose tables have the same `dim`.
 
     Attributes:
-        rows: Float32 `[batch, fields, dim + 1]`: the vectors and, last, the linear terms.
+        rows: Float32 `[batch, fields, dim + 1]`: the vectors and, last, the linear terms. The batch is 1 if their
+            features have one row beside others with more.
         squares: With `pairs` Σ ‖x·v‖² over each bag, float32 `[batch, fields]`; else None.
         lengths: With `pairs` the number of values of each bag, `[batch, fields]`; else None.
     """
@@ -188,6 +206,11 @@ class Pooled(NamedTuple):
     rows: Tensor
     squares: Tensor = None
     lengths: Tensor = None
+
+
+def concatenated(parts: Sequence[tuple[Tensor, ...]]) -> tuple[Tensor, ...]:
+    """Returns each output for all fields from its parts for successive ones, `[batch, fields, …]`."""
+    return parts[0] if len(parts) == 1 else tuple(ops.concatenate(terms, axis=1) for terms in zip(*parts, strict=True))
 
 
 class Layout:

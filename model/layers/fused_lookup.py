@@ -22,6 +22,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
+import numpy as np
 import tensorflow as tf
 
 from .features import Bags, Layout, rows_of_ids
@@ -157,7 +158,7 @@ def _values_of(all_bags: Sequence[Bags], group: Sequence[int], end: int) -> _Val
     # One matrix for the ids of all fields: operations on it cost less than the same on those of each field.
     dtype = tf.int32 if all(bag.ids.dtype == tf.int32 for bag in bags) else tf.int64
     ids = tf.concat([tf.cast(bag.ids, dtype) for bag in bags], axis=1)
-    field_of_column = tf.concat([tf.fill([tf.shape(all_bags[index].ids)[1]], index) for index in group], axis=0)
+    field_of_column = _fields_of_columns(all_bags, group)
     table_rows = tf.gather(tf.constant([bag.rows for bag in all_bags], dtype), field_of_column)
     first_rows = tf.gather([bag.first for bag in all_bags], field_of_column)
     rows = rows_of_ids(ids, table_rows, first_rows, end)
@@ -174,6 +175,14 @@ def _values_of(all_bags: Sequence[Bags], group: Sequence[int], end: int) -> _Val
         ]
         weights = tf.gather(tf.reshape(tf.concat(by_field, axis=1), [-1]), positions)
     return _Values(ids_read, row_indices, tf.gather(bag_of_position, positions), weights)
+
+
+def _fields_of_columns(bags: Sequence[Bags], group: Sequence[int]) -> tf.Tensor:
+    """Returns the field of each column of the ids of a group, int32 `[columns]`: a constant if all widths are known."""
+    widths = [bags[index].ids.shape[1] for index in group]
+    if None not in widths:
+        return tf.constant(np.repeat(group, widths), tf.int32)
+    return tf.concat([tf.fill([tf.shape(bags[index].ids)[1]], index) for index in group], axis=0)
 
 
 def pooled_rows(
@@ -240,6 +249,8 @@ def _coefficients(w: tf.Tensor | None, bags: tf.Tensor, num_bags: tf.Tensor, poo
     def by_field(of_bags: tf.Tensor) -> tf.Tensor:
         return tf.reshape(of_bags, [-1, len(poolings)])
 
+    if not {"mean", "sqrtn"}.intersection(poolings):
+        return tf.ones_like(bags, tf.float32) if w is None else w
     if w is None:
         w = tf.ones_like(bags, tf.float32)
         sums = squares = by_field(_counts(bags, num_bags))
@@ -248,8 +259,10 @@ def _coefficients(w: tf.Tensor | None, bags: tf.Tensor, num_bags: tf.Tensor, poo
         units = tf.where(is_mean | is_sqrtn, weight_unit(largest), 1.0)
         w = w * tf.gather(tf.reshape(units, [-1]), bags)
         sums, squares = (by_field(tf.math.unsorted_segment_sum(x, bags, num_bags)) for x in (w, w * w))
-    root = tf.sqrt(tf.where(squares == 0, 1.0, squares))  # The gradient of a square root is infinite at 0.
-    divisors = tf.where(is_mean, sums, tf.where(is_sqrtn, root, 1.0))
+    divisors = tf.where(is_mean, sums, 1.0)
+    if "sqrtn" in poolings:
+        root = tf.sqrt(tf.where(squares == 0, 1.0, squares))  # The gradient of a square root is infinite at 0.
+        divisors = tf.where(is_sqrtn, root, divisors)
     return w * tf.gather(tf.reshape(tf.math.divide_no_nan(1.0, divisors), [-1]), bags)
 
 

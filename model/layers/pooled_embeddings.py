@@ -14,24 +14,29 @@ import keras
 import numpy as np
 from keras import ops
 
+from .factorisation import squared_norm
 from .features import (
     Bags,
     EmbeddedField,
     Layout,
     Pooled,
     Table,
+    are_single,
     batch_size,
     check_features,
+    concatenated,
     in_all_rows,
     layer_names,
     padded_features,
-    pooled_once,
+    pooled_by_side,
     rows_of_ids,
+    single_rows,
 )
 from .pooling import MaskedPool, masked_pool, sum_dtype
 from .weights import Tensor, coefficients
 
-if TYPE_CHECKING or keras.backend.backend() == "tensorflow":
+ON_TENSORFLOW = keras.backend.backend() == "tensorflow"
+if TYPE_CHECKING or ON_TENSORFLOW:
     from . import fused_lookup
 
 # As in DeepCTR. Rows that no training example uses, often those of OOV buckets, keep their initial value, so this
@@ -61,7 +66,6 @@ class PooledEmbeddings(keras.Layer):
         l2: Factor λ of the penalty λ·Σ row²: on TensorFlow over the rows that the batch uses, each once, so that the
             time of a step does not grow with the tables; on other backends over all rows. Default 0: no penalty.
         pairs: Whether to return the third output, which an exact FM needs. Default False, which is a little faster.
-        **kwargs: Arguments of `keras.Layer`.
 
     Call arguments:
         features: For each field its ids, int `[batch]` or `[batch, max_len]`; for each weighted field also its weights,
@@ -105,8 +109,8 @@ class PooledEmbeddings(keras.Layer):
                 raise ValueError(f"field {name}: expected a pooling of mean, sum or sqrtn with `pairs`; received max")
         self.layout = Layout(tables, fields)
         self.dim, self.l2, self.pairs = dim, l2, pairs
-        self.checks_ids = keras.backend.backend() == "tensorflow"  # Not in an export: see `export_model`.
-        self.supports_jit = keras.backend.backend() != "tensorflow"  # XLA does not support `unique`.
+        self.in_export = False  # Set by `export_model`: all ids are in their tables, and there is no loss.
+        self.supports_jit = not ON_TENSORFLOW  # XLA does not support `unique`.
         self.variables_by_dim: dict[int, Any] = {}
         # By table. Saved models find their weights by the name and the order of this attribute.
         self.projections: dict[str, keras.layers.Dense] = {
@@ -137,7 +141,7 @@ class PooledEmbeddings(keras.Layer):
         pooled, penalty = self.pooled(features, training=training)
         if penalty is not None:
             self.add_loss(penalty)
-        return self.outputs(pooled)
+        return concatenated(self.outputs(pooled))
 
     def pooled(
         self, features: Mapping[str, Tensor], training: bool | None = None
@@ -149,35 +153,36 @@ class PooledEmbeddings(keras.Layer):
             training: Whether to look up groups of tables side by side, and not to check the ids: for fast steps.
 
         Returns:
-            The pooled rows, one item for each `dim` of tables, and the L2 penalty, a scalar, if there is one.
+            The pooled rows of the fields, ordered as `layout.names_by_dim`, and the L2 penalty, a scalar, if any.
         """
         check_features(features, self.feature_ranks())
         features = padded_features(features, self.layout.fields)
-        if self.checks_ids and not training:
+        if ON_TENSORFLOW and not (training or self.in_export):
             features = fused_lookup.with_checked_ids(features, self.layout)
         batch = batch_size(features, training)
-        on_tensorflow = keras.backend.backend() == "tensorflow"
-        if (self.pairs and self.projections) or not on_tensorflow:  # There rows round by how many they are.
-            features, batch = {name: in_all_rows(x, batch) for name, x in features.items()}, None
-        pool = partial(self._pooled_fused, in_groups=bool(training)) if on_tensorflow else self._pooled_dense
-        results, penalty = [], None
+        if (self.pairs and self.projections) or not ON_TENSORFLOW:  # There rows round by how many they are.
+            features = {name: in_all_rows(x, batch) for name, x in features.items()}
+        pool = partial(self._pooled_fused, in_groups=bool(training)) if ON_TENSORFLOW else self._pooled_dense
+        results: list[Pooled] = []
+        penalties = []
         for dim, names in self.layout.names_by_dim.items():
             bags = [self.layout.bags(name, features) for name in names]
-            rows, penalized, *terms = pooled_once(partial(pool, dim), bags, batch)
-            if self.l2:
-                of_dim = self.l2 * ops.sum(ops.square(penalized))
-                penalty = of_dim if penalty is None else penalty + of_dim
-            results.append(Pooled(rows, *terms))
-        return results, penalty
+            runs, penalized = pooled_by_side(partial(pool, dim), bags)
+            if self.l2 and not self.in_export:
+                penalties.append(self.l2 * ops.sum(ops.square(penalized)))
+            results += [Pooled(*run) for run in runs]
+        return results, sum(penalties) if penalties else None
 
-    def outputs(self, pooled: Sequence[Pooled]) -> tuple[Tensor, ...]:
-        """Returns the outputs of `call` from those of `pooled`: its second part, all of whose tensors are dense."""
-        parts = [self._outputs(*args) for args in zip(self.layout.names_by_dim.items(), pooled, strict=True)]
-        if len(parts) == 1:
-            return parts[0]
+    def outputs(self, pooled: Sequence[Pooled]) -> list[tuple[Tensor, ...]]:
+        """Returns the outputs of `call` for successive fields, from those of `pooled`: all its tensors are dense."""
+        batch = batch_size(dict(enumerate(part.rows for part in pooled)))
         order = [name for names in self.layout.names_by_dim.values() for name in names]
+        names = iter(order)
+        parts = [self._outputs([next(names) for _ in range(part.rows.shape[1])], part, batch) for part in pooled]
+        if order == list(self.layout.fields):
+            return parts
         positions = [order.index(name) for name in self.layout.fields]
-        return tuple(ops.take(ops.concatenate(part, axis=1), positions, axis=1) for part in zip(*parts, strict=True))
+        return [tuple(ops.take(term, positions, axis=1) for term in concatenated(parts))]
 
     def compute_output_shape(self, input_shape: Mapping[str, tuple]) -> tuple[tuple, ...]:
         """Returns `[batch, fields, dim]` and `[batch, fields]`, with `pairs` the latter twice."""
@@ -226,6 +231,8 @@ class PooledEmbeddings(keras.Layer):
 
     def _pooled_fused(self, dim: int, bags: Sequence[Bags], *, in_groups: bool) -> tuple[Tensor, ...]:
         """Returns the pooled rows, `[batch, len(bags), dim + 1]`, the numbers to penalize, and terms of `Pooled`."""
+        if self.in_export and not self.pairs and are_single(bags):
+            return single_rows(bags, partial(self._rows, dim)), None
         lookup = fused_lookup.lookup_of(bags, self.layout.rows_by_dim[dim], in_groups=in_groups)
         rows_read = self._rows(dim, lookup.ids_read)  # Each once, so that a penalty has a sparse gradient.
         square_norms = self._square_norms_of(dim) if self.pairs else None
@@ -246,23 +253,21 @@ class PooledEmbeddings(keras.Layer):
         rows, *terms = (ops.stack(x, axis=1) for x in (pooled, squares, lengths) if x)
         return rows, self._penalized(dim), *terms
 
-    def _outputs(self, names_of_dim: tuple[int, Sequence[str]], pooled: Pooled) -> tuple[Tensor, ...]:
-        """Returns the outputs of `call` for the fields whose tables have the same `dim`."""
-        dim, names = names_of_dim
-        vectors, linear = pooled.rows[:, :, :-1], pooled.rows[:, :, -1]
+    def _outputs(self, names: Sequence[str], pooled: Pooled, batch: Tensor | None) -> tuple[Tensor, ...]:
+        """Returns the outputs of `call` for some fields whose tables have the same `dim`, in all rows."""
+        vectors, linear = (in_all_rows(x, batch) for x in (pooled.rows[:, :, :-1], pooled.rows[:, :, -1]))
         tables = [self.layout.fields[name]["table"] for name in names]
         m = self._projected(ops.cast(vectors, self.compute_dtype), tables)
         if not self.pairs:
             return m, linear
-        norms = _squared_norm(vectors if dim == self.dim else m)
+        norms = squared_norm(vectors if vectors.shape[2] == self.dim else m)
+        squares, lengths = (in_all_rows(x, batch) for x in (pooled.squares, pooled.lengths))
         # One value has no pairs; the rounding of its two squares could exceed all other terms.
-        return m, linear, ops.where(pooled.lengths > 1, 0.5 * (norms - pooled.squares), ops.zeros_like(norms))
+        return m, linear, ops.where(lengths > 1, 0.5 * (norms - squares), ops.zeros_like(norms))
 
     def _square_norms(self, table: str, vectors: Tensor) -> Tensor:
         """Returns ‖v‖² along the last axis, for vectors v of a table after their projection to the layer's `dim`."""
-        if table in self.projections:
-            vectors = self.projections[table](vectors)
-        return _squared_norm(vectors)
+        return squared_norm(self.projections[table](vectors) if table in self.projections else vectors)
 
     def _square_norms_of(self, dim: int) -> Callable[[Tensor, Tensor], Tensor]:
         """Returns the function from rows of the variable, and their positions in it, to ‖v‖², `[rows]`."""
@@ -270,7 +275,7 @@ class PooledEmbeddings(keras.Layer):
         def square_norms(rows: Tensor, positions: Tensor) -> Tensor:
             vectors = rows[:, :-1]
             if dim == self.dim:
-                return _squared_norm(vectors)
+                return squared_norm(vectors)
             result = ops.zeros_like(vectors[:, 0])
             for table, settings in self.layout.tables.items():
                 if settings["dim"] == dim:
@@ -291,10 +296,4 @@ class PooledEmbeddings(keras.Layer):
 
 def gathered(variable: Any, positions: Tensor) -> Tensor:
     """Returns rows of a variable; on TensorFlow their gradient is sparse."""
-    if keras.backend.backend() == "tensorflow":
-        return fused_lookup.gathered(variable.value, positions)
-    return ops.take(variable, positions, axis=0)
-
-
-def _squared_norm(vectors: Tensor) -> Tensor:
-    return ops.sum(ops.square(ops.cast(vectors, "float32")), axis=-1)
+    return fused_lookup.gathered(variable.value, positions) if ON_TENSORFLOW else ops.take(variable, positions, axis=0)

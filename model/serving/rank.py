@@ -82,9 +82,6 @@ def _once_for_model(features: Features, once: Collection[str], rows: tf.Tensor, 
     for name in once:
         for part in (name, weights_feature(name)) if spec.fields[name].is_weighted else (name,):
             first = features[part][:1]
-            if name in in_one_row:
-                padding = [[0, 1 - tf.shape(first)[0]], *[[0, 0]] * (first.shape.rank - 1)]  # Without rows.
-                found[part] = tf.ensure_shape(tf.pad(first, padding), [1, *first.shape[1:]])
-            else:
-                found[part] = _repeated(first, rows)
+            # A sum over one row; zeros without rows.
+            found[part] = tf.reduce_sum(first, 0, keepdims=True) if name in in_one_row else _repeated(first, rows)
     return found

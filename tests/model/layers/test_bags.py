@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import pytest
 
-from fieldpool.model.layers.features import Bags, EmbeddedField, Table, batch_size, pooled_once
+from fieldpool.model.layers.features import Bags, EmbeddedField, Table, batch_size, pooled_by_side
 from fieldpool.model.layers.pooled_embeddings import PooledEmbeddings
 
 ROWS = 37
@@ -65,18 +65,39 @@ def test_one_row_is_the_row_repeated(without: tuple[str, ...], settings: dict[st
         np.testing.assert_array_equal(found, expected)
 
 
-def test_each_side_is_pooled_once() -> None:
+def test_each_side_is_pooled_once_and_returned_in_the_order_of_the_bags() -> None:
     calls: list[list[str]] = []
 
     def pool(bags: Any) -> tuple[Any, ...]:
         calls.append([bag.table for bag in bags])
         return keras.ops.stack([keras.ops.cast(bag.ids, "float32") for bag in bags], axis=1), None
 
-    ids = {"a": [[1, 2]], "b": [[3, 4], [5, 6]], "c": [[7, 8]]}
+    ids = {"a": [[1, 2]], "b": [[3, 4], [5, 6]], "c": [[7, 8]], "d": [[9, 0]]}
     bags = [Bags(keras.ops.array(x), None, "sum", name, rows=9, first=0) for name, x in ids.items()]
-    pooled, _ = pooled_once(pool, bags, keras.ops.array(2))
-    assert calls == [["a", "c"], ["b"]]
-    assert keras.ops.convert_to_numpy(pooled).tolist() == [[[1, 2], [3, 4], [7, 8]], [[1, 2], [5, 6], [7, 8]]]
+    runs, _ = pooled_by_side(pool, bags)
+    assert calls == [["a", "c", "d"], ["b"]]
+    assert [keras.ops.convert_to_numpy(rows).tolist() for (rows,) in runs] == [
+        [[[1, 2]]],
+        [[[3, 4]], [[5, 6]]],
+        [[[7, 8], [9, 0]]],
+    ]
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="models are exported on TensorFlow")
+@pytest.mark.parametrize("pooling", [None, "mean", "sum", "sqrtn", "max"])
+def test_an_export_reads_the_row_of_a_single_value(pooling: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the lookup that it replaces, but zeros of padding may be negative; each pooling of one value gives its row."""
+    fields = {name: EmbeddedField(table="items", pooling=pooling, weights=None) for name in ("item", "other")}
+    layer = layer_of(fields, l2=0.1)
+    ids = np.array([[3, 0], [0, 0], [49, 3], [1, 1]])
+    features = {name: ids[:, [i]] if pooling else ids[:, i] for i, name in enumerate(fields)}
+    expected = layer(features)
+    layer.in_export = True
+    monkeypatch.delattr("fieldpool.model.layers.fused_lookup.lookup_of")
+    for found, of_lookup in zip(layer(features), expected, strict=True):
+        np.testing.assert_array_equal(found, of_lookup)
+    assert np.count_nonzero(expected[0][0, 0])  # A value.
+    assert not np.count_nonzero(expected[0][1])  # Padding.
 
 
 def test_training_needs_as_many_rows_in_all_features() -> None:
