@@ -66,6 +66,7 @@ class PooledEmbeddings(keras.Layer):
         l2: Factor λ of the penalty λ·Σ row²: on TensorFlow over the rows that the batch uses, each once, so that the
             time of a step does not grow with the tables; on other backends over all rows. Default 0: no penalty.
         pairs: Whether to return the third output, which an exact FM needs. Default False, which is a little faster.
+        **kwargs: Arguments of `keras.Layer`.
 
     Call arguments:
         features: For each field its ids, int `[batch]` or `[batch, max_len]`; for each weighted field also its weights,
@@ -153,7 +154,7 @@ class PooledEmbeddings(keras.Layer):
             training: Whether to look up groups of tables side by side, and not to check the ids: for fast steps.
 
         Returns:
-            The pooled rows of the fields, ordered as `layout.names_by_dim`, and the L2 penalty, a scalar, if any.
+            The pooled rows, in parts for successive fields of `layout.names_by_dim`; the L2 penalty, a scalar, or None.
         """
         check_features(features, self.feature_ranks())
         features = padded_features(features, self.layout.fields)
@@ -166,15 +167,14 @@ class PooledEmbeddings(keras.Layer):
         results: list[Pooled] = []
         penalties = []
         for dim, names in self.layout.names_by_dim.items():
-            bags = [self.layout.bags(name, features) for name in names]
-            runs, penalized = pooled_by_side(partial(pool, dim), bags)
+            runs, penalized = pooled_by_side(partial(pool, dim), [self.layout.bags(name, features) for name in names])
             if self.l2 and not self.in_export:
                 penalties.append(self.l2 * ops.sum(ops.square(penalized)))
             results += [Pooled(*run) for run in runs]
         return results, sum(penalties) if penalties else None
 
     def outputs(self, pooled: Sequence[Pooled]) -> list[tuple[Tensor, ...]]:
-        """Returns the outputs of `call` for successive fields, from those of `pooled`: all its tensors are dense."""
+        """Returns those of `call` in parts for successive fields, from those of `pooled`; all its tensors are dense."""
         batch = batch_size(dict(enumerate(part.rows for part in pooled)))
         order = [name for names in self.layout.names_by_dim.values() for name in names]
         names = iter(order)

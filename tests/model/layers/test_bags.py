@@ -8,17 +8,18 @@ import keras
 import numpy as np
 import pytest
 
+from fieldpool.model.layers.deepfm import DeepFM
 from fieldpool.model.layers.features import Bags, EmbeddedField, Table, batch_size, pooled_by_side
 from fieldpool.model.layers.pooled_embeddings import PooledEmbeddings
 
 ROWS = 37
-TABLES = {"users": Table(rows=9, dim=4), "items": Table(rows=50, dim=16)}
+TABLES = {"users": Table(rows=9, dim=4), "items": Table(rows=50, dim=16), "words": Table(rows=30, dim=16)}
 FIELDS = {
     "history": EmbeddedField(table="items", pooling="mean", weights=None),
     "item": EmbeddedField(table="items", pooling=None, weights=None),
     "user": EmbeddedField(table="users", pooling=None, weights=None),
     "seen": EmbeddedField(table="items", pooling="sqrtn", weights="seconds"),
-    "tags": EmbeddedField(table="items", pooling="sum", weights=None),
+    "tags": EmbeddedField(table="words", pooling="sum", weights=None),
 }
 OF_USER = ("history", "user", "seen", "seconds")
 
@@ -59,7 +60,7 @@ def bits(outputs: tuple[Any, ...]) -> list[np.ndarray]:
 def test_one_row_is_the_row_repeated(without: tuple[str, ...], settings: dict[str, Any]) -> None:
     fields = {name: field for name, field in FIELDS.items() if name not in without}
     if "tags" in without:
-        fields |= {"tags": EmbeddedField(table="items", pooling="max", weights=None)}
+        fields |= {"tags": EmbeddedField(table="words", pooling="max", weights=None)}
     layer, features = layer_of(fields, **settings), features_of(fields)
     for found, expected in zip(bits(layer(features)), bits(layer(repeated(features))), strict=True):
         np.testing.assert_array_equal(found, expected)
@@ -87,9 +88,10 @@ def test_each_side_is_pooled_once_and_returned_in_the_order_of_the_bags() -> Non
 @pytest.mark.parametrize("pooling", [None, "mean", "sum", "sqrtn", "max"])
 def test_an_export_reads_the_row_of_a_single_value(pooling: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
     """As the lookup that it replaces, but zeros of padding may be negative; each pooling of one value gives its row."""
-    fields = {name: EmbeddedField(table="items", pooling=pooling, weights=None) for name in ("item", "other")}
+    tables = {"item": "items", "word": "words"}
+    fields = {name: EmbeddedField(table=table, pooling=pooling, weights=None) for name, table in tables.items()}
     layer = layer_of(fields, l2=0.1)
-    ids = np.array([[3, 0], [0, 0], [49, 3], [1, 1]])
+    ids = np.array([[3, 0], [0, 0], [49, 29], [1, 1]])
     features = {name: ids[:, [i]] if pooling else ids[:, i] for i, name in enumerate(fields)}
     expected = layer(features)
     layer.in_export = True
@@ -98,6 +100,28 @@ def test_an_export_reads_the_row_of_a_single_value(pooling: str | None, monkeypa
         np.testing.assert_array_equal(found, of_lookup)
     assert np.count_nonzero(expected[0][0, 0])  # A value.
     assert not np.count_nonzero(expected[0][1])  # Padding.
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="models are exported on TensorFlow")
+def test_an_export_gives_one_row_and_single_values_the_logits_of_the_row_repeated() -> None:
+    """Bit by bit: the repeated row makes all fields go through the lookup, and the single values alone do not."""
+    fields = {name: FIELDS[name] for name in ("history", "item")} | {
+        "word": EmbeddedField(table="words", pooling=None, weights=None)
+    }
+    model = DeepFM(
+        tables=TABLES, fields=fields, numeric=["price"], embedding_dim=16, hidden_units=[8], l2_embedding=0.1
+    )
+    features = features_of(fields) | {"price": np.linspace(-2, 2, ROWS, dtype="float32")}
+    features["item"][:5] = 0  # Padding.
+    model(repeated(features))
+    for variable in model.weights:
+        if variable.dtype == "float32":
+            variable.assign(np.random.default_rng(2).normal(size=variable.shape))
+    for layer in model.pooled_layers:
+        layer.in_export = True
+    found, expected = bits((model(features), model(repeated(features))))
+    np.testing.assert_array_equal(found, expected)
+    assert len(np.unique(found)) == ROWS
 
 
 def test_training_needs_as_many_rows_in_all_features() -> None:

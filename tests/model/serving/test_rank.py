@@ -88,6 +88,13 @@ def test_inputs_of_the_user_have_one_row(ranked: Served, model: Any) -> None:
     }
 
 
+def test_an_export_does_not_check_ids(model: Any) -> None:
+    """They are those of its own vocabularies; a check costs operations in each request."""
+    graph = model.signatures["rank"].graph.as_graph_def().SerializeToString()
+    assert b"SparseTensorDenseMatMul" in graph  # The model's functions are in it.
+    assert b"expected ids from" not in graph
+
+
 def test_a_second_user_is_refused(ranked: Served, model: Any) -> None:
     request = requests(ranked, 0, 2)
     with pytest.raises((ValueError, TypeError, tf.errors.InvalidArgumentError)):
