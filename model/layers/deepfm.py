@@ -38,6 +38,20 @@ class Inputs(NamedTuple):
     numbers: Tensor | None
 
 
+class Terms(NamedTuple):
+    """What the fields of a batch add to the logit, and the input of the MLP; float32 or float64.
+
+    Attributes:
+        linear: Σ_f linear_f, `[batch, 1]`.
+        fm: The factorisation machine, `[batch, 1]`.
+        fields: All m_f, `[batch, fields · dim]`; None if there is no MLP.
+    """
+
+    linear: Tensor
+    fm: Tensor
+    fields: Tensor | None
+
+
 @keras.saving.register_keras_serializable(package="fieldpool")
 class DeepFM(keras.Model):
     """logit = bias + Σ_f linear_f + FM + MLP.
@@ -182,10 +196,10 @@ class DeepFM(keras.Model):
         inputs, penalty = self.looked_up(features, training=training)
         if penalty is not None:
             self.add_loss(penalty)
-        return self.logit(inputs, training=training)
+        return self.logit(self.terms(inputs), training=training)
 
     def looked_up(self, features: Mapping[str, Tensor], training: bool | None = None) -> tuple[Inputs, Tensor | None]:
-        """Returns what `logit` needs, and the L2 penalty of the table rows, or None: the first part of `call`."""
+        """Returns what `terms` needs, and the L2 penalty of the table rows, or None: the first part of `call`."""
         check_features(features, self.feature_ranks())
         results = [layer.pooled(features, training=training) for layer in self.pooled_layers]
         penalties = [penalty for _, penalty in results if penalty is not None]
@@ -197,15 +211,20 @@ class DeepFM(keras.Model):
         inputs = Inputs([pooled for pooled, _ in results], vectors, numbers)
         return inputs, sum(penalties) if penalties else None
 
-    def logit(self, inputs: Inputs, training: bool | None = None) -> Tensor:
-        """Returns the logit, `[batch, 1]`, from the result of `looked_up`: the second part of `call`.
+    def terms(self, inputs: Inputs) -> Terms:
+        """Returns the input of `logit` from the result of `looked_up`: the second part of `call`.
 
-        All its tensors are dense: `fieldpool.model.training` compiles it with XLA.
+        It has many small operations and no random ones: `fieldpool.model.training` compiles it with XLA.
         """
         m, linear, *pairs = self._fields(inputs)
-        terms = [ops.sum(linear, axis=1, keepdims=True), factorisation_machine(m, *pairs)]
+        fields = ops.reshape(m, (-1, self.num_fields * self.embedding_dim)) if self.mlp else None
+        return Terms(ops.sum(linear, axis=1, keepdims=True), factorisation_machine(m, *pairs), fields)
+
+    def logit(self, of_fields: Terms, training: bool | None = None) -> Tensor:
+        """Returns the logit, `[batch, 1]`: the third part of `call`."""
+        terms = [of_fields.linear, of_fields.fm]
         if self.mlp:
-            hidden = ops.reshape(m, (-1, self.num_fields * self.embedding_dim))
+            hidden = of_fields.fields
             for layer in self.mlp:
                 hidden = (
                     layer(hidden, training=training)
