@@ -1,9 +1,8 @@
 """Lookup and pooling of all fields at once, on TensorFlow: no `[batch, max_len, dim]` tensor, no padding looked up.
 
-The pooled vectors are a product of two matrices. `tf.unique` over the ids of all fields, without padding, finds the
-table rows to read (in training, it is called for groups of tables); they are the dense matrix R, and each row is read
-once. The sparse matrix C has a row for each bag, the list of one field of one example, and a column for each row of R:
-the coefficients of the values of the bag.
+The pooled vectors are a product of two matrices. The ids of all fields, without padding, are made unique: they are the
+table rows to read, the dense matrix R, and each is read once. The sparse matrix C has a row for each bag, the list of
+one field of one example, and a column for each row of R: the coefficients of the values of the bag.
 
     example: lists [5, 7] and [7], pooled by mean;  C = ½ ½   R = row 5 of the table   C·R = the mean of rows 5 and 7
                                                         0 1       row 7                      row 7
@@ -25,14 +24,14 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from .features import Bags, Layout, rows_of_ids
+from .features import Bags, Layout
 from .weights import weight_unit
 
 # TensorFlow's kernel for the product takes ten times as long for each column if there are 32 or more.
 _COLUMNS_AT_ONCE = 31
 
 # Groups of tables whose ids are made unique side by side, because `tf.unique` uses one thread. On 2 cores a step with
-# three takes 0.93 of the time with one, and 0.97 with two. Groups have as many columns each, but not as many values.
+# three takes 0.93 of the time with one. Groups have as many columns each, but not as many values.
 _GROUPS = 3
 
 # Marks ids as unique where no `Unique` operation shows it: see `are_unique`.
@@ -42,7 +41,8 @@ _UNIQUE_IDS = "fieldpool_unique_ids"
 class Lookup(NamedTuple):
     """The rows of a table to read for a batch, and the matrix C of the pooling coefficients.
 
-    The values of a batch are all its ids except padding. Bag b is the list of field b % fields of example b // fields.
+    The values of a batch are all its ids except padding. Bag b is the list of field b // batch of example b % batch:
+    field by field, the product reads rows of one table after the other, which fit in a processor's cache.
 
     Attributes:
         ids_read: The ids of the rows to read, each once: int32 `[rows read]`.
@@ -63,18 +63,15 @@ def with_checked_ids(features: Mapping[str, tf.Tensor], layout: Layout) -> dict[
     Raises:
         InvalidArgumentError: the message has the name of the field.
     """
-    rows = {name: layout.tables[field["table"]]["rows"] for name, field in layout.fields.items()}
-    return {**features, **{name: _checked_ids(features[name], rows[name], name) for name in rows}}
-
-
-def _checked_ids(ids: tf.Tensor, rows: int, field: str) -> tf.Tensor:
-    """Returns the ids of a field, whose table has `rows` rows: see `with_checked_ids`."""
-    ids = tf.convert_to_tensor(ids)
-    smallest, largest = (tf.cast(end(ids), tf.int64) for end in (tf.reduce_min, tf.reduce_max))
-    message = f"field {field}: expected ids from 0 to {rows - 1}, the rows of its table; found ids from"
-    check = tf.debugging.Assert((smallest >= 0) & (largest < rows), [message, smallest, "to", largest])
-    with tf.control_dependencies([] if check is None else [check]):
-        return tf.identity(ids)
+    checked = dict(features)
+    for name, field in layout.fields.items():
+        ids, rows = tf.convert_to_tensor(features[name]), layout.tables[field["table"]]["rows"]
+        smallest, largest = (tf.cast(end(ids), tf.int64) for end in (tf.reduce_min, tf.reduce_max))
+        message = f"field {name}: expected ids from 0 to {rows - 1}, the rows of its table; found ids from"
+        check = tf.debugging.Assert((smallest >= 0) & (largest < rows), [message, smallest, "to", largest])
+        with tf.control_dependencies([] if check is None else [check]):
+            checked[name] = tf.identity(ids)
+    return checked
 
 
 def gathered(table: tf.Variable, positions: tf.Tensor) -> tf.Tensor:
@@ -83,17 +80,15 @@ def gathered(table: tf.Variable, positions: tf.Tensor) -> tf.Tensor:
 
 
 class _Values(NamedTuple):
-    """The values of a group of fields, in the order of their bags.
+    """The values of a group of fields.
 
     Attributes:
-        ids_read: The ids of their rows, each once: int32 `[rows read]`.
-        row_indices: The index in `ids_read` of the row of each value, int32 `[values]`.
+        rows: The position of the row of each value, int32 `[values]`.
         bags: The bag of each value, int32 `[values]`.
         weights: The weight of each value, float32 `[values]`, or None.
     """
 
-    ids_read: tf.Tensor
-    row_indices: tf.Tensor
+    rows: tf.Tensor
     bags: tf.Tensor
     weights: tf.Tensor | None
 
@@ -107,24 +102,50 @@ def lookup_of(bags: Sequence[Bags], end: int, *, in_groups: bool = False) -> Loo
     Args:
         bags: The bags of each field; their tables are in one variable. Id 0 is padding and never read.
         end: The number of rows of the variable.
-        in_groups: Whether to compute groups of fields side by side, which is faster for large batches, and slower for a
-            few rows. The pooled vectors and their gradients are the same.
+        in_groups: Whether to look up groups of fields side by side or, in a small variable, to mark rows: faster for
+            large batches, and slower for small ones. The pooled vectors and their gradients are the same.
     """
-    groups = _groups_of_fields(bags) if in_groups else [range(len(bags))]
-    parts = [_values_of(bags, group, end) for group in groups]
-    ids_read, row_indices, bag_of_value, w = parts[0]
-    if len(parts) > 1:
-        numbers = [tf.size(part.ids_read) for part in parts]
-        first_indices = tf.unstack(tf.cumsum(numbers, exclusive=True))
-        indices = [first + part.row_indices for first, part in zip(first_indices, parts, strict=True)]
-        # The groups have no tables in common.
-        ids_read = tf.identity(tf.concat([part.ids_read for part in parts], axis=0), name=_UNIQUE_IDS)
-        row_indices = tf.concat(indices, axis=0)
-        bag_of_value = tf.concat([part.bags for part in parts], axis=0)
-        w = None if w is None else tf.concat([part.weights for part in parts], axis=0)
-    num_bags = tf.shape(bags[0].ids)[0] * len(bags)
-    coefficients = _coefficients(w, bag_of_value, num_bags, [bag.pooling for bag in bags])
-    return Lookup(ids_read, tf.stack([bag_of_value, row_indices], axis=1), coefficients, num_bags)
+    batch = tf.shape(bags[0].ids)[0]
+    if in_groups:
+        positions = batch * tf.add_n([tf.shape(bag.ids)[1] for bag in bags])
+        values, ids_read, row_indices = tf.cond(
+            end <= positions, lambda: _unique_by_marking(bags, end), lambda: _unique_by_group(bags, end)
+        )
+        ids_read = tf.identity(ids_read, name=_UNIQUE_IDS)
+    else:
+        values = _values_of(bags, range(len(bags)), end)
+        ids_read, row_indices = tf.unique(values.rows)
+    num_bags = batch * len(bags)
+    coefficients = _coefficients(values.weights, values.bags, num_bags, [bag.pooling for bag in bags])
+    # `tf.stack([values.bags, row_indices], axis=1)` as the halves of int64 (little-endian), in half of the time.
+    places = tf.bitcast(tf.cast(values.bags, tf.int64) + tf.cast(row_indices, tf.int64) * 2**32, tf.int32)
+    return Lookup(ids_read, places, coefficients, num_bags)
+
+
+def _unique_by_marking(bags: Sequence[Bags], end: int) -> tuple[_Values, tf.Tensor, tf.Tensor]:
+    """Returns the values, their unique rows in ascending order, and the index of each value's row among these.
+
+    Rows that are read are marked: this is faster than `tf.unique`, but its time grows with `end`, the number of rows.
+
+        rows 4 1 4, end 5;  is_read 0 1 0 0 1 0;  unique 1 4;  indices of all rows 0 0 0 0 1 0;  of the values' 1 0 1
+    """
+    values = _values_of(bags, range(len(bags)), end)
+    # One more: the position of ids that are in no table, whose lookup must fail.
+    no_weights = tf.zeros([0], tf.int32)
+    is_read = tf.raw_ops.DenseBincount(input=values.rows, size=end + 1, weights=no_weights, binary_output=True)
+    ids_read = tf.cast(tf.where(is_read), tf.int32)
+    indices = tf.scatter_nd(ids_read, tf.range(tf.shape(ids_read)[0]), [end + 1])
+    return values, ids_read[:, 0], tf.gather(indices, values.rows)
+
+
+def _unique_by_group(bags: Sequence[Bags], end: int) -> tuple[_Values, tf.Tensor, tf.Tensor]:
+    """Returns the same, but the rows are those of groups of tables, side by side, in any order."""
+    groups = [_values_of(bags, group, end) for group in _groups_of_fields(bags)]
+    unique = [tf.unique(group.rows) for group in groups]  # They have no tables in common.
+    first_indices = tf.unstack(tf.cumsum([tf.size(rows) for rows, _ in unique], exclusive=True))
+    row_indices = [first + indices for first, (_, indices) in zip(first_indices, unique, strict=True)]
+    values = _Values(*(None if parts[0] is None else tf.concat(parts, axis=0) for parts in zip(*groups, strict=True)))
+    return values, tf.concat([rows for rows, _ in unique], axis=0), tf.concat(row_indices, axis=0)
 
 
 def are_unique(ids: tf.Tensor) -> bool:
@@ -156,25 +177,26 @@ def _values_of(all_bags: Sequence[Bags], group: Sequence[int], end: int) -> _Val
     """Returns the values of the fields of a group; `all_bags` and `end` are the arguments of `lookup_of`."""
     bags = [all_bags[index] for index in group]
     # One matrix for the ids of all fields: operations on it cost less than the same on those of each field.
-    dtype = tf.int32 if all(bag.ids.dtype == tf.int32 for bag in bags) else tf.int64
-    ids = tf.concat([tf.cast(bag.ids, dtype) for bag in bags], axis=1)
-    field_of_column = _fields_of_columns(all_bags, group)
-    table_rows = tf.gather(tf.constant([bag.rows for bag in all_bags], dtype), field_of_column)
+    ids = tf.concat([tf.cast(bag.ids, tf.int64) for bag in bags], axis=1)
+    # Not a transpose of integers, for which TensorFlow logs that oneDNN does not have it.
+    ids = tf.bitcast(tf.transpose(tf.bitcast(ids, tf.float64)), tf.int64)
+    field_of_column = _fields_of_columns(all_bags, group)[:, tf.newaxis]
+    table_rows = tf.gather(tf.constant([bag.rows for bag in all_bags], tf.uint64), field_of_column)
     first_rows = tf.gather([bag.first for bag in all_bags], field_of_column)
-    rows = rows_of_ids(ids, table_rows, first_rows, end)
-    # Flattened example by example, and so bag by bag: the bags of the values ascend.
-    examples = tf.range(tf.shape(ids)[0])[:, tf.newaxis]
-    bag_of_position = tf.reshape(examples * len(all_bags) + field_of_column, [-1])
-    positions = tf.where(tf.reshape(ids, [-1]) != 0)[:, 0]
-    ids_read, row_indices = tf.unique(tf.gather(tf.reshape(rows, [-1]), positions))
-    weights = None
+    is_in_table = tf.bitcast(ids, tf.uint64) < table_rows  # As unsigned numbers, negative ids are large.
+    rows = tf.where(is_in_table, tf.cast(ids, tf.int32) + first_rows, end)  # See `rows_of_ids`.
+    batch = tf.shape(ids)[1]
+    bag_of_position = field_of_column * batch + tf.range(batch)
+    positions = tf.where(tf.reshape(ids, [-1]))[:, 0]
+
+    def of_values(of_positions: tf.Tensor) -> tf.Tensor:
+        return tf.gather(tf.reshape(of_positions, [-1]), positions)
+
+    w = None
     if any(bag.weights is not None for bag in all_bags):
-        by_field = [
-            tf.ones_like(bag.ids, tf.float32) if bag.weights is None else tf.cast(bag.weights, tf.float32)
-            for bag in bags
-        ]
-        weights = tf.gather(tf.reshape(tf.concat(by_field, axis=1), [-1]), positions)
-    return _Values(ids_read, row_indices, tf.gather(bag_of_position, positions), weights)
+        weights = [tf.ones(tf.shape(bag.ids)) if bag.weights is None else bag.weights for bag in bags]
+        w = of_values(tf.transpose(tf.concat([tf.cast(of_bags, tf.float32) for of_bags in weights], axis=1)))
+    return _Values(of_values(rows), of_values(bag_of_position), w)
 
 
 def _fields_of_columns(bags: Sequence[Bags], group: Sequence[int]) -> tf.Tensor:
@@ -201,42 +223,35 @@ def pooled_rows(
             max pooling, which has no coefficients. Default: no second and third output.
 
     Returns:
-        The pooled rows, float32 `[batch, fields, width]`.
-        With `square_norms`, Σ x²·‖v‖² over each bag, float32 `[batch, fields]`, where x is the coefficient of row v in
-            the pooled sum, and the number of values of each bag, float32 `[batch, fields]`.
+        The pooled rows, float32 `[fields, batch, width]`.
+        With `square_norms`, Σ x²·‖v‖² over each bag, float32 `[fields, batch]`, where x is the coefficient of row v in
+            the pooled sum, and the number of values of each bag, float32 `[fields, batch]`.
     """
     fields = len(poolings)
     float32_rows = tf.cast(rows_read, tf.float32)  # Sums are in float32 for any compute dtype.
-    pooled = tf.reshape(_product(lookup, lookup.coefficients, float32_rows), [-1, fields, rows_read.shape[1]])
+    pooled = tf.reshape(_product(lookup, lookup.coefficients, float32_rows), [fields, -1, rows_read.shape[1]])
     if "max" in poolings:
         is_max = tf.constant([pooling == "max" for pooling in poolings])
         maxima = _maxima(lookup, float32_rows, is_max)
-        pooled = tf.where(is_max[:, tf.newaxis], tf.reshape(maxima, tf.shape(pooled)), pooled)
+        pooled = tf.where(is_max[:, tf.newaxis, tf.newaxis], tf.reshape(maxima, tf.shape(pooled)), pooled)
     if square_norms is None:
         return (pooled,)
     norms = square_norms(float32_rows, lookup.ids_read)
     squares = _product(lookup, tf.square(lookup.coefficients), norms[:, tf.newaxis])
     lengths = _counts(lookup.places[:, 0], lookup.num_bags)
-    return pooled, tf.reshape(squares, [-1, fields]), tf.reshape(lengths, [-1, fields])
+    return pooled, tf.reshape(squares, [fields, -1]), tf.reshape(lengths, [fields, -1])
 
 
 def _product(lookup: Lookup, coefficients: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:
     """Returns the product of the sparse matrix of coefficients and the rows, `[bags, width]`."""
-    # `tf.sparse.sparse_dense_matmul` takes only int64 indices.
-    shape = tf.stack([lookup.num_bags, tf.shape(rows)[0]])
+    shape = tf.cast(tf.stack([lookup.num_bags, tf.shape(rows)[0]]), tf.int64)
     starts = range(0, rows.shape[1], _COLUMNS_AT_ONCE)
     # The gradient of a slice is a copy, so there is no slice if one block suffices.
-    blocks_of_rows = [rows] if len(starts) == 1 else [rows[:, first : first + _COLUMNS_AT_ONCE] for first in starts]
-    blocks = [
-        tf.raw_ops.SparseTensorDenseMatMul(
-            a_indices=lookup.places,
-            a_values=coefficients,
-            a_shape=tf.cast(shape, tf.int64),
-            b=columns,
-        )
-        for columns in blocks_of_rows
-    ]
-    return blocks[0] if len(blocks) == 1 else tf.concat(blocks, axis=1)
+    blocks = [rows] if len(starts) == 1 else [rows[:, first : first + _COLUMNS_AT_ONCE] for first in starts]
+    # `tf.sparse.sparse_dense_matmul` takes only int64 indices.
+    product = tf.raw_ops.SparseTensorDenseMatMul
+    products = [product(a_indices=lookup.places, a_values=coefficients, a_shape=shape, b=block) for block in blocks]
+    return products[0] if len(products) == 1 else tf.concat(products, axis=1)
 
 
 def _coefficients(w: tf.Tensor | None, bags: tf.Tensor, num_bags: tf.Tensor, poolings: Sequence[str]) -> tf.Tensor:
@@ -244,21 +259,19 @@ def _coefficients(w: tf.Tensor | None, bags: tf.Tensor, num_bags: tf.Tensor, poo
 
     Weights whose sum or squares are divided by are multiplied by the `weight_unit` of their bag.
     """
-    is_mean, is_sqrtn = (tf.constant([pooling == kind for pooling in poolings]) for kind in ("mean", "sqrtn"))
-
-    def by_field(of_bags: tf.Tensor) -> tf.Tensor:
-        return tf.reshape(of_bags, [-1, len(poolings)])
-
+    is_mean, is_sqrtn = (tf.constant([[pooling == kind] for pooling in poolings]) for kind in ("mean", "sqrtn"))
+    by_field = [len(poolings), -1]
     if not {"mean", "sqrtn"}.intersection(poolings):
         return tf.ones_like(bags, tf.float32) if w is None else w
     if w is None:
         w = tf.ones_like(bags, tf.float32)
-        sums = squares = by_field(_counts(bags, num_bags))
+        sums = squares = tf.reshape(_counts(bags, num_bags), by_field)
     else:
-        largest = by_field(tf.math.unsorted_segment_max(tf.abs(w), bags, num_bags))
+        largest = tf.reshape(tf.math.unsorted_segment_max(tf.abs(w), bags, num_bags), by_field)
         units = tf.where(is_mean | is_sqrtn, weight_unit(largest), 1.0)
         w = w * tf.gather(tf.reshape(units, [-1]), bags)
-        sums, squares = (by_field(tf.math.unsorted_segment_sum(x, bags, num_bags)) for x in (w, w * w))
+        sums, squares = (tf.math.unsorted_segment_sum(x, bags, num_bags) for x in (w, w * w))
+        sums, squares = tf.reshape(sums, by_field), tf.reshape(squares, by_field)
     divisors = tf.where(is_mean, sums, 1.0)
     if "sqrtn" in poolings:
         root = tf.sqrt(tf.where(squares == 0, 1.0, squares))  # The gradient of a square root is infinite at 0.
@@ -279,7 +292,7 @@ def _maxima(lookup: Lookup, rows_read: tf.Tensor, is_max: tf.Tensor) -> tf.Tenso
     for the bags of other fields must not be used.
     """
     bags, row_indices = tf.unstack(lookup.places, axis=1)
-    is_compared = tf.gather(is_max, bags % is_max.shape[0])
+    is_compared = tf.gather(is_max, bags // tf.maximum(lookup.num_bags // is_max.shape[0], 1))
     compared_rows = tf.gather(rows_read, tf.boolean_mask(row_indices, is_compared))
     compared_bags = tf.boolean_mask(bags, is_compared)
     maxima = tf.math.unsorted_segment_max(compared_rows, compared_bags, lookup.num_bags)

@@ -175,6 +175,7 @@ class PooledEmbeddings(keras.Layer):
 
     def outputs(self, pooled: Sequence[Pooled]) -> list[tuple[Tensor, ...]]:
         """Returns those of `call` in parts for successive fields, from those of `pooled`; all its tensors are dense."""
+        pooled = [part.by_example() for part in pooled]
         batch = batch_size(dict(enumerate(part.rows for part in pooled)))
         order = [name for names in self.layout.names_by_dim.values() for name in names]
         names = iter(order)
@@ -230,7 +231,7 @@ class PooledEmbeddings(keras.Layer):
         return ops.convert_to_tensor(self.variables_by_dim[dim]) if rows_read is None else rows_read
 
     def _pooled_fused(self, dim: int, bags: Sequence[Bags], *, in_groups: bool) -> tuple[Tensor, ...]:
-        """Returns the pooled rows, `[batch, len(bags), dim + 1]`, the numbers to penalize, and terms of `Pooled`."""
+        """Returns the pooled rows, `[len(bags), batch, dim + 1]`, the numbers to penalize, and terms of `Pooled`."""
         if self.in_export and not self.pairs and are_single(bags):
             return single_rows(bags, partial(self._rows, dim)), None
         lookup = fused_lookup.lookup_of(bags, self.layout.rows_by_dim[dim], in_groups=in_groups)
@@ -250,7 +251,7 @@ class PooledEmbeddings(keras.Layer):
                 x = coefficients(bag.pooling, mask, bag.weights)
                 squares.append(ops.sum(x * x * self._square_norms(bag.table, values[:, :, :-1]), axis=1))
                 lengths.append(ops.sum(ops.cast(mask, "int32"), axis=1))
-        rows, *terms = (ops.stack(x, axis=1) for x in (pooled, squares, lengths) if x)
+        rows, *terms = (ops.stack(x, axis=0) for x in (pooled, squares, lengths) if x)
         return rows, self._penalized(dim), *terms
 
     def _outputs(self, names: Sequence[str], pooled: Pooled, batch: Tensor | None) -> tuple[Tensor, ...]:

@@ -71,7 +71,7 @@ def test_each_side_is_pooled_once_and_returned_in_the_order_of_the_bags() -> Non
 
     def pool(bags: Any) -> tuple[Any, ...]:
         calls.append([bag.table for bag in bags])
-        return keras.ops.stack([keras.ops.cast(bag.ids, "float32") for bag in bags], axis=1), None
+        return keras.ops.stack([keras.ops.cast(bag.ids, "float32") for bag in bags], axis=0), None
 
     ids = {"a": [[1, 2]], "b": [[3, 4], [5, 6]], "c": [[7, 8]], "d": [[9, 0]]}
     bags = [Bags(keras.ops.array(x), None, "sum", name, rows=9, first=0) for name, x in ids.items()]
@@ -79,8 +79,8 @@ def test_each_side_is_pooled_once_and_returned_in_the_order_of_the_bags() -> Non
     assert calls == [["a", "c", "d"], ["b"]]
     assert [keras.ops.convert_to_numpy(rows).tolist() for (rows,) in runs] == [
         [[[1, 2]]],
-        [[[3, 4]], [[5, 6]]],
-        [[[7, 8], [9, 0]]],
+        [[[3, 4], [5, 6]]],
+        [[[7, 8]], [[9, 0]]],
     ]
 
 

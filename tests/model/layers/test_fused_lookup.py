@@ -110,9 +110,10 @@ def test_gradient_has_each_used_row_once() -> None:
     assert sorted(gradient.indices.numpy() - layer.layout.first_rows["large"]) == [2, 5]
 
 
+@pytest.mark.parametrize("rows", [9, 900], ids=["marked rows", "groups"])
 @pytest.mark.parametrize("width", [3, None])
-def test_groups_have_the_vectors_and_gradients_of_one(width: int | None) -> None:
-    tables = {name: Table(rows=9, dim=2) for name in "abcd"}
+def test_training_has_the_vectors_and_gradients_of_one_unique(width: int | None, rows: int) -> None:
+    tables = {name: Table(rows=rows, dim=2) for name in "abcd"}
     weights = {"b": "w"}
     fields = {
         f"{table}{i}": EmbeddedField(table=table, pooling="mean", weights=weights.get(table))
@@ -140,13 +141,14 @@ def test_groups_have_the_vectors_and_gradients_of_one(width: int | None) -> None
         outputs: tuple[Any, ...] = step({name: tf.constant(x) for name, x in features.items()})
         return outputs
 
-    (*outputs, ids, rows), (*expected, expected_ids, expected_rows) = traced(True), traced(False)
+    (*outputs, ids, values), (*expected, expected_ids, expected_values) = traced(True), traced(False)
     assert has_unique_ids == [True, True]
     assert ids.numpy().tolist() != expected_ids.numpy().tolist()  # Groups have another order.
+    assert (ids.numpy().tolist() == sorted(ids.numpy())) == (rows == 9)  # Marked rows are in order.
     for output, of_one_group in zip(outputs, expected, strict=True):
         np.testing.assert_array_equal(output, of_one_group)
     np.testing.assert_array_equal(ids.numpy()[np.argsort(ids)], expected_ids.numpy()[np.argsort(expected_ids)])
-    np.testing.assert_array_equal(rows.numpy()[np.argsort(ids)], expected_rows.numpy()[np.argsort(expected_ids)])
+    np.testing.assert_array_equal(values.numpy()[np.argsort(ids)], expected_values.numpy()[np.argsort(expected_ids)])
 
 
 def test_nan_weights_of_padding_are_ignored() -> None:
@@ -156,15 +158,17 @@ def test_nan_weights_of_padding_are_ignored() -> None:
     np.testing.assert_array_equal(layer(nan)[0], layer(zero)[0])
 
 
-def test_traced_layer_accepts_an_empty_batch() -> None:
+@pytest.mark.parametrize("training", [False, True])
+def test_traced_layer_accepts_an_empty_batch(training: bool) -> None:
     layer = with_random_tables({"a": EmbeddedField(table="small", pooling="max", weights=None)})
-    traced = tf.function(layer, input_signature=[{"a": tf.TensorSpec([None, None], tf.int64)}])
+    signature = [{"a": tf.TensorSpec([None, None], tf.int64)}]
+    traced = tf.function(lambda features: layer(features, training=training), input_signature=signature)
     ids = np.array([[1, 3], [0, 0]])
     np.testing.assert_array_equal(traced({"a": tf.constant(ids)})[0], layer({"a": ids})[0])
     assert traced({"a": tf.zeros([0, 2], tf.int64)})[0].shape == (0, 1, 2)
 
 
-@pytest.mark.parametrize("dtypes", [("uint8", "int32"), ("int32", "int64"), ("int8", "int8")])
+@pytest.mark.parametrize("dtypes", [("uint8", "int32"), ("int32", "int64"), ("int8", "int8"), ("int32", "int32")])
 def test_fields_may_have_ids_of_any_integer_dtype(dtypes: tuple[str, str]) -> None:
     tables = {"first": Table(rows=300, dim=2), "second": Table(rows=500, dim=2)}
     fields = {table: EmbeddedField(table=table, pooling="mean", weights=None) for table in tables}
