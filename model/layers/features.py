@@ -77,16 +77,16 @@ def padded_features(features: Mapping[str, Tensor], fields: Mapping[str, Embedde
     return ids | weights
 
 
-def rows_of_ids(ids: Tensor, rows: Tensor, first: Tensor, end: int) -> Tensor:
+def rows_of_ids(ids: Tensor, rows: int, first: int, end: int) -> Tensor:
     """Returns the position of each id's row in the variable that has its table: int32, in the shape of the ids.
 
     An id that is not in the table, which must not read a row of the next one, has a position outside the variable: the
     lookup then fails or, under JAX, gives NaN.
 
     Args:
-        ids: Of any integer dtype, `[…, n]`.
-        rows: The number of rows of the table: an int or, where the columns of `ids` have several tables, int `[n]`.
-        first: The position of its first row: int32, like `rows`.
+        ids: Of any integer dtype.
+        rows: The number of rows of the table.
+        first: The position of its first row.
         end: The number of rows of the variable.
     """
     is_in_table = ops.logical_and(ops.greater_equal(ids, 0), ops.less(ids, rows))  # Before the cast of large ids.

@@ -151,7 +151,7 @@ class PooledEmbeddings(keras.Layer):
 
         Args:
             features: Those of `call`.
-            training: Whether to look up groups of tables side by side, and not to check the ids: for fast steps.
+            training: Whether to look up large batches faster, and not to check the ids: see `fused_lookup.lookup_of`.
 
         Returns:
             The pooled rows, in parts for successive fields of `layout.names_by_dim`; the L2 penalty, a scalar, or None.
