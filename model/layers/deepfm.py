@@ -14,8 +14,8 @@ import numpy as np
 from keras import ops
 
 from .calibration import Calibration
-from .factorisation import at_least_float32, factorisation_machine, sum_of
-from .features import EmbeddedField, Pooled, Table, check_features, concatenated
+from .factorisation import FieldTerms, Terms, at_least_float32, stacked, sum_of, terms_by_field, terms_of_all
+from .features import EmbeddedField, Pooled, Table, check_features
 from .mlp import mlp_layers
 from .pooled_embeddings import INITIAL_STDDEV, PooledEmbeddings
 from .pooling import sum_dtype
@@ -30,26 +30,12 @@ class Inputs(NamedTuple):
     Attributes:
         pooled: The pooled rows of the tables, for each layer of `pooled_layers`: see `PooledEmbeddings.pooled`.
         vectors: The vectors of each vector field, `[batch, length]`.
-        numbers: The numbers, float32 `[batch, numeric]`; None if there are no numeric fields.
+        numbers: The numbers, float32 `[numeric, batch]`; None if there are no numeric fields.
     """
 
     pooled: list[list[Pooled]]
     vectors: dict[str, Tensor]
     numbers: Tensor | None
-
-
-class Terms(NamedTuple):
-    """What the fields of a batch add to the logit, and the input of the MLP; float32 or float64.
-
-    Attributes:
-        linear: Σ_f linear_f, `[batch, 1]`.
-        fm: The factorisation machine, `[batch, 1]`.
-        fields: All m_f, `[batch, fields · dim]`; None if there is no MLP.
-    """
-
-    linear: Tensor
-    fm: Tensor
-    fields: Tensor | None
 
 
 @keras.saving.register_keras_serializable(package="fieldpool")
@@ -207,7 +193,7 @@ class DeepFM(keras.Model):
         vectors = {name: features[name] for name in (self.vector_fields.lengths if self.vector_fields else ())}
         if self.numeric:
             dtype = sum_dtype(self.compute_dtype)
-            numbers = ops.stack([ops.cast(features[name], dtype) for name in self.numeric], axis=1)
+            numbers = ops.stack([ops.cast(features[name], dtype) for name in self.numeric], axis=0)
         inputs = Inputs([pooled for pooled, _ in results], vectors, numbers)
         return inputs, sum(penalties) if penalties else None
 
@@ -216,9 +202,7 @@ class DeepFM(keras.Model):
 
         It has many small operations and no random ones: `fieldpool.model.training` compiles it with XLA.
         """
-        m, linear, *pairs = self._fields(inputs)
-        fields = ops.reshape(m, (-1, self.num_fields * self.embedding_dim)) if self.mlp else None
-        return Terms(ops.sum(linear, axis=1, keepdims=True), factorisation_machine(m, *pairs), fields)
+        return terms_of_all(self._terms_by_field(inputs), mlp=bool(self.mlp))
 
     def logit(self, of_fields: Terms, training: bool | None = None) -> Tensor:
         """Returns the logit, `[batch, 1]`: the third part of `call`."""
@@ -282,16 +266,17 @@ class DeepFM(keras.Model):
         compute dtype is float16 or bfloat16.
         """
         inputs, _ = self.looked_up(features)
-        return self._fields(inputs)
+        return stacked(self._terms_by_field(inputs))
 
-    def _fields(self, inputs: Inputs) -> tuple[Tensor, ...]:
-        """Returns the result of `fields_of` from that of `looked_up`."""
-        in_parts = [of.outputs(pooled) for of, pooled in zip(self.pooled_layers, inputs.pooled, strict=True)]
+    def _terms_by_field(self, inputs: Inputs) -> list[FieldTerms]:
+        """Returns the terms of each field, in the order of `fields_of`, from the result of `looked_up`."""
+        layers = zip(self.pooled_layers, inputs.pooled, strict=True)
+        fields = [of for layer, pooled in layers for of in layer.terms(pooled)]
         if self.vector_fields is not None:
-            in_parts.append([self.vector_fields(inputs.vectors)])
-        parts = [(at_least_float32(m), *terms) for of_layer in in_parts for m, *terms in of_layer]
+            fields += self.vector_fields.terms(inputs.vectors)
         x = inputs.numbers
         if x is not None:
-            pairs = [ops.zeros_like(x)] if self._settings["exact_fm"] else []
-            parts.append((ops.expand_dims(x, axis=2) * self.numeric_vectors, x * self.numeric_linear, *pairs))
-        return concatenated(parts)
+            vectors = ops.unstack(ops.expand_dims(x, 2) * ops.expand_dims(self.numeric_vectors, 1), axis=0)
+            pairs = ops.zeros_like(x) if self._settings["exact_fm"] else None
+            fields += terms_by_field(vectors, x * ops.expand_dims(self.numeric_linear, 1), pairs)
+        return [of._replace(vector=at_least_float32(of.vector)) for of in fields]

@@ -1,43 +1,111 @@
-"""The factorisation machine of DeepFM: the dot products of all pairs of fields."""
+"""What fields add to the logit of DeepFM, and the factorisation machine: the dot products of all pairs of fields.
+
+Each field has tensors of its own, `[batch, dim]`: in a tensor `[batch, fields, dim]` its vectors would not be next to
+each other in memory. Some fields may have one row beside others of many: see `features`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import groupby
+from typing import NamedTuple
 
 import keras
 from keras import ops
 
+from .features import in_all_rows, row_count
 from .pooling import sum_dtype
 from .weights import Tensor
 
 
-def factorisation_machine(m: Tensor, pairs: Tensor | None = None) -> Tensor:
-    """Returns Σ_{f<g} m_f·m_g + Σ_f p_f, `[batch, 1]`; float32 if `m` is float16 or bfloat16.
+class FieldTerms(NamedTuple):
+    """What a field adds to the logit.
+
+    Attributes:
+        vector: m_f, `[batch, dim]`.
+        linear: linear_f, `[batch]`.
+        pairs: The sum of the dot products of all pairs of values within the field, `[batch]`; None if it is not needed.
+    """
+
+    vector: Tensor
+    linear: Tensor
+    pairs: Tensor | None = None
+
+
+def terms_by_field(vectors: Sequence[Tensor], linear: Tensor, pairs: Tensor | None = None) -> list[FieldTerms]:
+    """Returns the terms of each field from its vectors, and from `[fields, batch]` of all."""
+    terms = [vectors, *(ops.unstack(x, axis=0) for x in (linear, pairs) if x is not None)]
+    return [FieldTerms(*of_field) for of_field in zip(*terms, strict=True)]
+
+
+class Terms(NamedTuple):
+    """What all fields add to the logit, and the input of the MLP; float32 or float64.
+
+    Attributes:
+        linear: Σ_f linear_f, `[batch, 1]`.
+        fm: The factorisation machine and, if fields have them, Σ_f pairs_f, `[batch, 1]`.
+        fields: All m_f, one after the other, `[batch, fields · dim]`; None if there is no MLP.
+    """
+
+    linear: Tensor
+    fm: Tensor
+    fields: Tensor | None
+
+
+def terms_of_all(fields: Sequence[FieldTerms], *, mlp: bool) -> Terms:
+    """Returns the terms of all fields together, in all rows; those for an MLP if there is one."""
+    vectors = [of.vector for of in fields]
+    linear, fm = sum_of([of.linear for of in fields]), factorisation_machine(vectors)
+    if fields[0].pairs is not None:
+        fm = fm + sum_of([of.pairs for of in fields])
+    return Terms(ops.expand_dims(linear, 1), ops.expand_dims(fm, 1), _in_a_row(vectors) if mlp else None)
+
+
+def stacked(fields: Sequence[FieldTerms]) -> tuple[Tensor, ...]:
+    """Returns each term for all fields and rows: `[batch, fields, dim]`, `[batch, fields]` and, with pairs, again."""
+    batch = row_count([of.vector for of in fields])
+    return tuple(
+        ops.stack([in_all_rows(x, batch) for x in terms], axis=1)
+        for terms in zip(*fields, strict=True)
+        if terms[0] is not None
+    )
+
+
+def _in_a_row(vectors: Sequence[Tensor]) -> Tensor:
+    """Returns the vectors of all fields one after the other, in all rows: `[batch, fields · dim]`."""
+    batch = row_count(vectors)
+    if batch is None:
+        return ops.concatenate(vectors, axis=1)
+    runs = [list(run) for _, run in groupby(vectors, key=lambda vector: vector.shape[0] == 1)]
+    return ops.concatenate([in_all_rows(ops.concatenate(run, axis=1), batch) for run in runs], axis=1)
+
+
+def factorisation_machine(vectors: Sequence[Tensor]) -> Tensor:
+    """Returns Σ_{f<g} m_f·m_g, `[batch]`; float32 if the vectors are float16 or bfloat16.
 
     It is computed as Σ_g (Σ_{f<g} m_f)·m_g. The usual ½(‖Σ_f m_f‖² − Σ_f ‖m_f‖²) takes the same time, but where one
     field is much larger than the others, the rounding of its square exceeds all pairs.
 
     Args:
-        m: m_f, `[batch, fields, dim]`.
-        pairs: p_f, `[batch, fields]`: the sum of the pairs within field f. Default: zeros.
+        vectors: m_f of each field, `[batch, dim]`.
     """
-    first, *others = ops.unstack(at_least_float32(m), axis=1)
+    first, *others = [at_least_float32(vector) for vector in vectors]
     # Sums by subtraction, which TensorFlow does not reorder: see `sum_of`, whose stack would take half of the time.
     products, minus_total = ops.zeros_like(first), -first
     for vector in others:
         products = products - minus_total * vector
         minus_total = minus_total - vector
-    result = ops.sum(products, axis=1, keepdims=True)
-    return result if pairs is None else result + ops.sum(pairs, axis=1, keepdims=True)
+    return ops.sum(products, axis=1)
 
 
 def sum_of(terms: Sequence[Tensor]) -> Tensor:
-    """Returns the sum of tensors of the same shape, always in the same order.
+    """Returns the sum of tensors, in all rows, always in the same order.
 
     TensorFlow reorders a chain of additions if it knows that the shapes are equal. Two graphs of the same model, such
     as two signatures of an export, would then round differently.
     """
-    return ops.sum(ops.stack(terms, axis=0), axis=0)
+    batch = row_count(terms)
+    return ops.sum(ops.stack([in_all_rows(term, batch) for term in terms], axis=0), axis=0)
 
 
 def at_least_float32(x: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import accumulate, groupby
-from typing import Any, NamedTuple, NotRequired, TypedDict
+from typing import NamedTuple, NotRequired, TypedDict
 
 import numpy as np
 from keras import ops
@@ -148,24 +148,30 @@ def single_rows(bags: Sequence[Bags], rows_at: Callable[[Tensor], Tensor]) -> Te
     return ops.cast(rows_at(positions), "float32") * is_value
 
 
-def batch_size(features: Mapping[Any, Tensor], training: bool | None = None) -> Tensor | None:
-    """Returns the number of rows if some features have one row beside others with more; None if all have as many.
+def row_count(tensors: Sequence[Tensor], axis: int = 0) -> Tensor | None:
+    """Returns the number of rows if some tensors have one row beside others with more; None if all have as many."""
+    many = [x for x in tensors if x.shape[axis] != 1]
+    return ops.shape(many[0])[axis] if 0 < len(many) < len(tensors) else None
+
+
+def batch_size(features: Mapping[str, Tensor], training: bool | None = None) -> Tensor | None:
+    """Returns the `row_count` of features.
 
     Raises:
-        ValueError: in training, if they differ.
+        ValueError: in training, if some have one row beside others with more.
     """
-    many = [name for name, feature in features.items() if feature.shape[0] != 1]
-    if not 0 < len(many) < len(features):
-        return None
-    if training:
-        one = next(name for name in features if name not in many)
+    batch = row_count(list(features.values()))
+    if training and batch is not None:
+        one = next(name for name, feature in features.items() if feature.shape[0] == 1)
         raise ValueError(f"feature {one}: expected as many rows as the others have in training, received one")
-    return ops.shape(features[many[0]])[0]
+    return batch
 
 
-def in_all_rows(x: Tensor, batch: Tensor | None) -> Tensor:
+def in_all_rows(x: Tensor, batch: Tensor | None, axis: int = 0) -> Tensor:
     """Returns a tensor of one row repeated `batch` times; others, or if `batch` is None, as they are."""
-    return x if batch is None or x.shape[0] != 1 else ops.broadcast_to(x, (batch, *x.shape[1:]))
+    if batch is None or x.shape[axis] != 1:
+        return x
+    return ops.broadcast_to(x, (*x.shape[:axis], batch, *x.shape[axis + 1 :]))
 
 
 def pooled_by_side(
@@ -206,15 +212,6 @@ class Pooled(NamedTuple):
     rows: Tensor
     squares: Tensor = None
     lengths: Tensor = None
-
-    def by_example(self) -> Pooled:
-        """Returns the tensors as `[batch, fields, …]`."""
-        return Pooled(*(None if x is None else ops.transpose(x, (1, 0, 2)[: len(x.shape)]) for x in self))
-
-
-def concatenated(parts: Sequence[tuple[Tensor, ...]]) -> tuple[Tensor, ...]:
-    """Returns each output for all fields from its parts for successive ones, `[batch, fields, …]`."""
-    return parts[0] if len(parts) == 1 else tuple(ops.concatenate(terms, axis=1) for terms in zip(*parts, strict=True))
 
 
 class Layout:

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
 from keras import ops
 
-from .factorisation import squared_norm
+from .factorisation import FieldTerms, squared_norm, stacked, terms_by_field
 from .features import (
     Bags,
     EmbeddedField,
@@ -24,11 +25,11 @@ from .features import (
     are_single,
     batch_size,
     check_features,
-    concatenated,
     in_all_rows,
     layer_names,
     padded_features,
     pooled_by_side,
+    row_count,
     rows_of_ids,
     single_rows,
 )
@@ -142,7 +143,7 @@ class PooledEmbeddings(keras.Layer):
         pooled, penalty = self.pooled(features, training=training)
         if penalty is not None:
             self.add_loss(penalty)
-        return concatenated(self.outputs(pooled))
+        return stacked(self.terms(pooled))
 
     def pooled(
         self, features: Mapping[str, Tensor], training: bool | None = None
@@ -173,17 +174,15 @@ class PooledEmbeddings(keras.Layer):
             results += [Pooled(*run) for run in runs]
         return results, sum(penalties) if penalties else None
 
-    def outputs(self, pooled: Sequence[Pooled]) -> list[tuple[Tensor, ...]]:
-        """Returns those of `call` in parts for successive fields, from those of `pooled`; all its tensors are dense."""
-        pooled = [part.by_example() for part in pooled]
-        batch = batch_size(dict(enumerate(part.rows for part in pooled)))
-        order = [name for names in self.layout.names_by_dim.values() for name in names]
-        names = iter(order)
-        parts = [self._outputs([next(names) for _ in range(part.rows.shape[1])], part, batch) for part in pooled]
-        if order == list(self.layout.fields):
-            return parts
-        positions = [order.index(name) for name in self.layout.fields]
-        return [tuple(ops.take(term, positions, axis=1) for term in concatenated(parts))]
+    def terms(self, pooled: Sequence[Pooled]) -> list[FieldTerms]:
+        """Returns the terms of each field from the result of `pooled`: the second part of `call`."""
+        batch = row_count([part.rows for part in pooled], axis=1)
+        names = iter(name for names in self.layout.names_by_dim.values() for name in names)
+        of_fields: dict[str, FieldTerms] = {}
+        for part in pooled:
+            of_part = list(islice(names, part.rows.shape[0]))
+            of_fields |= zip(of_part, self._terms(of_part, part, batch), strict=True)
+        return [of_fields[name] for name in self.layout.fields]
 
     def compute_output_shape(self, input_shape: Mapping[str, tuple]) -> tuple[tuple, ...]:
         """Returns `[batch, fields, dim]` and `[batch, fields]`, with `pairs` the latter twice."""
@@ -254,17 +253,21 @@ class PooledEmbeddings(keras.Layer):
         rows, *terms = (ops.stack(x, axis=0) for x in (pooled, squares, lengths) if x)
         return rows, self._penalized(dim), *terms
 
-    def _outputs(self, names: Sequence[str], pooled: Pooled, batch: Tensor | None) -> tuple[Tensor, ...]:
-        """Returns the outputs of `call` for some fields whose tables have the same `dim`, in all rows."""
-        vectors, linear = (in_all_rows(x, batch) for x in (pooled.rows[:, :, :-1], pooled.rows[:, :, -1]))
-        tables = [self.layout.fields[name]["table"] for name in names]
-        m = self._projected(ops.cast(vectors, self.compute_dtype), tables)
+    def _terms(self, names: Sequence[str], pooled: Pooled, batch: Tensor | None) -> list[FieldTerms]:
+        """Returns the terms of some fields whose tables have the same `dim`."""
+        is_projected = pooled.rows.shape[2] != self.dim + 1
+        if self.pairs or is_projected:  # Norms and projections round by how many rows there are.
+            pooled = Pooled(*(x if x is None else in_all_rows(x, batch, axis=1) for x in pooled))
+        vectors, linear = pooled.rows[:, :, :-1], pooled.rows[:, :, -1]
+        m = ops.unstack(ops.cast(vectors, self.compute_dtype), axis=0)
+        if is_projected:
+            m = [self.projections[self.layout.fields[name]["table"]](x) for name, x in zip(names, m, strict=True)]
         if not self.pairs:
-            return m, linear
-        norms = squared_norm(vectors if vectors.shape[2] == self.dim else m)
-        squares, lengths = (in_all_rows(x, batch) for x in (pooled.squares, pooled.lengths))
+            return terms_by_field(m, linear)
+        norms = squared_norm(ops.stack(m, axis=0) if is_projected else vectors)
         # One value has no pairs; the rounding of its two squares could exceed all other terms.
-        return m, linear, ops.where(lengths > 1, 0.5 * (norms - squares), ops.zeros_like(norms))
+        pairs = ops.where(pooled.lengths > 1, 0.5 * (norms - pooled.squares), ops.zeros_like(norms))
+        return terms_by_field(m, linear, pairs)
 
     def _square_norms(self, table: str, vectors: Tensor) -> Tensor:
         """Returns ‖v‖² along the last axis, for vectors v of a table after their projection to the layer's `dim`."""
@@ -286,13 +289,6 @@ class PooledEmbeddings(keras.Layer):
             return result
 
         return square_norms
-
-    def _projected(self, vectors: Tensor, tables: Sequence[str]) -> Tensor:
-        """Returns vectors, one per table of the same `dim`, projected to the layer's: `[batch, len(tables), dim]`."""
-        if not any(table in self.projections for table in tables):
-            return vectors
-        by_field = ops.unstack(vectors, axis=1)
-        return ops.stack([self.projections[t](v) for t, v in zip(tables, by_field, strict=True)], axis=1)
 
 
 def gathered(variable: Any, positions: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from .factorisation import FieldTerms, stacked, terms_by_field
 from .features import check_features, layer_names
 from .pooled_embeddings import INITIAL_STDDEV
 from .pooling import sum_dtype
@@ -67,11 +68,15 @@ class VectorFields(keras.Layer):
     def call(self, features: Mapping[str, Tensor]) -> tuple[Tensor, ...]:
         """Returns m_f, `[batch, fields, dim]`, the linear terms and, with `pairs`, zeros, `[batch, fields]`."""
         check_features(features, self.feature_ranks())
+        return stacked(self.terms(features))
+
+    def terms(self, features: Mapping[str, Tensor]) -> list[FieldTerms]:
+        """Returns the terms of each field."""
         dtype = sum_dtype(self.compute_dtype)
         products = [ops.matmul(ops.cast(features[n], dtype), kernel) for n, kernel in self.kernels.items()]
-        stacked = ops.stack(products, axis=1)
-        linear = stacked[:, :, -1]
-        return (stacked[:, :, :-1], linear, *([ops.zeros_like(linear)] if self.pairs else []))
+        linear = ops.stack([product[:, -1] for product in products], axis=0)
+        pairs = ops.zeros_like(linear) if self.pairs else None
+        return terms_by_field([product[:, :-1] for product in products], linear, pairs)
 
     def compute_output_shape(self, input_shape: Mapping[str, tuple]) -> tuple[tuple, ...]:
         """Returns `[batch, fields, dim]` and `[batch, fields]`, with `pairs` the latter twice."""

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from fieldpool.model.from_spec import deepfm
-from fieldpool.model.layers.deepfm import DeepFM, factorisation_machine
+from fieldpool.model.layers.deepfm import DeepFM
+from fieldpool.model.layers.factorisation import factorisation_machine
 from fieldpool.model.layers.features import MissingFeatures
 from fieldpool.model.layers.pooled_embeddings import PooledEmbeddings
 from fieldpool.transforms.spec import Spec
@@ -53,7 +54,7 @@ def with_large_weights(model: DeepFM) -> DeepFM:
 def test_factorisation_machine_by_hand() -> None:
     # Dot products of the pairs: (1,2)·(3,4) = 11, (1,2)·(5,6) = 17, (3,4)·(5,6) = 39.
     m = np.array([[[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]]], "float32")
-    assert to_numpy(factorisation_machine(m)).tolist() == [[67.0]]
+    assert to_numpy(factorisation_machine(keras.ops.unstack(m, axis=1))).tolist() == [67.0]
 
 
 def test_logit_by_hand() -> None:
@@ -270,5 +271,5 @@ def test_factorisation_machine_rounds_the_same_in_a_graph_as_eagerly() -> None:
     model(features)
     with_large_weights(model)
     shapes = [{name: tf.TensorSpec([None, *x.shape[1:]], x.dtype) for name, x in features.items()}]
-    graph = tf.function(lambda x: factorisation_machine(model.fields_of(x)[0]), input_signature=shapes)
-    np.testing.assert_array_equal(graph(features), factorisation_machine(model.fields_of(features)[0]))
+    graph = tf.function(lambda x: model.terms(model.looked_up(x)[0]).fm, input_signature=shapes)
+    np.testing.assert_array_equal(graph(features), model.terms(model.looked_up(features)[0]).fm)
