@@ -122,14 +122,15 @@ def _unique_by_marking(bags: Sequence[Bags], end: int) -> tuple[_Values, tf.Tens
 
     Rows that are read are marked: this is faster than `tf.unique`, but its time grows with `end`, the number of rows.
 
-        rows 4 1 4, end 5;  is_read 0 1 0 0 1 0;  unique 1 4;  read before 0 0 1 1 1 2;  of the values' rows 1 0 1
+        rows 4 1 4, end 5;  is_read 0 1 0 0 1 0;  unique 1 4;  indices of all rows ? 0 ? ? 1;  of the values' 1 0 1
     """
     values = _values_of(bags, range(len(bags)), end)
     # One more: the position of ids that are in no table, whose lookup must fail.
     no_weights = tf.zeros([0], tf.int32)
     is_read = tf.raw_ops.DenseBincount(input=values.rows, size=end + 1, weights=no_weights, binary_output=True)
     ids_read = tf.cast(tf.where(is_read)[:, 0], tf.int32)
-    return values, ids_read, tf.gather(tf.cumsum(is_read, exclusive=True), values.rows)
+    indices = tf.dynamic_stitch([ids_read], [tf.range(tf.size(ids_read))])
+    return values, ids_read, tf.gather(indices, values.rows)
 
 
 def _unique_by_group(bags: Sequence[Bags], end: int) -> tuple[_Values, tf.Tensor, tf.Tensor]:
