@@ -41,7 +41,8 @@ _UNIQUE_IDS = "fieldpool_unique_ids"
 class Lookup(NamedTuple):
     """The rows of a table to read for a batch, and the matrix C of the pooling coefficients.
 
-    The values of a batch are all its ids except padding. Bag b is the list of field b // batch of example b % batch.
+    The values of a batch are all its ids except padding. Bag b is the list of field b // batch of example b % batch:
+    field by field, the product reads rows of one table after the other, which fit in a processor's cache.
 
     Attributes:
         ids_read: The ids of the rows to read, each once: int32 `[rows read]`.
@@ -79,14 +80,20 @@ def gathered(table: tf.Variable, positions: tf.Tensor) -> tf.Tensor:
 
 
 class _Values(NamedTuple):
-    """The values of a group of fields: the positions of their rows, their bags and, if there are any, their weights."""
+    """The values of a group of fields.
 
-    rows: tf.Tensor  # int32 [values]
-    bags: tf.Tensor  # int32 [values]
-    weights: tf.Tensor | None  # float32 [values]
+    Attributes:
+        rows: The position of the row of each value, int32 `[values]`.
+        bags: The bag of each value, int32 `[values]`.
+        weights: The weight of each value, float32 `[values]`, or None.
+    """
+
+    rows: tf.Tensor
+    bags: tf.Tensor
+    weights: tf.Tensor | None
 
 
-def lookup_of(bags: Sequence[Bags], end: int, *, in_groups: bool = False, by_field: bool = True) -> Lookup:
+def lookup_of(bags: Sequence[Bags], end: int, *, in_groups: bool = False) -> Lookup:
     """Returns the lookup of a batch.
 
     A pooling has the coefficients w / Σ w (mean), w (sum and max) or w / √(Σ w²) (sqrtn); they are 0 where a divisor is
@@ -97,8 +104,6 @@ def lookup_of(bags: Sequence[Bags], end: int, *, in_groups: bool = False, by_fie
         end: The number of rows of the variable.
         in_groups: Whether to look up groups of fields side by side or, in a small variable, to mark rows: faster for
             large batches, and slower for small ones. The pooled vectors and their gradients are the same.
-        by_field: Whether values are field by field, so that the product reads rows of one table after the other, which
-            fit in a processor's cache; else they are example by example: without a transpose, faster for small batches.
     """
     batch = tf.shape(bags[0].ids)[0]
     if in_groups:
@@ -108,7 +113,7 @@ def lookup_of(bags: Sequence[Bags], end: int, *, in_groups: bool = False, by_fie
         )
         ids_read = tf.identity(ids_read, name=_UNIQUE_IDS)
     else:
-        values = _values_of(bags, range(len(bags)), end, by_field=by_field)
+        values = _values_of(bags, range(len(bags)), end)
         ids_read, row_indices = tf.unique(values.rows)
     num_bags = batch * len(bags)
     coefficients = _coefficients(values.weights, values.bags, num_bags, [bag.pooling for bag in bags])
@@ -168,23 +173,20 @@ def _groups_of_fields(bags: Sequence[Bags]) -> list[list[int]]:
     return [[i for i, bag in enumerate(bags) if bag.table in group] for group in tables if group]
 
 
-def _values_of(all_bags: Sequence[Bags], group: Sequence[int], end: int, *, by_field: bool = True) -> _Values:
-    """Returns the values of the fields of a group; the other arguments are those of `lookup_of`."""
+def _values_of(all_bags: Sequence[Bags], group: Sequence[int], end: int) -> _Values:
+    """Returns the values of the fields of a group; `all_bags` and `end` are the arguments of `lookup_of`."""
     bags = [all_bags[index] for index in group]
     # One matrix for the ids of all fields: operations on it cost less than the same on those of each field.
     ids = tf.concat([tf.cast(bag.ids, tf.int64) for bag in bags], axis=1)
-    field, example = _fields_of_columns(all_bags, group), tf.range(tf.shape(ids)[0])
-    if by_field:
-        # Not a transpose of integers, for which TensorFlow logs that oneDNN does not have it.
-        ids = tf.bitcast(tf.transpose(tf.bitcast(ids, tf.float64)), tf.int64)
-        field = field[:, tf.newaxis]
-    else:
-        example = example[:, tf.newaxis]
-    table_rows = tf.gather(tf.constant([bag.rows for bag in all_bags], tf.uint64), field)
-    first_rows = tf.gather([bag.first for bag in all_bags], field)
+    # Not a transpose of integers, for which TensorFlow logs that oneDNN does not have it.
+    ids = tf.bitcast(tf.transpose(tf.bitcast(ids, tf.float64)), tf.int64)
+    field_of_column = _fields_of_columns(all_bags, group)[:, tf.newaxis]
+    table_rows = tf.gather(tf.constant([bag.rows for bag in all_bags], tf.uint64), field_of_column)
+    first_rows = tf.gather([bag.first for bag in all_bags], field_of_column)
     is_in_table = tf.bitcast(ids, tf.uint64) < table_rows  # As unsigned numbers, negative ids are large.
     rows = tf.where(is_in_table, tf.cast(ids, tf.int32) + first_rows, end)  # See `rows_of_ids`.
-    bag_of_position = field * tf.size(example) + example
+    batch = tf.shape(ids)[1]
+    bag_of_position = field_of_column * batch + tf.range(batch)
     positions = tf.where(tf.reshape(ids, [-1]))[:, 0]
 
     def of_values(of_positions: tf.Tensor) -> tf.Tensor:
@@ -193,8 +195,7 @@ def _values_of(all_bags: Sequence[Bags], group: Sequence[int], end: int, *, by_f
     w = None
     if any(bag.weights is not None for bag in all_bags):
         weights = [tf.ones(tf.shape(bag.ids)) if bag.weights is None else bag.weights for bag in bags]
-        w = tf.concat([tf.cast(of_bags, tf.float32) for of_bags in weights], axis=1)
-        w = of_values(tf.transpose(w) if by_field else w)
+        w = of_values(tf.transpose(tf.concat([tf.cast(of_bags, tf.float32) for of_bags in weights], axis=1)))
     return _Values(of_values(rows), of_values(bag_of_position), w)
 
 

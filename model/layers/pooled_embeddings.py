@@ -233,8 +233,7 @@ class PooledEmbeddings(keras.Layer):
         """Returns the pooled rows, `[len(bags), batch, dim + 1]`, the numbers to penalize, and terms of `Pooled`."""
         if self.in_export and not self.pairs and are_single(bags):
             return single_rows(bags, partial(self._rows, dim)), None
-        end, by_field = self.layout.rows_by_dim[dim], not self.in_export  # An export has small batches.
-        lookup = fused_lookup.lookup_of(bags, end, in_groups=in_groups, by_field=by_field)
+        lookup = fused_lookup.lookup_of(bags, self.layout.rows_by_dim[dim], in_groups=in_groups)
         rows_read = self._rows(dim, lookup.ids_read)  # Each once, so that a penalty has a sparse gradient.
         square_norms = self._square_norms_of(dim) if self.pairs else None
         pooled, *terms = fused_lookup.pooled_rows(rows_read, lookup, [bag.pooling for bag in bags], square_norms)
