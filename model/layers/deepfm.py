@@ -14,8 +14,8 @@ import numpy as np
 from keras import ops
 
 from .calibration import Calibration
-from .factorisation import FieldTerms, Terms, at_least_float32, stacked, sum_of, terms_by_field, terms_of_all
-from .features import EmbeddedField, Pooled, Table, check_features
+from .factorisation import FieldTerms, Terms, at_least_float32, stacked, sum_of, summed, terms_by_field
+from .features import EmbeddedField, Pooled, Table, check_features, checked_row_count, in_all_rows
 from .mlp import mlp_layers
 from .pooled_embeddings import INITIAL_STDDEV, PooledEmbeddings
 from .pooling import sum_dtype
@@ -30,7 +30,7 @@ class Inputs(NamedTuple):
     Attributes:
         pooled: The pooled rows of the tables, for each layer of `pooled_layers`: see `PooledEmbeddings.pooled`.
         vectors: The vectors of each vector field, `[batch, length]`.
-        numbers: The numbers, float32 `[numeric, batch]`; None if there are no numeric fields.
+        numbers: The numbers, float32 or float64 `[numeric, batch]`; None if there are no numeric fields.
     """
 
     pooled: list[list[Pooled]]
@@ -79,7 +79,8 @@ class DeepFM(keras.Model):
     Call arguments:
         features: Single values int `[batch]`, bags int `[batch, max_len]`, their weights float
             `[batch, max_len]`, numbers float `[batch]`, vectors float `[batch, length]`. Other features are
-            ignored. Id 0 is padding and contributes nothing.
+            ignored. Id 0 is padding and contributes nothing. Outside training, features with one row beside others
+            with more hold for all rows.
 
     Returns:
         The logit, `[batch, 1]`: Keras' shape of a single output, needed for sample weights and metrics. It is float32
@@ -87,8 +88,8 @@ class DeepFM(keras.Model):
         the MLP have the compute dtype.
 
     Raises:
-        ValueError: if `fields`, `numeric` and `vectors` are all empty; if a feature has the wrong rank; for
-            `exact_fm` with max pooling.
+        ValueError: if `fields`, `numeric` and `vectors` are all empty; if a feature has the wrong rank or, in training,
+            one row beside others with more; for `exact_fm` with max pooling.
         MissingFeatures: if a feature is missing.
     """
 
@@ -186,14 +187,18 @@ class DeepFM(keras.Model):
 
     def looked_up(self, features: Mapping[str, Tensor], training: bool | None = None) -> tuple[Inputs, Tensor | None]:
         """Returns what `terms` needs, and the L2 penalty of the table rows, or None: the first part of `call`."""
-        check_features(features, self.feature_ranks())
+        ranks = self.feature_ranks()
+        check_features(features, ranks)
+        batch = checked_row_count({name: features[name] for name in ranks}, training)
         results = [layer.pooled(features, training=training) for layer in self.pooled_layers]
         penalties = [penalty for _, penalty in results if penalty is not None]
         numbers = None
-        vectors = {name: features[name] for name in (self.vector_fields.lengths if self.vector_fields else ())}
+        of_vectors = self.vector_fields.lengths if self.vector_fields else ()
+        vectors = {name: in_all_rows(features[name], batch) for name in of_vectors}
         if self.numeric:
             dtype = sum_dtype(self.compute_dtype)
-            numbers = ops.stack([ops.cast(features[name], dtype) for name in self.numeric], axis=0)
+            x = [in_all_rows(ops.cast(features[name], dtype), batch) for name in self.numeric]
+            numbers = ops.stack(x, axis=0)
         inputs = Inputs([pooled for pooled, _ in results], vectors, numbers)
         return inputs, sum(penalties) if penalties else None
 
@@ -202,13 +207,13 @@ class DeepFM(keras.Model):
 
         It has many small operations and no random ones: `fieldpool.model.training` compiles it with XLA.
         """
-        return terms_of_all(self._terms_by_field(inputs), mlp=bool(self.mlp))
+        return summed(self._field_terms(inputs), mlp=bool(self.mlp))
 
     def logit(self, of_fields: Terms, training: bool | None = None) -> Tensor:
         """Returns the logit, `[batch, 1]`: the third part of `call`."""
         terms = [of_fields.linear, of_fields.fm]
         if self.mlp:
-            hidden = of_fields.fields
+            hidden = of_fields.mlp_input
             for layer in self.mlp:
                 hidden = (
                     layer(hidden, training=training)
@@ -266,12 +271,12 @@ class DeepFM(keras.Model):
         compute dtype is float16 or bfloat16.
         """
         inputs, _ = self.looked_up(features)
-        return stacked(self._terms_by_field(inputs))
+        return stacked(self._field_terms(inputs))
 
-    def _terms_by_field(self, inputs: Inputs) -> list[FieldTerms]:
+    def _field_terms(self, inputs: Inputs) -> list[FieldTerms]:
         """Returns the terms of each field, in the order of `fields_of`, from the result of `looked_up`."""
         layers = zip(self.pooled_layers, inputs.pooled, strict=True)
-        fields = [of for layer, pooled in layers for of in layer.terms(pooled)]
+        fields = [field for layer, pooled in layers for field in layer.terms(pooled)]
         if self.vector_fields is not None:
             fields += self.vector_fields.terms(inputs.vectors)
         x = inputs.numbers
@@ -279,4 +284,4 @@ class DeepFM(keras.Model):
             vectors = ops.unstack(ops.expand_dims(x, 2) * ops.expand_dims(self.numeric_vectors, 1), axis=0)
             pairs = ops.zeros_like(x) if self._settings["exact_fm"] else None
             fields += terms_by_field(vectors, x * ops.expand_dims(self.numeric_linear, 1), pairs)
-        return [of._replace(vector=at_least_float32(of.vector)) for of in fields]
+        return [field._replace(vector=at_least_float32(field.vector)) for field in fields]

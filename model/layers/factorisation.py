@@ -22,8 +22,8 @@ class FieldTerms(NamedTuple):
     """What a field adds to the logit.
 
     Attributes:
-        vector: m_f, `[batch, dim]`.
-        linear: linear_f, `[batch]`.
+        vector: m_f, `[batch, dim]`; of tables, it has the compute dtype of their layer.
+        linear: linear_f, `[batch]`, which is float32 under mixed precision, too, like all others.
         pairs: The sum of the dot products of all pairs of values within the field, `[batch]`; None if it is not needed.
     """
 
@@ -33,7 +33,7 @@ class FieldTerms(NamedTuple):
 
 
 def terms_by_field(vectors: Sequence[Tensor], linear: Tensor, pairs: Tensor | None = None) -> list[FieldTerms]:
-    """Returns the terms of each field from its vectors, and from `[fields, batch]` of all."""
+    """Returns the terms of each field, from one tensor `[batch, dim]` per field and the others as `[fields, batch]`."""
     terms = [vectors, *(ops.unstack(x, axis=0) for x in (linear, pairs) if x is not None)]
     return [FieldTerms(*of_field) for of_field in zip(*terms, strict=True)]
 
@@ -44,26 +44,26 @@ class Terms(NamedTuple):
     Attributes:
         linear: Σ_f linear_f, `[batch, 1]`.
         fm: The factorisation machine and, if fields have them, Σ_f pairs_f, `[batch, 1]`.
-        fields: All m_f, one after the other, `[batch, fields · dim]`; None if there is no MLP.
+        mlp_input: All m_f, one after the other, `[batch, fields · dim]`; None if there is no MLP.
     """
 
     linear: Tensor
     fm: Tensor
-    fields: Tensor | None
+    mlp_input: Tensor | None
 
 
-def terms_of_all(fields: Sequence[FieldTerms], *, mlp: bool) -> Terms:
-    """Returns the terms of all fields together, in all rows; those for an MLP if there is one."""
-    vectors = [of.vector for of in fields]
-    linear, fm = sum_of([of.linear for of in fields]), factorisation_machine(vectors)
+def summed(fields: Sequence[FieldTerms], *, mlp: bool) -> Terms:
+    """Returns the sums of the terms of fields and, if there is an `mlp`, its input. All vectors are float32."""
+    vectors = [field.vector for field in fields]
+    linear, fm = sum_of([field.linear for field in fields]), factorisation_machine(vectors)
     if fields[0].pairs is not None:
-        fm = fm + sum_of([of.pairs for of in fields])
+        fm = fm + sum_of([field.pairs for field in fields])
     return Terms(ops.expand_dims(linear, 1), ops.expand_dims(fm, 1), _in_a_row(vectors) if mlp else None)
 
 
 def stacked(fields: Sequence[FieldTerms]) -> tuple[Tensor, ...]:
-    """Returns each term for all fields and rows: `[batch, fields, dim]`, `[batch, fields]` and, with pairs, again."""
-    batch = row_count([of.vector for of in fields])
+    """Returns the terms of fields as tensors of all: `[batch, fields, dim]`, then one or two `[batch, fields]`."""
+    batch = row_count([field.vector for field in fields])
     return tuple(
         ops.stack([in_all_rows(x, batch) for x in terms], axis=1)
         for terms in zip(*fields, strict=True)
@@ -76,20 +76,21 @@ def _in_a_row(vectors: Sequence[Tensor]) -> Tensor:
     batch = row_count(vectors)
     if batch is None:
         return ops.concatenate(vectors, axis=1)
+    # One broadcast for several vectors of one row: each would take as long as the concatenation.
     runs = [list(run) for _, run in groupby(vectors, key=lambda vector: vector.shape[0] == 1)]
     return ops.concatenate([in_all_rows(ops.concatenate(run, axis=1), batch) for run in runs], axis=1)
 
 
 def factorisation_machine(vectors: Sequence[Tensor]) -> Tensor:
-    """Returns Σ_{f<g} m_f·m_g, `[batch]`; float32 if the vectors are float16 or bfloat16.
+    """Returns Σ_{f<g} m_f·m_g, `[batch]`.
 
     It is computed as Σ_g (Σ_{f<g} m_f)·m_g. The usual ½(‖Σ_f m_f‖² − Σ_f ‖m_f‖²) takes the same time, but where one
     field is much larger than the others, the rounding of its square exceeds all pairs.
 
     Args:
-        vectors: m_f of each field, `[batch, dim]`.
+        vectors: m_f of each field, float32 `[batch, dim]`.
     """
-    first, *others = [at_least_float32(vector) for vector in vectors]
+    first, *others = vectors
     # Sums by subtraction, which TensorFlow does not reorder: see `sum_of`, whose stack would take half of the time.
     products, minus_total = ops.zeros_like(first), -first
     for vector in others:

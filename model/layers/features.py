@@ -154,7 +154,7 @@ def row_count(tensors: Sequence[Tensor], axis: int = 0) -> Tensor | None:
     return ops.shape(many[0])[axis] if 0 < len(many) < len(tensors) else None
 
 
-def batch_size(features: Mapping[str, Tensor], training: bool | None = None) -> Tensor | None:
+def checked_row_count(features: Mapping[str, Tensor], training: bool | None) -> Tensor | None:
     """Returns the `row_count` of features.
 
     Raises:

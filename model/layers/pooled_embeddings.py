@@ -23,8 +23,8 @@ from .features import (
     Pooled,
     Table,
     are_single,
-    batch_size,
     check_features,
+    checked_row_count,
     in_all_rows,
     layer_names,
     padded_features,
@@ -161,7 +161,7 @@ class PooledEmbeddings(keras.Layer):
         features = padded_features(features, self.layout.fields)
         if ON_TENSORFLOW and not (training or self.in_export):
             features = fused_lookup.with_checked_ids(features, self.layout)
-        batch = batch_size(features, training)
+        batch = checked_row_count(features, training)
         if (self.pairs and self.projections) or not ON_TENSORFLOW:  # There rows round by how many they are.
             features = {name: in_all_rows(x, batch) for name, x in features.items()}
         pool = partial(self._pooled_fused, in_groups=bool(training)) if ON_TENSORFLOW else self._pooled_dense
@@ -256,7 +256,7 @@ class PooledEmbeddings(keras.Layer):
     def _terms(self, names: Sequence[str], pooled: Pooled, batch: Tensor | None) -> list[FieldTerms]:
         """Returns the terms of some fields whose tables have the same `dim`."""
         is_projected = pooled.rows.shape[2] != self.dim + 1
-        if self.pairs or is_projected:  # Norms and projections round by how many rows there are.
+        if self.pairs or is_projected:  # Norms and projections may round by how many rows there are.
             pooled = Pooled(*(x if x is None else in_all_rows(x, batch, axis=1) for x in pooled))
         vectors, linear = pooled.rows[:, :, :-1], pooled.rows[:, :, -1]
         m = ops.unstack(ops.cast(vectors, self.compute_dtype), axis=0)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from fieldpool.model.layers.deepfm import DeepFM
-from fieldpool.model.layers.features import Bags, EmbeddedField, Table, batch_size, pooled_by_side
+from fieldpool.model.layers.features import Bags, EmbeddedField, Table, checked_row_count, pooled_by_side
 from fieldpool.model.layers.pooled_embeddings import PooledEmbeddings
 
 ROWS = 37
@@ -124,7 +124,45 @@ def test_an_export_gives_one_row_and_single_values_the_logits_of_the_row_repeate
     assert len(np.unique(found)) == ROWS
 
 
-def test_training_needs_as_many_rows_in_all_features() -> None:
+def model_and_features(*, exact_fm: bool = False) -> tuple[DeepFM, dict[str, np.ndarray]]:
+    """A model of ids, numbers and a vector, and a batch in which all have ROWS rows."""
+    fields = {name: FIELDS[name] for name in ("history", "item", "user")}
+    options: dict[str, Any] = {"numeric": ["price", "age"], "vectors": {"title": 3}, "exact_fm": exact_fm}
+    model = DeepFM(tables=TABLES, fields=fields, embedding_dim=16, hidden_units=[8], **options)
+    rng = np.random.default_rng(3)
+    features = repeated(features_of(fields)) | {"title": rng.normal(size=(ROWS, 3)).astype("float32")}
+    features |= {name: rng.normal(size=ROWS).astype("float32") for name in options["numeric"]}
+    model(features)
+    model.set_weights([rng.normal(size=w.shape).astype("float32") for w in model.get_weights()])
+    return model, features
+
+
+ONE_ROW = pytest.mark.parametrize(
+    "one_row", [("history", "user"), ("history", "item", "user"), ("price", "history"), ("price", "age"), ("title",)]
+)
+
+
+@ONE_ROW
+@pytest.mark.parametrize("exact_fm", [False, True])
+def test_a_model_takes_features_of_one_row_for_all_rows(one_row: tuple[str, ...], exact_fm: bool) -> None:
+    model, features = model_and_features(exact_fm=exact_fm)
+    first = {name: x[:1] if name in one_row else x for name, x in features.items()}
+    same = {name: np.repeat(x, ROWS, axis=0) if name in one_row else x for name, x in first.items()}
+    found, expected = (keras.ops.convert_to_numpy(model(x)) for x in (first, same))
+    assert found.shape == (ROWS, 1)
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
+
+
+@ONE_ROW
+def test_training_needs_as_many_rows_in_all_features(one_row: tuple[str, ...]) -> None:
+    model, features = model_and_features()
+    batch = {name: x[:1] if name in one_row else x for name, x in features.items()}
+    message = rf"feature ({'|'.join(one_row)}): expected as many rows as the others have in training, received one"
+    with pytest.raises(ValueError, match=message):
+        model(batch, training=True)
+
+
+def test_training_a_layer_needs_as_many_rows_in_all_features() -> None:
     with pytest.raises(ValueError, match="feature history: expected as many rows as the others have in training"):
         layer_of(FIELDS)(features_of(FIELDS), training=True)
 
@@ -132,5 +170,5 @@ def test_training_needs_as_many_rows_in_all_features() -> None:
 @pytest.mark.parametrize(("rows", "expected"), [((1, 1), None), ((3, 3), None), ((1, 3), 3), ((3, 1), 3)])
 def test_batches_of_one_row_are_like_any_other(rows: tuple[int, int], expected: int | None) -> None:
     features = {name: np.zeros((size, 2)) for name, size in zip("ab", rows, strict=True)}
-    found = batch_size(features, training=False)
+    found = checked_row_count(features, training=False)
     assert (None if found is None else int(found)) == expected
