@@ -8,7 +8,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from .factorisation import FieldTerms, stacked, terms_by_field
+from .factorisation import FieldTerms, stacked
 from .features import check_features, layer_names
 from .pooled_embeddings import INITIAL_STDDEV
 from .pooling import sum_dtype
@@ -74,9 +74,8 @@ class VectorFields(keras.Layer):
         """Returns the terms of each field."""
         dtype = sum_dtype(self.compute_dtype)
         products = [ops.matmul(ops.cast(features[n], dtype), kernel) for n, kernel in self.kernels.items()]
-        linear = ops.stack([product[:, -1] for product in products], axis=0)
-        pairs = ops.zeros_like(linear) if self.pairs else None
-        return terms_by_field([product[:, :-1] for product in products], linear, pairs)
+        terms = [(product[:, :-1], product[:, -1]) for product in products]
+        return [FieldTerms(m, linear, ops.zeros_like(linear) if self.pairs else None) for m, linear in terms]
 
     def compute_output_shape(self, input_shape: Mapping[str, tuple]) -> tuple[tuple, ...]:
         """Returns `[batch, fields, dim]` and `[batch, fields]`, with `pairs` the latter twice."""
