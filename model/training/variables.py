@@ -1,14 +1,17 @@
-"""Files of variables: an `.npz` archive with checksums, written atomically, that is written and read one variable at a
-time. `np.savez`, and Keras' own files, need copies of all variables in memory.
+"""Files of variables: an `.npz` archive with checksums, written atomically.
+
+It is written one variable at a time, and read in blocks of rows. `np.savez`, and Keras' own files, need copies of all
+variables in memory.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
+import math
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import IO, Any
 
 import keras
 import numpy as np
@@ -17,6 +20,8 @@ import tensorflow as tf
 from ..files import write_atomically
 
 _ABOUT = "about"
+
+_BLOCK = 2**24  # The bytes that are read at once.
 
 # What `check_variables` and `opened_variables` raise for a file that is damaged or truncated.
 DAMAGED = (zipfile.BadZipFile, ValueError, KeyError, EOFError, OSError, tf.errors.OpError)
@@ -65,7 +70,8 @@ def read_variables(path: str, variables: Iterable[Any]) -> None:
     with _opened(path) as arrays:
         for i, variable in enumerate(variables):
             if variable is not None:
-                variable.assign(arrays[_name(i)])
+                with arrays.zip.open(f"{_name(i)}.npy") as file:
+                    _read_array(file, variable)
 
 
 @contextlib.contextmanager
@@ -85,6 +91,35 @@ def _finite(variable: Any) -> np.ndarray:
     if not np.isfinite(array).all():
         raise NotFinite(variable.path)
     return array
+
+
+def _read_array(file: IO[bytes], variable: Any) -> None:
+    """Assigns an array of a file to a variable, in blocks of rows.
+
+    A block is written into the buffer that the variable has. `variable.assign` needs memory for the whole array twice:
+    for the array and for a new buffer. TensorFlow does not return the old buffer to the system.
+
+    Raises:
+        ValueError: if the array is truncated, or has another shape or dtype than the variable.
+    """
+    np.lib.format.read_magic(file)
+    shape, _, dtype = np.lib.format.read_array_header_1_0(file)
+    if (shape, dtype) != (tuple(variable.shape), np.dtype(variable.dtype)):
+        raise ValueError(f"{variable.path} is {dtype} {shape} in the file, {variable.dtype} {variable.shape} here")
+    bytes_per_row = math.prod(shape[1:]) * dtype.itemsize
+    rows = max(_BLOCK // max(bytes_per_row, 1), 1)
+    if not shape or shape[0] <= rows:
+        variable.assign(_numbers(file, shape, dtype))
+        return
+    for first in range(0, shape[0], rows):
+        block = _numbers(file, (min(rows, shape[0] - first), *shape[1:]), dtype)
+        # Not `variable.value[first:last].assign`, which reads the variable, and under a strategy changes one replica.
+        variable.value.scatter_update(tf.IndexedSlices(block, tf.range(first, first + len(block))))
+
+
+def _numbers(file: IO[bytes], shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+    """Returns the next numbers of a file."""
+    return np.frombuffer(file.read(math.prod(shape) * dtype.itemsize), dtype).reshape(shape)
 
 
 def _write_array(archive: zipfile.ZipFile, name: str, array: np.ndarray) -> None:

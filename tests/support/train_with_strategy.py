@@ -22,14 +22,25 @@ def strategy_of(kind: str) -> tf.distribute.Strategy:
 
 
 def main(kind: str, out: str, *runs: str) -> None:
-    """Trains on each run, in a folder with its name in `out`, and prints a list of histories."""
+    """Trains on each run, in a folder with its name in `out`, and prints a list of histories.
+
+    Each training is resumed after its first epoch. Checkpoints are read in small blocks.
+    """
     strategy = strategy_of(kind)
     # TensorFlow must know its devices and workers before it is used.
     from fieldpool.model.run import Run
+    from fieldpool.model.training import variables
     from fieldpool.model.training.train import train
 
+    variables._BLOCK = 100
+
+    def history(run: Run) -> list[dict[str, float]]:
+        folder = str(Path(out) / Path(run.path).name)
+        train(run, folder, train_settings=run.spec.train.model_copy(update={"epochs": 1}))
+        return train(run, folder, resume=True).history
+
     with strategy.scope():
-        histories = [train(Run(run), str(Path(out) / Path(run).name)).history for run in runs]
+        histories = [history(Run(run)) for run in runs]
     print(json.dumps(histories))
 
 

@@ -1,4 +1,4 @@
-"""Replicas and workers share each batch, so the losses are those of a single process."""
+"""Replicas and workers share each batch, so the losses are those of a single process, also after a resume."""
 
 from __future__ import annotations
 
