@@ -1,7 +1,6 @@
 """Files of variables: an `.npz` archive with checksums, written atomically.
 
-It is written one variable at a time, and read in blocks of rows. `np.savez`, and Keras' own files, need copies of all
-variables in memory.
+It is written and read in blocks of rows. `np.savez`, and Keras' own files, need copies of all variables in memory.
 """
 
 from __future__ import annotations
@@ -21,9 +20,9 @@ from ..files import write_atomically
 
 _ABOUT = "about"
 
-_BLOCK = 2**24  # The bytes that are read at once.
+_BLOCK = 2**24  # The bytes that are written or read at once.
 
-# What `check_variables` and `opened_variables` raise for a file that is damaged or truncated.
+# What `check_variables` and `read_variables` raise for a file that is damaged or truncated.
 DAMAGED = (zipfile.BadZipFile, ValueError, KeyError, EOFError, OSError, tf.errors.OpError)
 
 
@@ -40,9 +39,10 @@ def write_variables(path: str, variables: Iterable[Any], about: Mapping[str, Any
 
     def write(temporary: str) -> None:
         with zipfile.ZipFile(temporary, "w") as archive:
-            _write_array(archive, _ABOUT, np.frombuffer(json.dumps(about).encode(), np.uint8))
+            encoded = np.frombuffer(json.dumps(about).encode(), np.uint8)
+            _write_array(archive, _ABOUT, encoded, [encoded])
             for i, variable in enumerate(variables):
-                _write_array(archive, _name(i), _finite(variable))
+                _write_array(archive, _name(i), variable, _finite_blocks(variable))
 
     write_atomically(path, write)
 
@@ -65,7 +65,8 @@ def read_variables(path: str, variables: Iterable[Any]) -> None:
     """Assigns the arrays of a file to variables, in their order; None stands for one that is not to change.
 
     Raises:
-        DAMAGED: one of these errors, if the file is damaged. Some variables may be assigned: use `check_variables`.
+        DAMAGED: one of these errors, if the file is damaged. Some variables, and rows of one, may be assigned: call
+            `check_variables` first.
     """
     with _opened(path) as arrays:
         for i, variable in enumerate(variables):
@@ -81,16 +82,47 @@ def _opened(path: str) -> Iterator[Any]:
         yield arrays
 
 
-def _finite(variable: Any) -> np.ndarray:
-    """Returns the numbers of a variable.
+def _write_array(archive: zipfile.ZipFile, name: str, array: Any, blocks: Iterable[np.ndarray]) -> None:
+    """Adds an array to an archive, as `np.savez` does; `array` has its shape and dtype, and `blocks` its numbers."""
+    header = {"descr": np.dtype(array.dtype).str, "fortran_order": False, "shape": tuple(array.shape)}
+    with archive.open(f"{name}.npy", "w", force_zip64=True) as file:
+        np.lib.format.write_array_header_1_0(file, header)
+        for block in blocks:
+            file.write(block.tobytes())
+
+
+def _finite_blocks(variable: Any) -> Iterator[np.ndarray]:
+    """Returns the numbers of a variable, in blocks of rows.
 
     Raises:
         NotFinite: if one is NaN or infinite.
     """
-    array: np.ndarray = keras.ops.convert_to_numpy(variable)
-    if not np.isfinite(array).all():
-        raise NotFinite(variable.path)
-    return array
+    for rows in _blocks(variable):
+        # Reading a variable as a whole would copy it.
+        numbers = variable if rows is None else tf.gather(_replicas(variable)[0], rows)
+        block: np.ndarray = keras.ops.convert_to_numpy(numbers)
+        if not np.isfinite(block).all():
+            raise NotFinite(variable.path)
+        yield block
+
+
+def _blocks(variable: Any) -> Iterator[tf.Tensor | None]:
+    """Returns the rows of each block of a variable; if one block has all of it, only None."""
+    shape, itemsize = tuple(variable.shape), np.dtype(variable.dtype).itemsize
+    size = max(_BLOCK // max(math.prod(shape[1:]) * itemsize, 1), 1)
+    if not shape or shape[0] <= size:
+        yield None
+        return
+    for first in range(0, shape[0], size):
+        yield tf.range(first, min(first + size, shape[0]))
+    for replica in _replicas(variable):
+        # After operations on some of its rows, each reading of a whole variable copies it, until it is told not to.
+        tf.raw_ops.DisableCopyOnRead(resource=replica.handle)
+
+
+def _replicas(variable: Any) -> list[tf.Variable]:
+    """Returns the variable of each replica of a MirroredStrategy, or the only one."""
+    return list(getattr(variable.value, "values", [variable.value]))
 
 
 def _read_array(file: IO[bytes], variable: Any) -> None:
@@ -100,32 +132,25 @@ def _read_array(file: IO[bytes], variable: Any) -> None:
     for the array and for a new buffer. TensorFlow does not return the old buffer to the system.
 
     Raises:
-        ValueError: if the array is truncated, or has another shape or dtype than the variable.
+        ValueError: if the array is truncated, or has another shape, dtype or order than the variable.
     """
     np.lib.format.read_magic(file)
-    shape, _, dtype = np.lib.format.read_array_header_1_0(file)
+    shape, fortran_order, dtype = np.lib.format.read_array_header_1_0(file)
     if (shape, dtype) != (tuple(variable.shape), np.dtype(variable.dtype)):
         raise ValueError(f"{variable.path} is {dtype} {shape} in the file, {variable.dtype} {variable.shape} here")
-    bytes_per_row = math.prod(shape[1:]) * dtype.itemsize
-    rows = max(_BLOCK // max(bytes_per_row, 1), 1)
-    if not shape or shape[0] <= rows:
-        variable.assign(_numbers(file, shape, dtype))
-        return
-    for first in range(0, shape[0], rows):
-        block = _numbers(file, (min(rows, shape[0] - first), *shape[1:]), dtype)
-        # Not `variable.value[first:last].assign`, which reads the variable, and under a strategy changes one replica.
-        variable.value.scatter_update(tf.IndexedSlices(block, tf.range(first, first + len(block))))
+    if fortran_order:
+        raise ValueError(f"{variable.path} is in Fortran order in the file, expected C order")
+    for rows in _blocks(variable):
+        if rows is None:
+            variable.assign(_numbers(file, shape, dtype))
+        else:
+            # Not `variable.value[first:last].assign`: it reads the variable, and under a strategy changes one replica.
+            variable.value.scatter_update(tf.IndexedSlices(_numbers(file, (len(rows), *shape[1:]), dtype), rows))
 
 
 def _numbers(file: IO[bytes], shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
     """Returns the next numbers of a file."""
     return np.frombuffer(file.read(math.prod(shape) * dtype.itemsize), dtype).reshape(shape)
-
-
-def _write_array(archive: zipfile.ZipFile, name: str, array: np.ndarray) -> None:
-    """Adds an array to an archive, as `np.savez` does."""
-    with archive.open(f"{name}.npy", "w", force_zip64=True) as file:
-        np.lib.format.write_array(file, array, allow_pickle=False)
 
 
 def _name(index: int) -> str:
