@@ -215,11 +215,7 @@ class DeepFM(keras.Model):
         if self.mlp:
             hidden = of_fields.mlp_input
             for layer in self.mlp:
-                hidden = (
-                    layer(hidden, training=training)
-                    if isinstance(layer, (keras.layers.Dropout, keras.layers.BatchNormalization))
-                    else layer(hidden)
-                )
+                hidden = layer(hidden, training=training)
             terms.append(hidden)
         logit = sum_of([at_least_float32(term) for term in terms]) + self.bias
         if training:

@@ -8,6 +8,23 @@ from typing import Any
 import keras
 
 
+class Dense(keras.layers.Dense):
+    """Keras' layer, with the operands of its addition swapped: b + x in place of x + b.
+
+    Keras makes x + b TensorFlow's `BiasAdd`, whose gradient on CPUs is wrong in bfloat16: it adds up the rows of a
+    batch one after the other, in bfloat16, so that the sum of 4096 ones is 256. The gradient of b + x is `reduce_sum`.
+
+    The class has the name of Keras' layer, because saved models have it in the paths of their weights.
+    """
+
+    def call(self, inputs: Any, training: bool | None = None) -> Any:
+        """Returns `activation(bias + inputs @ kernel)`, `[..., units]`."""
+        if not self.use_bias:
+            return super().call(inputs, training=training)
+        x = keras.ops.add(self.bias, keras.ops.matmul(inputs, self.kernel))
+        return x if self.activation is None else self.activation(x)
+
+
 def mlp_layers(
     units: Sequence[int], activation: str, dropout: float, *, batch_norm: bool, l2: float, policy: Any
 ) -> list[keras.Layer]:
@@ -28,7 +45,7 @@ def mlp_layers(
     regularizer = keras.regularizers.L2(l2) if l2 else None
     layers: list[keras.Layer] = []
     for size in units:
-        layers.append(keras.layers.Dense(size, kernel_regularizer=regularizer, dtype=policy))
+        layers.append(Dense(size, kernel_regularizer=regularizer, dtype=policy))
         if batch_norm:
             layers.append(keras.layers.BatchNormalization(dtype=policy))
         layers.append(keras.layers.Activation(activation, dtype=policy))

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import json
 import shutil
 from pathlib import Path
@@ -79,6 +80,18 @@ def test_given_callbacks_get_the_metrics(run: Run, tmp_path: Path) -> None:
 
     assert [{"epoch": i + 1, **logs} for i, logs in enumerate(seen)] == result.history
     assert (tmp_path / "own.keras").exists()
+
+
+def test_a_training_leaves_no_graph_in_memory(run: Run, three_epochs: TrainingResult, tmp_path: Path) -> None:
+    """A graph keeps the tables and their slots, which at 10 million ids are 2 GB."""
+
+    def graphs() -> int:
+        gc.collect()
+        return sum(type(thing).__name__ == "FuncGraph" for thing in gc.get_objects())
+
+    before = graphs()
+    train(run, str(tmp_path / "out"), train_settings=settings_of(run, epochs=1))
+    assert graphs() <= before
 
 
 def test_second_training_replaces_the_first(run: Run, three_epochs: TrainingResult, tmp_path: Path) -> None:
