@@ -135,6 +135,12 @@ def test_layers_import_no_backend(path: Path) -> None:
     assert [name for name in imports(path, path.read_text()) if is_in(name, ONE_BACKEND)] == []
 
 
+@pytest.mark.parametrize("path", sorted((ROOT / "model/layers").glob("*.py")), ids=name_of)
+def test_layers_have_no_assignment_expressions(path: Path) -> None:
+    """TensorFlow's AutoGraph cannot convert them, and prints a warning of three lines when `fit` traces a layer."""
+    assert not [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.NamedExpr)]
+
+
 def test_fixtures_of_all_tests_load_without_tensorflow_and_arrow() -> None:
     """As in `make test-backends`."""
     script = f"import sys; sys.modules.update(dict.fromkeys({NOT_WITH_LAYERS})); import conftest"

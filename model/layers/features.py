@@ -73,7 +73,9 @@ def check_features(features: Mapping[str, Tensor], ranks: Mapping[str, int]) -> 
 def padded_features(features: Mapping[str, Tensor], fields: Mapping[str, EmbeddedField]) -> dict[str, Tensor]:
     """Returns the ids and weights of the fields; ragged ones, which only TensorFlow has, are padded with 0."""
     ids = {name: padded(features[name]) for name in fields}
-    weights = {w: padded(features[w], features[name]) for name, field in fields.items() if (w := field["weights"])}
+    # No assignment expression: TensorFlow's AutoGraph would warn that it cannot convert it.
+    ids_of_weights = {field["weights"]: features[name] for name, field in fields.items() if field["weights"]}
+    weights = {name: padded(features[name], of_ids) for name, of_ids in ids_of_weights.items()}
     return ids | weights
 
 
