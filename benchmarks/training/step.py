@@ -1,4 +1,6 @@
-"""Measures the parts of a training step of fieldpool, by running increasingly large parts of it.
+"""Measures increasingly large parts of a training step of fieldpool, and a step of `fit`.
+
+Parts are graphs without XLA. `fit` compiles the FM, so its step can be faster than the largest part.
 
 python -m benchmarks.training.step --variant lazy_adam --stretch 1
 """
@@ -8,7 +10,7 @@ from __future__ import annotations
 import argparse
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -40,26 +42,38 @@ def stages(model: keras.Model) -> dict[str, Callable[[Any, Any], Any]]:
         model.optimizer.apply_gradients(zip(gradients(features, label), model.trainable_weights, strict=True))
 
     return {
-        "lookup and pooling": tf.function(lambda features, label: model.fields_of(features)),
-        "FM, MLP and loss": tf.function(loss),
-        "gradients": tf.function(gradients),
-        "optimizer": tf.function(update),
+        "lookup and pooling": tf.function(lambda features, label: model.looked_up(features, training=True)[0]),
+        "with FM, MLP and loss": tf.function(loss),
+        "with gradients": tf.function(gradients),
+        "with the optimizer": tf.function(update),
     }
 
 
-def milliseconds(work: Callable[[], object], repeat: int) -> float:
-    """Returns the minimum time of `work`: other programs on the machine can only add time."""
-    times = []
-    for _ in range(repeat):
-        started = time.perf_counter()
-        work()
-        times.append(time.perf_counter() - started)
-    return 1e3 * min(times)
+def milliseconds(work: Callable[[], object]) -> float:
+    """Returns the time of `work`."""
+    started = time.perf_counter()
+    work()
+    return 1e3 * (time.perf_counter() - started)
 
 
-def call_with_next(work: Callable[[Any, Any], object], rows: Iterator[tuple[Any, Any]]) -> None:
-    """Calls `work` with the features and label of the next batch."""
-    work(*next(rows))
+def times_of_round(
+    model: keras.Model,
+    dataset: tf.data.Dataset,
+    rows: Sequence[tuple[Any, Any]],
+    graphs: Mapping[str, Callable[[Any, Any], Any]],
+) -> dict[str, float]:
+    """Returns the milliseconds a step of reading, of each graph, and of `fit`."""
+
+    def run_all(work: Callable[[Any, Any], Any]) -> None:
+        for features, label in rows:
+            work(features, label)
+
+    works: dict[str, Callable[[], object]] = {
+        "reading the batch": lambda: list(dataset),
+        **{name: partial(run_all, work) for name, work in graphs.items()},
+        "a step of `fit`": lambda: model.fit(dataset, verbose=0),
+    }
+    return {name: milliseconds(work) / len(rows) for name, work in works.items()}
 
 
 def main() -> None:
@@ -77,21 +91,15 @@ def main() -> None:
     dataset = batches(task, Settings(arguments.variant, None), tf.int64)
     rows = list(dataset)
     model.fit(dataset, verbose=0)  # Also creates the variables of the optimizer.
-    totals = {"reading the batch": milliseconds(lambda: list(dataset), arguments.repeat) / arguments.steps}
     graphs = stages(model)
-    for name, work in graphs.items():
+    for work in graphs.values():
         for features, label in rows[:2]:
             work(features, label)
-        of_next_batch = partial(call_with_next, work, iter(rows * arguments.repeat))
-        totals[name] = milliseconds(of_next_batch, arguments.steps * arguments.repeat)
-    step_time = milliseconds(lambda: model.fit(dataset, verbose=0), arguments.repeat) / arguments.steps
-    table = Table("part", "ms", "share", title=f"{arguments.variant}, {IDS * arguments.stretch:,} ids, batch {BATCH}")
-    before = 0.0
-    for name, total in totals.items():
-        table.add_row(name, f"{total - before:.1f}", f"{(total - before) / step_time:.2f}")
-        before = total if name in graphs else 0.0
-    table.add_row("the rest of `fit`", f"{step_time - before:.1f}", f"{(step_time - before) / step_time:.2f}")
-    table.add_row("a step of `fit`", f"{step_time:.1f}", "")
+    # In turn, because the speed of a machine changes. The minimum, because other programs can only add time.
+    rounds = [times_of_round(model, dataset, rows, graphs) for _ in range(arguments.repeat)]
+    table = Table("part", "ms", title=f"{arguments.variant}, {IDS * arguments.stretch:,} ids, batch {BATCH}")
+    for name in rounds[0]:
+        table.add_row(name, f"{min(times[name] for times in rounds):.1f}")
     Console(width=100).print(table)
 
 
