@@ -24,7 +24,7 @@ def strategy_of(kind: str) -> tf.distribute.Strategy:
 def main(kind: str, out: str, *runs: str) -> None:
     """Trains on each run, in a folder with its name in `out`, and prints a list of histories.
 
-    Each training is resumed after its first epoch. Checkpoints are read in small blocks.
+    Each training is resumed after its first epoch. Checkpoints are written and read in small blocks.
     """
     strategy = strategy_of(kind)
     # TensorFlow must know its devices and workers before it is used.
