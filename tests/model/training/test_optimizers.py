@@ -89,6 +89,65 @@ def test_slices_of_the_same_row_are_summed(optimizer: Callable[..., Any]) -> Non
     )
 
 
+def unchanged(table: keras.Variable) -> None:
+    """Leaves the table as the lookup read it."""
+
+
+def doubled(table: keras.Variable) -> None:
+    table.assign(table * 2)
+
+
+def row_added_to(table: keras.Variable) -> None:
+    table.value.scatter_add(tf.IndexedSlices(tf.ones([1, 2]), tf.constant([1])))
+
+
+def doubled_by_a_function(table: keras.Variable) -> None:
+    tf.function(lambda: table.value.assign(table.value * 2))()
+
+
+def one_by_one(step: Callable[[], Any]) -> None:
+    step()
+    step()
+
+
+def in_a_loop(step: Callable[[], Any]) -> None:
+    def body(number: tf.Tensor) -> list[tf.Tensor]:
+        step()
+        return [number + 1]
+
+    tf.while_loop(lambda number: number < 2, body, [tf.constant(0)])
+
+
+@pytest.mark.parametrize("twice", [one_by_one, in_a_loop])
+@pytest.mark.parametrize("change", [unchanged, doubled, row_added_to, doubled_by_a_function])
+@pytest.mark.parametrize("optimizer", [LazyAdam, RowwiseAdagrad])
+def test_graph_has_the_steps_of_eager_execution(
+    optimizer: Callable[..., Any], change: Callable[[keras.Variable], None], twice: Callable[..., None]
+) -> None:
+    """In a graph, an optimizer uses the rows that the lookup read, but only if the table is still the same."""
+
+    def table_after(run: Callable[..., Any]) -> np.ndarray:
+        variables = [keras.Variable(START, name=name) for name in ("embeddings", "tables_1")]
+        rule = optimizer(0.1)
+        rule.build(variables)
+
+        def steps() -> None:
+            tf.gather(variables[0].value, [0, 2])  # Other rows.
+            rows, _ = tf.unique(tf.constant([3, 1, 3]))
+            for _ in range(2):
+                with tf.GradientTape() as tape:
+                    looked_up = [tf.gather(variable.value, rows) for variable in variables]
+                    loss = tf.reduce_sum(looked_up[0] * looked_up[1])
+                gradients = tape.gradient(loss, [variable.value for variable in variables])
+                change(variables[0])
+                twice(partial(rule.apply, gradients))
+
+        run(steps)()
+        return np.stack([variable.numpy() for variable in variables])
+
+    np.testing.assert_allclose(table_after(tf.function), table_after(lambda steps: steps), rtol=1e-6)
+
+
 def test_rowwise_adagrad_by_hand() -> None:
     table = stepped(RowwiseAdagrad(1.0, initial_accumulator_value=0.0, epsilon=0.0), [slices([[3, 4]], [0])])
     np.testing.assert_allclose(table[0], START[0] - np.array([3, 4]) / np.sqrt((9 + 16) / 2), rtol=1e-6)

@@ -42,13 +42,13 @@ def dataset(*, weighted: bool) -> tf.data.Dataset:
 
 def model_of(**settings: Any) -> DeepFM:
     keras.utils.set_random_seed(1)
-    policy = settings.pop("policy", "float32")
+    policy, name = settings.pop("policy", "float32"), settings.pop("optimizer", "lazy_adam")
     model = DeepFM(
         tables=TABLES, fields=FIELDS, numeric=["age"], embedding_dim=4, hidden_units=[8], dtype=policy, **settings
     )
     model.build()
     model.compile(
-        optimizer=optimizer("lazy_adam", 0.01, policy.removeprefix("mixed_")),
+        optimizer=optimizer(name, 0.01, policy.removeprefix("mixed_")),
         loss=keras.losses.BinaryCrossentropy(from_logits=True),
         jit_compile=False,
     )
@@ -73,6 +73,21 @@ CASES: dict[str, dict[str, Any]] = {
     "batch norm": {"batch_norm": True},
     "dropout": {"dropout": 0.5},
 }
+
+
+@pytest.mark.parametrize("name", ["lazy_adam", "rowwise_adagrad"])
+def test_step_reads_the_rows_of_a_table_once(name: str) -> None:
+    model = model_of(optimizer=name, l2_embedding=0.01)
+    use_own_step(model, compiled=True)
+
+    @tf.function
+    def step(data: Any) -> None:
+        model.train_step(data)
+
+    graph = step.get_concrete_function(next(iter(dataset(weighted=False)))).graph
+    for table in model.embeddings.variables_by_dim.values():
+        uses = [op.type for op in graph.capture(table.value.handle).consumers()]
+        assert sorted(uses) == ["ResourceGather", "ResourceScatterUpdate"]
 
 
 @pytest.mark.parametrize("compiled", [False, True])
