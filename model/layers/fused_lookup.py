@@ -19,7 +19,7 @@ This is the only module of the layers that needs TensorFlow; `PooledEmbeddings` 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -84,7 +84,7 @@ class _Values(NamedTuple):
 
     Attributes:
         rows: The position of the row of each value, int32 `[values]`.
-        bags: The bag of each value, int32 `[values]`.
+        bags: The bag of each value, int64 `[values]`.
         weights: The weight of each value, float32 `[values]`, or None.
     """
 
@@ -114,11 +114,11 @@ def lookup_of(bags: Sequence[Bags], end: int, *, in_groups: bool = False) -> Loo
         ids_read = tf.identity(ids_read, name=_UNIQUE_IDS)
     else:
         values = _values_of(bags, range(len(bags)), end)
-        ids_read, row_indices = tf.unique(values.rows)
+        ids_read, row_indices = tf.unique(values.rows, tf.int64)
     num_bags = batch * len(bags)
     coefficients = _coefficients(values.weights, values.bags, num_bags, [bag.pooling for bag in bags])
     # `tf.stack([values.bags, row_indices], axis=1)` as the halves of int64 (little-endian), in half of the time.
-    places = tf.bitcast(tf.cast(values.bags, tf.int64) + tf.cast(row_indices, tf.int64) * 2**32, tf.int32)
+    places = tf.bitcast(values.bags + row_indices * 2**32, tf.int32)
     return Lookup(ids_read, places, coefficients, num_bags)
 
 
@@ -131,10 +131,8 @@ def _unique_by_marking(bags: Sequence[Bags], end: int) -> tuple[_Values, tf.Tens
     """
     values = _values_of(bags, range(len(bags)), end)
     # One more: the position of ids that are in no table, whose lookup must fail.
-    no_weights = tf.zeros([0], tf.int32)
-    is_read = tf.raw_ops.DenseBincount(input=values.rows, size=end + 1, weights=no_weights, binary_output=True)
-    ids_read = tf.cast(tf.where(is_read)[:, 0], tf.int32)
-    indices = tf.dynamic_stitch([ids_read], [tf.range(tf.size(ids_read))])
+    ids_read = tf.cast(tf.where(_counts(values.rows, end + 1, only_if_any=True))[:, 0], tf.int32)
+    indices = tf.dynamic_stitch([ids_read], [tf.range(tf.size(ids_read, tf.int64))])
     return values, ids_read, tf.gather(indices, values.rows)
 
 
@@ -145,7 +143,7 @@ def _unique_by_group(bags: Sequence[Bags], end: int) -> tuple[_Values, tf.Tensor
     first_indices = tf.unstack(tf.cumsum([tf.size(rows) for rows, _ in unique], exclusive=True))
     row_indices = [first + indices for first, (_, indices) in zip(first_indices, unique, strict=True)]
     values = _Values(*(None if parts[0] is None else tf.concat(parts, axis=0) for parts in zip(*groups, strict=True)))
-    return values, tf.concat([rows for rows, _ in unique], axis=0), tf.concat(row_indices, axis=0)
+    return values, tf.concat([rows for rows, _ in unique], axis=0), tf.cast(tf.concat(row_indices, axis=0), tf.int64)
 
 
 def are_unique(ids: tf.Tensor) -> bool:
@@ -185,8 +183,8 @@ def _values_of(all_bags: Sequence[Bags], group: Sequence[int], end: int) -> _Val
     first_rows = tf.gather([bag.first for bag in all_bags], field_of_column)
     is_in_table = tf.bitcast(ids, tf.uint64) < table_rows  # As unsigned numbers, negative ids are large.
     rows = tf.where(is_in_table, tf.cast(ids, tf.int32) + first_rows, end)  # See `rows_of_ids`.
-    batch = tf.shape(ids)[1]
-    bag_of_position = field_of_column * batch + tf.range(batch)
+    batch = tf.shape(ids, tf.int64)[1]
+    bag_of_position = tf.cast(field_of_column, tf.int64) * batch + tf.range(batch)
     positions = tf.where(tf.reshape(ids, [-1]))[:, 0]
 
     def of_values(of_positions: tf.Tensor) -> tf.Tensor:
@@ -279,10 +277,12 @@ def _coefficients(w: tf.Tensor | None, bags: tf.Tensor, num_bags: tf.Tensor, poo
     return w * tf.gather(tf.reshape(tf.math.divide_no_nan(1.0, divisors), [-1]), bags)
 
 
-def _counts(bags: tf.Tensor, num_bags: tf.Tensor) -> tf.Tensor:
-    """Returns the number of values of each bag, float32 `[bags]`."""
-    # `tf.math.bincount` searches for the largest bag, too.
-    return tf.raw_ops.DenseBincount(input=bags, size=num_bags, weights=tf.zeros([0]), binary_output=False)
+def _counts(numbers: tf.Tensor, size: Any, *, only_if_any: bool = False) -> tf.Tensor:
+    """Returns how often each number from 0 to `size` − 1 occurs, float32 `[size]`; with `only_if_any`, at most 1."""
+    # `tf.math.bincount` searches for the largest number, too. For a vector, each thread counts in an array of its own,
+    # and these are added up: that takes up to twice the time of a matrix with one row.
+    row, bins = numbers[tf.newaxis], tf.cast(size, numbers.dtype)
+    return tf.raw_ops.DenseBincount(input=row, size=bins, weights=tf.zeros([0]), binary_output=only_if_any)[0]
 
 
 def _maxima(lookup: Lookup, rows_read: tf.Tensor, is_max: tf.Tensor) -> tf.Tensor:
