@@ -42,8 +42,35 @@ def use_own_step(model: DeepFM, *, compiled: bool) -> None:
             loss = tf.add_n([model.loss(label[:, tf.newaxis], logit, weights), *penalties])
             scaled_loss = model.optimizer.scale_loss(loss)
         variables = model.trainable_variables
-        model.optimizer.apply_gradients(zip(tape.gradient(scaled_loss, variables), variables, strict=True))
+        gradients = [_computed_last(gradient) for gradient in tape.gradient(scaled_loss, variables)]
+        model.optimizer.apply_gradients(zip(gradients, variables, strict=True))
         model._loss_tracker.update_state(loss, sample_weight=tf.shape(label)[0])
         return dict(model.get_metrics_result())
 
     model.train_step = train_step
+
+
+def _computed_last(gradient: Any) -> Any:
+    """Returns the gradient, computed after that of the layer's inputs if it is of a kernel or bias of a dense layer.
+
+    The backward pass of the layers below waits for the gradient of the inputs, and only the optimizer for the others.
+    TensorFlow would start all three at once. The others can fill the cores beside the backward pass of the lookup,
+    whose operations have one thread: on 2 cores a step takes 0.97 of the time. The results are the same.
+    """
+    if not isinstance(gradient, tf.Tensor) or not tf.is_symbolic_tensor(gradient):
+        return gradient
+    op = gradient.op.inputs[0].op if gradient.op.type == "Reshape" else gradient.op
+    if op.type not in ("MatMul", "Sum"):
+        return gradient
+    # Of y = x·W + b they are xᵀ·g, the sum of g and, for the inputs, g·Wᵀ, where g is the gradient of y.
+    g = op.inputs[1] if op.type == "MatMul" else op.inputs[0]
+    of_inputs = [use for use in g.consumers() if use.type == "MatMul" and use.get_attr("transpose_b")]
+    with tf.control_dependencies(of_inputs):
+        # The same operation again. Nothing uses the first one then, so TensorFlow drops it.
+        if op.type == "MatMul":
+            again = tf.matmul(
+                *op.inputs, transpose_a=op.get_attr("transpose_a"), transpose_b=op.get_attr("transpose_b")
+            )
+        else:
+            again = tf.raw_ops.Sum(input=g, axis=op.inputs[1])
+        return tf.reshape(again, gradient.shape)

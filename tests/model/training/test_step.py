@@ -90,6 +90,28 @@ def test_step_reads_the_rows_of_a_table_once(name: str) -> None:
         assert sorted(uses) == ["ResourceGather", "ResourceScatterUpdate"]
 
 
+def test_gradients_of_dense_layers_are_computed_after_those_of_their_inputs() -> None:
+    model = model_of()
+    use_own_step(model, compiled=True)
+    received: list[Any] = []
+    model.optimizer.apply_gradients = lambda pairs: received.extend(pairs)
+
+    @tf.function
+    def step(data: Any) -> None:
+        model.train_step(data)
+
+    step.get_concrete_function(next(iter(dataset(weighted=False))))
+    waiting = []
+    for gradient, variable in received:
+        if not isinstance(gradient, tf.IndexedSlices):
+            op = gradient.op.inputs[0].op
+            assert gradient.shape == variable.shape
+            if [(wait.type, wait.get_attr("transpose_b")) for wait in op.control_inputs] == [("MatMul", True)]:
+                waiting.append(variable.path)
+    layers = [layer for layer in model.mlp if isinstance(layer, keras.layers.Dense)]
+    assert sorted(waiting) == sorted(weight.path for layer in layers for weight in layer.weights)
+
+
 @pytest.mark.parametrize("compiled", [False, True])
 @pytest.mark.parametrize("case", CASES)
 def test_equals_the_step_of_keras(case: str, compiled: bool) -> None:
