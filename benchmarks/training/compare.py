@@ -42,6 +42,11 @@ class Contender:
     steps: int = 0  # Batches of a window; 0: all.
     other: bool = False  # Of the other checkout.
 
+    @property
+    def with_few_ids(self) -> Contender:
+        """The same system, with IDS ids."""
+        return replace(self, large=False, steps=0)
+
 
 CONTENDERS = (
     Contender("fieldpool, LazyAdam", "fieldpool", "lazy_adam"),
@@ -146,28 +151,37 @@ def compare_speed(workers: Workers, arguments: argparse.Namespace) -> None:
         contenders = [c for c in CONTENDERS if c.large == large and c.system in workers.pythons]
         if arguments.other:
             contenders += [replace(c, name=f"{c.name}, other", other=True) for c in contenders if c.system == OWN]
+        # Again with few ids in the same minutes, because the speed of a machine changes between the groups.
+        beside = [c.with_few_ids for c in contenders] if large else []
         trainees = {}
-        for c in contenders:
-            options = ["--variant", c.variant, "--stretch", str(STRETCH if large else 1)]
+        for c in contenders + beside:
+            options = ["--variant", c.variant, "--stretch", str(STRETCH if c.large else 1)]
             options += ["--steps", str(min(c.steps or arguments.steps, arguments.steps))]
             checkout = arguments.other if c.other else ROOT
             trainees[c] = workers.trainee(c.system, "speed", str(path), *options, checkout=checkout)
             note(f"{c.name}: ready")
-        measured |= measure(trainees, arguments.windows, 3 * arguments.windows)
-        for c, trainee in trainees.items():
-            report = trainee.end()
-            loglosses[c], workers.versions[c.system] = report["logloss"], report["versions"]
-    show_speed(measured, loglosses)
+        results = measure(trainees, arguments.windows, 3 * arguments.windows)
+        reports = {c: trainee.end() for c, trainee in trainees.items()}
+        for c in contenders:
+            measured[c], loglosses[c] = results[c], reports[c]["logloss"]
+            workers.versions[c.system] = reports[c]["versions"]
+    show_speed(measured, {c: results[c].rate for c in beside}, loglosses)
 
 
-def show_speed(measured: dict[Contender, Measured], loglosses: dict[Contender, float]) -> None:
-    """Prints the table of speeds, with the logloss of each contender after its windows."""
-    small = {(c.system, c.variant, c.other): of.rate for c, of in measured.items() if not c.large}
+def show_speed(
+    measured: dict[Contender, Measured], beside: dict[Contender, float], loglosses: dict[Contender, float]
+) -> None:
+    """Prints the table of speeds.
+
+    Args:
+        measured: The windows of each contender.
+        beside: The speeds with few ids in the same minutes as those with many.
+        loglosses: The logloss of each contender after its windows.
+    """
     table = Table("system", "ids", *COLUMNS, "× own 162k", "logloss")
     for c, of in measured.items():
         ids = f"{IDS * (STRETCH if c.large else 1) / 1e6:.3g} M"
-        own = small.get((c.system, c.variant, c.other))
-        ratio = f"{of.rate / own:.2f}" if c.large and own else ""
+        ratio = f"{of.rate / beside[c.with_few_ids]:.2f}" if c.large else ""
         table.add_row(c.name, ids, *cells(of), ratio, f"{loglosses[c]:.3f}")
     CONSOLE.print(table)
 
