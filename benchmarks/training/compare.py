@@ -152,7 +152,7 @@ def compare_speed(workers: Workers, arguments: argparse.Namespace) -> None:
         if arguments.other:
             contenders += [replace(c, name=f"{c.name}, other", other=True) for c in contenders if c.system == OWN]
         # Again with few ids in the same minutes, because the speed of a machine changes between the groups.
-        beside = [c.with_few_ids for c in contenders] if large else []
+        beside = [c.with_few_ids for c in contenders if large and c.system == OWN]
         trainees = {}
         for c in contenders + beside:
             options = ["--variant", c.variant, "--stretch", str(STRETCH if c.large else 1)]
@@ -175,13 +175,14 @@ def show_speed(
 
     Args:
         measured: The windows of each contender.
-        beside: The speeds with few ids in the same minutes as those with many.
+        beside: The speeds of fieldpool with few ids in the same minutes as those with many.
         loglosses: The logloss of each contender after its windows.
     """
     table = Table("system", "ids", *COLUMNS, "× own 162k", "logloss")
     for c, of in measured.items():
         ids = f"{IDS * (STRETCH if c.large else 1) / 1e6:.3g} M"
-        ratio = f"{of.rate / beside[c.with_few_ids]:.2f}" if c.large else ""
+        own = beside.get(c.with_few_ids) if c.large else None
+        ratio = f"{of.rate / own:.2f}" if own else ""
         table.add_row(c.name, ids, *cells(of), ratio, f"{loglosses[c]:.3f}")
     CONSOLE.print(table)
 

@@ -88,6 +88,8 @@ class LazyAdam(_RowSparse, keras.optimizers.Adam):
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
         """Applies one gradient, of the whole variable or of some of its rows."""
+        # A row and its moments side by side in one variable were measured, too: 5 % less processor time and no less
+        # time with 10 million rows, and 2 % more time with 162,000.
         if not _is_sparse(gradient):
             super().update_step(gradient, variable, learning_rate)
             return
