@@ -45,7 +45,7 @@ class Contender:
     @property
     def with_few_ids(self) -> Contender:
         """The same system, with IDS ids."""
-        return replace(self, large=False, steps=0)
+        return replace(self, large=False)
 
 
 CONTENDERS = (
